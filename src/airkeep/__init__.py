@@ -1,0 +1,1 @@
+"""airkeep: verified snapshots of Apache Airflow metadata databases."""

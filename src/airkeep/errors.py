@@ -1,0 +1,285 @@
+"""Every error that airkeep raises, and the exit status each one has.
+
+    AirkeepError                     1
+    ├── ConfigError                  3   a setting is wrong or missing
+    ├── MissingExtraError            4   an optional part is not installed
+    ├── DatabaseError               10   (the family's own status is for what has no better name)
+    │   ├── AddressError            11   the address cannot be understood, or names nothing
+    │   ├── ConnectError            12   no such host, refused, wrong password, no such database
+    │   ├── NotAirflowError         13   not a database, or not Airflow's
+    │   ├── PrivilegeError          14   a right is missing on a table
+    │   ├── BusyError               15   a lock was not had in time (may be tried again)
+    │   └── LostConnectionError     16   the server went away half way
+    ├── StoreError                  20
+    │   ├── StoreAccessError        21   no right to read or write there
+    │   ├── NotFoundError           22   nothing at that path
+    │   ├── AlreadySavedError       23   create-if-absent found something
+    │   ├── DiskFullError           24   no space left
+    │   └── UnavailableError        25   the store did not answer, retries used up (may be tried again)
+    ├── SnapshotError               30
+    │   ├── DamagedFileError        31   a file's bytes are not what its manifest says
+    │   ├── MissingFileError        32   a file that the manifest names is gone
+    │   ├── NewerFormatError        33   written by a newer airkeep
+    │   ├── NoSuchSnapshotError     34   no snapshot of that name, or more than one
+    │   ├── ManifestError           35   a manifest that cannot be understood
+    │   └── DifferenceError         36   contents that should be equal are not
+    ├── ExportError                 40
+    │   ├── PlainSecretError        41   a secret stands in plain text where Airflow encrypts
+    │   └── ChangedError            42   the database or the lake changed under the export
+    ├── RestoreError                50
+    │   ├── OtherRevisionError      51   the target is another Airflow
+    │   └── NotEmptyError           52   the target holds rows already
+    └── SecretError                 60
+        ├── MissingKeyError         61   a key is needed and was not given
+        └── DecryptError            62   values that no given key decrypts
+
+A usage error of the command line exits with 2, Ctrl-C with 130. A message says what was
+expected, what was found and what to do next, in one line, and holds no secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class AirkeepError(Exception):
+    """The root: whatever a user can cause or meet."""
+
+    exit_status: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+
+class ConfigError(AirkeepError):
+    """A setting is wrong or missing."""
+
+    exit_status = 3
+
+
+class MissingExtraError(AirkeepError):
+    """An optional part of airkeep is not installed."""
+
+    exit_status = 4
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs airkeep[{extra}]: pip install 'airkeep[{extra}]'")
+
+
+class DatabaseError(AirkeepError):
+    """A metadata database could not be used."""
+
+    exit_status = 10
+
+
+class AddressError(DatabaseError):
+    """An address that cannot be understood, or that names nothing."""
+
+    exit_status = 11
+
+
+class ConnectError(DatabaseError):
+    """No connection: host, port, password or database name."""
+
+    exit_status = 12
+
+
+class NotAirflowError(DatabaseError):
+    """Not a database, or not an Airflow metadata database."""
+
+    exit_status = 13
+
+
+class PrivilegeError(DatabaseError):
+    """The database user lacks a right."""
+
+    exit_status = 14
+
+
+class BusyError(DatabaseError):
+    """A lock, or a quiet moment, was not had in time."""
+
+    exit_status = 15
+    retryable = True
+
+
+class LostConnectionError(DatabaseError):
+    """The server went away half way."""
+
+    exit_status = 16
+
+
+class StoreError(AirkeepError):
+    """Bytes could not be saved or loaded."""
+
+    exit_status = 20
+
+
+class StoreAccessError(StoreError):
+    """No right to read or write there, or no such bucket."""
+
+    exit_status = 21
+
+
+class NotFoundError(StoreError):
+    """Nothing is saved at that path."""
+
+    exit_status = 22
+
+    def __init__(self, path: str, where: str) -> None:
+        self.path = path
+        super().__init__(f"{path} is not in {where}")
+
+
+class AlreadySavedError(StoreError):
+    """Something is saved at that path already; nothing was overwritten."""
+
+    exit_status = 23
+
+    def __init__(self, path: str, where: str) -> None:
+        self.path = path
+        super().__init__(f"{path} is in {where} already; nothing was overwritten")
+
+
+class DiskFullError(StoreError):
+    """No space left on the device."""
+
+    exit_status = 24
+
+
+class UnavailableError(StoreError):
+    """The store did not answer, and the retries are used up."""
+
+    exit_status = 25
+    retryable = True
+
+
+class SnapshotError(AirkeepError):
+    """A snapshot could not be used."""
+
+    exit_status = 30
+
+
+class DamagedFileError(SnapshotError):
+    """A file's bytes differ from what its manifest recorded."""
+
+    exit_status = 31
+
+    def __init__(self, path: str, *, expected: str, found: str) -> None:
+        self.path, self.expected, self.found = path, expected, found
+        super().__init__(
+            f"{path} has {found}, its manifest says {expected}: the file changed after it was "
+            f"exported. Restore another snapshot, or leave this table out with --skip."
+        )
+
+
+class MissingFileError(SnapshotError):
+    """A file that the manifest names is not in the lake."""
+
+    exit_status = 32
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} is named by its manifest and is not in the lake. "
+            f"Restore another snapshot, or leave this table out with --skip."
+        )
+
+
+class NewerFormatError(SnapshotError):
+    """The snapshot was written by a newer airkeep."""
+
+    exit_status = 33
+
+    def __init__(self, path: str, *, found: int, known: int) -> None:
+        super().__init__(
+            f"{path} has format {found}, this airkeep reads up to {known}: "
+            f"pip install --upgrade airkeep"
+        )
+
+
+class NoSuchSnapshotError(SnapshotError):
+    """No snapshot has that name, or more than one has."""
+
+    exit_status = 34
+
+
+class ManifestError(SnapshotError):
+    """A manifest that cannot be understood."""
+
+    exit_status = 35
+
+
+class DifferenceError(SnapshotError):
+    """Contents that should be equal are not."""
+
+    exit_status = 36
+
+
+class ExportError(AirkeepError):
+    """An export was refused or gave up; no snapshot was made."""
+
+    exit_status = 40
+
+
+class PlainSecretError(ExportError):
+    """Secrets stand in plain text in columns that this Airflow encrypts."""
+
+    exit_status = 41
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        shown = ", ".join(self.names[:10]) + (", ..." if len(self.names) > 10 else "")
+        super().__init__(
+            f"{len(self.names)} secret values stand in plain text where Airflow encrypts: {shown}. "
+            f"Use --secrets seal or drop, or take them along with --allow-plain."
+        )
+
+
+class ChangedError(ExportError):
+    """The database or the lake changed under the export."""
+
+    exit_status = 42
+
+
+class RestoreError(AirkeepError):
+    """A restore was refused or gave up; the target is as it was."""
+
+    exit_status = 50
+
+
+class OtherRevisionError(RestoreError):
+    """The target is another Airflow than the snapshot's."""
+
+    exit_status = 51
+
+
+class NotEmptyError(RestoreError):
+    """The target holds rows that the snapshot does not."""
+
+    exit_status = 52
+
+
+class SecretError(AirkeepError):
+    """Secrets could not be sealed or opened."""
+
+    exit_status = 60
+
+
+class MissingKeyError(SecretError):
+    """A key is needed and was not given."""
+
+    exit_status = 61
+
+
+class DecryptError(SecretError):
+    """Values that no given key decrypts, by name; their content is never shown."""
+
+    exit_status = 62
+
+    def __init__(self, names: Sequence[str], *, key: str) -> None:
+        self.names = tuple(names)
+        shown = ", ".join(self.names[:10]) + (", ..." if len(self.names) > 10 else "")
+        super().__init__(
+            f"{len(self.names)} values are not decrypted by {key}: {shown}. "
+            f"Give the key that encrypted them (several, comma-separated, are tried in turn)."
+        )
