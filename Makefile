@@ -1,0 +1,65 @@
+# Everything that sets up, checks and shows airkeep. `make` alone lists the targets.
+# Only python3 and a package index (as pip and uv are configured) are needed beforehand.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE := .cache
+# A uv on the PATH, if it really runs (a pyenv shim may not), else one of our own.
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(CACHE)/uv/bin/uv)
+RUN := $(UV) run --locked
+QUICK_TESTS := $(wildcard tests/unit tests/contract tests/golden tests/docs)
+
+.PHONY: help setup demo check test test-slow bench bench-large docs clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(filter-out uv,$(UV)) ## make the virtual environment, with uv fetched if need be
+	@$(UV) sync --locked --quiet
+
+demo: setup ## export, verify, damage and restore a real Airflow database
+	@$(RUN) python -m airkeep.cli.demo
+
+check: setup ## lint, types, layers, lock file, quick tests
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(UV) lock --check
+	$(RUN) pytest $(QUICK_TESTS) -m "not slow"
+
+test: setup ## every test but the slow ones, servers included
+	$(RUN) pytest -m "not slow"
+
+test-slow: setup ## the tests that take minutes
+	$(RUN) pytest -m slow
+
+bench: setup ## measure airkeep beside its peers
+	$(RUN) python -m benchmarks.run
+
+bench-large: setup ## measure one table of 10 M rows
+	$(RUN) python -m benchmarks.large
+
+docs: setup ## write the generated pages anew
+	$(RUN) python -m tools.docs
+
+clean: ## remove what the targets above made
+	rm -rf $(CACHE) .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# Debian splits venv off from python3; only there, and only for root, a package is installed.
+$(CACHE)/uv/bin/uv:
+	@command -v python3 >/dev/null || { echo "airkeep needs python3 on the PATH" >&2; exit 1; }
+	@if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "python3 lacks its venv module: installing Debian's python3-venv"; \
+	    apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qqy python3-venv; \
+	  else \
+	    echo "python3 lacks its venv module: install it (Debian: apt-get install python3-venv)," \
+	      "or install uv" >&2; exit 1; \
+	  fi; \
+	fi
+	@echo "uv is not on the PATH: installing one into $(CACHE)/uv"
+	@python3 -m venv $(CACHE)/uv
+	@$(CACHE)/uv/bin/pip install --quiet uv

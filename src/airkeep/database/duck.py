@@ -1,0 +1,68 @@
+"""DuckDB connections as airkeep opens them: bounded memory, no downloads, UTC."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airkeep.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import duckdb
+
+# What Python, the libraries and DuckDB's own allocations outside its limit take beside it:
+# measured as peak memory less the limit on a 1 M row export (docs/benchmarks.md).
+OUTSIDE_BYTES = 130 << 20
+
+
+def open_duckdb(*, memory_bytes: int, threads: int, spool: Path) -> duckdb.DuckDBPyConnection:
+    """A private in-memory DuckDB that keeps to `memory_bytes` for the whole process, about."""
+    import duckdb
+
+    limit = max(memory_bytes - OUTSIDE_BYTES, 60 << 20)
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "threads": threads,
+            "memory_limit": f"{limit >> 20}MiB",
+            "preserve_insertion_order": "false",
+            "temp_directory": str(spool / "duckdb"),
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "true",
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+def load_postgres(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load the PostgreSQL scanner: from its wheel, else from DuckDB's own repository."""
+    import duckdb
+
+    from airkeep.database.sql import literal
+
+    if (file := _wheel_extension(duckdb.__version__)) is not None:
+        connection.execute(f"LOAD {literal(str(file))}")
+        return
+    try:
+        connection.execute("INSTALL postgres")
+        connection.execute("LOAD postgres")
+    except duckdb.Error:
+        raise MissingExtraError(
+            f"reading PostgreSQL with DuckDB {duckdb.__version__} "
+            f"(its postgres extension is not installed and could not be downloaded)",
+            "duckdb-postgres",
+        ) from None
+
+
+def _wheel_extension(version: str) -> Path | None:
+    try:
+        import duckdb_extension_postgres_scanner as wheel
+    except ModuleNotFoundError:
+        return None
+    for folder in wheel.__path__:
+        file = Path(folder, "extensions", f"v{version}", "postgres_scanner.duckdb_extension")
+        if file.is_file():
+            return file
+    return None

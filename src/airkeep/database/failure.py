@@ -1,0 +1,111 @@
+"""A library's error becomes ours: rebuilt from its meaning, never passed on.
+
+DuckDB, libpq and ADBC put statements, connection strings and sometimes row values into
+their messages. So a message is read here for what it means, and only the server's own
+one-line complaint is quoted, stripped of anything that could hold a value.
+"""
+
+from __future__ import annotations
+
+import re
+
+from airkeep.errors import (
+    AirkeepError,
+    BusyError,
+    ConnectError,
+    DatabaseError,
+    DiskFullError,
+    LostConnectionError,
+    PrivilegeError,
+)
+
+_DENIED = re.compile(r"permission denied for (\w+ \"?[^\s\"]+\"?)")
+_MISSING_DATABASE = re.compile(r'database "([^"]*)" does not exist')
+_COMPLAINT = re.compile(r"(?:ERROR|FATAL):\s+([^\n]*)")
+
+_CONNECT = (
+    (re.compile(r"password authentication failed|no password supplied|PAM authentication"),
+     "the server refused the user name or password"),
+    (re.compile(r"could not translate host name|Name or service not known|nodename nor servname"),
+     "no such host"),
+    (re.compile(r"Connection refused"), "nothing listens on that host and port"),
+    (re.compile(r"timeout expired|timed out|No route to host|Network is unreachable"),
+     "the host did not answer; from outside its network, run this where the database can be reached"),
+    (re.compile(r"no pg_hba.conf entry|SSL|certificate|sslmode|channel binding"),
+     "the server and the address do not agree on TLS (see sslmode) or on who may connect"),
+    (re.compile(r"role \"[^\"]*\" does not exist"), "no such database user"),
+    (re.compile(r"too many clients|remaining connection slots|too many connections"),
+     "the server has no connection left"),
+    (re.compile(r"the database system is (starting up|shutting down|not accepting)|recovery"),
+     "the server is starting or stopping"),
+    (re.compile(r"No such file or directory"), "no server's socket in that folder"),
+)  # fmt: skip
+
+_LOST = re.compile(
+    r"server closed the connection|terminating connection|connection has been closed|"
+    r"no connection to the server|could not (receive|send) data|Connection reset|EOF detected|"
+    r"connection to server was lost|connection already closed|the database system is shutting down|"
+    r"[Uu]nexpected EOF|lost synchronization|Broken pipe"
+)
+
+
+def explain(error: Exception, *, where: str, doing: str) -> AirkeepError:
+    """Say what a library's error means.
+
+    Args:
+        where: the address, without its password.
+        doing: what was under way, "reading task_instance".
+    """
+    text = str(error)
+    if "No space left on device" in text or "disk quota" in text.lower():
+        return DiskFullError(
+            f"no space left while {doing}: free some, or name another folder with --spool"
+        )
+    if "Out of Memory" in text or "failed to allocate" in text:
+        return DatabaseError(f"memory ran out while {doing}: raise --memory")
+    if found := _DENIED.search(text):
+        return PrivilegeError(
+            f"{where}: permission denied for {found[1]} while {doing}. Grant it, or leave the "
+            f"table out with --skip."
+        )
+    if "lock timeout" in text or "could not obtain lock" in text:
+        return BusyError(
+            f"{where}: a lock was not had in time while {doing}. Try again, or raise --lock-timeout."
+        )
+    if "statement timeout" in text:
+        return BusyError(
+            f"{where}: the server's statement timeout ran out while {doing}. "
+            f"Raise --statement-timeout."
+        )
+    if _LOST.search(text):
+        return LostConnectionError(
+            f"{where}: the server closed the connection while {doing}. Nothing was finished; "
+            f"run it again."
+        )
+    if (refused := _connect_error(text, where)) is not None:
+        return refused
+    return DatabaseError(f"{where}: {_complaint(text)} while {doing}")
+
+
+def _connect_error(text: str, where: str) -> ConnectError | None:
+    if found := _MISSING_DATABASE.search(text):
+        return ConnectError(f"{where}: the server has no database {found[1]!r}")
+    for pattern, meaning in _CONNECT:
+        if pattern.search(text):
+            return ConnectError(f"{where}: {meaning}")
+    return None
+
+
+def explain_connect(error: Exception, *, where: str) -> AirkeepError:
+    """The same for a connection that was never made."""
+    text = str(error)
+    known = _connect_error(text, where)
+    return known or ConnectError(f"{where}: no connection ({_complaint(text)})")
+
+
+def _complaint(text: str) -> str:
+    """The server's own first line without quoted parts, which may be values."""
+    found = _COMPLAINT.search(text)
+    if not found:
+        return "the database library failed"
+    return re.sub(r":\s*\".*$", "", found[1]).strip()[:200]

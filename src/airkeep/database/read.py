@@ -1,0 +1,255 @@
+"""Read a whole PostgreSQL database at one instant, without a row changing under us.
+
+The order keeps the data true. First ACCESS SHARE locks on every table, because TRUNCATE and
+table-rewriting ALTERs do not respect snapshots; then the catalogue; then the rows; all of
+it in one REPEATABLE READ, READ ONLY transaction that DuckDB shares among its scan threads.
+
+Nothing here knows what a snapshot is: rows leave as closed spool files. See `types` for how
+each value travels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from airkeep.database.address import Address
+from airkeep.database.catalog import Catalog, Lineage, Table
+from airkeep.database.duck import load_postgres, open_duckdb
+from airkeep.database.failure import explain, explain_connect
+from airkeep.database.introspect import read_catalog, read_lineage, table_names
+from airkeep.database.libpq import libpq
+from airkeep.database.limits import ReadLimits
+from airkeep.database.reader import Choose
+from airkeep.database.spool import SpoolFile, SpoolLimits, spool
+from airkeep.database.sql import ident, literal, qualified
+from airkeep.database.types import Travel, travel
+from airkeep.errors import BusyError, PrivilegeError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+_DB = "pg"
+_ATTEMPTS = 5  # a table created or dropped between the first look and the locks
+
+
+_MISSING_RIGHTS = """
+SELECT coalesce(string_agg(DISTINCT t, ', '), '') FROM (
+  SELECT t FROM unnest(ARRAY[{names}]) t
+  WHERE to_regclass(t) IS NOT NULL AND NOT has_table_privilege(t, 'select')
+  UNION ALL
+  SELECT 'sequence ' || s.oid::regclass::text || ' of ' || t FROM unnest(ARRAY[{names}]) t
+  JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(t)
+    AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+  JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+  WHERE CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'select') END
+) AS missing
+"""
+
+
+class PostgresReader:
+    """One fixed instant of a database; a context manager.
+
+    Attributes:
+        catalog: as it is in the transaction, tables that are not touched included.
+        chosen: the labels of the tables that were asked for, and are locked.
+        fixed_at: the server's clock when the instant was fixed, UTC.
+        lineage: which database, and its transaction horizon.
+    """
+
+    def __init__(self, address: Address, folder: Path, limits: ReadLimits) -> None:
+        self._address, self._folder, self._limits = address, folder, limits
+        self._stack = ExitStack()
+        self._spools = 0
+        self.catalog: Catalog
+        self.chosen: frozenset[str] = frozenset()
+        self.fixed_at: datetime
+        self.lineage: Lineage | None = None
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._db = self._connect(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _connect(self, stack: ExitStack) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        limits = self._limits
+        settings = {
+            "search_path": "",
+            "lock_timeout": f"{limits.lock_timeout_s}s",
+            "statement_timeout": f"{limits.statement_timeout_s}s",
+            "idle_in_transaction_session_timeout": "0",
+        }
+        login = stack.enter_context(libpq(self._address, settings=settings, folder=self._folder))
+        db = open_duckdb(
+            memory_bytes=limits.memory_bytes, threads=limits.threads, spool=self._folder
+        )
+        stack.callback(db.close)
+        load_postgres(db)
+        try:
+            db.execute(f"ATTACH {literal(login.conninfo)} AS {_DB} (TYPE postgres, READ_ONLY)")
+        except duckdb.Error as error:
+            raise explain_connect(error, where=str(self._address)) from None
+        return db
+
+    def fix(self, choose: Choose) -> None:
+        """Lock every table that is wanted, then fix the instant and read the catalogue.
+
+        Args:
+            choose: gets all labels, gives those to touch; a missing right on others is no matter.
+
+        Raises:
+            NotAirflowError: this is not an Airflow database.
+            PrivilegeError: tables that may not be read, by name.
+            BusyError: a lock was not had in time.
+        """
+        for _ in range(_ATTEMPTS):
+            if self._try_fix(choose):
+                return
+        raise BusyError(
+            f"{self._address}: tables came and went {_ATTEMPTS} times between a first look and the "
+            f"locks. Is a migration running? Try again when it is done."
+        )
+
+    def _try_fix(self, choose: Choose) -> bool:
+        seen = table_names(self.ask)
+        main = next((s for s, name in seen if name == "dag_run"), None)
+        labels = {name if s == main else f"{s}.{name}": (s, name) for s, name in seen}
+        chosen = choose(labels) if main is not None else set()
+        wanted = [place for label, place in labels.items() if label in chosen]
+        self._check_rights(wanted)
+        self._begin(wanted)
+        catalog = read_catalog(self.ask)
+        if {(t.schema, t.name) for t in catalog.tables} != set(labels.values()):
+            self._db.execute("ROLLBACK")
+            return False
+        self.catalog, self.chosen = catalog, frozenset(chosen)
+        clock = self.ask("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text")
+        self.fixed_at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(clock))
+        self.lineage = read_lineage(self.ask)
+        return True
+
+    def _begin(self, tables: Sequence[tuple[str, str]]) -> None:
+        self._db.execute("BEGIN")
+        if tables:
+            names = ", ".join(qualified(s, n) for s, n in tables)
+            self._execute(f"LOCK TABLE ONLY {names} IN ACCESS SHARE MODE", doing="locking tables")
+
+    def _check_rights(self, tables: Sequence[tuple[str, str]]) -> None:
+        """Name every table that may not be read at once, rather than the first."""
+        if not tables:
+            return
+        names = ", ".join(literal(qualified(s, n)) for s, n in tables)
+        missing = self.ask(_MISSING_RIGHTS.format(names=names))
+        if missing:
+            plain = missing.replace('"', "")
+            raise PrivilegeError(
+                f"{self._address}: the database user may not read {plain}. "
+                f"Grant SELECT, or leave it out with --skip."
+            )
+
+    def ask(self, statement: str) -> str:
+        """Run a SELECT of one text value inside the transaction."""
+        [(value,)] = self.query(statement)
+        return str(value)
+
+    def query(self, statement: str, *, doing: str = "reading the catalogue") -> list[Any]:
+        """Run any SELECT inside the transaction; a few rows."""
+        with self._explained(doing):
+            return self._db.execute(
+                f"FROM postgres_query('{_DB}', {literal(statement)})"
+            ).fetchall()
+
+    def ways(self, table: Table) -> list[Travel]:
+        """How the values of each stored column travel."""
+        return [travel(c) for c in table.stored_columns]
+
+    def _execute(self, statement: str, *, doing: str) -> None:
+        with self._explained(doing):
+            self._db.execute(f"CALL postgres_execute('{_DB}', {literal(statement)})")
+
+    def spool(self, table: Table, where: str | None = None) -> Iterator[SpoolFile]:
+        """The table's rows as closed Parquet files; the caller deletes each when done.
+
+        Args:
+            where: a condition in PostgreSQL's SQL.
+
+        Raises:
+            LostConnectionError: the server went away.
+            DiskFullError: the spool folder's disk is full.
+        """
+        self._spools += 1
+        folder = self._folder / f"{self._spools:05d}"
+        with self._explained(f"reading {table.name}"):
+            yield from spool(self._db, self._select(table, where), folder, self._spool_limits())
+
+    def batches(self, table: Table, where: str | None = None) -> Iterator[pa.RecordBatch]:
+        """The table's rows as Arrow batches: for tables whose values must be looked at."""
+        with self._explained(f"reading {table.name}"):
+            reader = self._db.execute(self._select(table, where)).fetch_record_batch(10_000)
+            yield from reader
+
+    def spool_gone(self, table: Table, parent_keys: str) -> Iterator[SpoolFile]:
+        """The keys that `parent_keys` (DuckDB's SQL) has and the table has no more."""
+        self._spools += 1
+        folder = self._folder / f"{self._spools:05d}"
+        same = " AND ".join(f"p.{ident(k)} IS NOT DISTINCT FROM c.{ident(k)}" for k in table.key)
+        query = f"SELECT p.* FROM ({parent_keys}) p ANTI JOIN ({self._keys(table)}) c ON {same}"
+        with self._explained(f"comparing the keys of {table.name}"):
+            yield from spool(self._db, query, folder, self._spool_limits())
+
+    def _keys(self, table: Table) -> str:
+        only = replace(table, columns=tuple(table.column(k) for k in table.key))
+        return self._select(only, None)
+
+    def spool_batches(self, batches: pa.RecordBatchReader) -> Iterator[SpoolFile]:
+        """Arrow batches as closed Parquet files, written as `spool` writes."""
+        self._spools += 1
+        folder = self._folder / f"{self._spools:05d}"
+        with self._db.cursor() as cursor, self._explained("spooling"):
+            cursor.register("batches", batches)
+            yield from spool(cursor, "FROM batches", folder, self._spool_limits())
+
+    def _spool_limits(self) -> SpoolLimits:
+        small = self._limits.memory_bytes < 300 << 20
+        return SpoolLimits(16 << 20, 50_000) if small else SpoolLimits()
+
+    def _select(self, table: Table, where: str | None) -> str:
+        """DuckDB's statement: a parallel scan where every value is exact, else the server's text."""
+        columns, ways = table.stored_columns, self.ways(table)
+        wanted = ", ".join(
+            f"{ident(c.name)}::{way.parquet} AS {ident(c.name)}"
+            for c, way in zip(columns, ways, strict=True)
+        )
+        if where is None and columns and not any(way.encoding == "text" for way in ways):
+            return f"SELECT {wanted} FROM {_DB}.{qualified(table.schema, table.name)}"
+        inner = ", ".join(_server_side(c.name, way) for c, way in zip(columns, ways, strict=True))
+        statement = f"SELECT {inner} FROM ONLY {qualified(table.schema, table.name)}"
+        if where is not None:
+            statement += f" WHERE {where}"
+        return f"SELECT {wanted or '*'} FROM postgres_query('{_DB}', {literal(statement)})"
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        import duckdb
+
+        try:
+            yield
+        except (duckdb.Error, OSError) as error:
+            raise explain(error, where=str(self._address), doing=doing) from None
+
+
+def _server_side(name: str, way: Travel) -> str:
+    return f"{ident(name)}::text AS {ident(name)}" if way.encoding == "text" else ident(name)
+
+

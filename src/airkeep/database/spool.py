@@ -1,0 +1,149 @@
+"""Rows into closed Parquet files of bounded size, each handed on while the next is written.
+
+DuckDB writes; one COPY may fill several files at once. A file is handed on when its footer
+is there and can be read, so the caller can hash and upload it during the rest of the COPY,
+and must delete it when done. Sizes are compared with what DuckDB reports at the end: a file
+that was handed on too early would be an error, never a short file.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airkeep.database.sql import literal
+from airkeep.errors import DatabaseError
+
+if TYPE_CHECKING:
+    import duckdb
+
+POLL_S = 0.05
+MAX_FILE_BYTES = 64 << 20  # what one upload holds in memory; a file may exceed it by a row group
+ROW_GROUP_ROWS = 100_000  # above ~128k the restore's memory doubles; below ~50k files grow
+_MAGIC = b"PAR1"
+
+
+@dataclass(frozen=True)
+class SpoolFile:
+    """One closed Parquet file on the local disk."""
+
+    path: Path
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class SpoolLimits:
+    """How large files and row groups may grow before a new one begins."""
+
+    max_file_bytes: int = MAX_FILE_BYTES
+    row_group_rows: int = ROW_GROUP_ROWS
+
+
+def spool(
+    connection: duckdb.DuckDBPyConnection, query: str, folder: Path, limits: SpoolLimits
+) -> Iterator[SpoolFile]:
+    """Run `query` and yield its rows as files in `folder`; no rows, no file.
+
+    Rows come in no particular order (`preserve_insertion_order` is off for speed).
+
+    Raises:
+        duckdb.Error: as the query raised it; the caller knows what was being read.
+    """
+    job = _Copy(connection, query, folder, limits)
+    watcher = connection.cursor()
+    job.start()
+    done: dict[Path, SpoolFile] = {}
+    try:
+        while job.is_alive():
+            job.join(POLL_S)
+            yield from _closed(watcher, folder, done)
+    except BaseException:
+        connection.interrupt()
+        job.join()
+        raise
+    finally:
+        watcher.close()
+    for path, rows, size in job.result():
+        if path not in done:
+            if rows:
+                yield SpoolFile(path, rows, size)
+            else:
+                path.unlink()
+        elif (done[path].rows, done[path].bytes) != (rows, size):
+            raise DatabaseError(f"{path.name} grew after it was closed: run the export again")
+
+
+class _Copy(threading.Thread):
+    """The COPY in a thread of its own: DuckDB releases the interpreter while it works."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, query: str, folder: Path, limits: SpoolLimits
+    ) -> None:
+        super().__init__(name="airkeep-copy", daemon=True)
+        self._connection, self._folder = connection, folder
+        self._statement = (
+            f"COPY ({query}) TO {literal(str(folder))} (FORMAT parquet, COMPRESSION zstd, "
+            f"ROW_GROUP_SIZE {limits.row_group_rows}, FILE_SIZE_BYTES {limits.max_file_bytes}, "
+            f"PER_THREAD_OUTPUT, RETURN_STATS)"
+        )
+        self._rows: list[tuple[Path, int, int]] = []
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        import duckdb
+
+        try:
+            found = self._connection.execute(self._statement).fetchall()
+            self._rows = [(Path(r[0]), int(r[1]), int(r[2])) for r in found]
+        except (duckdb.Error, RuntimeError) as error:
+            self._error = error
+
+    def result(self) -> list[tuple[Path, int, int]]:
+        if self._error is not None:
+            raise self._error
+        return sorted(self._rows)
+
+
+def _closed(
+    watcher: duckdb.DuckDBPyConnection, folder: Path, done: dict[Path, SpoolFile]
+) -> Iterator[SpoolFile]:
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.glob("*.parquet")):
+        if path in done or not (size := _footed_size(path)):
+            continue
+        rows = _rows(watcher, path)
+        if rows:
+            done[path] = SpoolFile(path, rows, size)
+            yield done[path]
+
+
+def _footed_size(path: Path) -> int:
+    """The file's size when it ends like a closed Parquet file, else 0."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            if size < 12:
+                return 0
+            file.seek(size - 8)
+            tail = file.read(8)
+    except FileNotFoundError:
+        return 0
+    length = int.from_bytes(tail[:4], "little")
+    return size if tail[4:] == _MAGIC and 0 < length <= size - 12 else 0
+
+
+def _rows(watcher: duckdb.DuckDBPyConnection, path: Path) -> int:
+    import duckdb
+
+    try:
+        found = watcher.execute(
+            "SELECT num_rows FROM parquet_file_metadata($1)", [str(path)]
+        ).fetchone()
+    except duckdb.Error:
+        return 0
+    return int(found[0]) if found else 0

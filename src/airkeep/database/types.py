@@ -1,0 +1,62 @@
+"""How a PostgreSQL value travels: the reader's expression and the Parquet type.
+
+`PARQUET` types are named as DuckDB names them. Only types that every reader of a lake
+takes are used (Spark knows no Parquet TIME or UUID, so those travel as text), and only
+where the way out and back was proved exact (tests/integration/test_types.py). Everything
+else, known or not, travels as the text that the database itself prints, which it takes
+back with a cast: unconstrained numeric, interval, arrays, ranges, composites, money, ...
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from airkeep.database.catalog import Column
+
+
+@dataclass(frozen=True)
+class Travel:
+    """A column's way.
+
+    Attributes:
+        parquet: the type in the file.
+        encoding: `same`, `text` (as the database prints it) or `literal` (SQLite's, see `sqlite`).
+    """
+
+    parquet: str
+    encoding: Literal["same", "text", "literal"] = "same"
+
+
+_EXACT = {
+    "boolean": "BOOLEAN",
+    "smallint": "SMALLINT",
+    "integer": "INTEGER",
+    "bigint": "BIGINT",
+    "real": "FLOAT",
+    "double precision": "DOUBLE",
+    "text": "VARCHAR",
+    "character varying": "VARCHAR",
+    "json": "VARCHAR",
+    "jsonb": "VARCHAR",
+    "uuid": "VARCHAR",
+    "bytea": "BLOB",
+    "date": "DATE",
+    "timestamp without time zone": "TIMESTAMP",
+    "timestamp with time zone": "TIMESTAMPTZ",
+}
+
+_MODIFIER = re.compile(r"\(\d+(?:,\d+)?\)")
+
+TEXT = Travel("VARCHAR", "text")
+
+
+def travel(column: Column) -> Travel:
+    """How the column's values travel, from the type as `format_type` prints it."""
+    if column.type_kind == "e":
+        return Travel("VARCHAR")
+    if column.type_kind != "b":
+        return TEXT
+    parquet = _EXACT.get(_MODIFIER.sub("", column.type))
+    return TEXT if parquet is None else Travel(parquet)

@@ -1,0 +1,227 @@
+"""Decide what an export takes, and how: a pure function of what was read first.
+
+An increment stands on a parent only where nothing speaks against it. Whatever does is a
+reason, in words, for a full snapshot (or for one table taken whole): it lands in the
+manifest. See docs/format.md, "Increments", for why each check is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Literal
+
+from airkeep.database.catalog import Catalog, Lineage, Table
+from airkeep.database.sql import literal
+from airkeep.errors import ConfigError
+from airkeep.snapshot.manifest import LineageEntry, Manifest, SecretsMode, TableEntry
+from airkeep.snapshot.names import id_time
+from airkeep.tables.roles import Role, is_airflow_table, role_of
+from airkeep.tables.secrets import DROPPED_WHOLE, Secret, secrets_of
+from airkeep.tables.window import window_rule
+
+WRAP = 1 << 32
+How = Literal["whole", "changed"]
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What the user asked for; every default is the plain full snapshot."""
+
+    environment: str
+    increment: bool = False
+    since: datetime | None = None
+    tables: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    airflow_only: bool = False
+    secrets: SecretsMode = "keep"
+    allow_plain: bool = False
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """How one table is taken.
+
+    Attributes:
+        where: a condition in the server's SQL, None for every row.
+        how: `whole`, or `changed`: the rows since the parent's entry.
+        window: the rows taken, in words, where a window cuts this table.
+    """
+
+    table: Table
+    label: str
+    role: str
+    how: How
+    where: str | None
+    window: str | None
+    secrets: tuple[Secret, ...]
+    parent: TableEntry | None = None
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """All of it; `parent` is None for a full snapshot, `full_because` says why one was made."""
+
+    tables: tuple[TablePlan, ...]
+    complete: bool
+    parent: Manifest | None
+    full_because: str | None
+
+
+def choose_tables(labels: Collection[str], options: ExportOptions) -> set[str]:
+    """The labels that the options ask for.
+
+    Raises:
+        ConfigError: --tables or --skip names a table that is not there.
+    """
+    for flag, named in (("--tables", options.tables), ("--skip", options.skip)):
+        for name in named:
+            if name not in labels:
+                raise ConfigError(f"{flag} {name}: no such table{_nearest(name, labels)}")
+    chosen = set(options.tables) or set(labels)
+    if options.airflow_only:
+        chosen = {label for label in chosen if is_airflow_table(label)}
+    return chosen - set(options.skip)
+
+
+def _nearest(name: str, labels: Collection[str]) -> str:
+    near = get_close_matches(name, labels, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def plan_export(
+    catalog: Catalog,
+    options: ExportOptions,
+    *,
+    all_labels: Collection[str],
+    parent: Manifest | None = None,
+    because: str | None = None,
+) -> ExportPlan:
+    """Decide for every table of the catalogue.
+
+    Args:
+        catalog: of the chosen tables.
+        all_labels: of every table that the database has.
+        parent: what the increment stands on, None for a full snapshot.
+        because: why there is no parent, where one was wanted.
+    """
+    columns = {t.name: {c.name for c in t.columns} for t in catalog.tables if _is_main(t, catalog)}
+    tables = tuple(_plan_table(t, catalog, options, columns, parent) for t in catalog.tables)
+    chosen = {t.label for t in tables}
+    missing = {label for label in all_labels if label not in chosen and is_airflow_table(label)}
+    return ExportPlan(
+        tables=tables,
+        complete=not missing and options.since is None and options.secrets != "drop",
+        parent=parent,
+        full_because=because,
+    )
+
+
+def _is_main(table: Table, catalog: Catalog) -> bool:
+    return table.schema == catalog.main_schema
+
+
+def _plan_table(
+    table: Table,
+    catalog: Catalog,
+    options: ExportOptions,
+    columns: Mapping[str, Collection[str]],
+    parent: Manifest | None,
+) -> TablePlan:
+    label = catalog.label(table)
+    is_main = _is_main(table, catalog)
+    secrets = secrets_of(table.name, columns[table.name]) if is_main else ()
+    where, phrase = None, None
+    if options.since is not None and is_main:
+        rule = window_rule(table.name, columns, schema=table.schema or "")
+        where = rule.where(_cutoff(options.since, catalog))
+        phrase = None if where is None else rule.phrase
+    if options.secrets == "drop" and is_main and table.name in DROPPED_WHOLE:
+        where, phrase = "1 = 0", "no row: they hold nothing but secrets"
+    entry = parent.table(label) if parent is not None else None
+    changed = entry is not None and comparable(table, entry)
+    return TablePlan(
+        table=table,
+        label=label,
+        role=(role_of(table.name) if is_main else Role.FOREIGN).value,
+        how="changed" if changed else "whole",
+        where=where,
+        window=phrase,
+        secrets=secrets,
+        parent=entry if changed else None,
+    )
+
+
+def comparable(table: Table, entry: TableEntry) -> bool:
+    """Whether a table's rows can be told from the parent's by row version and key."""
+    ours = [(c.name, c.type, c.nullable, c.default, c.generated is not None) for c in table.columns]
+    theirs = [(c.name, c.type, c.nullable, c.default, c.generated) for c in entry.columns]
+    return (
+        bool(table.key)
+        and table.oid == entry.oid
+        and table.key == entry.key
+        and ours == theirs
+        and entry.settled is not None
+        and table.persistence == "p"
+    )
+
+
+def _cutoff(since: datetime, catalog: Catalog) -> str:
+    text = since.strftime("%Y-%m-%d %H:%M:%S.%f")
+    return f"TIMESTAMPTZ {literal(text + '+00')}" if catalog.engine == "postgresql" else literal(text)
+
+
+def why_not_parent(
+    parent: Manifest,
+    *,
+    catalog: Catalog,
+    lineage: Lineage | None,
+    fixed_at: datetime,
+    secrets: SecretsMode,
+    archive_keys: tuple[str, ...],
+) -> str | None:
+    """The first reason against this parent, None when there is none."""
+    if lineage is None or parent.lineage is None:
+        return "SQLite keeps no row versions"
+    checks = (
+        (parent.revisions != catalog.revisions, "the alembic revision changed"),
+        (parent.main_schema != catalog.main_schema, "Airflow's schema changed"),
+        (parent.secrets.mode != secrets, f"the parent has --secrets {parent.secrets.mode}"),
+        (parent.secrets.archive_keys != archive_keys, "the archive key changed"),
+        (id_time(parent.id) > fixed_at, "the server's clock is behind the parent"),
+        *_lineage_checks(parent.lineage, lineage),
+    )
+    return next((reason for failed, reason in checks if failed), None)
+
+
+def _lineage_checks(parent: LineageEntry, now: Lineage) -> tuple[tuple[bool, str], ...]:
+    return (
+        (
+            not now.system_identifier or parent.system_identifier != now.system_identifier,
+            "it is another database server",
+        ),
+        (parent.database_oid != now.database_oid, "it is another database"),
+        (parent.timeline != now.timeline, "the server's timeline changed"),
+        (
+            parent.server_start != now.server_start,
+            "the server was started since the parent, so it may be a copy",
+        ),
+        (
+            now.xmin < parent.xmin or now.xmax < parent.xmax,
+            "the server's transaction counter is behind the parent",
+        ),
+        (now.xmax - parent.xmin >= WRAP, "more than 2^32 transactions since the parent"),
+    )
+
+
+def changed_since(parent_xmin: int, now_xmax: int) -> str:
+    """The condition for rows whose version is not older than the parent's horizon.
+
+    Row versions carry the low 32 bits of their transaction id, for ever, frozen ones too; so
+    the distance to the horizon is taken modulo 2^32. A frozen row that is older than 2^32
+    transactions may look new and is exported once too often; a new one can never look old.
+    """
+    low = parent_xmin % WRAP
+    return f"((xmin::text::bigint - {low}) & {WRAP - 1}) < {now_xmax - parent_xmin}"

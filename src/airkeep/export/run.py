@@ -1,0 +1,523 @@
+"""Take a snapshot: read one instant of a database, save its files, then its manifest.
+
+What makes the snapshot visible comes last (snapshot/write.py). Whatever fails before that
+leaves files that no manifest names: garbage, which `clean` removes. The private folder with
+spool files and the password file is gone in every case, Ctrl-C included.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+
+from airkeep.database.address import Address, resolve_address
+from airkeep.database.catalog import Catalog, Lineage, Table
+from airkeep.database.ddl import make_ddl
+from airkeep.database.limits import ReadLimits
+from airkeep.database.reader import Reader, open_reader
+from airkeep.database.spool import SpoolFile
+from airkeep.database.sql import qualified
+from airkeep.errors import ConfigError, PlainSecretError
+from airkeep.export.plan import (
+    ExportOptions,
+    ExportPlan,
+    TablePlan,
+    changed_since,
+    choose_tables,
+    plan_export,
+    why_not_parent,
+)
+from airkeep.snapshot import manifest as m
+from airkeep.snapshot import names
+from airkeep.snapshot.lake import Lake, Snapshot, SnapshotName
+from airkeep.snapshot.progress import Progress, Step, silent
+from airkeep.snapshot.read import SnapshotReader
+from airkeep.snapshot.seal import Keyring, SecretsWay
+from airkeep.snapshot.write import SnapshotWriter
+from airkeep.tables.revisions import airflow_version
+
+Since = timedelta | datetime | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows of a table, and how many of them are older than a horizon."""
+
+    rows: int
+    old: int
+
+
+def export(
+    database: str | Address,
+    lake: str | Lake,
+    *,
+    environment: str,
+    increment: bool = False,
+    since: Since = None,
+    tables: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    airflow_only: bool = False,
+    secrets: m.SecretsMode = "keep",
+    allow_plain: bool = False,
+    fernet_key: str | None = None,
+    archive_key: str | None = None,
+    limits: ReadLimits | None = None,
+    spool: Path | None = None,
+    dag_run: m.DagRunEntry | None = None,
+    progress: Progress = silent,
+) -> Snapshot:
+    """Export a metadata database into a lake as one verified-to-be snapshot.
+
+    Args:
+        database: a URL, a path of a SQLite file, or an `Address`.
+        lake: a folder, `s3://...`, or an open `Lake`.
+        environment: whose snapshot it is.
+        increment: only what changed since the newest complete snapshot, where that can be told.
+        since: only runs of this window: an age before the instant, or a time.
+        secrets: keep, seal, drop or plain (docs/format.md, "Secrets").
+        fernet_key: the environment's own, for seal and plain.
+        archive_key: what seal encrypts with.
+        spool: where spool files lie, by default where temporary files do.
+        dag_run: the DAG run that carries this export, if any.
+
+    Returns:
+        The snapshot, committed.
+
+    Raises:
+        AirkeepError: see `airkeep.errors`; no snapshot was made.
+    """
+    names.check_environment(environment)
+    if increment and since is not None:
+        raise ConfigError("--increment and --since exclude each other: a window has no parent")
+    address = resolve_address(database, {}) if isinstance(database, str) else database
+    lake = Lake(lake) if isinstance(lake, str) else lake
+    check_case(environment, lake.environments())
+    options = ExportOptions(
+        environment=environment,
+        increment=increment,
+        tables=tuple(tables),
+        skip=tuple(skip),
+        airflow_only=airflow_only,
+        secrets=secrets,
+        allow_plain=allow_plain,
+    )
+    way = SecretsWay(secrets, _keys(fernet_key, "the environment's Fernet key"),
+                     _keys(archive_key, "AIRKEEP_ARCHIVE_KEY"))
+    way.check_keys()
+    with TemporaryDirectory(prefix="airkeep-", dir=spool) as folder:
+        limits = limits or ReadLimits()
+        with open_reader(address, Path(folder), limits) as reader:
+            run = _Export(lake, reader, options, way, Path(folder), limits, progress)
+            return run.run(since, dag_run)
+
+
+def _keys(text: str | None, variable: str) -> Keyring | None:
+    return Keyring(text, variable=variable) if text else None
+
+
+def check_case(environment: str, known: Collection[str]) -> None:
+    """Refuse a name that differs from a known one by case only.
+
+    Raises:
+        ConfigError: some file systems could not tell the two apart.
+    """
+    for name in known:
+        if name != environment and name.lower() == environment.lower():
+            raise ConfigError(f"the lake has an environment {name!r} already: use that spelling")
+
+
+class _Export:
+    """One run; its methods are its steps, in order."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        reader: Reader,
+        options: ExportOptions,
+        way: SecretsWay,
+        folder: Path,
+        limits: ReadLimits,
+        progress: Progress,
+    ) -> None:
+        self.lake, self.reader, self.options, self.way = lake, reader, options, way
+        self.folder, self.limits, self.progress = folder, limits, progress
+        self.started = datetime.now(UTC)
+        self.timings: dict[str, float] = {}
+        self.rows_done = 0
+        self.rows_expected = 0
+
+    def run(self, since: Since, dag_run: m.DagRunEntry | None) -> Snapshot:
+        with self.timed("fix"):
+            self.reader.fix(lambda labels: choose_tables(labels, self.options))
+        self.options = replace(self.options, since=_cutoff(since, self.reader.fixed_at))
+        with self.timed("plan"):
+            parent, because, counts = self.find_parent()
+            plan = self.plan(parent, because)
+            self.check_plain(plan)
+            settled = self.settled(plan)
+        catalog = self.reader.catalog
+        kept = catalog if not self.options.airflow_only else catalog.select(self.reader.chosen)
+        writer = SnapshotWriter(
+            self.lake.store,
+            self.options.environment,
+            names.make_id(self.reader.fixed_at),
+            schema_text(kept),
+        )
+        self.rows_expected = self.estimate(plan, counts)
+        with self.timed("rows"):
+            entries = self.entries(plan, writer, parent, counts, settled)
+        self.way.check_failures()
+        with self.timed("commit"):
+            manifest = self.manifest(writer, plan, entries, dag_run)
+            writer.commit(manifest)
+        return self.lake.get(SnapshotName(writer.environment, writer.id))
+
+    # What the increment stands on.
+
+    def find_parent(self) -> tuple[Snapshot | None, str | None, dict[str, Counts]]:
+        if not self.options.increment:
+            return None, None, {}
+        parent = self.newest_complete()
+        if parent is None:
+            return None, "there is no complete snapshot of this environment yet", {}
+        reason = why_not_parent(
+            parent.manifest,
+            catalog=self.reader.catalog,
+            lineage=self.reader.lineage,
+            fixed_at=self.reader.fixed_at,
+            secrets=self.options.secrets,
+            archive_keys=self.archive_keys(),
+        )
+        if reason is not None:
+            return None, reason, {}
+        counts = self.count_since(parent.manifest)
+        for label, count in counts.items():
+            entry = parent.manifest.table(label)
+            if entry and entry.settled is not None and count.old > entry.settled:
+                return None, f"{label} has more old rows than the parent had", {}
+        return parent, None, counts
+
+    def newest_complete(self) -> Snapshot | None:
+        for name in self.lake.names(self.options.environment):
+            snapshot = self.lake.get(name)
+            if snapshot.manifest.complete:
+                return snapshot
+        return None
+
+    def archive_keys(self) -> tuple[str, ...]:
+        sealed = self.options.secrets == "seal" and self.way.archive is not None
+        return self.way.archive.fingerprints if sealed and self.way.archive else ()
+
+    def count_since(self, parent: m.Manifest) -> dict[str, Counts]:
+        lineage, now = parent.lineage, self.reader.lineage
+        assert lineage is not None and now is not None  # noqa: S101, PT018 (why_not_parent saw both)
+        condition = changed_since(lineage.xmin, now.xmax)
+        labels = [t.label for t in self.plan(parent, None).tables if t.how == "changed"]
+        return self.count(labels, condition)
+
+    def count(self, labels: Sequence[str], changed: str) -> dict[str, Counts]:
+        tables = self.reader.catalog.by_label()
+        parts = [
+            f"SELECT {n} AS n, count(*) AS rows, count(*) FILTER (WHERE NOT ({changed})) AS old "
+            f"FROM ONLY {qualified(tables[label].schema, tables[label].name)}"
+            for n, label in enumerate(labels)
+        ]
+        if not parts:
+            return {}
+        found = self.reader.query(" UNION ALL ".join(parts))
+        return {labels[n]: Counts(rows, old) for n, rows, old in found}
+
+    def settled(self, plan: ExportPlan) -> dict[str, int] | None:
+        """Per table the rows older than our own horizon; None: all of them are."""
+        lineage: Lineage | None = self.reader.lineage
+        if lineage is None or lineage.xmin == lineage.xmax:
+            return None
+        labels = [t.label for t in plan.tables]
+        counts = self.count(labels, changed_since(lineage.xmin, lineage.xmax))
+        return {label: count.old for label, count in counts.items()}
+
+    # What is taken.
+
+    def plan(self, parent: m.Manifest | Snapshot | None, because: str | None) -> ExportPlan:
+        return plan_export(
+            self.reader.catalog.select(self.reader.chosen),
+            self.options,
+            all_labels=self.reader.catalog.by_label(),
+            parent=parent.manifest if isinstance(parent, Snapshot) else parent,
+            because=because,
+        )
+
+    def estimate(self, plan: ExportPlan, counts: dict[str, Counts]) -> int:
+        if plan.parent is not None or self.reader.lineage is None:
+            return sum(c.rows - c.old for c in counts.values())
+        oids = ", ".join(str(t.table.oid) for t in plan.tables) or "0"
+        [(rows,)] = self.reader.query(
+            f"SELECT coalesce(sum(greatest(reltuples, 0)), 0)::bigint FROM pg_class "
+            f"WHERE oid IN ({oids})"
+        )
+        return int(rows)
+
+    def check_plain(self, plan: ExportPlan) -> None:
+        """Refuse plain secrets before a byte is saved."""
+        if self.options.secrets != "keep" or self.options.allow_plain:
+            return
+        look = SecretsWay("keep")
+        for table in plan.tables:
+            if table.secrets:
+                for batch in self.reader.batches(table.table, table.where):
+                    look.treat(batch, table.label, table.secrets)
+        if look.plain:
+            raise PlainSecretError(look.plain)
+
+    def entries(
+        self,
+        plan: ExportPlan,
+        writer: SnapshotWriter,
+        parent: Snapshot | None,
+        counts: dict[str, Counts],
+        settled: dict[str, int] | None,
+    ) -> tuple[m.TableEntry, ...]:
+        found = []
+        with self.parent_reader(parent) as back:
+            for table in plan.tables:
+                entry = self.entry(table, writer, back, counts.get(table.label))
+                old = None if self.reader.lineage is None or table.where else entry.rows
+                if settled is not None and old is not None:
+                    old = settled[table.label]
+                found.append(replace(entry, settled=old))
+        return tuple(found)
+
+    @contextmanager
+    def parent_reader(self, parent: Snapshot | None) -> Iterator[SnapshotReader | None]:
+        if parent is None:
+            yield None
+            return
+        with SnapshotReader(parent, folder=self.folder, memory_bytes=200 << 20) as back:
+            yield back
+
+    def entry(
+        self,
+        table: TablePlan,
+        writer: SnapshotWriter,
+        back: SnapshotReader | None,
+        counts: Counts | None,
+    ) -> m.TableEntry:
+        if table.how == "whole" or counts is None or table.parent is None or back is None:
+            files = self.save(table, table.where, writer)
+            return self.describe(table, files, rows=sum(f.rows for f in files))
+        files = ()
+        if counts.rows > counts.old:
+            files = self.save(table, self.changed(back.snapshot.manifest), writer)
+        deleted: tuple[m.FileEntry, ...] = ()
+        if not counts.old == table.parent.settled == table.parent.rows:
+            deleted = self.save_gone(table, writer, back)
+        entry = self.describe(table, files, rows=counts.rows)
+        return replace(
+            entry, whole=False, deleted=deleted, deleted_rows=sum(f.rows for f in deleted)
+        )
+
+    def changed(self, parent: m.Manifest) -> str:
+        now = self.reader.lineage
+        assert parent.lineage is not None and now is not None  # noqa: S101, PT018
+        return changed_since(parent.lineage.xmin, now.xmax)
+
+    def save(
+        self, table: TablePlan, where: str | None, writer: SnapshotWriter
+    ) -> tuple[m.FileEntry, ...]:
+        if table.secrets and self.options.secrets != "keep":
+            spooled = self.treated(table, where)
+        else:
+            spooled = self.reader.spool(table.table, where)
+        return self.save_files(table, spooled, writer, kind="tables")
+
+    def save_files(
+        self, table: TablePlan, spooled: Iterator[SpoolFile], writer: SnapshotWriter, *, kind: str
+    ) -> tuple[m.FileEntry, ...]:
+        files = []
+        self.tell(table.label)
+        with closing(spooled):  # type: ignore[type-var]
+            for file in spooled:
+                files.append(writer.save(table.label, file.path, file.rows, kind=kind))
+                file.path.unlink()
+                if kind == "tables":
+                    self.rows_done += file.rows
+                self.tell(table.label)
+        return tuple(files)
+
+    def treated(self, table: TablePlan, where: str | None) -> Iterator[SpoolFile]:
+        import pyarrow as pa
+
+        required = {c.name for c in table.table.columns if not c.nullable}
+        batches = [
+            self.way.treat(batch, table.label, table.secrets, required)
+            for batch in self.reader.batches(table.table, where)
+        ]
+        if any(b.num_rows for b in batches):
+            reader = pa.RecordBatchReader.from_batches(batches[0].schema, batches)
+            yield from self.reader.spool_batches(reader)
+
+    def save_gone(
+        self, table: TablePlan, writer: SnapshotWriter, back: SnapshotReader
+    ) -> tuple[m.FileEntry, ...]:
+        layers = back.fetch(table.label)
+        try:
+            keys = back.relation(layers, list(table.table.key))
+            spooled = self.reader.spool_gone(table.table, keys)
+            return self.save_files(table, spooled, writer, kind="deleted")
+        finally:
+            back.drop(layers)
+
+    def tell(self, label: str) -> None:
+        self.progress(Step(label, self.rows_done, self.rows_expected))
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        began = monotonic()
+        yield
+        self.timings[what] = round(monotonic() - began, 3)
+
+    # What is written down.
+
+    def describe(
+        self, table: TablePlan, files: Sequence[m.FileEntry], *, rows: int
+    ) -> m.TableEntry:
+        catalog = self.reader.catalog
+        source = table.table
+        return m.TableEntry(
+            label=table.label,
+            schema=source.schema,
+            name=source.name,
+            role=table.role,
+            columns=column_entries(source, self.reader, table),
+            key=source.key,
+            references=tuple(
+                m.ReferenceEntry(
+                    f.name, f.columns, catalog.label_of(f.target_schema, f.target), f.target_columns
+                )
+                for f in source.foreign_keys
+            ),
+            rows=rows,
+            files=tuple(files),
+            window=table.window,
+            oid=source.oid or None,
+        )
+
+    def manifest(
+        self,
+        writer: SnapshotWriter,
+        plan: ExportPlan,
+        entries: tuple[m.TableEntry, ...],
+        dag_run: m.DagRunEntry | None,
+    ) -> m.Manifest:
+        reader, options = self.reader, self.options
+        catalog = reader.catalog
+        parent = plan.parent
+        return m.Manifest(
+            format=m.FORMAT,
+            airkeep=version("airkeep"),
+            run_id=str(uuid.uuid4()),
+            environment=writer.environment,
+            id=writer.id,
+            airflow_version=str(airflow_version(catalog.revisions)),
+            revisions=catalog.revisions,
+            server=m.ServerEntry(catalog.engine, catalog.server_version),
+            main_schema=catalog.main_schema,
+            mode="full" if parent is None else "increment",
+            parent=None if parent is None else m.ParentEntry(parent.id, self.parent_sha256(parent)),
+            full_because=plan.full_because,
+            complete=plan.complete,
+            window=m.WindowEntry(options.since) if options.since else None,
+            secrets=m.SecretsEntry(options.secrets, self.archive_keys(), len(self.way.plain)),
+            lineage=None if reader.lineage is None else _lineage_entry(reader.lineage),
+            schema_sql=writer.schema_sql,
+            tables=entries,
+            sequences=sequence_entries(catalog.select(reader.chosen)),
+            dag_run=dag_run,
+            left_out=catalog.left_out,
+            warnings=self.warnings(catalog),
+            started=self.started,
+            finished=datetime.now(UTC),
+            timings_s=self.timings,
+        )
+
+    def parent_sha256(self, parent: m.Manifest) -> str:
+        return self.lake.get(SnapshotName(parent.environment, parent.id)).manifest_sha256
+
+    def warnings(self, catalog: Catalog) -> tuple[str, ...]:
+        if str(airflow_version(catalog.revisions)) != "unknown":
+            return ()
+        shown = ", ".join(catalog.revisions) or "none"
+        return (f"the alembic revision ({shown}) is not one that an Airflow release ends at",)
+
+
+def _cutoff(since: Since, fixed_at: datetime) -> datetime | None:
+    if isinstance(since, timedelta):
+        return fixed_at - since
+    return since
+
+
+def _lineage_entry(lineage: Lineage) -> m.LineageEntry:
+    return m.LineageEntry(
+        lineage.system_identifier,
+        lineage.database_oid,
+        lineage.timeline,
+        lineage.server_start,
+        lineage.xmin,
+        lineage.xmax,
+    )
+
+
+def schema_text(catalog: Catalog) -> str:
+    """What `schema.sql` holds: our own statements, or SQLite's as they were written."""
+    if catalog.engine == "postgresql":
+        return make_ddl(catalog).script()
+    made = (t.definition for t in catalog.tables if t.definition)
+    return "".join(f"{s};\n" for s in (*made, *catalog.statements))
+
+
+def column_entries(
+    source: Table, reader: Reader, table: TablePlan
+) -> tuple[m.ColumnEntry, ...]:
+    """Every column, generated ones too (they have no Parquet column)."""
+    ways = dict(zip((c.name for c in source.stored_columns), reader.ways(source), strict=True))
+    held = {s.column: s.holds.value for s in table.secrets}
+    return tuple(
+        m.ColumnEntry(
+            name=c.name,
+            type=c.type,
+            parquet=ways[c.name].parquet if c.name in ways else "",
+            nullable=c.nullable,
+            default=c.default,
+            generated=c.generated is not None,
+            encoding=ways[c.name].encoding if c.name in ways else "same",
+            secret=held.get(c.name),
+        )
+        for c in source.columns
+    )
+
+
+def sequence_entries(catalog: Catalog) -> tuple[m.SequenceEntry, ...]:
+    return tuple(
+        m.SequenceEntry(
+            label=catalog.label_of(s.schema, s.name),
+            schema=s.schema,
+            name=s.name,
+            last_value=s.last_value,
+            is_called=s.is_called,
+            increment=s.increment,
+            owner=None
+            if s.owner_table is None
+            else catalog.label_of(s.owner_schema, s.owner_table),
+            owner_column=s.owner_column,
+        )
+        for s in catalog.sequences
+    )
+
+

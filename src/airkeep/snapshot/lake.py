@@ -1,0 +1,243 @@
+"""A lake's snapshots: which there are, and which one a name means.
+
+    lake = Lake("s3://bucket/prefix")
+    for summary in lake.snapshots(): ...
+    lake["prod/latest"].tables
+    lake["prod@2026-11-01"].manifest
+
+A name is `[E/]id`, `[E/]unique prefix of an id`, `[E/]latest`, or `E@time` for the newest at
+or before a time. A name that fits several snapshots is an error that lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+
+from airkeep.errors import MissingFileError, NoSuchSnapshotError, NotFoundError
+from airkeep.snapshot import names
+from airkeep.snapshot.manifest import (
+    Manifest,
+    Summary,
+    TableEntry,
+    decode_manifest,
+    decode_summary,
+    summarize,
+)
+from airkeep.store.interface import Store
+from airkeep.store.open import open_store
+
+_ENV = "environment="
+_LOADERS = 16
+_CANDIDATES = 10
+
+Load = Callable[[str], bytes]
+
+
+@dataclass(frozen=True, order=True)
+class SnapshotName:
+    """An environment and an id; they sort by time within an environment."""
+
+    environment: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.environment}/{self.id}"
+
+
+class Snapshot:
+    """One snapshot of a lake; its manifest is read when first asked for."""
+
+    def __init__(self, store: Store, name: SnapshotName) -> None:
+        self.store, self.name = store, name
+
+    def __repr__(self) -> str:
+        return f"Snapshot({str(self.name)!r})"
+
+    @property
+    def environment(self) -> str:
+        return self.name.environment
+
+    @property
+    def id(self) -> str:
+        return self.name.id
+
+    @cached_property
+    def _raw(self) -> bytes:
+        path = names.manifest_path(self.environment, self.id)
+        try:
+            return self.store.load(path)
+        except NotFoundError:
+            raise MissingFileError(path) from None
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        return decode_manifest(self._raw, names.manifest_path(self.environment, self.id))
+
+    @property
+    def manifest_sha256(self) -> str:
+        return sha256(self._raw).hexdigest()
+
+    @property
+    def tables(self) -> tuple[TableEntry, ...]:
+        return self.manifest.tables
+
+    @cached_property
+    def parent(self) -> Snapshot | None:
+        """The snapshot that this increment stands on."""
+        if self.manifest.parent is None:
+            return None
+        return Snapshot(self.store, SnapshotName(self.environment, self.manifest.parent.id))
+
+    def chain(self) -> list[Snapshot]:
+        """This snapshot, its parent, and so on down to a full one.
+
+        Raises:
+            MissingFileError: a parent is gone.
+            DamagedFileError: a parent is not the one that the increment was made on.
+        """
+        from airkeep.errors import DamagedFileError
+
+        chain = [self]
+        while (parent := chain[-1].parent) is not None:
+            entry = chain[-1].manifest.parent
+            if entry is not None and entry.manifest_sha256 != parent.manifest_sha256:
+                raise DamagedFileError(
+                    names.manifest_path(parent.environment, parent.id),
+                    expected=f"sha256 {entry.manifest_sha256[:12]}",
+                    found=f"sha256 {parent.manifest_sha256[:12]}",
+                )
+            chain.append(parent)
+        return chain
+
+
+class Lake:
+    """A folder or bucket of snapshots.
+
+    Args:
+        url: a folder, `s3://bucket/prefix`, `gs://`, `az://`; or an open store.
+        options: what the store takes beside the URL (docs/configuration.md).
+        load: how small documents are read; the command line gives one that remembers.
+    """
+
+    def __init__(
+        self,
+        url: str | Store,
+        *,
+        options: Mapping[str, str] | None = None,
+        load: Load | None = None,
+    ) -> None:
+        self.store = open_store(url, options=options or {}) if isinstance(url, str) else url
+        self._load = load or self.store.load
+
+    def __repr__(self) -> str:
+        return f"Lake({self.store.url!r})"
+
+    @property
+    def url(self) -> str:
+        return self.store.url
+
+    def environments(self) -> list[str]:
+        """Every environment that has, or had, a snapshot here."""
+        folders = self.store.folders("snapshots/")
+        return sorted(f.removeprefix(_ENV) for f in folders if f.startswith(_ENV))
+
+    def names(self, environment: str | None = None) -> list[SnapshotName]:
+        """Every committed snapshot, newest first."""
+        prefix = "snapshots/" if environment is None else f"snapshots/{_ENV}{environment}/"
+        found = []
+        for entry in self.store.list(prefix):
+            parts = entry.path.split("/")
+            if len(parts) == 4 and parts[3] == "manifest.json" and names.is_id(parts[2]):
+                found.append(SnapshotName(parts[1].removeprefix(_ENV), parts[2]))
+        return sorted(found, key=lambda n: (n.id, n.environment), reverse=True)
+
+    def snapshots(
+        self, environment: str | None = None, *, newest: int | None = None
+    ) -> list[Summary]:
+        """What a listing shows, newest first; one small read a snapshot.
+
+        Args:
+            newest: how many at most; None for all.
+        """
+        return self.summaries(self.names(environment)[:newest])
+
+    def summaries(self, wanted: Sequence[SnapshotName]) -> list[Summary]:
+        with ThreadPoolExecutor(_LOADERS) as pool:
+            return list(pool.map(self._summary, wanted))
+
+    def _summary(self, name: SnapshotName) -> Summary:
+        try:
+            summary = decode_summary(self._load(names.index_path(name.environment, name.id)))
+        except NotFoundError:
+            summary = None
+        if summary is None or (summary.environment, summary.id) != (name.environment, name.id):
+            summary = summarize(Snapshot(self.store, name).manifest)
+        return summary
+
+    def __getitem__(self, name: str) -> Snapshot:
+        return self.find(name)
+
+    def get(self, name: SnapshotName) -> Snapshot:
+        return Snapshot(self.store, name)
+
+    def find(self, name: str, *, complete: bool = False) -> Snapshot:
+        """The one snapshot that `name` means.
+
+        Args:
+            complete: `latest` and `E@time` pass over snapshots that are not complete.
+
+        Raises:
+            NoSuchSnapshotError: none fits, or several do.
+        """
+        if "@" in name:
+            environment, _, time = name.partition("@")
+            last = names.make_id(names.parse_time(time))
+            fitting = [n for n in self.names(environment) if n.id <= last]
+            return self._newest(name, fitting, complete=complete)
+        environment, slash, rest = name.rpartition("/")
+        known = self.names(environment if slash else None)
+        if rest == "latest":
+            self._one_environment(name, known)
+            return self._newest(name, known, complete=complete)
+        fitting = [n for n in known if n.id.startswith(rest)] if rest else []
+        return self.get(self._only(name, fitting, known))
+
+    def _newest(self, name: str, fitting: Sequence[SnapshotName], *, complete: bool) -> Snapshot:
+        for candidate in fitting:
+            if not complete or self._summary(candidate).complete:
+                return self.get(candidate)
+        kind = "complete snapshot" if complete else "snapshot"
+        raise NoSuchSnapshotError(f"{self.url} holds no {kind} for {name!r}{_hint(fitting)}")
+
+    def _one_environment(self, name: str, known: Sequence[SnapshotName]) -> None:
+        environments = sorted({n.environment for n in known})
+        if len(environments) > 1:
+            choices = ", ".join(f"{e}/latest" for e in environments[:_CANDIDATES])
+            raise NoSuchSnapshotError(
+                f"{name!r} could be of {len(environments)} environments: say one of {choices}"
+            )
+
+    def _only(
+        self, name: str, fitting: Sequence[SnapshotName], known: Sequence[SnapshotName]
+    ) -> SnapshotName:
+        if not fitting:
+            raise NoSuchSnapshotError(f"{self.url} holds no snapshot {name!r}{_hint(known)}")
+        if len(fitting) > 1:
+            raise NoSuchSnapshotError(
+                f"{name!r} fits {len(fitting)} snapshots: {_listed(fitting)}. Write more of the id."
+            )
+        return fitting[0]
+
+
+def _hint(known: Sequence[SnapshotName]) -> str:
+    return f": there are {_listed(known)}" if known else " (and none at all of that environment)"
+
+
+def _listed(found: Sequence[SnapshotName]) -> str:
+    return ", ".join(str(n) for n in found[:_CANDIDATES]) + (
+        ", ..." if len(found) > _CANDIDATES else ""
+    )

@@ -1,0 +1,291 @@
+"""The manifest: what a snapshot is, in one JSON document, saved last.
+
+The classes are the format. `docs/manifest.schema.json` is generated from them, and
+docs/format.md says what each field means. A reader refuses a newer `format` and ignores
+fields that it does not know within its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from airkeep.errors import ManifestError, NewerFormatError
+
+FORMAT = 1
+
+Mode = Literal["full", "increment"]
+SecretsMode = Literal["keep", "seal", "drop", "plain"]
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One saved file: `path` from the lake's root, `sha256` of its bytes in hex."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ColumnEntry:
+    """One column: `type` as the database spells it, `parquet` as DuckDB does.
+
+    Attributes:
+        encoding: how the database's value stands in the Parquet one: `same`, `text` (the
+            database's own text of it) or `literal` (a SQLite literal, see docs/format.md).
+        secret: what it holds, where it is one of Airflow's secrets.
+    """
+
+    name: str
+    type: str
+    parquet: str
+    nullable: bool = True
+    default: str | None = None
+    generated: bool = False
+    encoding: Literal["same", "text", "literal"] = "same"
+    secret: str | None = None
+
+
+@dataclass(frozen=True)
+class ReferenceEntry:
+    """A foreign key; `target` is the label of the table it points at."""
+
+    name: str
+    columns: tuple[str, ...]
+    target: str
+    target_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TableEntry:
+    """One table of the snapshot.
+
+    Attributes:
+        label: what the snapshot calls it; `schema` and `name` are the database's.
+        rows: rows of the table at this instant, parents' included.
+        files: this snapshot's own; of an increment only what changed, unless `whole`.
+        whole: the files hold the table whole, so readers of it need no parent.
+        deleted: files with the keys of the rows that are gone since the parent.
+        window: which rows were taken, in words, when not all were.
+        settled: rows whose version is older than the lineage's `xmin`; None where unknown.
+    """
+
+    label: str
+    schema: str | None
+    name: str
+    role: str
+    columns: tuple[ColumnEntry, ...]
+    key: tuple[str, ...]
+    references: tuple[ReferenceEntry, ...]
+    rows: int
+    files: tuple[FileEntry, ...]
+    whole: bool = True
+    deleted: tuple[FileEntry, ...] = ()
+    deleted_rows: int = 0
+    window: str | None = None
+    settled: int | None = None
+    oid: int | None = None
+
+    @property
+    def bytes(self) -> int:
+        return sum(f.bytes for f in (*self.files, *self.deleted))
+
+    def column(self, name: str) -> ColumnEntry:
+        return next(c for c in self.columns if c.name == name)
+
+
+@dataclass(frozen=True)
+class SequenceEntry:
+    """A sequence and how far it was."""
+
+    label: str
+    schema: str
+    name: str
+    last_value: int
+    is_called: bool
+    increment: int
+    owner: str | None = None
+    owner_column: str | None = None
+
+
+@dataclass(frozen=True)
+class LineageEntry:
+    """Which database, and its transaction horizon (64-bit); see docs/format.md."""
+
+    system_identifier: str
+    database_oid: int
+    timeline: int | None
+    server_start: str
+    xmin: int
+    xmax: int
+
+
+@dataclass(frozen=True)
+class ServerEntry:
+    """What held the database."""
+
+    engine: Literal["postgresql", "sqlite"]
+    version: str
+
+
+@dataclass(frozen=True)
+class SecretsEntry:
+    """What was done with secrets, and which keys they need now (fingerprints, never keys)."""
+
+    mode: SecretsMode
+    archive_keys: tuple[str, ...] = ()
+    plain_values: int = 0
+
+
+@dataclass(frozen=True)
+class WindowEntry:
+    """The cutoff of `--since`; tables say in words what they took."""
+
+    cutoff: datetime
+
+
+@dataclass(frozen=True)
+class ParentEntry:
+    """The snapshot that an increment stands on, and the bytes it was seen with."""
+
+    id: str
+    manifest_sha256: str
+
+
+@dataclass(frozen=True)
+class DagRunEntry:
+    """The DAG run that carried the export itself, where there is one."""
+
+    dag_id: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One instant of one database. Times are UTC, sizes bytes."""
+
+    format: int
+    airkeep: str
+    run_id: str
+    environment: str
+    id: str
+    airflow_version: str
+    revisions: tuple[str, ...]
+    server: ServerEntry
+    mode: Mode
+    complete: bool
+    secrets: SecretsEntry
+    schema_sql: FileEntry
+    tables: tuple[TableEntry, ...]
+    sequences: tuple[SequenceEntry, ...]
+    started: datetime
+    finished: datetime
+    main_schema: str | None = None
+    parent: ParentEntry | None = None
+    full_because: str | None = None
+    window: WindowEntry | None = None
+    lineage: LineageEntry | None = None
+    dag_run: DagRunEntry | None = None
+    left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    timings_s: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        return sum(t.rows for t in self.tables)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of this snapshot's own files, its parents' not counted."""
+        return self.schema_sql.bytes + sum(t.bytes for t in self.tables)
+
+    def table(self, label: str) -> TableEntry | None:
+        return next((t for t in self.tables if t.label == label), None)
+
+    def files(self) -> list[FileEntry]:
+        """Every file that the manifest names, the schema first."""
+        return [self.schema_sql, *(f for t in self.tables for f in (*t.files, *t.deleted))]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a listing shows of a snapshot: derived from its manifest, kept in `index/`."""
+
+    environment: str
+    id: str
+    airflow_version: str
+    engine: str
+    mode: Mode
+    complete: bool
+    parent: str | None
+    tables: int
+    rows: int
+    bytes: int
+    took_s: float
+    secrets: SecretsMode
+    window: bool
+
+
+def summarize(manifest: Manifest) -> Summary:
+    return Summary(
+        environment=manifest.environment,
+        id=manifest.id,
+        airflow_version=manifest.airflow_version,
+        engine=manifest.server.engine,
+        mode=manifest.mode,
+        complete=manifest.complete,
+        parent=manifest.parent.id if manifest.parent else None,
+        tables=len(manifest.tables),
+        rows=manifest.rows,
+        bytes=manifest.bytes,
+        took_s=round((manifest.finished - manifest.started).total_seconds(), 3),
+        secrets=manifest.secrets.mode,
+        window=manifest.window is not None,
+    )
+
+
+def encode(document: Manifest | Summary) -> bytes:
+    """The document as JSON, a field a line: people read manifests too."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+
+
+def decode_manifest(data: bytes, path: str) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        NewerFormatError: it was written by a newer airkeep.
+        ManifestError: it is no manifest.
+    """
+    try:
+        version = msgspec.json.decode(data, type=_Versioned).format
+        if version > FORMAT:
+            raise NewerFormatError(path, found=version, known=FORMAT)
+        return msgspec.json.decode(data, type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ManifestError(
+            f"{path} is not a manifest that can be read ({error}): the file was changed or cut off. "
+            f"Use another snapshot."
+        ) from None
+
+
+def decode_summary(data: bytes) -> Summary | None:
+    """Read an index entry; None when it is not one (it is only derived: read the manifest)."""
+    try:
+        return msgspec.json.decode(data, type=Summary)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def json_schema() -> dict[str, object]:
+    """The JSON Schema of a manifest, as in docs/manifest.schema.json."""
+    return msgspec.json.schema(Manifest)
+
+
+@dataclass(frozen=True)
+class _Versioned:
+    format: int

@@ -1,0 +1,267 @@
+"""Secrets on their way into a snapshot and out again.
+
+What each mode does with each form of value is data in `tables.secrets`; here it is done,
+on Arrow batches. A sealed value says what it was, so that the way back needs nothing else:
+
+    airkeep:1:c:<Fernet token under the archive key>     it was Airflow's ciphertext
+    airkeep:1:p:<...>                                    it stood in plain text (or is a token)
+
+Flags such as `is_encrypted` are never touched. A value that cannot be opened is named by
+table, key and column; its content appears nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from airkeep.errors import ConfigError, DecryptError, MissingKeyError
+from airkeep.snapshot.manifest import SecretsMode
+from airkeep.tables.secrets import Deed, Holds, Secret, deed, encrypts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from cryptography.fernet import MultiFernet
+
+PREFIX = "airkeep:1:"
+
+
+class Keyring:
+    """One or more Fernet keys, comma-separated: the first encrypts, all are tried to decrypt.
+
+    Args:
+        text: the keys; never kept where it could be printed.
+        variable: where they came from, for messages.
+
+    Raises:
+        ConfigError: a key is not 32 bytes of URL-safe base64.
+    """
+
+    def __init__(self, text: str, *, variable: str) -> None:
+        from cryptography.fernet import Fernet, MultiFernet
+
+        self.variable = variable
+        keys = [k.strip() for k in text.split(",") if k.strip()]
+        try:
+            self._fernet: MultiFernet = MultiFernet([Fernet(k) for k in keys])
+        except ValueError:
+            raise ConfigError(
+                f"{variable} holds something that is no Fernet key: expected 32 bytes as URL-safe "
+                f"base64 (44 characters), several separated by commas"
+            ) from None
+        self.fingerprints = tuple(sha256(k.encode()).hexdigest()[:16] for k in keys)
+
+    def __repr__(self) -> str:
+        return f"Keyring({self.variable}, {', '.join(self.fingerprints)})"
+
+    def encrypt(self, value: bytes) -> bytes:
+        return self._fernet.encrypt(value)
+
+    def decrypt(self, token: bytes) -> bytes | None:
+        """The value, or None when no key fits."""
+        from cryptography.fernet import InvalidToken
+
+        try:
+            return self._fernet.decrypt(token)
+        except InvalidToken:
+            return None
+
+
+def open_keyring(text: str | None, *, variable: str) -> Keyring | None:
+    return Keyring(text, variable=variable) if text else None
+
+
+@dataclass
+class SecretsWay:
+    """What an export does with secrets, and what it met.
+
+    Attributes:
+        plain: names of plain values where this Airflow encrypts.
+        failed: names of values that the environment's keys do not open.
+    """
+
+    mode: SecretsMode
+    source: Keyring | None = None
+    archive: Keyring | None = None
+    plain: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def check_keys(self) -> None:
+        """Refuse early what could not be done.
+
+        Raises:
+            MissingKeyError: seal without an archive key.
+        """
+        if self.mode == "seal" and self.archive is None:
+            raise MissingKeyError(
+                "--secrets seal needs the archive key: set AIRKEEP_ARCHIVE_KEY "
+                "(make one with: airkeep key)"
+            )
+
+    def treat(
+        self,
+        batch: pa.RecordBatch,
+        label: str,
+        secrets: Sequence[Secret],
+        required: Collection[str] = (),
+    ) -> pa.RecordBatch:
+        """The batch with every secret treated; other columns and the row order are the same.
+
+        Args:
+            required: columns that take no NULL.
+        """
+        columns = batch.schema.names
+        for secret in secrets:
+            gone = secret.dropped if secret.column in required else None
+            batch = self._treat_column(batch, label, secret, encrypts(secret, columns), gone)
+        return batch
+
+    def _treat_column(
+        self, batch: pa.RecordBatch, label: str, secret: Secret, alarms: bool, gone: str | None
+    ) -> pa.RecordBatch:
+        import pyarrow as pa
+
+        index = batch.schema.get_field_index(secret.column)
+        kind = batch.schema.field(index)
+        flags = _column(batch, secret.flag)
+        names = _column(batch, secret.named_by)
+        values = batch.column(index).to_pylist()
+        treated = [
+            self._treat_value(value, secret, flag, f"{label} {name}.{secret.column}", alarms, gone)
+            for value, flag, name in zip(values, flags, names, strict=True)
+        ]
+        return batch.set_column(index, kind, pa.array(treated, type=kind.type))
+
+    def _treat_value(
+        self, value: Any, secret: Secret, flag: Any, name: str, alarms: bool, gone: str | None
+    ) -> Any:
+        form = secret.form_of(value, None if flag is None else bool(flag))
+        if form is None:
+            return value
+        if alarms and form is Holds.PLAIN:
+            self.plain.append(name)
+        what = deed(self.mode, form)
+        if what is Deed.KEEP:
+            return value
+        if what is Deed.DROP:
+            return gone
+        raw = value if isinstance(value, bytes) else value.encode()
+        if what in (Deed.DECRYPT, Deed.DECRYPT_AND_SEAL):
+            opened = self._open(raw, name)
+            if opened is None:
+                return value
+            raw = opened
+        if what is Deed.DECRYPT:
+            return _like(value, raw)
+        return _like(value, self._seal(raw, "p" if what is Deed.SEAL else "c"))
+
+    def _open(self, token: bytes, name: str) -> bytes | None:
+        if self.source is None:
+            raise MissingKeyError(
+                f"{name} is encrypted, and --secrets {self.mode} opens it: set the environment's "
+                f"key, AIRKEEP_FERNET_KEY or AIRFLOW__CORE__FERNET_KEY"
+            )
+        opened = self.source.decrypt(token)
+        if opened is None:
+            self.failed.append(name)
+        return opened
+
+    def _seal(self, raw: bytes, form: str) -> bytes:
+        if self.archive is None:
+            raise MissingKeyError("--secrets seal needs AIRKEEP_ARCHIVE_KEY")
+        return f"{PREFIX}{form}:".encode() + self.archive.encrypt(raw)
+
+    def check_failures(self) -> None:
+        """Name every value that did not open.
+
+        Raises:
+            DecryptError: there are some.
+        """
+        if self.failed and self.source is not None:
+            raise DecryptError(self.failed, key=self.source.variable)
+
+
+@dataclass
+class SecretsBack:
+    """What a restore, or a comparison, does with secrets."""
+
+    mode: SecretsMode
+    archive: Keyring | None = None
+    target: Keyring | None = None
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def has_work(self) -> bool:
+        return self.mode in ("seal", "plain")
+
+    def treat(
+        self, batch: pa.RecordBatch, label: str, secrets: Sequence[Secret]
+    ) -> pa.RecordBatch:
+        """The batch as the target's Airflow reads it."""
+        import pyarrow as pa
+
+        for secret in secrets:
+            index = batch.schema.get_field_index(secret.column)
+            kind = batch.schema.field(index)
+            flags = _column(batch, secret.flag)
+            names = _column(batch, secret.named_by)
+            values = [
+                self._back(value, secret, flag, f"{label} {name}.{secret.column}")
+                for value, flag, name in zip(
+                    batch.column(index).to_pylist(), flags, names, strict=True
+                )
+            ]
+            batch = batch.set_column(index, kind, pa.array(values, type=kind.type))
+        return batch
+
+    def _back(self, value: Any, secret: Secret, flag: Any, name: str) -> Any:
+        if value is None:
+            return None
+        raw = value if isinstance(value, bytes) else value.encode()
+        if raw.startswith(PREFIX.encode()):
+            form, _, token = raw[len(PREFIX) :].partition(b":")
+            opened = self._unseal(token, name)
+            if opened is None:
+                return value
+            return _like(value, opened if form == b"p" else self._encrypt(opened, name))
+        if self.mode == "plain" and secret.flag and flag and value:
+            return _like(value, self._encrypt(raw, name))
+        return value
+
+    def _unseal(self, token: bytes, name: str) -> bytes | None:
+        if self.archive is None:
+            raise MissingKeyError(
+                f"{name} is sealed: set AIRKEEP_ARCHIVE_KEY to the key that the export had"
+            )
+        opened = self.archive.decrypt(token)
+        if opened is None:
+            self.failed.append(name)
+        return opened
+
+    def _encrypt(self, raw: bytes, name: str) -> bytes:
+        if self.target is None:
+            raise MissingKeyError(
+                f"{name} must be encrypted for the target's Airflow: set its key, "
+                f"AIRKEEP_FERNET_KEY or AIRFLOW__CORE__FERNET_KEY"
+            )
+        return self.target.encrypt(raw)
+
+    def check_failures(self) -> None:
+        """Name every sealed value that did not open.
+
+        Raises:
+            DecryptError: there are some.
+        """
+        if self.failed and self.archive is not None:
+            raise DecryptError(self.failed, key=self.archive.variable)
+
+
+def _column(batch: pa.RecordBatch, name: str) -> list[Any]:
+    index = batch.schema.get_field_index(name) if name else -1
+    return batch.column(index).to_pylist() if index >= 0 else [None] * batch.num_rows
+
+
+def _like(value: Any, raw: bytes) -> Any:
+    return raw if isinstance(value, bytes) else raw.decode()

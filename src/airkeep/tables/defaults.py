@@ -1,0 +1,125 @@
+"""Rows that a fresh Airflow has already, and by which columns a row is known again.
+
+`airflow db migrate` fills a few tables: the default pool, the log templates, the revisions. The
+first web server (or `sync-perm`) adds FAB's roles and permissions, `db init` the default
+connections, the first DAG processor a bundle, each command line its line in `log`. A database
+that holds nothing else is *fresh*: a restore may empty these tables and put the snapshot's rows
+there, ids and all. In a living environment the same rows must not come twice; there they are
+matched by natural key and what points at them is moved (`dag_run.log_template_id`,
+`ab_permission_view_role.role_id`, ...).
+
+A default row is known by name and may have been edited since: a pool resized, a password in
+`aws_default`. So a target is fresh only if *every* row of *every* table is a default one; where a
+scheduler ever ran there are jobs, and it is not.
+
+Seen empty save for: 2.11.2 `db migrate`: alembic_version 1, log_template 1, slot_pool 1; then
+`sync-perm`: ab_permission 5, ab_view_menu 47, ab_permission_view 90, ab_role 5,
+ab_permission_view_role 222, log 1; `connections create-default-connections`: 61.
+3.3.2 `db migrate`: alembic_version 1, log_template 2, slot_pool 1, and with the FAB provider
+installed alembic_version_fab 1; then `sync-perm`: 5, 53, 104, 5, 257, log 1; connections 62;
+`dags reserialize`: dag_bundle 1. Up to 2.2 `db init` also parsed the example DAGs: those rows are
+no defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
+
+# Where the primary key is a number or a uuid that another database gives to another row. Where
+# a part is itself such a number (role_id), it is translated first. `log_template` may hold one
+# pair twice, when a setting was changed and changed back: the lowest id is then the one meant.
+NATURAL_KEYS: dict[str, tuple[str, ...]] = {
+    "alembic_version": ("version_num",),
+    "alembic_version_fab": ("version_num",),
+    "slot_pool": ("pool",),
+    "connection": ("conn_id",),  # not unique up to 1.10
+    "variable": ("key",),
+    "log_template": ("filename", "elasticsearch_id"),
+    "ab_role": ("name",),
+    "ab_permission": ("name",),
+    "ab_view_menu": ("name",),
+    "ab_permission_view": ("permission_id", "view_menu_id"),
+    "ab_permission_view_role": ("permission_view_id", "role_id"),
+    "ab_user": ("username",),
+    "ab_user_role": ("user_id", "role_id"),
+    "ab_group": ("name",),
+    "ab_group_role": ("group_id", "role_id"),
+    "ab_user_group": ("user_id", "group_id"),
+    "ab_register_user": ("username",),
+    "users": ("username",),
+    "user": ("username",),
+    "known_event_type": ("know_event_type",),
+    "chart": ("label",),
+    "team": ("name",),
+    "dag_bundle": ("name",),
+    "dag_version": ("dag_id", "version_number"),
+    "dag_run": ("dag_id", "run_id"),
+    "task_instance": ("dag_id", "task_id", "run_id", "map_index"),
+    "task_instance_history": ("dag_id", "task_id", "run_id", "map_index", "try_number"),
+    "task_state_store": ("dag_run_id", "task_id", "map_index", "key"),
+    "backfill_dag_run": ("backfill_id", "dag_run_id"),
+    "asset": ("name", "uri"),
+    "asset_alias": ("name",),
+    "dataset": ("uri",),
+    "dataset_alias": ("name",),
+    "session": ("session_id",),
+}
+
+# The columns that a default row is known by, and the values it may have (as in a shell: `*`).
+_DEFAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "alembic_version": ("version_num", ("*",)),
+    "alembic_version_fab": ("version_num", ("*",)),
+    "slot_pool": ("pool", ("default_pool",)),
+    "log_template": ("filename", ("*",)),
+    "ab_role": ("name", ("Admin", "Op", "Public", "User", "Viewer")),
+    # Which of them exist follows from the version and the DAGs; without a role they do nothing.
+    "ab_permission": ("name", ("*",)),
+    "ab_view_menu": ("name", ("*",)),
+    "ab_permission_view": ("permission_id", ("*",)),
+    "ab_permission_view_role": ("role_id", ("*",)),
+    "connection": ("conn_id", ("*_default", "airflow_db", "airflow_ci", "local_mysql")),
+    "dag_bundle": ("name", ("dags-folder", "example_dags")),
+    "log": ("event", ("cli_*",)),
+    "chart": ("label", ("Airflow task instance by type",)),
+    "known_event_type": (
+        "know_event_type",
+        ("Holiday", "Marketing Campaign", "Natural Disaster", "Outage"),
+    ),
+    "kube_resource_version": ("one_row_id", ("*",)),
+    "kube_worker_uuid": ("one_row_id", ("*",)),
+}
+
+FRESH_TABLES = frozenset(_DEFAULTS)
+"""Tables in which a fresh Airflow may hold rows; in all others one row makes it used."""
+
+
+def natural_key(table: str, columns: Collection[str]) -> tuple[str, ...]:
+    """The columns by which a row is the same row in another database.
+
+    Empty where the table's own primary key is natural (`dag`, and 1.10's `task_instance`, which
+    has no run_id) or nothing else names its rows (`log`, `job`).
+
+    Args:
+        columns: the names of the table's columns: the key is given only if all of it is there.
+    """
+    key = NATURAL_KEYS.get(table, ())
+    return key if all(column in columns for column in key) else ()
+
+
+def default_column(table: str) -> str | None:
+    """The column that `is_default` has to see, None where a table has no default rows."""
+    return _DEFAULTS[table][0] if table in _DEFAULTS else None
+
+
+def is_default(table: str, row: Mapping[str, object]) -> bool:
+    """Whether a fresh Airflow may hold this row.
+
+    Args:
+        row: at least `default_column`.
+    """
+    if table not in _DEFAULTS:
+        return False
+    column, patterns = _DEFAULTS[table]
+    value = str(row[column])
+    return any(fnmatchcase(value, pattern) for pattern in patterns)

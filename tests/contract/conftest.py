@@ -1,0 +1,168 @@
+"""The stores under contract, and what breaks the way to one of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from proxy import Proxy, running_proxy
+
+from airkeep.store import Retry, Store, open_store
+from s3_server import CONDITIONAL_COPY, S3Server, free_ports, s3_server, without_aws
+
+__all__ = ["s3_server"]
+
+QUICK = Retry(attempts=4, first_wait_s=0.01, longest_wait_s=0.05, total_s=20)
+MULTIPART_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Place:
+    """Somewhere to keep bytes; each `open` is another client of the same bytes."""
+
+    kind: str
+    open: Callable[[], Store]
+
+
+@pytest.fixture(params=["memory", "folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return _place(request, tmp_path, options={})
+
+
+@pytest.fixture(params=["memory", "folder", "s3"])
+def racing_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A place where large files, too, may be raced for (see `s3_server.py`)."""
+    return _place(request, tmp_path, options=CONDITIONAL_COPY)
+
+
+def _place(request: pytest.FixtureRequest, tmp_path: Path, *, options: dict[str, str]) -> Place:
+    if request.param == "memory":
+        memory = open_store("memory://", multipart_bytes=MULTIPART_BYTES)
+        return Place("memory", lambda: memory)
+    if request.param == "folder":
+        folder = str(tmp_path / "a lake / Überblick")
+        return Place("folder", lambda: open_store(folder))
+    server: S3Server = request.getfixturevalue("s3_server")
+    url = f"s3://{request.getfixturevalue('bucket')}/a lake/{uuid.uuid4().hex}/Überblick"
+    options = {**server.options, **options}
+    return Place("s3", lambda: open_store(url, options=options, multipart_bytes=MULTIPART_BYTES))
+
+
+@pytest.fixture
+def store(place: Place) -> Store:
+    return place.open()
+
+
+@pytest.fixture(scope="session")
+def bucket(s3_server: S3Server) -> str:
+    """One bucket for all; each test has its own prefix in it."""
+    return s3_server.new_bucket()
+
+
+@pytest.fixture
+def s3_url(bucket: str) -> str:
+    return f"s3://{bucket}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, s3_url: str) -> Store:
+    """The undisturbed way to the bytes that the disturbed ways below lead to."""
+    return open_store(s3_url, options=s3_server.options, multipart_bytes=MULTIPART_BYTES)
+
+
+@pytest.fixture
+def proxy(s3_server: S3Server) -> Iterator[Proxy]:
+    with running_proxy(s3_server.endpoint) as running:
+        yield running
+
+
+@pytest.fixture
+def s3_by_proxy(s3_server: S3Server, s3_url: str, proxy: Proxy) -> Store:
+    options = {**s3_server.options, "aws_endpoint_url": proxy.endpoint}
+    return open_store(s3_url, options=options, retry=QUICK, multipart_bytes=MULTIPART_BYTES)
+
+
+@dataclass(frozen=True)
+class Microburst:
+    """A running microburst: faults in AWS's own words."""
+
+    endpoint: str
+
+    def rules(self, *rules: dict[str, Any]) -> None:
+        """Replace all rules."""
+        self._call("POST", "rules", list(rules))
+
+    def fired(self) -> Sequence[dict[str, Any]]:
+        """What was done to whom."""
+        found = self._call("GET", "fired")
+        return found["fired"] if isinstance(found, dict) else found
+
+    def clear(self) -> None:
+        self._call("DELETE", "rules")
+        self._call("DELETE", "fired")
+
+    def _call(self, method: str, what: str, body: object = None) -> Any:
+        request = urllib.request.Request(
+            f"{self.endpoint}/_microburst/{what}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+
+@pytest.fixture(scope="session")
+def running_microburst(s3_server: S3Server) -> Iterator[Microburst]:
+    [port] = free_ports(1)
+    process = subprocess.Popen(
+        [
+            *(str(Path(sys.executable).with_name("microburst")), "--no-resign"),
+            *("--upstream", s3_server.endpoint, "--port", str(port)),
+        ],
+        env=without_aws(os.environ),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    running = Microburst(f"http://127.0.0.1:{port}")
+    try:
+        _wait_for(running)
+        yield running
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_for(running: Microburst, timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        with contextlib.suppress(OSError):
+            running.clear()
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError("microburst did not start")
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def microburst(running_microburst: Microburst) -> Iterator[Microburst]:
+    yield running_microburst
+    running_microburst.clear()
+
+
+@pytest.fixture
+def s3_by_microburst(s3_server: S3Server, s3_url: str, microburst: Microburst) -> Store:
+    options = {**s3_server.options, "aws_endpoint_url": microburst.endpoint}
+    return open_store(s3_url, options=options, retry=QUICK, multipart_bytes=MULTIPART_BYTES)
