@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ import pytest
 from proxy import Proxy, running_proxy
 
 from airkeep.store import Retry, Store, open_store
-from s3_server import CONDITIONAL_COPY, S3Server, free_ports, s3_server, without_aws
+from s3_server import CONDITIONAL_COPY, S3Server, free_ports, s3_server
 
 __all__ = ["s3_server"]
 
@@ -105,11 +105,11 @@ class Microburst:
 
     def fired(self) -> Sequence[dict[str, Any]]:
         """What was done to whom."""
-        found = self._call("GET", "fired")
-        return found["fired"] if isinstance(found, dict) else found
+        fired: list[dict[str, Any]] = self._call("GET", "fired")
+        return fired
 
     def clear(self) -> None:
-        self._call("DELETE", "rules")
+        self.rules()
         self._call("DELETE", "fired")
 
     def _call(self, method: str, what: str, body: object = None) -> Any:
@@ -129,10 +129,10 @@ def running_microburst(s3_server: S3Server) -> Iterator[Microburst]:
     [port] = free_ports(1)
     process = subprocess.Popen(
         [
-            *(str(Path(sys.executable).with_name("microburst")), "--no-resign"),
+            *(str(Path(sys.executable).with_name("microburst")), "--resign"),
             *("--upstream", s3_server.endpoint, "--port", str(port)),
         ],
-        env=without_aws(os.environ),
+        env=s3_server.environ(),  # it signs anew: its Host is not the one that was signed
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -148,7 +148,7 @@ def running_microburst(s3_server: S3Server) -> Iterator[Microburst]:
 def _wait_for(running: Microburst, timeout_s: float = 30) -> None:
     deadline = time.monotonic() + timeout_s
     while True:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(urllib.error.URLError):
             running.clear()
             return
         if time.monotonic() > deadline:

@@ -67,7 +67,7 @@ class Proxy:
     def wait_for(self, method: str, target: str, timeout_s: float = 20) -> None:
         """Return when such a request has come."""
         deadline = time.monotonic() + timeout_s
-        while not any(r.method == method and target in r.target for r in list(self.seen)):
+        while not any(_is(request, method, target) for request in list(self.seen)):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no {method} {target} within {timeout_s} s")
             time.sleep(0.01)
@@ -102,7 +102,7 @@ class Proxy:
                 self._deeds.remove(deed)
                 deed[2]()
             for index, (method, target, fault) in enumerate(self._faults):
-                if request.method == method and target in request.target:
+                if _is(request, method, target):
                     del self._faults[index]
                     return fault
         return None
@@ -127,6 +127,10 @@ def running_proxy(upstream: str) -> Iterator[Proxy]:
         threading.Thread(target=_accept, args=(listener, proxy), daemon=True).start()
         yield proxy
         listener.shutdown(socket.SHUT_RDWR)
+
+
+def _is(request: Request, method: str, target: str) -> bool:
+    return request.method == method and target in request.target
 
 
 def _accept(listener: socket.socket, proxy: Proxy) -> None:

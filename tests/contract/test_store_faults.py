@@ -72,7 +72,7 @@ def test_every_question_is_asked_again(
         lambda: s3_by_microburst.load("f/a"),
         lambda: s3_by_microburst.load_file("f/a", tmp_path / "new"),
         lambda: list(s3_by_microburst.list()),
-        lambda: s3_by_microburst.folders(),
+        s3_by_microburst.folders,
         lambda: s3_by_microburst.head("f/a"),
     ]
     for question in questions:
@@ -98,7 +98,7 @@ def test_a_refusal_that_stays_ends_after_a_few_attempts(
     ]
     for deed in deeds:
         before = time.monotonic()
-        with pytest.raises(UnavailableError, match=r"\(503 SlowDown\) and the retries are used up"):
+        with pytest.raises(UnavailableError, match=r"\(503( SlowDown)?\) and the retries are"):
             deed()
         assert time.monotonic() - before < 5
     assert not large.with_name("new").exists()
@@ -141,10 +141,11 @@ def test_what_someone_else_saved_is_not_taken_for_ours(
 ) -> None:
     s3.save("a", b"other")
     (tmp_path / "mine").write_bytes(b"mine!")  # as many bytes as the other
-    for deed in (
+    deeds: list[Callable[[], None]] = [
         lambda: s3_by_proxy.save("a", b"mine!"),
         lambda: s3_by_proxy.save_file("a", tmp_path / "mine"),
-    ):
+    ]
+    for deed in deeds:
         proxy.fail("PUT", fault)
         with pytest.raises(AlreadySavedError, match="nothing was overwritten"):
             deed()
@@ -161,7 +162,7 @@ def test_equal_bytes_of_someone_else_are_refused_when_the_answer_came(
 
 @pytest.mark.parametrize("fault", [Fault.RESET_AFTER, Fault.ERROR_AFTER])
 @pytest.mark.parametrize("size", [100_000, MULTIPART_BYTES + 1])
-def test_a_file_whose_answers_were_lost_is_saved(
+def test_a_file_whose_answers_were_lost_is_saved(  # noqa: PLR0917 - fixtures and parameters
     s3_by_proxy: Store, s3: Store, proxy: Proxy, tmp_path: Path, fault: Fault, size: int
 ) -> None:
     file = tmp_path / "file"
@@ -244,7 +245,7 @@ def test_a_saver_killed_in_mid_upload_leaves_nothing_at_the_path(
     ("change", "words"),
     [
         ({"aws_access_key_id": "no-such-key"}, "InvalidAccessKeyId.*AWS_ACCESS_KEY_ID"),
-        ({"aws_secret_access_key": "SECRET"}, "SignatureDoesNotMatch.*AWS_SECRET_ACCESS_KEY"),
+        ({"aws_secret_access_key": "wrong-secret"}, "SignatureDoesNotMatch.*AWS_SECRET_ACCESS_KEY"),
     ],
 )
 def test_wrong_keys_are_told_in_one_line(
@@ -252,7 +253,7 @@ def test_wrong_keys_are_told_in_one_line(
 ) -> None:
     store = open_store(s3_url, options={**s3_server.options, **change}, multipart_bytes=1000)
     for said in refusals(store, large):
-        assert_one_line_without(said, "SECRET", s3_server.secret_key, s3_server.endpoint)
+        assert_one_line_without(said, "wrong-secret", s3_server.secret_key, s3_server.endpoint)
     with pytest.raises(StoreAccessError, match=words):
         store.save("a", b"")
 
@@ -272,7 +273,7 @@ def test_no_credentials_are_told_with_the_way_out(s3_server: S3Server) -> None:
         "aws_container_credentials_full_uri": f"http://127.0.0.1:{port}/role",
         "aws_container_authorization_token_file": "/no/such/file",
     }
-    with pytest.raises(StoreAccessError, match="no credentials .* aws configure export-credential"):
+    with pytest.raises(StoreAccessError, match=r"no credentials .*aws configure export-cred"):
         open_store("s3://bucket/x", options=role, retry=ONCE).load("a")
     half = {"aws_endpoint_url": s3_server.endpoint, "aws_access_key_id": "only-this"}
     with pytest.raises(StoreAccessError, match="no credentials"):
@@ -297,12 +298,12 @@ def test_no_server_at_all_is_told_after_the_retries() -> None:
     options = {
         "aws_endpoint_url": f"http://127.0.0.1:{port}",
         "aws_access_key_id": "k",
-        "aws_secret_access_key": "SECRET",
+        "aws_secret_access_key": "wrong-secret",
     }
     store = open_store("s3://bucket/x", options=options, retry=QUICK)
     with pytest.raises(UnavailableError, match="check the network and the endpoint") as caught:
         store.save("a", b"")
-    assert_one_line_without(str(caught.value), "SECRET")
+    assert_one_line_without(str(caught.value), "wrong-secret")
     assert caught.value.retryable
 
 
@@ -330,7 +331,7 @@ def test_no_server_at_all_is_told_after_the_retries() -> None:
         ),
     ],
 )
-def test_encryption_is_asked_for_with_every_file(
+def test_encryption_is_asked_for_with_every_file(  # noqa: PLR0917 - fixtures and parameters
     s3_server: S3Server,
     s3_url: str,
     proxy: Proxy,
@@ -341,7 +342,11 @@ def test_encryption_is_asked_for_with_every_file(
     options = {**s3_server.options, "aws_endpoint_url": proxy.endpoint, **options}
     store = open_store(s3_url, options=options, multipart_bytes=MULTIPART_BYTES, retry=ONCE)
     accepted = options["aws_server_side_encryption"] == "AES256"  # SeaweedFS has no KMS here
-    for deed in (lambda: store.save("a", b"a"), lambda: store.save_file("b", large)):
+    deeds: list[Callable[[], None]] = [
+        lambda: store.save("a", b"a"),
+        lambda: store.save_file("b", large),
+    ]
+    for deed in deeds:
         if accepted:
             deed()
         else:
@@ -389,7 +394,7 @@ def refusals(store: Store, file: Path) -> Iterator[str]:
         lambda: store.load("a"),
         lambda: store.load_file("a", file.with_name("new")),
         lambda: list(store.list()),
-        lambda: store.folders(),
+        store.folders,
         lambda: store.head("a"),
         lambda: store.delete(["a"]),
     ]

@@ -12,7 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airkeep.database.catalog import Catalog, Column, Sequence_, Table
+from airkeep.errors import ManifestError
 from airkeep.database.sql import ident, literal, qualified
+
+
+_MARKS = ("-- airkeep: tables", "-- airkeep: keys", "-- airkeep: references")
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,12 @@ class Ddl:
     references: tuple[str, ...]
 
     def script(self) -> str:
-        """All of it as one SQL file, a statement a line or more, each ended by `;`."""
-        return "".join(f"{s};\n" for s in (*self.tables, *self.keys, *self.references))
+        """All of it as one SQL file, in three parts that `split_script` finds again."""
+        parts = (self.tables, self.keys, self.references)
+        return "".join(
+            f"{mark}\n" + "".join(f"{s};\n" for s in part)
+            for mark, part in zip(_MARKS, parts, strict=True)
+        )
 
 
 def make_ddl(catalog: Catalog) -> Ddl:
@@ -47,6 +55,23 @@ def make_ddl(catalog: Catalog) -> Ddl:
             *(_owner(s) for s in catalog.sequences if s.owner_table and not s.identity),
         ),
     )
+
+
+def split_script(script: str) -> tuple[str, str, str]:
+    """The three parts of a `schema.sql`: before the rows, after them, and last.
+
+    Raises:
+        ManifestError: it was not written by `Ddl.script`.
+    """
+    rest = script
+    parts = []
+    for mark in reversed(_MARKS):
+        rest, found, part = rest.rpartition(f"{mark}\n")
+        if not found:
+            raise ManifestError("schema.sql has not the three parts that docs/format.md names")
+        parts.append(part)
+    references, keys, tables = parts
+    return tables, keys, references
 
 
 def _sequence(s: Sequence_) -> str:

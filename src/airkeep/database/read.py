@@ -196,7 +196,7 @@ class PostgresReader:
     def batches(self, table: Table, where: str | None = None) -> Iterator[pa.RecordBatch]:
         """The table's rows as Arrow batches: for tables whose values must be looked at."""
         with self._explained(f"reading {table.name}"):
-            reader = self._db.execute(self._select(table, where)).fetch_record_batch(10_000)
+            reader = self._db.execute(self._select(table, where)).to_arrow_reader(10_000)
             yield from reader
 
     def spool_gone(self, table: Table, parent_keys: str) -> Iterator[SpoolFile]:

@@ -60,3 +60,31 @@ def travel(column: Column) -> Travel:
         return TEXT
     parquet = _EXACT.get(_MODIFIER.sub("", column.type))
     return TEXT if parquet is None else Travel(parquet)
+
+
+# How a value goes into the server's binary COPY, as DuckDB's expression of the Parquet value `{}`
+# (PostgreSQL documentation, "Binary Format" of COPY; the types' send and recv functions).
+# Sent are bytes that the type's recv takes: times as microseconds since 2000 with the extreme
+# integers for infinity, uuid as 16 bytes, jsonb as version 1 and its text. ADBC writes integers
+# and bytes as they are, so nothing of the way depends on how it understands the types.
+_EPOCH_US = 946_684_800_000_000
+_MICROSECONDS = (
+    "CASE WHEN isinf({0}) THEN CASE WHEN {0} > TIMESTAMP '2000-01-01' "
+    "THEN 9223372036854775807 ELSE -9223372036854775808 END "
+    f"ELSE epoch_us({{0}}) - {_EPOCH_US} END"
+)
+_WIRE = {
+    "uuid": "unhex(replace({0}, '-', ''))",
+    "jsonb": "'\\x01'::BLOB || encode({0})",
+    "timestamp with time zone": _MICROSECONDS,
+    "timestamp without time zone": _MICROSECONDS,
+    "date": (
+        "CASE WHEN isinf({0}) THEN CASE WHEN {0} > DATE '2000-01-01' "
+        "THEN 2147483647 ELSE -2147483648 END ELSE {0} - DATE '2000-01-01' END::INTEGER"
+    ),
+}
+
+
+def wire(column_type: str) -> str:
+    """The template of DuckDB's expression that makes the bytes of a COPY field."""
+    return _WIRE.get(_MODIFIER.sub("", column_type), "{0}")

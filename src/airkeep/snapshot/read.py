@@ -130,7 +130,7 @@ class SnapshotReader:
         """The folded rows of a table as Arrow batches, columns as in the manifest."""
         layers = self.fetch(label)
         try:
-            reader = self.db.execute(self.relation(layers)).fetch_record_batch(BATCH_ROWS)
+            reader = self.db.execute(self.relation(layers)).to_arrow_reader(BATCH_ROWS)
             yield from reader
         finally:
             self.drop(layers)

@@ -1,0 +1,198 @@
+"""Write rows into a PostgreSQL database: one transaction, all of it or nothing.
+
+Rows go in by binary COPY through ADBC, with every field already in the bytes that the server
+takes (types.wire). Columns that travel as text go through a temporary table and a cast,
+inside the same transaction. Nothing here knows what a snapshot is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from airkeep.database.address import Address
+from airkeep.database.catalog import Catalog, Sequence_, Table
+from airkeep.database.failure import explain, explain_connect
+from airkeep.database.introspect import read_catalog, table_names
+from airkeep.database.libpq import libpq
+from airkeep.database.limits import ReadLimits
+from airkeep.database.sql import ident, literal, qualified
+from airkeep.errors import NotAirflowError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_STAGE = "airkeep_stage"
+
+
+class PostgresWriter:
+    """One transaction on a target; a context manager that rolls back unless `commit` was called."""
+
+    def __init__(self, address: Address, folder: Path, limits: ReadLimits) -> None:
+        self._address, self._folder, self._limits = address, folder, limits
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._connection = self._connect(stack)
+            self._cursor = stack.enter_context(self._connection.cursor())
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _connect(self, stack: ExitStack) -> Any:
+        from adbc_driver_manager import Error
+        from adbc_driver_postgresql import dbapi
+
+        settings = {
+            "search_path": "",
+            "timezone": "UTC",
+            "lock_timeout": f"{self._limits.lock_timeout_s}s",
+            "statement_timeout": f"{self._limits.statement_timeout_s}s",
+        }
+        login = stack.enter_context(libpq(self._address, settings=settings, folder=self._folder))
+        try:
+            connection = dbapi.connect(login.uri)
+        except Error as error:
+            raise explain_connect(error, where=str(self._address)) from None
+        return stack.enter_context(_closing(connection))
+
+    # Looking.
+
+    def ask(self, statement: str) -> str:
+        [(value,)] = self.query(statement)
+        return str(value)
+
+    def query(self, statement: str, *, doing: str = "reading the target") -> list[Any]:
+        with self._explained(doing):
+            self._cursor.execute(statement)
+            rows: list[Any] = self._cursor.fetchall()
+            return rows
+
+    def catalog(self) -> Catalog | None:
+        """What the target holds; None when it has no table at all.
+
+        Raises:
+            NotAirflowError: it has tables, and they are not an Airflow's.
+        """
+        if not table_names(self.ask):
+            return None
+        try:
+            return read_catalog(self.ask)
+        except NotAirflowError as error:
+            raise NotAirflowError(f"{self._address}: {error}") from None
+
+    # Changing.
+
+    def execute(self, statements: str, *, doing: str) -> None:
+        """Run one or more statements, separated by semicolons."""
+        with self._explained(doing):
+            self._cursor.executescript(statements)
+
+    def lock(self, tables: Sequence[Table]) -> None:
+        """Keep every other writer out until the transaction ends; readers go on."""
+        names = ", ".join(qualified(t.schema, t.name) for t in tables)
+        if names:
+            self.execute(
+                f"LOCK TABLE ONLY {names} IN SHARE ROW EXCLUSIVE MODE", doing="locking tables"
+            )
+
+    def count(self, tables: Sequence[Table]) -> list[int]:
+        """The rows of each table."""
+        if not tables:
+            return []
+        parts = " UNION ALL ".join(
+            f"SELECT {n} AS n, count(*) AS rows FROM ONLY {qualified(t.schema, t.name)}"
+            for n, t in enumerate(tables)
+        )
+        return [rows for _, rows in sorted(self.query(parts))]
+
+    def values(self, table: Table, column: str) -> list[str]:
+        """One column of a small table, as text."""
+        name = qualified(table.schema, table.name)
+        found = self.query(f"SELECT {ident(column)}::text FROM ONLY {name}")
+        return [str(value) for (value,) in found]
+
+    def delete(self, table: Table) -> None:
+        name = qualified(table.schema, table.name)
+        self.execute(f"DELETE FROM ONLY {name}", doing=f"emptying {table.name}")
+
+    def load(
+        self, table: Table, rows: pa.RecordBatchReader, *, cast: Sequence[str] = ()
+    ) -> None:
+        """Copy rows in, all in one statement, so that self-references hold at its end.
+
+        Args:
+            rows: columns by name, in any order, each as `types.wire` says.
+            cast: columns that come as the database's own text and are cast by it.
+        """
+        with self._explained(f"loading {table.name}"):
+            if not cast:
+                self._cursor.adbc_ingest(
+                    table.name, rows, mode="append", db_schema_name=table.schema
+                )
+                return
+            self._stage(table, rows, cast)
+
+    def _stage(self, table: Table, rows: pa.RecordBatchReader, cast: Sequence[str]) -> None:
+        names = rows.schema.names
+        types = {c.name: c.type for c in table.columns}
+        columns = ", ".join(
+            f"{ident(n)} {'text' if n in cast else types[n]}" for n in names
+        )
+        self._cursor.executescript(f"CREATE TEMPORARY TABLE {_STAGE} ({columns}) ON COMMIT DROP")
+        self._cursor.adbc_ingest(_STAGE, rows, mode="append", temporary=True)
+        wanted = ", ".join(ident(n) for n in names)
+        values = ", ".join(
+            f"{ident(n)}::{types[n]}" if n in cast else ident(n) for n in names
+        )
+        self._cursor.executescript(
+            f"INSERT INTO {qualified(table.schema, table.name)} ({wanted}) "
+            f"OVERRIDING SYSTEM VALUE SELECT {values} FROM pg_temp.{_STAGE}; "
+            f"DROP TABLE pg_temp.{_STAGE}"
+        )
+
+    def set_sequence(self, sequence: Sequence_, last_value: int, *, is_called: bool) -> None:
+        """Move a sequence; not undone by a rollback, so callers only ever move it forward."""
+        name = literal(qualified(sequence.schema, sequence.name))
+        called = "true" if is_called else "false"
+        self.query(f"SELECT setval({name}, {last_value}, {called})", doing="setting sequences")
+
+    def highest(self, table: Table, column: str, *, lowest: bool = False) -> int | None:
+        """The extreme of a column, None for an empty table."""
+        function = "min" if lowest else "max"
+        name = qualified(table.schema, table.name)
+        [(value,)] = self.query(f"SELECT {function}({ident(column)})::bigint FROM ONLY {name}")
+        return None if value is None else int(value)
+
+    def commit(self) -> None:
+        with self._explained("committing"):
+            self._connection.commit()
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        from adbc_driver_manager import Error
+
+        try:
+            yield
+        except Error as error:
+            raise explain(error, where=str(self._address), doing=doing) from None
+
+
+@contextmanager
+def _closing(connection: Any) -> Iterator[Any]:
+    """Close without the warning that ADBC gives about an open transaction: it rolls back."""
+    from adbc_driver_manager import Error
+
+    try:
+        yield connection
+    finally:
+        try:
+            connection.rollback()
+        except Error:
+            pass  # the server is gone, and the transaction with it
+        connection.close()

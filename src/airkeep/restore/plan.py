@@ -1,0 +1,226 @@
+"""Decide what a restore does: a pure function of the snapshot and the target as they were read.
+
+A target is either without any table (`--create-schema` makes them from the snapshot's own
+`schema.sql`) or a freshly migrated Airflow of the same revision, whose tables are empty but
+for the rows that every fresh Airflow has (default pool, roles, log templates). Those rows
+are replaced by the snapshot's, ids and all: they are the same rows with other numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from graphlib import CycleError, TopologicalSorter
+from typing import Literal
+
+from airkeep.database.catalog import Catalog, Table
+from airkeep.errors import ConfigError, NotEmptyError, OtherRevisionError, RestoreError
+from airkeep.snapshot.manifest import Manifest, TableEntry
+
+Action = Literal["insert", "replace defaults", "nothing"]
+
+
+@dataclass(frozen=True)
+class TableRestore:
+    """One table's fate.
+
+    Attributes:
+        rows: of the snapshot, to insert.
+        defaults: rows of a fresh Airflow that go first.
+        reason: why the table is left alone, or "".
+    """
+
+    label: str
+    action: Action
+    rows: int
+    defaults: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """All of it, in the order in which tables are loaded: parents before children.
+
+    Attributes:
+        deferred: foreign keys (table label, name) that a cycle makes wait until the end.
+    """
+
+    snapshot: str
+    target: str
+    airflow_version: str
+    create_schema: bool
+    tables: tuple[TableRestore, ...]
+    deferred: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return sum(t.rows for t in self.tables if t.action != "nothing")
+
+
+@dataclass(frozen=True)
+class TargetTable:
+    """What stands in a target's table before: rows, and how many of them are defaults."""
+
+    rows: int
+    defaults: int
+
+
+def choose_entries(
+    manifest: Manifest, tables: Sequence[str], skip: Sequence[str]
+) -> list[TableEntry]:
+    """The snapshot's tables that --tables and --skip leave.
+
+    Raises:
+        ConfigError: one of them is not in the snapshot.
+    """
+    labels = [t.label for t in manifest.tables]
+    for flag, named in (("--tables", tables), ("--skip", skip)):
+        for name in named:
+            if name not in labels:
+                near = get_close_matches(name, labels, n=1)
+                hint = f" (did you mean {near[0]}?)" if near else ""
+                raise ConfigError(f"{flag} {name}: the snapshot has no such table{hint}")
+    wanted = set(tables) or set(labels)
+    return [t for t in manifest.tables if t.label in wanted and t.label not in set(skip)]
+
+
+def plan_restore(
+    manifest: Manifest,
+    entries: Sequence[TableEntry],
+    *,
+    target: str,
+    catalog: Catalog | None,
+    found: Mapping[str, TargetTable],
+    create_schema: bool,
+) -> RestorePlan:
+    """Decide for every table.
+
+    Args:
+        catalog: the target's; None when it has no table.
+        found: what stands in the target's tables, by label.
+
+    Raises:
+        NotEmptyError: the target has rows, or tables where none are wanted.
+        OtherRevisionError: the target is another Airflow.
+        RestoreError: a table or a column of the snapshot is not in the target.
+    """
+    name = f"{manifest.environment}/{manifest.id}"
+    if catalog is None:
+        if not create_schema:
+            raise RestoreError(
+                f"{target} has no tables: make them with --create-schema, or with this Airflow's "
+                f"own `airflow db migrate` ({manifest.airflow_version}) first"
+            )
+    else:
+        check_target(manifest, entries, target=target, catalog=catalog, found=found,
+                     create_schema=create_schema)
+    order, deferred = load_order(entries)
+    by_label = {e.label: e for e in entries}
+    return RestorePlan(
+        snapshot=name,
+        target=target,
+        airflow_version=manifest.airflow_version,
+        create_schema=create_schema,
+        tables=tuple(_fate(by_label[label], found.get(label)) for label in order),
+        deferred=tuple(deferred),
+    )
+
+
+def _fate(entry: TableEntry, before: TargetTable | None) -> TableRestore:
+    defaults = before.defaults if before else 0
+    if not entry.rows and not defaults:
+        return TableRestore(entry.label, "nothing", 0, reason="no rows")
+    action: Action = "replace defaults" if defaults else "insert"
+    return TableRestore(entry.label, action, entry.rows, defaults)
+
+
+def check_target(
+    manifest: Manifest,
+    entries: Sequence[TableEntry],
+    *,
+    target: str,
+    catalog: Catalog,
+    found: Mapping[str, TargetTable],
+    create_schema: bool,
+) -> None:
+    if create_schema:
+        raise NotEmptyError(
+            f"{target} has {len(catalog.tables)} tables already: --create-schema needs an empty "
+            f"database. Leave the flag out to restore into them."
+        )
+    if catalog.engine != manifest.server.engine:
+        raise RestoreError(
+            f"the snapshot is of {manifest.server.engine}, {target} is {catalog.engine}: "
+            f"restore it into {manifest.server.engine}"
+        )
+    if set(catalog.revisions) != set(manifest.revisions):
+        raise OtherRevisionError(
+            f"{target} is at revision {_listed(catalog.revisions)}, the snapshot at "
+            f"{_listed(manifest.revisions)} (Airflow {manifest.airflow_version}): migrate the "
+            f"target to that version first"
+        )
+    tables = catalog.by_label()
+    for entry in entries:
+        _check_table(entry, tables.get(entry.label), target)
+    used = [e.label for e in entries if _used(found.get(e.label))]
+    if used:
+        shown = ", ".join(f"{label} ({found[label].rows} rows)" for label in used[:5])
+        more = f" and {len(used) - 5} more" if len(used) > 5 else ""
+        raise NotEmptyError(
+            f"{target} is not empty: {shown}{more}. Restore into an empty or freshly migrated "
+            f"database, or leave these tables out with --skip."
+        )
+
+
+def _used(before: TargetTable | None) -> bool:
+    return before is not None and before.rows > before.defaults
+
+
+def _check_table(entry: TableEntry, table: Table | None, target: str) -> None:
+    if table is None:
+        raise RestoreError(
+            f"{target} has no table {entry.label}: create it there, or leave it out with "
+            f"--skip {entry.label}"
+        )
+    types = {c.name: c.type for c in table.columns}
+    for column in entry.columns:
+        if column.name not in types:
+            raise RestoreError(f"{target}: {entry.label} has no column {column.name}")
+        if types[column.name] != column.type:
+            raise RestoreError(
+                f"{target}: {entry.label}.{column.name} is {types[column.name]}, "
+                f"the snapshot's is {column.type}"
+            )
+
+
+def _listed(revisions: Collection[str]) -> str:
+    return ", ".join(sorted(revisions)) or "none"
+
+
+def load_order(entries: Sequence[TableEntry]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Parents before children; where references form a cycle, the ones that must wait.
+
+    A table that references itself is loaded in one statement, at whose end the key is checked.
+    """
+    labels = [e.label for e in entries]
+    waiting: list[tuple[str, str]] = []
+    edges = {
+        e.label: {r.target: r.name for r in e.references if r.target in labels and r.target != e.label}
+        for e in entries
+    }
+    while True:
+        try:
+            order = TopologicalSorter({k: sorted(v) for k, v in sorted(edges.items())})
+            return list(order.static_order()), waiting
+        except CycleError as error:
+            # The cycle is listed so that each node is a predecessor of the next.
+            parent, child = error.args[1][0], error.args[1][1]
+            del edges[child][parent]
+            waiting += [
+                (e.label, r.name)
+                for e in entries
+                if e.label == child
+                for r in e.references
+                if r.target == parent
+            ]
