@@ -77,7 +77,7 @@ def _described(
         "name": name, "variables": variables, "expected": expected, "help": help, "read": read,
         "default": shown or ("none" if default is None else str(default)), "is_secret": is_secret,
     }  # fmt: skip
-    return field(default=default, repr=not is_secret, metadata=given)
+    return field(default=default, repr=not (is_secret or is_hidden), metadata=given)
 
 
 def _read_text(value: object) -> str:

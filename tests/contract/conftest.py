@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -19,12 +20,19 @@ import pytest
 from proxy import Proxy, running_proxy
 
 from airkeep.store import Retry, Store, open_store
-from s3_server import CONDITIONAL_COPY, S3Server, free_ports, s3_server
+from s3_server import CONDITIONAL_COPY, S3Server, free_ports, s3_server, without_aws
 
 __all__ = ["s3_server"]
 
 QUICK = Retry(attempts=4, first_wait_s=0.01, longest_wait_s=0.05, total_s=20)
 MULTIPART_BYTES = 8 << 20
+
+
+@pytest.fixture(autouse=True)
+def no_cloud_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have keys and regions set; obstore would find them."""
+    for name in os.environ.keys() - without_aws(os.environ).keys():
+        monkeypatch.delenv(name)
 
 
 @dataclass(frozen=True)

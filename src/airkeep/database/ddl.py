@@ -75,9 +75,7 @@ def split_script(script: str) -> tuple[str, str, str]:
 
 
 def _sequence(s: Sequence_) -> str:
-    return (
-        f"CREATE SEQUENCE {qualified(s.schema, s.name)} AS {s.type} {_sequence_options(s)}"
-    )
+    return f"CREATE SEQUENCE {qualified(s.schema, s.name)} AS {s.type} {_sequence_options(s)}"
 
 
 def _sequence_options(s: Sequence_) -> str:

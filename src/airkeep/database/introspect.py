@@ -196,7 +196,10 @@ def read_lineage(ask: Ask) -> Lineage:
     names = (
         ("pg_snapshot_xmin(pg_current_snapshot())", "pg_snapshot_xmax(pg_current_snapshot())")
         if modern
-        else ("txid_snapshot_xmin(txid_current_snapshot())", "txid_snapshot_xmax(txid_current_snapshot())")
+        else (
+            "txid_snapshot_xmin(txid_current_snapshot())",
+            "txid_snapshot_xmax(txid_current_snapshot())",
+        )
     )
     xmin, xmax = (f"{name}::text::bigint" for name in names)
     got = json.loads(ask(_LINEAGE.format(xmin=xmin, xmax=xmax)))
@@ -259,7 +262,9 @@ def _left_out(table: Mapping[str, Any]) -> str:
     return f"{kind} {table['schema']}.{table['name']}"
 
 
-def _table(row: Mapping[str, Any], parts: Mapping[str, Mapping[int, list[dict[str, Any]]]]) -> Table:
+def _table(
+    row: Mapping[str, Any], parts: Mapping[str, Mapping[int, list[dict[str, Any]]]]
+) -> Table:
     oid = row["oid"]
     columns = tuple(_column(c) for c in parts["columns"].get(oid, []))
     raw = parts["constraints"].get(oid, [])

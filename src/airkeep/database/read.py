@@ -251,5 +251,3 @@ class PostgresReader:
 
 def _server_side(name: str, way: Travel) -> str:
     return f"{ident(name)}::text AS {ident(name)}" if way.encoding == "text" else ident(name)
-
-

@@ -121,9 +121,7 @@ class PostgresWriter:
         name = qualified(table.schema, table.name)
         self.execute(f"DELETE FROM ONLY {name}", doing=f"emptying {table.name}")
 
-    def load(
-        self, table: Table, rows: pa.RecordBatchReader, *, cast: Sequence[str] = ()
-    ) -> None:
+    def load(self, table: Table, rows: pa.RecordBatchReader, *, cast: Sequence[str] = ()) -> None:
         """Copy rows in, all in one statement, so that self-references hold at its end.
 
         Args:
@@ -141,15 +139,11 @@ class PostgresWriter:
     def _stage(self, table: Table, rows: pa.RecordBatchReader, cast: Sequence[str]) -> None:
         names = rows.schema.names
         types = {c.name: c.type for c in table.columns}
-        columns = ", ".join(
-            f"{ident(n)} {'text' if n in cast else types[n]}" for n in names
-        )
+        columns = ", ".join(f"{ident(n)} {'text' if n in cast else types[n]}" for n in names)
         self._cursor.executescript(f"CREATE TEMPORARY TABLE {_STAGE} ({columns}) ON COMMIT DROP")
         self._cursor.adbc_ingest(_STAGE, rows, mode="append", temporary=True)
         wanted = ", ".join(ident(n) for n in names)
-        values = ", ".join(
-            f"{ident(n)}::{types[n]}" if n in cast else ident(n) for n in names
-        )
+        values = ", ".join(f"{ident(n)}::{types[n]}" if n in cast else ident(n) for n in names)
         self._cursor.executescript(
             f"INSERT INTO {qualified(table.schema, table.name)} ({wanted}) "
             f"OVERRIDING SYSTEM VALUE SELECT {values} FROM pg_temp.{_STAGE}; "

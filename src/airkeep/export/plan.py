@@ -170,7 +170,9 @@ def comparable(table: Table, entry: TableEntry) -> bool:
 
 def _cutoff(since: datetime, catalog: Catalog) -> str:
     text = since.strftime("%Y-%m-%d %H:%M:%S.%f")
-    return f"TIMESTAMPTZ {literal(text + '+00')}" if catalog.engine == "postgresql" else literal(text)
+    return (
+        f"TIMESTAMPTZ {literal(text + '+00')}" if catalog.engine == "postgresql" else literal(text)
+    )
 
 
 def why_not_parent(

@@ -108,8 +108,11 @@ def export(
         secrets=secrets,
         allow_plain=allow_plain,
     )
-    way = SecretsWay(secrets, _keys(fernet_key, "the environment's Fernet key"),
-                     _keys(archive_key, "AIRKEEP_ARCHIVE_KEY"))
+    way = SecretsWay(
+        secrets,
+        _keys(fernet_key, "the environment's Fernet key"),
+        _keys(archive_key, "AIRKEEP_ARCHIVE_KEY"),
+    )
     way.check_keys()
     with TemporaryDirectory(prefix="airkeep-", dir=spool) as folder:
         limits = limits or ReadLimits()
@@ -482,9 +485,7 @@ def schema_text(catalog: Catalog) -> str:
     return "".join(f"{s};\n" for s in (*made, *catalog.statements))
 
 
-def column_entries(
-    source: Table, reader: Reader, table: TablePlan
-) -> tuple[m.ColumnEntry, ...]:
+def column_entries(source: Table, reader: Reader, table: TablePlan) -> tuple[m.ColumnEntry, ...]:
     """Every column, generated ones too (they have no Parquet column)."""
     ways = dict(zip((c.name for c in source.stored_columns), reader.ways(source), strict=True))
     held = {s.column: s.holds.value for s in table.secrets}
@@ -519,5 +520,3 @@ def sequence_entries(catalog: Catalog) -> tuple[m.SequenceEntry, ...]:
         )
         for s in catalog.sequences
     )
-
-

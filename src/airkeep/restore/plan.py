@@ -113,8 +113,14 @@ def plan_restore(
                 f"own `airflow db migrate` ({manifest.airflow_version}) first"
             )
     else:
-        check_target(manifest, entries, target=target, catalog=catalog, found=found,
-                     create_schema=create_schema)
+        check_target(
+            manifest,
+            entries,
+            target=target,
+            catalog=catalog,
+            found=found,
+            create_schema=create_schema,
+        )
     order, deferred = load_order(entries)
     by_label = {e.label: e for e in entries}
     return RestorePlan(
@@ -206,7 +212,9 @@ def load_order(entries: Sequence[TableEntry]) -> tuple[list[str], list[tuple[str
     labels = [e.label for e in entries]
     waiting: list[tuple[str, str]] = []
     edges = {
-        e.label: {r.target: r.name for r in e.references if r.target in labels and r.target != e.label}
+        e.label: {
+            r.target: r.name for r in e.references if r.target in labels and r.target != e.label
+        }
         for e in entries
     }
     while True:

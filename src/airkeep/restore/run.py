@@ -250,9 +250,7 @@ class _Restore:
             return ()
         return secrets_of(entry.name, [c.name for c in entry.columns])
 
-    def set_sequences(
-        self, writer: PostgresWriter, catalog: Catalog, labels: set[str]
-    ) -> None:
+    def set_sequences(self, writer: PostgresWriter, catalog: Catalog, labels: set[str]) -> None:
         """Move sequences to where the source's were, and never behind the rows they number."""
         for entry in self.snapshot.manifest.sequences:
             if entry.owner is not None and entry.owner not in labels:

@@ -113,7 +113,9 @@ class SnapshotReader:
         base = layers[-1]
         query = _rows(base, names, newest)
         for layer in reversed(layers[:-1]):
-            same = " AND ".join(f"n.{ident(k)} IS NOT DISTINCT FROM o.{ident(k)}" for k in newest.key)
+            same = " AND ".join(
+                f"n.{ident(k)} IS NOT DISTINCT FROM o.{ident(k)}" for k in newest.key
+            )
             query = f"SELECT * FROM ({query}) o"
             gone = [files for files in (layer.files, layer.deleted) if files]
             if gone:
@@ -145,9 +147,7 @@ def bring(store: Store, file: FileEntry, local: Path) -> None:
     size = local.stat().st_size
     if size != file.bytes:
         local.unlink()
-        raise DamagedFileError(
-            file.path, expected=f"{file.bytes} bytes", found=f"{size} bytes"
-        )
+        raise DamagedFileError(file.path, expected=f"{file.bytes} bytes", found=f"{size} bytes")
     if (found := file_sha256(local)) != file.sha256:
         local.unlink()
         raise DamagedFileError(
@@ -158,9 +158,7 @@ def bring(store: Store, file: FileEntry, local: Path) -> None:
 def _rows(layer: Layer, names: Sequence[str], newest: TableEntry) -> str:
     if layer.files:
         return f"SELECT {_columns(names)} FROM {_parquet(layer.files)}"
-    empty = ", ".join(
-        f"NULL::{newest.column(n).parquet} AS {ident(n)}" for n in names
-    )
+    empty = ", ".join(f"NULL::{newest.column(n).parquet} AS {ident(n)}" for n in names)
     return f"SELECT {empty} WHERE false"
 
 

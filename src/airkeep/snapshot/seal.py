@@ -196,9 +196,7 @@ class SecretsBack:
     def has_work(self) -> bool:
         return self.mode in ("seal", "plain")
 
-    def treat(
-        self, batch: pa.RecordBatch, label: str, secrets: Sequence[Secret]
-    ) -> pa.RecordBatch:
+    def treat(self, batch: pa.RecordBatch, label: str, secrets: Sequence[Secret]) -> pa.RecordBatch:
         """The batch as the target's Airflow reads it."""
         import pyarrow as pa
 

@@ -1,0 +1,5 @@
+"""`python -m airkeep.cli`."""
+
+from airkeep.cli.main import main
+
+main()

@@ -1,0 +1,142 @@
+"""What every command shares: its flags, its settings, its output."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from airkeep.cli.output import Output
+from airkeep.config import FILE, Settings, load_settings
+
+if TYPE_CHECKING:
+    from airkeep.database.address import Address
+    from airkeep.database.limits import ReadLimits
+    from airkeep.snapshot.lake import Lake
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_TUNING = {
+    "memory": "How much memory to take, about: 400MB.",
+    "threads": "Threads that read tables.",
+    "spool": "Folder for files on their way.",
+    "lock_timeout_s": "Seconds to wait for a lock in the database.",
+    "statement_timeout_s": "Seconds that one statement may take in the database.",
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """One command's settings and output."""
+
+    settings: Settings
+    output: Output
+
+    def lake(self, url: str) -> Lake:
+        """The lake of the argument; `-` is the configured one."""
+        from airkeep.snapshot.lake import Lake
+
+        wanted = self.settings.need("lake") if url == "-" else url
+        return Lake(wanted, options=dict(self.settings.store))
+
+    def address(self, text: str) -> Address:
+        from airkeep.database.address import resolve_address
+
+        return resolve_address(text, os.environ)
+
+    @property
+    def limits(self) -> ReadLimits:
+        from airkeep.database.limits import ReadLimits
+
+        s = self.settings
+        return ReadLimits(s.memory_bytes, s.threads, s.lock_timeout_s, s.statement_timeout_s)
+
+    @property
+    def spool(self) -> Path | None:
+        return Path(self.settings.spool) if self.settings.spool else None
+
+
+def shared_options(*settings: str, tuning: bool = True) -> Callable[[Command], Command]:
+    """Give a command --json, -q, -v and flags for these settings, and a `Context` first.
+
+    Args:
+        settings: names of settings that have a flag on this command.
+        tuning: memory, threads and timeouts too.
+    """
+    names = [*settings, *(_TUNING if tuning else ())]
+
+    def decorate(function: Command) -> Command:
+        @wraps(function)
+        def run(*, as_json: bool, quiet: bool, verbose: int, **arguments: Any) -> Any:
+            flags = {name: arguments.pop(f"set_{name}") for name in names}
+            loaded = load_settings(flags, os.environ, _file_text())
+            return function(Context(loaded, Output(as_json, quiet, verbose)), **arguments)
+
+        decorated: Any = run
+        for name in reversed(list(_TUNING) if tuning else []):
+            decorated = click.option(
+                f"--{name.replace('_', '-').removesuffix('-s')}", f"set_{name}", help=_TUNING[name]
+            )(decorated)
+        decorated = click.option(
+            "-v", "--verbose", count=True, help="Say more: -v what, -vv where time goes."
+        )(decorated)
+        decorated = click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")(
+            decorated
+        )
+        decorated = click.option("--json", "as_json", is_flag=True, help="One JSON document.")(
+            decorated
+        )
+        result: Command = decorated
+        return result
+
+    return decorate
+
+
+def _file_text() -> str | None:
+    file = Path(FILE)
+    return file.read_text() if file.is_file() else None
+
+
+def setting_option(name: str, *flags: str, help: str) -> Callable[[Command], Command]:  # noqa: A002
+    """A flag of one setting; `shared_options` must be told its name."""
+    return click.option(*flags, f"set_{name}", help=help)
+
+
+tables_option = click.option(
+    "--tables", multiple=True, metavar="TABLE", help="Only this table; may be repeated."
+)
+skip_option = click.option(
+    "--skip", multiple=True, metavar="TABLE", help="Not this table; may be repeated."
+)
+
+
+class Age(click.ParamType):
+    """`30d`, `12h`, `2w`, or a date or time."""
+
+    name = "age"
+    _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta | datetime:
+        if isinstance(value, (timedelta, datetime)):
+            return value
+        text = str(value).strip()
+        if text[:-1].isdigit() and text[-1] in self._UNITS:
+            return timedelta(**{self._UNITS[text[-1]]: int(text[:-1])})
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            self.fail(f"{text!r}: write 30d, 12h, 2w, or a date such as 2026-11-01", param, ctx)
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def split_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """`("a,b", "c")` -> `("a", "b", "c")`."""
+    return tuple(n.strip() for given in names for n in given.split(",") if n.strip())

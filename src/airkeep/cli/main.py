@@ -1,0 +1,106 @@
+"""The command line: which commands there are, and how an error becomes an exit status.
+
+A command's module is imported when it is asked for, and libraries only when it runs, so
+`airkeep --help` answers at once. `main` alone turns errors into one line and a status.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from airkeep.errors import AirkeepError
+
+COMMANDS = {
+    "export": "airkeep.cli.export:export",
+    "snapshots": "airkeep.cli.snapshots:snapshots",
+    "show": "airkeep.cli.show:show",
+    "verify": "airkeep.cli.verify:verify",
+    "restore": "airkeep.cli.restore:restore",
+    "diff": "airkeep.cli.diff:diff",
+    "clean": "airkeep.cli.clean:clean",
+    "key": "airkeep.cli.key:key",
+}
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="airkeep", prog_name="airkeep")
+def cli() -> None:
+    """Keep the metadata of Apache Airflow environments: export, verify, restore.
+
+    DATABASE is postgresql://..., sqlite:///..., a file, or env: for the one that this process's
+    Airflow uses. LAKE is a folder, s3://..., gs://... or az://...; - is the one of airkeep.toml
+    or AIRKEEP_LAKE. SNAPSHOT is [ENVIRONMENT/]id, the unique beginning of an id, latest, or
+    ENVIRONMENT@time.
+
+    Exit statuses: docs/cli.md.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line and exit with its status."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line; every error is one line on standard error."""
+    try:
+        cli.main(arguments, prog_name="airkeep", standalone_mode=False)
+    except AirkeepError as error:
+        return _fail(str(error), error.exit_status)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted; nothing was finished, temporary files are gone", INTERRUPTED)
+    except _Terminated:
+        return _fail("terminated; nothing was finished, temporary files are gone", TERMINATED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:  # noqa: BLE001 (the one place where a bug becomes a line)
+        if "-vv" in arguments:
+            traceback.print_exc()
+        return _fail(f"a bug in airkeep: {type(error).__name__} (-vv shows where)", 1)
+    return 0
+
+
+def _fail(message: str, status: int) -> int:
+    click.echo(f"airkeep: {' '.join(message.split())}", err=True)
+    return status
+
+
+class _Terminated(BaseException):
+    """SIGTERM: unwinds everything, as Ctrl-C does."""
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> Any:
+    raise _Terminated
+
+
+if __name__ == "__main__":
+    main()

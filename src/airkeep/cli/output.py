@@ -1,0 +1,156 @@
+"""What a command prints: text for people, JSON for programs, progress for whoever waits.
+
+Results go to standard output, progress and notes to standard error. On a terminal progress
+is a bar with rows per second and the time left; in a log it is a plain line now and then.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import click
+
+from airkeep.snapshot.progress import Progress, Step, silent
+
+LOG_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class Output:
+    """How a command speaks.
+
+    Attributes:
+        as_json: one JSON document on standard output, nothing else.
+        quiet: no progress and no notes.
+        verbosity: 1 for what is done in a log too, 2 for where time goes.
+    """
+
+    as_json: bool = False
+    quiet: bool = False
+    verbosity: int = 0
+
+    def result(self, document: Any, text: Callable[[], None]) -> None:
+        """Print the document as JSON, or let `text` print it for people."""
+        if self.as_json:
+            import msgspec
+
+            encoded = msgspec.json.encode(document)
+            click.echo(msgspec.json.format(encoded, indent=2).decode())
+        else:
+            text()
+
+    def line(self, text: str) -> None:
+        click.echo(text)
+
+    def note(self, text: str) -> None:
+        """Something worth knowing that is no result."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Aligned columns; numbers to the right."""
+        if not rows:
+            return
+        right = [all(_is_number(r[i]) for r in rows) for i in range(len(columns))]
+        widths = [max(len(r[i]) for r in [columns, *rows]) for i in range(len(columns))]
+        for number, row in enumerate([columns, *rows]):
+            cells = (
+                cell.rjust(width) if to_right else cell.ljust(width)
+                for cell, width, to_right in zip(row, widths, right, strict=True)
+            )
+            text = "  ".join(cells).rstrip()
+            click.echo(click.style(text, bold=True) if number == 0 else text)
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Progress]:
+        """A callback for long work."""
+        if self.quiet:
+            yield silent
+        elif sys.stderr.isatty():
+            with _bar(what) as progress:
+                yield progress
+        else:
+            yield _Log(what, verbose=self.verbosity > 0)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").replace(".", "").replace(" ", "").rstrip("%kMGTBs").isdigit()
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:,.0f} rows"),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    began = monotonic()
+    with bar:
+        task = bar.add_task(what, total=None, speed="")
+
+        def show(step: Step) -> None:
+            speed = step.rows / max(monotonic() - began, 0.001)
+            bar.update(
+                task,
+                description=f"{what} {step.doing}",
+                completed=step.rows,
+                total=max(step.total_rows, step.rows) or None,
+                speed=f"{speed:,.0f} rows/s",
+            )
+
+        yield show
+
+
+class _Log:
+    """A line when work has gone on for a while, or at every table with -v."""
+
+    def __init__(self, what: str, *, verbose: bool) -> None:
+        self._what, self._verbose = what, verbose
+        self._began = self._said = monotonic()
+        self._doing = ""
+
+    def __call__(self, step: Step) -> None:
+        now = monotonic()
+        is_new = self._verbose and step.doing != self._doing
+        if not is_new and now - self._said < LOG_EVERY_S:
+            return
+        self._said, self._doing = now, step.doing
+        speed = step.rows / max(now - self._began, 0.001)
+        of = f" of about {step.total_rows:,}" if step.total_rows > step.rows else ""
+        left = ""
+        if step.rows and step.total_rows > step.rows:
+            left = f", {(step.total_rows - step.rows) / max(speed, 1):,.0f} s left"
+        click.echo(
+            f"{self._what} {step.doing}: {step.rows:,} rows{of}, {speed:,.0f} rows/s{left}",
+            err=True,
+        )
+
+
+def size(count: int) -> str:
+    """`1234567` -> `1.2 MB`."""
+    number = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def seconds(count: float) -> str:
+    """`0.42` -> `0.4 s`, `75` -> `1 min 15 s`."""
+    if count < 60:
+        return f"{count:.1f} s"
+    return f"{int(count // 60)} min {int(count % 60)} s"

@@ -1,0 +1,77 @@
+"""`airkeep restore`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from airkeep.cli.context import (
+    Context,
+    shared_options,
+    skip_option,
+    split_names,
+    tables_option,
+)
+from airkeep.cli.output import Output, seconds
+
+if TYPE_CHECKING:
+    from airkeep.restore.run import RestoreResult
+
+
+@click.command()
+@click.argument("lake")
+@click.argument("snapshot")
+@click.argument("database")
+@click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
+@click.option("--create-schema", is_flag=True, help="Make the tables; DATABASE must have none.")
+@tables_option
+@skip_option
+@shared_options()
+def restore(
+    ctx: Context,
+    lake: str,
+    snapshot: str,
+    database: str,
+    *,
+    dry_run: bool,
+    create_schema: bool,
+    tables: tuple[str, ...],
+    skip: tuple[str, ...],
+) -> None:
+    """Put SNAPSHOT back into DATABASE, all tables or none."""
+    import airkeep
+
+    with ctx.output.progress("restore") as progress:
+        result = airkeep.restore(
+            ctx.lake(lake),
+            snapshot,
+            ctx.address(database),
+            dry_run=dry_run,
+            create_schema=create_schema,
+            tables=split_names(tables),
+            skip=split_names(skip),
+            fernet_key=ctx.settings.fernet_key,
+            archive_key=ctx.settings.archive_key,
+            limits=ctx.limits,
+            spool=ctx.spool,
+            progress=progress,
+        )
+    ctx.output.result(result, lambda: _show(result, ctx.output))
+
+
+def _show(result: RestoreResult, out: Output) -> None:
+    plan = result.plan
+    if result.dry_run or out.verbosity:
+        out.table(
+            ["table", "action", "rows", "defaults replaced"],
+            [[t.label, t.action, f"{t.rows:,}", f"{t.defaults:,}"] for t in plan.tables],
+        )
+    tables = sum(t.action != "nothing" for t in plan.tables)
+    if result.dry_run:
+        out.line(f"{plan.rows:,} rows would go into {tables} tables of {plan.target}")
+    else:
+        out.line(
+            f"{result.rows:,} rows restored into {tables} tables of {plan.target} "
+            f"in {seconds(result.took_s)}"
+        )
