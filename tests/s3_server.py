@@ -70,8 +70,8 @@ class S3Server:
 
     def client(self) -> Any:
         """A botocore client: another reader than the one under test."""
-        import botocore.session  # type: ignore[import-untyped] # noqa: PLC0415 - slow, and rarely needed
-        from botocore.config import Config  # type: ignore[import-untyped] # noqa: PLC0415
+        import botocore.session  # type: ignore[import-untyped]
+        from botocore.config import Config  # type: ignore[import-untyped]
 
         return botocore.session.get_session().create_client(
             "s3",

@@ -17,7 +17,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 from airkeep.errors import ConfigError
 
@@ -162,7 +162,7 @@ class Settings:
         read=_read_text,
         is_secret=True,
     )
-    secrets: str = _described(
+    secrets: Literal["keep", "seal", "drop", "plain"] = _described(
         "keep",
         "AIRKEEP_SECRETS",
         expected=f"one of {', '.join(SECRETS_MODES)}",

@@ -15,7 +15,7 @@
     │   ├── NotFoundError           22   nothing at that path
     │   ├── AlreadySavedError       23   create-if-absent found something
     │   ├── DiskFullError           24   no space left
-    │   └── UnavailableError        25   the store did not answer, retries used up (may be tried again)
+    │   └── UnavailableError        25   the store did not answer (may be tried again)
     ├── SnapshotError               30
     │   ├── DamagedFileError        31   a file's bytes are not what its manifest says
     │   ├── MissingFileError        32   a file that the manifest names is gone

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -11,21 +10,17 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from proxy import Proxy, running_proxy
 
-from airkeep.store import Retry, Store, open_store
+from airkeep.store import Store, open_store
+from contract.places import MULTIPART_BYTES, QUICK, Microburst, Place
+from contract.proxy import Proxy, running_proxy
 from s3_server import CONDITIONAL_COPY, S3Server, free_ports, s3_server, without_aws
 
 __all__ = ["s3_server"]
-
-QUICK = Retry(attempts=4, first_wait_s=0.01, longest_wait_s=0.05, total_s=20)
-MULTIPART_BYTES = 8 << 20
 
 
 @pytest.fixture(autouse=True)
@@ -33,14 +28,6 @@ def no_cloud_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests may have keys and regions set; obstore would find them."""
     for name in os.environ.keys() - without_aws(os.environ).keys():
         monkeypatch.delenv(name)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Somewhere to keep bytes; each `open` is another client of the same bytes."""
-
-    kind: str
-    open: Callable[[], Store]
 
 
 @pytest.fixture(params=["memory", "folder", "s3"])
@@ -99,37 +86,6 @@ def proxy(s3_server: S3Server) -> Iterator[Proxy]:
 def s3_by_proxy(s3_server: S3Server, s3_url: str, proxy: Proxy) -> Store:
     options = {**s3_server.options, "aws_endpoint_url": proxy.endpoint}
     return open_store(s3_url, options=options, retry=QUICK, multipart_bytes=MULTIPART_BYTES)
-
-
-@dataclass(frozen=True)
-class Microburst:
-    """A running microburst: faults in AWS's own words."""
-
-    endpoint: str
-
-    def rules(self, *rules: dict[str, Any]) -> None:
-        """Replace all rules."""
-        self._call("POST", "rules", list(rules))
-
-    def fired(self) -> Sequence[dict[str, Any]]:
-        """What was done to whom."""
-        fired: list[dict[str, Any]] = self._call("GET", "fired")
-        return fired
-
-    def clear(self) -> None:
-        self.rules()
-        self._call("DELETE", "fired")
-
-    def _call(self, method: str, what: str, body: object = None) -> Any:
-        request = urllib.request.Request(
-            f"{self.endpoint}/_microburst/{what}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"content-type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
 
 
 @pytest.fixture(scope="session")

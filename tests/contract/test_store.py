@@ -13,7 +13,7 @@ import pytest
 
 from airkeep.errors import AlreadySavedError, NotFoundError, StoreError
 from airkeep.store import UPLOADS, Entry, Store
-from conftest import MULTIPART_BYTES, Place
+from contract.places import MULTIPART_BYTES, Place
 
 ODD_PATHS = [
     "one",
@@ -294,10 +294,15 @@ def test_five_thousand_small_files_are_listed_once_each(place: Place) -> None:
 
     def save(number: int) -> None:
         for path in want[number::8]:
-            stores[number].save(path, path.encode())
+            stores[number].save(path, b"{}")
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(save, range(8)))
+    if place.kind == "folder":  # as someone who copies a lake would: syncing each takes seconds
+        (Path(stores[0].url) / "index/environment=prod").mkdir(parents=True)
+        for path in want:
+            (Path(stores[0].url) / path).write_bytes(b"{}")
+    else:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(save, range(8)))
 
     assert paths(stores[0], "index/") == want
     assert list(stores[0].folders("index/")) == ["environment=prod"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +16,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from proxy import Fault, Proxy
 
 from airkeep.errors import (
     AlreadySavedError,
@@ -25,7 +25,8 @@ from airkeep.errors import (
     UnavailableError,
 )
 from airkeep.store import UPLOADS, Retry, Store, open_store
-from conftest import MULTIPART_BYTES, QUICK, Microburst
+from contract.places import MULTIPART_BYTES, QUICK, Microburst
+from contract.proxy import Fault, Proxy
 from s3_server import S3Server, free_ports, without_aws
 
 ONCE = Retry(attempts=1, total_s=5)
@@ -164,7 +165,7 @@ def test_equal_bytes_of_someone_else_are_refused_when_the_answer_came(
 
 @pytest.mark.parametrize("fault", [Fault.RESET_AFTER, Fault.ERROR_AFTER])
 @pytest.mark.parametrize("size", [100_000, MULTIPART_BYTES + 1])
-def test_a_file_whose_answers_were_lost_is_saved(  # noqa: PLR0917 - fixtures and parameters
+def test_a_file_whose_answers_were_lost_is_saved(
     s3_by_proxy: Store, s3: Store, proxy: Proxy, tmp_path: Path, fault: Fault, size: int
 ) -> None:
     file = tmp_path / "file"
@@ -175,6 +176,15 @@ def test_a_file_whose_answers_were_lost_is_saved(  # noqa: PLR0917 - fixtures an
     s3_by_proxy.save_file("big", file)
     proxy.forgive()
     assert s3.load("big") == file.read_bytes()
+    assert [e.path for e in s3.list()] == ["big"]
+
+
+def test_an_upload_that_broke_at_its_end_is_sent_again(
+    s3_by_proxy: Store, s3: Store, proxy: Proxy, large: Path
+) -> None:
+    proxy.fail("POST", Fault.CUT_BODY, target="uploadId")
+    s3_by_proxy.save_file("big", large)
+    assert s3.load("big") == large.read_bytes()
     assert [e.path for e in s3.list()] == ["big"]
 
 
@@ -238,6 +248,35 @@ def test_a_saver_killed_in_mid_upload_leaves_nothing_at_the_path(
     process.wait()
     assert [e for e in s3.list() if not e.path.startswith(UPLOADS)] == []
     s3.save_file("big", large)
+
+
+@pytest.mark.parametrize(
+    ("deed", "method"),
+    [
+        ("s.load('a')", "GET"),
+        ("list(s.list())", "GET"),
+        ("s.save('a', b'a')", "PUT"),
+        ("s.save_file('a', pathlib.Path(sys.argv[1]))", "PUT"),
+        ("s.load_file('a', pathlib.Path(sys.argv[1] + '.new'))", "GET"),
+    ],
+)
+def test_ctrl_c_is_heard_while_the_server_says_nothing(
+    s3_server: S3Server, s3_url: str, proxy: Proxy, large: Path, deed: str, method: str
+) -> None:
+    proxy.fail(method, Fault.STALL, times=9)
+    code = (
+        "import sys, pathlib; from airkeep.store import open_store;"
+        f"s = open_store({s3_url!r}, multipart_bytes=1000); {deed}"
+    )
+    environ = s3_server.environ() | {"AWS_ENDPOINT_URL": proxy.endpoint}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(large)], env=environ, stderr=subprocess.PIPE
+    )
+    proxy.wait_for(method, "")
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=10)[1]
+    assert b"KeyboardInterrupt" in said
+    assert not large.with_name("large.new").exists()
 
 
 # --- no ---------------------------------------------------------------------------------------
@@ -333,7 +372,7 @@ def test_no_server_at_all_is_told_after_the_retries() -> None:
         ),
     ],
 )
-def test_encryption_is_asked_for_with_every_file(  # noqa: PLR0917 - fixtures and parameters
+def test_encryption_is_asked_for_with_every_file(
     s3_server: S3Server,
     s3_url: str,
     proxy: Proxy,

@@ -87,10 +87,10 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Sequence_:
+class NumberSequence:
     """A sequence, its state, and the column it serves."""
 
-    schema: str
+    schema: str | None
     name: str
     type: str
     start: int
@@ -141,7 +141,7 @@ class Catalog:
     main_schema: str | None
     tables: tuple[Table, ...]
     revisions: tuple[str, ...] = ()
-    sequences: tuple[Sequence_, ...] = ()
+    sequences: tuple[NumberSequence, ...] = ()
     enums: tuple[EnumType, ...] = ()
     schemas: tuple[str, ...] = ()
     left_out: tuple[str, ...] = field(default=())  # views, partitioned tables, ...: named, not kept
@@ -158,7 +158,7 @@ class Catalog:
         return {self.label(t): t for t in self.tables}
 
     def select(self, labels: Collection[str]) -> Catalog:
-        """The same catalogue with only these tables, and the sequences they own or that nobody does."""
+        """The same catalogue with only these tables; sequences that nobody owns stay."""
         tables = tuple(t for t in self.tables if self.label(t) in labels)
         kept = {(t.schema, t.name) for t in tables}
         sequences = tuple(

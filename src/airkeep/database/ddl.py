@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airkeep.database.catalog import Catalog, Column, Sequence_, Table
-from airkeep.errors import ManifestError
+from airkeep.database.catalog import Catalog, Column, NumberSequence, Table
 from airkeep.database.sql import ident, literal, qualified
-
+from airkeep.errors import ManifestError
 
 _MARKS = ("-- airkeep: tables", "-- airkeep: keys", "-- airkeep: references")
 
@@ -74,18 +73,18 @@ def split_script(script: str) -> tuple[str, str, str]:
     return tables, keys, references
 
 
-def _sequence(s: Sequence_) -> str:
+def _sequence(s: NumberSequence) -> str:
     return f"CREATE SEQUENCE {qualified(s.schema, s.name)} AS {s.type} {_sequence_options(s)}"
 
 
-def _sequence_options(s: Sequence_) -> str:
+def _sequence_options(s: NumberSequence) -> str:
     return (
         f"START WITH {s.start} INCREMENT BY {s.increment} MINVALUE {s.minimum} "
         f"MAXVALUE {s.maximum} CACHE {s.cache}{' CYCLE' if s.cycle else ''}"
     )
 
 
-def _owner(s: Sequence_) -> str:
+def _owner(s: NumberSequence) -> str:
     assert s.owner_table is not None and s.owner_column is not None  # noqa: S101, PT018 (narrows)
     owner = f"{qualified(s.owner_schema, s.owner_table)}.{ident(s.owner_column)}"
     return f"ALTER SEQUENCE {qualified(s.schema, s.name)} OWNED BY {owner}"

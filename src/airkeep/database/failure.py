@@ -30,7 +30,7 @@ _CONNECT = (
      "no such host"),
     (re.compile(r"Connection refused"), "nothing listens on that host and port"),
     (re.compile(r"timeout expired|timed out|No route to host|Network is unreachable"),
-     "the host did not answer; from outside its network, run this where the database can be reached"),
+     "the host did not answer; run this where the database can be reached"),
     (re.compile(r"no pg_hba.conf entry|SSL|certificate|sslmode|channel binding"),
      "the server and the address do not agree on TLS (see sslmode) or on who may connect"),
     (re.compile(r"role \"[^\"]*\" does not exist"), "no such database user"),
@@ -70,7 +70,8 @@ def explain(error: Exception, *, where: str, doing: str) -> AirkeepError:
         )
     if "lock timeout" in text or "could not obtain lock" in text:
         return BusyError(
-            f"{where}: a lock was not had in time while {doing}. Try again, or raise --lock-timeout."
+            f"{where}: a lock was not had in time while {doing}. "
+            f"Try again, or raise --lock-timeout."
         )
     if "statement timeout" in text:
         return BusyError(

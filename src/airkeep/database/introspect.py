@@ -20,7 +20,7 @@ from airkeep.database.catalog import (
     ForeignKey,
     Index,
     Lineage,
-    Sequence_,
+    NumberSequence,
     Table,
 )
 from airkeep.database.sql import ident, literal, qualified
@@ -72,7 +72,8 @@ _CONSTRAINTS = f"""
 SELECT coalesce(json_agg(json_build_object(
     'oid', k.conrelid::bigint, 'name', k.conname, 'kind', k.contype,
     'definition', pg_get_constraintdef(k.oid),
-    'columns', (SELECT json_agg(a.attname ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u(num, n)
+    'columns', (SELECT json_agg(a.attname ORDER BY u.n)
+       FROM unnest(k.conkey) WITH ORDINALITY u(num, n)
        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num),
     'target_schema', fn.nspname, 'target', f.relname,
     'target_columns', (SELECT json_agg(a.attname ORDER BY u.n)
@@ -314,7 +315,7 @@ def _column(row: Mapping[str, Any]) -> Column:
     )
 
 
-def _sequences(ask: Ask) -> tuple[Sequence_, ...]:
+def _sequences(ask: Ask) -> tuple[NumberSequence, ...]:
     rows = _rows(ask, _SEQUENCES)
     readable = [r for r in rows if r.pop("readable")]
     states = _states(ask, [qualified(r["schema"], r["name"]) for r in readable])
@@ -322,9 +323,9 @@ def _sequences(ask: Ask) -> tuple[Sequence_, ...]:
     return tuple(_sequence(row, known.get((row["schema"], row["name"]))) for row in rows)
 
 
-def _sequence(row: dict[str, Any], state: tuple[int, bool] | None) -> Sequence_:
+def _sequence(row: dict[str, Any], state: tuple[int, bool] | None) -> NumberSequence:
     value, called = state or (row["start"], False)
-    return Sequence_(**row, last_value=value, is_called=called)
+    return NumberSequence(**row, last_value=value, is_called=called)
 
 
 def _states(ask: Ask, names: list[str]) -> list[tuple[int, bool]]:

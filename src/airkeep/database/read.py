@@ -225,7 +225,7 @@ class PostgresReader:
         return SpoolLimits(16 << 20, 50_000) if small else SpoolLimits()
 
     def _select(self, table: Table, where: str | None) -> str:
-        """DuckDB's statement: a parallel scan where every value is exact, else the server's text."""
+        """DuckDB's statement: a parallel scan where every value is exact, else through text."""
         columns, ways = table.stored_columns, self.ways(table)
         wanted = ", ".join(
             f"{ident(c.name)}::{way.parquet} AS {ident(c.name)}"

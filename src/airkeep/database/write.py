@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from airkeep.database.address import Address
-from airkeep.database.catalog import Catalog, Sequence_, Table
+from airkeep.database.catalog import Catalog, NumberSequence, Table
 from airkeep.database.failure import explain, explain_connect
 from airkeep.database.introspect import read_catalog, table_names
 from airkeep.database.libpq import libpq
@@ -38,6 +38,7 @@ class PostgresWriter:
         with ExitStack() as stack:
             self._connection = self._connect(stack)
             self._cursor = stack.enter_context(self._connection.cursor())
+            self.execute("BEGIN", doing="beginning")
             self._stack = stack.pop_all()
         return self
 
@@ -56,10 +57,12 @@ class PostgresWriter:
         }
         login = stack.enter_context(libpq(self._address, settings=settings, folder=self._folder))
         try:
-            connection = dbapi.connect(login.uri)
+            # Autocommit, with a BEGIN of our own: ADBC's executescript commits whatever is open.
+            connection = dbapi.connect(login.uri, autocommit=True)
         except Error as error:
             raise explain_connect(error, where=str(self._address)) from None
-        return stack.enter_context(_closing(connection))
+        stack.callback(connection.close)
+        return connection
 
     # Looking.
 
@@ -150,7 +153,7 @@ class PostgresWriter:
             f"DROP TABLE pg_temp.{_STAGE}"
         )
 
-    def set_sequence(self, sequence: Sequence_, last_value: int, *, is_called: bool) -> None:
+    def set_sequence(self, sequence: NumberSequence, last_value: int, *, is_called: bool) -> None:
         """Move a sequence; not undone by a rollback, so callers only ever move it forward."""
         name = literal(qualified(sequence.schema, sequence.name))
         called = "true" if is_called else "false"
@@ -164,8 +167,8 @@ class PostgresWriter:
         return None if value is None else int(value)
 
     def commit(self) -> None:
-        with self._explained("committing"):
-            self._connection.commit()
+        """Make all of it visible; without this, closing the connection undoes it."""
+        self.execute("COMMIT", doing="committing")
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
@@ -175,18 +178,3 @@ class PostgresWriter:
             yield
         except Error as error:
             raise explain(error, where=str(self._address), doing=doing) from None
-
-
-@contextmanager
-def _closing(connection: Any) -> Iterator[Any]:
-    """Close without the warning that ADBC gives about an open transaction: it rolls back."""
-    from adbc_driver_manager import Error
-
-    try:
-        yield connection
-    finally:
-        try:
-            connection.rollback()
-        except Error:
-            pass  # the server is gone, and the transaction with it
-        connection.close()

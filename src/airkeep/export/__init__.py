@@ -1,0 +1,1 @@
+"""The way out: a database becomes a snapshot."""

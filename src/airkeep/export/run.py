@@ -505,6 +505,7 @@ def column_entries(source: Table, reader: Reader, table: TablePlan) -> tuple[m.C
 
 
 def sequence_entries(catalog: Catalog) -> tuple[m.SequenceEntry, ...]:
+    """Every sequence and how far it was."""
     return tuple(
         m.SequenceEntry(
             label=catalog.label_of(s.schema, s.name),

@@ -1,0 +1,1 @@
+"""The way back: a snapshot becomes a database."""

@@ -150,6 +150,7 @@ def check_target(
     found: Mapping[str, TargetTable],
     create_schema: bool,
 ) -> None:
+    """Refuse a target that cannot take the snapshot; see `plan_restore`."""
     if create_schema:
         raise NotEmptyError(
             f"{target} has {len(catalog.tables)} tables already: --create-schema needs an empty "

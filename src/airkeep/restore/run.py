@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from airkeep.database.address import Address, resolve_address
-from airkeep.database.catalog import Catalog, Sequence_, Table
+from airkeep.database.catalog import Catalog, NumberSequence, Table
 from airkeep.database.ddl import split_script
 from airkeep.database.limits import ReadLimits
 from airkeep.database.sql import ident, qualified
@@ -266,7 +266,7 @@ class _Restore:
         writer: PostgresWriter,
         catalog: Catalog,
         entry: SequenceEntry,
-        sequence: Sequence_,
+        sequence: NumberSequence,
     ) -> tuple[int, bool]:
         down = sequence.increment < 0
         states = [(entry.last_value, entry.is_called), (sequence.last_value, sequence.is_called)]
@@ -296,7 +296,7 @@ def _defaults(writer: PostgresWriter, table: Table, rows: int) -> int:
     return sum(is_default(table.name, {column: value}) for value in values)
 
 
-def find_sequence(entry: SequenceEntry, catalog: Catalog) -> Sequence_ | None:
+def find_sequence(entry: SequenceEntry, catalog: Catalog) -> NumberSequence | None:
     """The target's sequence for the same column, whatever it is called there; else by name."""
     for sequence in catalog.sequences:
         if entry.owner is not None and sequence.owner_table is not None:

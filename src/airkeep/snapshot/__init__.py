@@ -1,0 +1,1 @@
+"""The snapshot: its format, written, read, found."""

@@ -104,7 +104,7 @@ class SequenceEntry:
     """A sequence and how far it was."""
 
     label: str
-    schema: str
+    schema: str | None
     name: str
     last_value: int
     is_called: bool
@@ -232,6 +232,7 @@ class Summary:
 
 
 def summarize(manifest: Manifest) -> Summary:
+    """Derive what a listing shows."""
     return Summary(
         environment=manifest.environment,
         id=manifest.id,
@@ -268,8 +269,8 @@ def decode_manifest(data: bytes, path: str) -> Manifest:
         return msgspec.json.decode(data, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ManifestError(
-            f"{path} is not a manifest that can be read ({error}): the file was changed or cut off. "
-            f"Use another snapshot."
+            f"{path} is not a manifest that can be read ({error}): the file was changed or "
+            f"cut off. Use another snapshot."
         ) from None
 
 

@@ -51,6 +51,7 @@ def next_id(snapshot_id: str) -> str:
 
 
 def is_id(text: str) -> bool:
+    """Whether the text is a whole id."""
     return _ID.fullmatch(text) is not None
 
 
@@ -60,26 +61,32 @@ def table_folder(label: str) -> str:
 
 
 def data_folder(label: str, environment: str, snapshot_id: str, *, kind: str = "tables") -> str:
+    """Where a table's files of one snapshot lie; `kind` is `tables` or `deleted`."""
     return f"{kind}/{table_folder(label)}/environment={environment}/snapshot={snapshot_id}"
 
 
 def snapshot_folder(environment: str, snapshot_id: str) -> str:
+    """What belongs to one snapshot and is no table."""
     return f"snapshots/environment={environment}/{snapshot_id}"
 
 
 def manifest_path(environment: str, snapshot_id: str) -> str:
+    """The commit."""
     return f"{snapshot_folder(environment, snapshot_id)}/manifest.json"
 
 
 def schema_path(environment: str, snapshot_id: str) -> str:
+    """The first file of a snapshot, which takes its id."""
     return f"{snapshot_folder(environment, snapshot_id)}/schema.sql"
 
 
 def verified_path(environment: str, snapshot_id: str, at: datetime) -> str:
+    """What a verify at that time found."""
     return f"{snapshot_folder(environment, snapshot_id)}/verified/{make_id(at)}.json"
 
 
 def index_path(environment: str, snapshot_id: str) -> str:
+    """The derived summary."""
     return f"index/environment={environment}/{snapshot_id}.json"
 
 

@@ -70,6 +70,7 @@ class Keyring:
 
 
 def open_keyring(text: str | None, *, variable: str) -> Keyring | None:
+    """A keyring, or None where no key was given."""
     return Keyring(text, variable=variable) if text else None
 
 

@@ -111,5 +111,6 @@ def save_index(store: Store, manifest: Manifest) -> bool:
 
 
 def file_sha256(file: Path) -> str:
+    """The sha256 of a local file, in hex."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from airkeep.errors import AlreadySavedError, NotFoundError, StoreError, UnavailableError
 from airkeep.store.failure import explain
 from airkeep.store.interface import UPLOADS, Entry, check_path, check_prefix
+from airkeep.store.interrupt import interruptible
 from airkeep.store.retry import Retry
 from airkeep.store.transfer import new_file, open_file
 
@@ -167,15 +168,19 @@ class ObjectStore:
 
     def _upload(self, upload: str, source: BinaryIO) -> None:
         source.seek(0)
+
+        def put() -> None:
+            self._clients.patient.put(
+                upload,
+                source,
+                use_multipart=True,
+                chunk_size=PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
+            )
+
         try:
             with self._told(upload):
-                self._clients.patient.put(
-                    upload,
-                    source,
-                    use_multipart=True,
-                    chunk_size=PART_BYTES,
-                    max_concurrency=PARTS_AT_ONCE,
-                )
+                interruptible(put)
         except NotFoundError:
             # S3's answer to a completion that is repeated because its answer was lost.
             raise UnavailableError(f"{self.url} lost an upload: try again") from None
@@ -191,7 +196,7 @@ class ObjectStore:
             nonlocal attempts
             attempts += 1
             with self._told(path):
-                attempt()
+                interruptible(attempt)
 
         try:
             self._retry.run(create)
@@ -208,12 +213,12 @@ class ObjectStore:
 
     def _chunks(self, path: str) -> Iterator[bytes]:
         with self._told(path):
-            found = self._clients.patient.get(path)
+            found = interruptible(lambda: self._clients.patient.get(path))
             stream = iter(found.stream(min_chunk_size=CHUNK_BYTES))
         seen = 0
         while True:
             with self._told(path):
-                chunk = next(stream, None)
+                chunk = interruptible(lambda: next(stream, None))
             if chunk is None:
                 break
             seen += len(chunk)
@@ -253,7 +258,7 @@ class ObjectStore:
 
         def ask() -> T:
             with self._told(path):
-                return question()
+                return interruptible(question)
 
         return self._retry.run(ask)
 

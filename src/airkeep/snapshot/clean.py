@@ -1,0 +1,472 @@
+"""Delete what a lake needs no more: garbage, and snapshots by retention.
+
+Garbage is a file in one of our places that no manifest names. To delete it beside running
+exports, the order is: first list the files, then list and read the manifests. A file whose
+manifest was saved in between is then seen as named; one saved later is not in the list. An
+export that has not saved its manifest yet is told by its age: all files of one snapshot id
+share a fate, and are left alone until the youngest is older than the grace, by the store's
+clock. Right before they are deleted, the manifest is looked for once more.
+
+A snapshot is removed children first, so that a kill at any moment leaves no increment
+without its parent: `removed.json` (the manifest's bytes; being young, it starts the grace
+anew) is saved, then the manifest is deleted, then its index entry. The data is garbage from
+then on, and goes when the grace is over. An increment may be committed upon a parent at the
+very moment that the parent is removed: manifests are listed again at the end, and such a
+parent is put back.
+
+Never touched: `csv/`, whatever has no name of ours, the newest complete snapshot of an
+environment, a parent that is needed, and everything around a manifest that cannot be read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from airkeep.errors import (
+    AlreadySavedError,
+    ManifestError,
+    MissingFileError,
+    NewerFormatError,
+    NotFoundError,
+)
+from airkeep.snapshot import names
+from airkeep.snapshot.lake import Lake, SnapshotName
+from airkeep.snapshot.manifest import Manifest, decode_manifest, encode, summarize
+from airkeep.store.interface import UPLOADS, Entry
+
+GRACE = timedelta(hours=24)
+_LOADERS = 16
+_DELETED_AT_ONCE = 1000
+
+_ENV = r"environment=(?P<environment>[A-Za-z0-9._-]{1,80})"
+_ID = r"(?P<id>\d{8}T\d{6}\.\d{6}Z)"
+_OURS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"(?:tables|deleted)/[^/]+/{_ENV}/snapshot={_ID}/\d{{5,}}\.parquet",
+        rf"snapshots/{_ENV}/{_ID}/(?:schema\.sql|removed\.json|verified/[^/]+\.json)",
+        rf"index/{_ENV}/{_ID}\.json",
+    )
+)
+_PLACES = ("tables/", "deleted/", "snapshots/", "index/", UPLOADS)
+_BESIDE = re.compile(rf"(?:snapshots/{_ENV}/{_ID}/|index/)")  # belongs to a manifest by its place
+
+
+@dataclass(frozen=True)
+class KeepOptions:
+    """Which snapshots to keep: those that any of these names. None of them given: all.
+
+    Attributes:
+        keep: the ones younger than this.
+        keep_last: the newest so many.
+        keep_daily: the newest of each of the last so many days that have one; likewise weeks
+            (ISO) and months, UTC.
+    """
+
+    keep: timedelta | None = None
+    keep_last: int | None = None
+    keep_daily: int | None = None
+    keep_weekly: int | None = None
+    keep_monthly: int | None = None
+
+    @property
+    def given(self) -> bool:
+        counts = (self.keep_last, self.keep_daily, self.keep_weekly, self.keep_monthly)
+        return self.keep is not None or any(c is not None for c in counts)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A snapshot as `clean` sees it.
+
+    Attributes:
+        readable: its manifest could be read; else `parent` and `files` are unknown.
+        files: what the manifest names.
+    """
+
+    name: SnapshotName
+    readable: bool = True
+    complete: bool = False
+    parent: SnapshotName | None = None
+    files: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class LakeState:
+    """What was read: the files first, then the manifests."""
+
+    files: tuple[Entry, ...]
+    snapshots: tuple[Known, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A snapshot that stays, and why."""
+
+    name: str
+    because: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """A file that goes; `orphan` when its snapshot has no manifest at all."""
+
+    path: str
+    bytes: int
+    orphan: bool = True
+
+
+@dataclass(frozen=True)
+class CleanPlan:
+    """What `clean` would do.
+
+    Attributes:
+        remove: snapshots that go, in order: children before their parents.
+        kept: the others; empty where no retention was asked for.
+        broken: increments whose parent is gone: not restorable, left as they are.
+    """
+
+    remove: tuple[SnapshotName, ...]
+    kept: tuple[Kept, ...]
+    garbage: tuple[Garbage, ...]
+    broken: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def garbage_bytes(self) -> int:
+        return sum(g.bytes for g in self.garbage)
+
+
+@dataclass(frozen=True)
+class CleanResult:
+    """What `clean` did; of a dry run, only the plan.
+
+    Attributes:
+        removed: snapshots whose manifest is deleted; their data goes after the grace.
+        put_back: removed ones that an increment was made on meanwhile.
+        deleted: files of garbage that are gone, and their bytes.
+        spared: files of garbage whose manifest appeared meanwhile.
+    """
+
+    plan: CleanPlan
+    dry_run: bool
+    removed: tuple[str, ...] = ()
+    put_back: tuple[str, ...] = ()
+    deleted: int = 0
+    bytes: int = 0
+    spared: int = 0
+
+
+def clean_lake(
+    lake: Lake,
+    *,
+    environment: str | None = None,
+    keep: timedelta | None = None,
+    keep_last: int | None = None,
+    keep_daily: int | None = None,
+    keep_weekly: int | None = None,
+    keep_monthly: int | None = None,
+    grace: timedelta = GRACE,
+    dry_run: bool = False,
+    now: datetime | None = None,
+) -> CleanResult:
+    """Plan, then delete.
+
+    Args:
+        environment: only its snapshots and files; uploads belong to none and stay then.
+        keep: with the other `keep_...`, see `KeepOptions`; without any, only garbage goes.
+        grace: how old a file must be to be garbage. Longer than any export pauses.
+        now: by the store's clock; defaults to this machine's.
+    """
+    options = KeepOptions(keep, keep_last, keep_daily, keep_weekly, keep_monthly)
+    state = read_state(lake, environment)
+    plan = plan_clean(state, options, grace=grace, now=now or datetime.now(UTC))
+    return CleanResult(plan, dry_run=True) if dry_run else run_clean(lake, plan)
+
+
+# What is there.
+
+
+def read_state(lake: Lake, environment: str | None = None) -> LakeState:
+    """List the files, then list and read the manifests: never the other way round."""
+    files = tuple(e for e in _list(lake, environment) if _is_ours(e.path, environment))
+    found = lake.names(environment)
+    with ThreadPoolExecutor(_LOADERS) as pool:
+        known = [k for k in pool.map(lambda name: _know(lake, name), found) if k is not None]
+    warnings = [
+        f"{k.name}: its manifest cannot be read, so it, its files and all older snapshots of "
+        f"{k.name.environment} are kept"
+        for k in known
+        if not k.readable
+    ]
+    return LakeState(files, tuple(known), tuple(warnings))
+
+
+def _list(lake: Lake, environment: str | None) -> Iterator[Entry]:
+    if environment is None:
+        for place in _PLACES:
+            yield from lake.store.list(place)
+        return
+    tail = f"environment={environment}/"
+    for kind in ("tables/", "deleted/"):
+        for table in lake.store.folders(kind):
+            yield from lake.store.list(f"{kind}{table}/{tail}")
+    yield from lake.store.list(f"snapshots/{tail}")
+    yield from lake.store.list(f"index/{tail}")
+
+
+def _is_ours(path: str, environment: str | None) -> bool:
+    name = _owner(path)
+    return name is not None or (environment is None and path.startswith(UPLOADS))
+
+
+def _owner(path: str) -> SnapshotName | None:
+    """The snapshot to which a file of ours belongs by its name; a manifest belongs to nobody."""
+    for pattern in _OURS:
+        if found := pattern.fullmatch(path):
+            return SnapshotName(found["environment"], found["id"])
+    return None
+
+
+def _know(lake: Lake, name: SnapshotName) -> Known | None:
+    try:
+        manifest = lake.get(name).manifest
+    except (ManifestError, NewerFormatError):
+        return Known(name, readable=False)
+    except MissingFileError:
+        return None  # removed since the listing, by another clean
+    if (manifest.environment, manifest.id) != (name.environment, name.id):
+        return Known(name, readable=False)
+    return _known(manifest)
+
+
+def _known(manifest: Manifest) -> Known:
+    return Known(
+        SnapshotName(manifest.environment, manifest.id),
+        complete=manifest.complete,
+        parent=SnapshotName(manifest.environment, manifest.parent.id) if manifest.parent else None,
+        files=frozenset(f.path for f in manifest.files()),
+    )
+
+
+# What goes.
+
+
+def plan_clean(
+    state: LakeState, options: KeepOptions, *, grace: timedelta, now: datetime
+) -> CleanPlan:
+    """Decide; pure."""
+    there = {k.name: k for k in state.snapshots}
+    broken = {k.name for k in state.snapshots if k.parent is not None and k.parent not in there}
+    because: dict[SnapshotName, list[str]] = {}
+    if options.given:
+        for name in sorted({k.name.environment for k in state.snapshots}):
+            mine = sorted(
+                (k for k in state.snapshots if k.name.environment == name),
+                key=lambda k: k.name,
+                reverse=True,
+            )
+            because |= _retain(mine, broken, options, now)
+    remove = [name for name in there if options.given and name not in because]
+    return CleanPlan(
+        remove=tuple(sorted(remove, key=lambda n: (n.environment, n.id), reverse=True)),
+        kept=tuple(Kept(str(n), tuple(why)) for n, why in sorted(because.items(), reverse=True)),
+        garbage=tuple(_garbage(state, there, grace=grace, now=now)),
+        broken=tuple(sorted(map(str, broken))),
+        warnings=state.warnings,
+    )
+
+
+def _retain(
+    newest_first: Sequence[Known],
+    broken: set[SnapshotName],
+    options: KeepOptions,
+    now: datetime,
+) -> dict[SnapshotName, list[str]]:
+    """The snapshots of one environment that stay, with the reasons."""
+    because: dict[SnapshotName, list[str]] = {}
+
+    def hold(known: Known, reason: str) -> None:
+        because.setdefault(known.name, []).append(reason)
+
+    # Counted apart: windows and parts must not push whole snapshots out.
+    for complete in (True, False):
+        kind = [k for k in newest_first if k.readable and k.complete is complete]
+        if complete and kind:
+            hold(kind[0], "the newest complete")
+        for known, reason in _chosen(kind, options, now):
+            hold(known, reason)
+    for at, known in enumerate(newest_first):
+        if not known.readable:
+            hold(known, "unreadable")
+            for older in newest_first[at + 1 :]:
+                hold(older, f"perhaps a parent of {known.name.id}, which is unreadable")
+        if known.name in broken:
+            hold(known, "its parent is gone")
+    for known in [k for k in newest_first if k.name in because]:
+        _hold_parents(known, {k.name: k for k in newest_first}, hold, because)
+    return because
+
+
+def _hold_parents(
+    child: Known,
+    there: Mapping[SnapshotName, Known],
+    hold: Callable[[Known, str], None],
+    because: Mapping[SnapshotName, Sequence[str]],
+) -> None:
+    while child.parent is not None and child.parent in there:
+        parent, reason = there[child.parent], f"parent of {child.name.id}"
+        if reason in because.get(parent.name, ()):
+            return  # been here
+        hold(parent, reason)
+        child = parent
+
+
+def _chosen(
+    newest_first: Sequence[Known], options: KeepOptions, now: datetime
+) -> Iterator[tuple[Known, str]]:
+    if options.keep is not None:
+        for known in newest_first:
+            if names.id_time(known.name.id) > now - options.keep:
+                yield known, "age"
+    for known in newest_first[: options.keep_last or 0]:
+        yield known, "last"
+    rules: tuple[tuple[str, int | None, Callable[[datetime], str]], ...] = (
+        ("daily", options.keep_daily, lambda t: f"{t:%Y-%m-%d}"),
+        ("weekly", options.keep_weekly, lambda t: f"{t:%G-W%V}"),
+        ("monthly", options.keep_monthly, lambda t: f"{t:%Y-%m}"),
+    )
+    for word, count, period in rules:
+        seen: dict[str, Known] = {}
+        for known in newest_first:
+            seen.setdefault(period(names.id_time(known.name.id)), known)
+        for when, known in list(seen.items())[: count or 0]:
+            yield known, f"{word} {when}"
+
+
+def _garbage(
+    state: LakeState,
+    there: Mapping[SnapshotName, Known],
+    *,
+    grace: timedelta,
+    now: datetime,
+) -> Iterator[Garbage]:
+    named = frozenset[str]().union(*(k.files for k in state.snapshots))
+    needed = {k.parent for k in state.snapshots if k.parent is not None}
+    youngest: dict[SnapshotName | None, datetime] = {}
+    for file in state.files:
+        owner = _owner(file.path)
+        youngest[owner] = max(file.modified, youngest.get(owner, file.modified))
+    for file in state.files:
+        owner = _owner(file.path)
+        age = now - (file.modified if owner is None else youngest[owner])
+        if age <= grace or file.path in named:
+            continue
+        known = there.get(owner) if owner is not None else None
+        if known is not None and (not known.readable or _BESIDE.match(file.path)):
+            continue
+        if known is None and owner in needed:
+            continue  # a parent that is gone: what is left of it may still save its increments
+        yield Garbage(file.path, file.bytes, orphan=known is None)
+
+
+# Doing it.
+
+
+def run_clean(lake: Lake, plan: CleanPlan) -> CleanResult:
+    """Delete what the plan says; may be killed and run again at any moment."""
+    removed: dict[SnapshotName, bytes] = {}
+    for name in plan.remove:
+        data = _remove(lake, name)
+        if data is not None:
+            removed[name] = data
+    put_back = _put_back(lake, removed, {k.name for k in plan.kept})
+    deleted, size, spared = _delete(lake, plan.garbage)
+    return CleanResult(
+        plan,
+        dry_run=False,
+        removed=tuple(str(n) for n in removed if n not in put_back),
+        put_back=tuple(map(str, put_back)),
+        deleted=deleted,
+        bytes=size,
+        spared=spared,
+    )
+
+
+def removed_path(name: SnapshotName) -> str:
+    """Where a removed snapshot's manifest stays until its data goes."""
+    return f"{names.snapshot_folder(name.environment, name.id)}/removed.json"
+
+
+def _remove(lake: Lake, name: SnapshotName) -> bytes | None:
+    store, path = lake.store, names.manifest_path(name.environment, name.id)
+    try:
+        data = store.load(path)
+    except NotFoundError:
+        return None
+    try:
+        store.save(removed_path(name), data)
+    except AlreadySavedError:  # of a removal that was killed or undone: its age is not ours
+        store.delete([removed_path(name)])
+        store.save(removed_path(name), data)
+    store.delete([path])
+    store.delete([names.index_path(name.environment, name.id)])
+    return data
+
+
+def _put_back(
+    lake: Lake, removed: Mapping[SnapshotName, bytes], seen: Collection[str]
+) -> list[SnapshotName]:
+    """Undo the removal of what a snapshot stands on that was committed since the plan."""
+    put_back: list[SnapshotName] = []
+    for environment in sorted({n.environment for n in removed}):
+        new = [n for n in lake.names(environment) if str(n) not in seen]
+        wanted = [k.parent for name in new if (k := _know(lake, name)) is not None]
+        while wanted:
+            name = wanted.pop()
+            if name is not None and name in removed and name not in put_back:
+                put_back.append(name)
+                wanted.append(_restore_manifest(lake, name, removed[name]).parent)
+    return put_back
+
+
+def _restore_manifest(lake: Lake, name: SnapshotName, data: bytes) -> Known:
+    path = names.manifest_path(name.environment, name.id)
+    manifest = decode_manifest(data, path)
+    for document, at in (
+        (data, path),
+        (encode(summarize(manifest)), names.index_path(name.environment, name.id)),
+    ):
+        try:
+            lake.store.save(at, document)
+        except AlreadySavedError:
+            continue
+    return _known(manifest)
+
+
+def _delete(lake: Lake, garbage: Sequence[Garbage]) -> tuple[int, int, int]:
+    """Delete files; those of a snapshot without manifest only if it still has none."""
+    owners = {_owner(g.path) for g in garbage if g.orphan}
+    with ThreadPoolExecutor(_LOADERS) as pool:
+        free = dict(zip(owners, pool.map(lambda o: _is_free(lake, o), owners), strict=True))
+    going = [g for g in garbage if not g.orphan or free[_owner(g.path)]]
+    # A snapshot's folder last: it tells what the rest was.
+    going.sort(key=lambda g: g.path.startswith("snapshots/"))
+    for start in range(0, len(going), _DELETED_AT_ONCE):
+        lake.store.delete([g.path for g in going[start : start + _DELETED_AT_ONCE]])
+    return len(going), sum(g.bytes for g in going), len(garbage) - len(going)
+
+
+def _is_free(lake: Lake, owner: SnapshotName | None) -> bool:
+    if owner is None:
+        return True  # an upload
+    try:
+        lake.store.head(names.manifest_path(owner.environment, owner.id))
+    except NotFoundError:
+        return True
+    return False
