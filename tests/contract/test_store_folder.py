@@ -280,6 +280,25 @@ def test_a_save_beside_a_listing_is_whole_or_absent(tmp_path: Path) -> None:
     assert seen <= {len(data)}
 
 
+def test_cleaning_uploads_beside_savers_hurts_no_one(tmp_path: Path) -> None:
+    store, stop = open_store(str(tmp_path)), threading.Event()
+
+    def clean() -> None:
+        garbage = tmp_path / UPLOADS / "old"
+        while not stop.is_set():
+            garbage.parent.mkdir(exist_ok=True)
+            garbage.touch()
+            store.delete([f"{UPLOADS}old"])
+
+    cleaner = threading.Thread(target=clean)
+    cleaner.start()
+    for number in range(200):
+        store.save(f"t/{number}", b"")
+    stop.set()
+    cleaner.join()
+    assert len(list(store.list("t/"))) == 200
+
+
 def test_of_many_processes_one_saves(tmp_path: Path) -> None:
     code = (
         "import sys; from airkeep.store import open_store; sys.stdin.read();"
@@ -297,3 +316,14 @@ def test_of_many_processes_one_saves(tmp_path: Path) -> None:
     [winner] = [n for n, process in enumerate(started) if process.returncode == 0]
     assert sum(AlreadySavedError.__name__ in text for text in said) == 5
     assert open_store(str(tmp_path / "lake")).load("a") == str(winner).encode()
+
+
+def test_a_deleted_snapshot_leaves_no_empty_folders_on_the_disk(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "lake"))
+    store.save("a/b/c", b"")
+    store.save("a/d", b"")
+    store.delete(["a/b/c"])
+    assert sorted(p.name for p in (tmp_path / "lake" / "a").iterdir()) == ["d"]
+    store.delete(["a/d"])
+    assert not (tmp_path / "lake" / "a").exists()
+    assert (tmp_path / "lake").is_dir()

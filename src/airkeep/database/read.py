@@ -10,7 +10,7 @@ each value travels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ from airkeep.database.reader import Choose
 from airkeep.database.spool import SpoolFile, SpoolLimits, spool
 from airkeep.database.sql import ident, literal, qualified
 from airkeep.database.types import Travel, travel
-from airkeep.errors import BusyError, PrivilegeError
+from airkeep.errors import BusyError, DatabaseError, PrivilegeError
 
 if TYPE_CHECKING:
     import duckdb
@@ -191,7 +191,37 @@ class PostgresReader:
         self._spools += 1
         folder = self._folder / f"{self._spools:05d}"
         with self._explained(f"reading {table.name}"):
-            yield from spool(self._db, self._select(table, where), folder, self._spool_limits())
+            least: dict[str, set[str]] = {}
+            query = self._select(table, where)
+            yield from spool(self._db, query, folder, self._spool_limits(), least=least)
+        self._check_times(table, least)
+
+    def _check_times(self, table: Table, least: Mapping[str, Collection[str]]) -> None:
+        """Refuse times that DuckDB's 64 bits cannot hold: they come out as years before 4714 BC.
+
+        PostgreSQL's last year is 294276, DuckDB's 294246. Parquet's least values tell, at no
+        cost; only where `-infinity` hides them the server is asked.
+        """
+        for column in table.stored_columns:
+            if travel(column).parquet not in ("TIMESTAMP", "TIMESTAMPTZ"):
+                continue
+            found = least.get(column.name, ())
+            if any(map(_before_4714_bc, found)) or (
+                "-infinity" in found and self._is_beyond(table, column.name)
+            ):
+                raise DatabaseError(
+                    f"{self._address}: {table.name}.{column.name} holds a time after the year "
+                    f"294246, while reading {table.name}: correct it, or leave the table out "
+                    f"with --skip"
+                )
+
+    def _is_beyond(self, table: Table, column: str) -> bool:
+        name = qualified(table.schema, table.name)
+        asked = (
+            f"SELECT 1 FROM ONLY {name} WHERE {ident(column)} >= '294247-01-01' "
+            f"AND isfinite({ident(column)}) LIMIT 1"
+        )
+        return bool(self.query(asked, doing=f"reading {table.name}"))
 
     def batches(self, table: Table, where: str | None = None) -> Iterator[pa.RecordBatch]:
         """The table's rows as Arrow batches: for tables whose values must be looked at."""
@@ -247,6 +277,10 @@ class PostgresReader:
             yield
         except (duckdb.Error, OSError) as error:
             raise explain(error, where=str(self._address), doing=doing) from None
+
+
+def _before_4714_bc(text: str) -> bool:
+    return "(BC)" in text and int(text.split("-", 1)[0]) > 4714
 
 
 def _server_side(name: str, way: Travel) -> str:

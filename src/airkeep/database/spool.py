@@ -26,6 +26,9 @@ ROW_GROUP_ROWS = 100_000  # above ~128k the restore's memory doubles; below ~50k
 _MAGIC = b"PAR1"
 
 
+Statistics = dict[str, dict[str, str]]  # of one file: quoted column name -> figure -> text
+
+
 @dataclass(frozen=True)
 class SpoolFile:
     """One closed Parquet file on the local disk."""
@@ -44,11 +47,19 @@ class SpoolLimits:
 
 
 def spool(
-    connection: duckdb.DuckDBPyConnection, query: str, folder: Path, limits: SpoolLimits
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    folder: Path,
+    limits: SpoolLimits,
+    *,
+    least: dict[str, set[str]] | None = None,
 ) -> Iterator[SpoolFile]:
     """Run `query` and yield its rows as files in `folder`; no rows, no file.
 
     Rows come in no particular order (`preserve_insertion_order` is off for speed).
+
+    Args:
+        least: is filled at the end with every file's least value of each column, as text.
 
     Raises:
         duckdb.Error: as the query raised it; the caller knows what was being read.
@@ -67,7 +78,9 @@ def spool(
         raise
     finally:
         watcher.close()
-    for path, rows, size in job.result():
+    for path, rows, size, columns in job.result():
+        for name, found in columns.items() if least is not None else ():
+            least.setdefault(_plain(name), set()).add(found.get("min", ""))
         if path not in done:
             if rows:
                 yield SpoolFile(path, rows, size)
@@ -90,7 +103,7 @@ class _Copy(threading.Thread):
             f"ROW_GROUP_SIZE {limits.row_group_rows}, FILE_SIZE_BYTES {limits.max_file_bytes}, "
             f"PER_THREAD_OUTPUT, RETURN_STATS)"
         )
-        self._rows: list[tuple[Path, int, int]] = []
+        self._rows: list[tuple[Path, int, int, Statistics]] = []
         self._error: Exception | None = None
 
     def run(self) -> None:
@@ -98,14 +111,18 @@ class _Copy(threading.Thread):
 
         try:
             found = self._connection.execute(self._statement).fetchall()
-            self._rows = [(Path(r[0]), int(r[1]), int(r[2])) for r in found]
+            self._rows = [(Path(r[0]), int(r[1]), int(r[2]), r[4]) for r in found]
         except (duckdb.Error, RuntimeError) as error:
             self._error = error
 
-    def result(self) -> list[tuple[Path, int, int]]:
+    def result(self) -> list[tuple[Path, int, int, Statistics]]:
         if self._error is not None:
             raise self._error
-        return sorted(self._rows)
+        return sorted(self._rows, key=lambda row: row[0])
+
+
+def _plain(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _closed(

@@ -93,6 +93,8 @@ class PostgresWriter:
 
     def execute(self, statements: str, *, doing: str) -> None:
         """Run one or more statements, separated by semicolons."""
+        if not statements.strip():
+            return  # ADBC refuses an empty script
         with self._explained(doing):
             self._cursor.executescript(statements)
 

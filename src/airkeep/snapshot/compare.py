@@ -42,13 +42,18 @@ _TIMES = frozenset({"DATE", "TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMP WITH TIME ZON
 
 @dataclass(frozen=True)
 class Field:
-    """A column of one side: the database's type, the Parquet one, and how it is encoded."""
+    """A column of one side: the database's type, the Parquet one, and how it is encoded.
+
+    Attributes:
+        dynamic: SQLite's: the Parquet type follows the values, so 5 and '5' may meet.
+    """
 
     name: str
     type: str
     parquet: str
     encoding: str = "same"
     secret: Secret | None = None
+    dynamic: bool = False
 
 
 @dataclass(frozen=True)
@@ -291,9 +296,10 @@ def _table(
             for c, way in zip(table.stored_columns, reader.ways(table), strict=True)
         )
         held = {f.name: f.secret for f in ours.fields}
+        dynamic = reader.catalog.engine == "sqlite"
         theirs = Side(
             _select(spooled, fields),
-            tuple(replace(f, secret=held.get(f.name)) for f in fields),
+            tuple(replace(f, secret=held.get(f.name), dynamic=dynamic) for f in fields),
             table.key,
         )
         modes: tuple[SecretsMode, SecretsMode] = (manifest.secrets.mode, "keep")
@@ -312,8 +318,9 @@ def side_of(query: str, manifest: Manifest, entry: TableEntry) -> Side:
     names = {c.name for c in entry.columns}
     is_main = entry.schema == manifest.main_schema
     held = {s.column: s for s in secrets_of(entry.name, names)} if is_main else {}
+    dynamic = manifest.server.engine == "sqlite"
     fields = tuple(
-        Field(c.name, c.type, c.parquet, c.encoding, held.get(c.name))
+        Field(c.name, c.type, c.parquet, c.encoding, held.get(c.name), dynamic)
         for c in entry.columns
         if not c.generated
     )
@@ -552,13 +559,22 @@ def canonical(ours: Field, theirs: Field) -> str:
     name = ident(ours.name)
     if ours.secret is not None:
         return name
-    if (ours.encoding == "literal") is not (theirs.encoding == "literal"):
+    if _as_literals(ours, theirs):
         if ours.encoding == "literal":
-            return _of_literal(name, theirs.parquet)
+            return _of_literal(name, theirs, strict=ours.dynamic and theirs.dynamic)
         return _as_literal(name, ours.parquet)
+    if {ours.parquet, theirs.parquet} & _TIMES and "VARCHAR" in (ours.parquet, theirs.parquet):
+        return _time_text(name) if ours.parquet == "VARCHAR" else _as_literal(name, ours.parquet)
     kind = _common_type(ours.parquet, theirs.parquet)
     value = name if kind == ours.parquet else f"{name}::{kind}"
     return _float_text(value) if kind in _FLOATS else value
+
+
+def _as_literals(ours: Field, theirs: Field) -> bool:
+    """Whether a value's storage class must be compared too, or one side knows nothing else."""
+    if (ours.encoding == "literal") is not (theirs.encoding == "literal"):
+        return True
+    return ours.dynamic and theirs.dynamic and ours.parquet != theirs.parquet
 
 
 def _common_type(ours: str, theirs: str) -> str:
@@ -577,7 +593,7 @@ def _float_text(value: str) -> str:
 
 
 def _as_literal(value: str, parquet: str) -> str:
-    """A typed value as the SQLite literal that the other snapshot has for it."""
+    """A typed value as the SQLite literal that the other side has for it (sqlite_value)."""
     if parquet in _FLOATS:
         return "'r' || " + _float_text(value)
     if parquet in _TIMES:
@@ -587,22 +603,37 @@ def _as_literal(value: str, parquet: str) -> str:
     if parquet == "BLOB":
         return f"'X''' || hex({value}) || ''''"
     if parquet == "VARCHAR":
-        return f"'''' || replace({value}, '''', '''''') || ''''"
+        return (
+            f"CASE WHEN contains({value}, chr(0)) THEN 'CAST(X''' || hex({value}) || ''' AS TEXT)' "
+            f"ELSE '''' || replace({value}, '''', '''''') || '''' END"
+        )
     return f"{value}::VARCHAR"
 
 
-def _of_literal(value: str, parquet: str) -> str:
-    """A SQLite literal so that it equals `_as_literal` of the same value; else left as it is."""
-    if parquet in _FLOATS:
-        number = f"TRY_CAST({value} AS DOUBLE)"
-        return f"CASE WHEN {number} IS NOT NULL THEN 'r' || {_float_text(number)} ELSE {value} END"
-    if parquet in _TIMES:
-        time = f"TRY_CAST(trim({value}, '''') AS TIMESTAMPTZ)"
+def _of_literal(value: str, theirs: Field, *, strict: bool) -> str:
+    """A SQLite literal so that it equals `_as_literal` of the same value; else left as it is.
+
+    Args:
+        strict: 5 is not 5.0; not so where the other side's column can hold one of them only.
+    """
+    if theirs.parquet in _FLOATS:
+        shape = "-?[0-9]*[.e][0-9.e+-]*" if strict else "-?[0-9.][0-9.e+-]*"
+        infinite = f"replace(replace({value}, '-9e999', 'r-inf'), '9e999', 'rinf')"
         return (
-            f"CASE WHEN {value} LIKE '''%' AND {time} IS NOT NULL THEN 't' || {time}::VARCHAR "
-            f"ELSE {value} END"
+            f"CASE WHEN {value} IN ('9e999', '-9e999') THEN {infinite} "
+            f"WHEN regexp_full_match({value}, '{shape}') "
+            f"THEN 'r' || {_float_text(f'TRY_CAST({value} AS DOUBLE)')} ELSE {value} END"
         )
+    if theirs.parquet in _TIMES:
+        inner = f"trim({value}, '''')"
+        return f"CASE WHEN {value} LIKE '''%' THEN {_time_text(inner)} ELSE {value} END"
     return value
+
+
+def _time_text(value: str) -> str:
+    """SQLite's times are text, UTC."""
+    time = f"TRY_CAST({value} AS TIMESTAMPTZ)"
+    return f"CASE WHEN {time} IS NULL THEN {value} ELSE 't' || {time}::VARCHAR END"
 
 
 # Secrets.
@@ -622,7 +653,7 @@ def _open_secrets(
         return side
     db.execute(f"CREATE TABLE {name} AS {_hidden(side)} LIMIT 0")
     with db.cursor() as writer:
-        for batch in db.execute(side.query).fetch_record_batch(BATCH_ROWS):
+        for batch in db.execute(side.query).to_arrow_reader(BATCH_ROWS):
             writer.register("batch", _opened_batch(batch, label, held, opener, mode))
             writer.execute(f"INSERT INTO {name} FROM batch")
             writer.unregister("batch")

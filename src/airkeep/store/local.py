@@ -128,9 +128,12 @@ class LocalStore:
             _sync_folder(target.parent)
 
     def _drop_empty(self, folder: Path) -> None:
-        """Remove folders that a delete has emptied, up to the lake's own."""
+        """Remove folders that a delete has emptied, but the lake's own and that of uploads.
+
+        A save finds the latter and opens its file there a moment later.
+        """
         with contextlib.suppress(OSError):
-            while folder != self._folder:
+            while folder not in {self._folder, self._folder / UPLOADS}:
                 folder.rmdir()
                 folder = folder.parent
 

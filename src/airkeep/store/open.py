@@ -98,7 +98,9 @@ def _folder(path: str) -> Store:
 def _folder_of_url(url: str, rest: str) -> Store:
     host, slash, path = rest.partition("/")
     if host not in {"", "localhost"} or not slash:
-        raise ConfigError(f"{url} names a host or no folder: expected file:///absolute/path")
+        raise ConfigError(
+            "a file:// URL names a folder and no host: expected file:///absolute/path"
+        )
     return LocalStore(Path("/" + urllib.parse.unquote(path)), url=url)
 
 

@@ -1,0 +1,216 @@
+"""Measure airkeep beside its peers and print the tables: `make bench`.
+
+    python -m benchmarks.run [--rows 1000000] [--runs 5] [--only export whole restore ...]
+                             [--peers airkeep "bare DuckDB scan" ...] [--write]
+
+The database is made once and kept under .cache/bench, as are the peers' virtual environments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from airkeep.database.server import Server
+from benchmarks import contestants as who
+from benchmarks.contest import Contestant, Result, hold
+from benchmarks.data import (
+    CACHE,
+    TABLE,
+    Source,
+    connection_environment,
+    drop_stale,
+    one_table,
+    start_server,
+    whole,
+)
+from benchmarks.report import Table, contest_table, machine, write_page
+
+HELP_RUNS = 15
+BARE_PYTHON = "python -c pass"
+HELP = "airkeep --help"
+FULL = "full export"
+UNCHANGED = "increment, nothing changed"
+
+
+class Bench:
+    """One run of everything that was asked for; each contest keeps its results for the targets."""
+
+    def __init__(self, server: Server, rows: int, runs: int, peers: Sequence[str]) -> None:
+        self._server, self._runs, self._peers = server, runs, frozenset(peers)
+        self.whole, self.table = whole(server, rows), one_table(server, rows)
+        self.results: dict[str, dict[str, Result]] = {}
+
+    def export(self) -> Table:
+        """One table's way out, from a database that has all the others too."""
+        given = who.exporters(self.whole, [TABLE], is_whole=False)
+        title = f"Export of {TABLE}, {self.whole.table_rows:,} rows"
+        return self._contest("export", title, given, floor=who.FLOOR, bare=who.BARE)
+
+    def export_whole(self) -> Table:
+        source = self.whole
+        given = who.exporters(source, source.tables, is_whole=True)
+        title = f"Export of the whole database, {len(source.tables)} tables, {source.rows:,} rows"
+        return self._contest("whole", title, given, floor=who.FLOOR, bare=who.BARE)
+
+    def restore(self) -> Table:
+        """One table's way back, its keys and indexes included."""
+        title = f"Restore of {TABLE}, {self.table.table_rows:,} rows, with its keys and indexes"
+        return self._restore("restore", title, self.table, is_whole=False)
+
+    def restore_whole(self) -> Table:
+        title = f"Restore of the whole database, {self.whole.rows:,} rows"
+        return self._restore("restore-whole", title, self.whole, is_whole=True)
+
+    def increment(self) -> Table:
+        """A full export, and an increment on top of it when nothing has changed since."""
+        with TemporaryDirectory(prefix="lake-", dir=CACHE) as lake:
+            command = who.export_command((), lake=lake)
+            around = connection_environment(self.table.url)
+            given = [
+                Contestant(FULL, command, around),
+                Contestant(UNCHANGED, [*command, "--increment"], around),
+            ]
+            title = f"Increment, {TABLE} alone, {self.table.table_rows:,} rows"
+            return self._contest("increment", title, given, floor=FULL)
+
+    def help(self) -> Table:
+        given = [
+            Contestant(BARE_PYTHON, [sys.executable, "-c", "pass"]),
+            Contestant(HELP, [who.AIRKEEP, "--help"]),
+        ]
+        return self._contest("help", "Answering --help", given, floor=BARE_PYTHON, rounds=HELP_RUNS)
+
+    def _restore(self, key: str, title: str, source: Source, *, is_whole: bool) -> Table:
+        try:
+            with who.restorers(self._server, source, is_whole=is_whole) as given:
+                return self._contest(key, title, given, floor=who.RESTORE)
+        finally:
+            who.drop_target(self._server, source)
+
+    def _contest(
+        self,
+        key: str,
+        title: str,
+        given: Sequence[Contestant],
+        *,
+        floor: str,
+        bare: str | None = None,
+        rounds: int | None = None,
+    ) -> Table:
+        chosen = [c for c in given if not self._peers or c.name in self._peers | {floor, bare}]
+        results = hold(title, chosen, rounds=rounds or self._runs)
+        self.results[key] = {r.name: r for r in results}
+        return contest_table(title, results, floor=floor, bare=bare)
+
+    # What was asked for.
+
+    def targets(self) -> Table:
+        """Every number that was asked for, beside what was found."""
+        rows = [row for target in self._targets() if (row := target()) is not None]
+        return Table("Asked and found", ["", "asked", "found", ""], rows)
+
+    def _targets(self) -> list[Callable[[], list[str] | None]]:
+        ratio, value = partial(self._ratio), partial(self._value)
+        return [
+            partial(ratio, "CPU of an export ÷ bare scan", "export", who.OURS, who.BARE, "cpu_s", most=1.15),
+            partial(ratio, "wall of an export ÷ floor", "export", who.OURS, who.FLOOR, "wall_s", most=1.3),
+            partial(ratio, f"wall of {who.ADBC} ÷ ours", "export", who.ADBC, who.OURS, "wall_s", least=2),
+            partial(ratio, "CPU of the csv loop ÷ ours", "export", who.CSV_LOOP, who.OURS, "cpu_s", least=11),
+            partial(value, "peak of an export", "export", who.OURS, most=450),
+            partial(value, "peak with --memory 200MB", "export", who.OURS_SMALL, most=200),
+            partial(ratio, "wall of a table's restore ÷ pg_restore", "restore", who.OURS, who.RESTORE, "wall_s", most=1),
+            partial(value, "peak of a restore with --memory 200MB", "restore", who.OURS_SMALL, most=200),
+            partial(ratio, "wall of an unchanged increment ÷ full", "increment", UNCHANGED, FULL, "wall_s", most=0.15),
+            self._help_target,
+        ]  # fmt: skip
+
+    def _ratio(
+        self,
+        what: str,
+        contest: str,
+        name: str,
+        other: str,
+        measure: str,
+        *,
+        most: float | None = None,
+        least: float | None = None,
+    ) -> list[str] | None:
+        results = self.results.get(contest, {})
+        if name not in results or other not in results:
+            return None
+        found = results[name].ratio(results[other], measure)
+        return None if found is None else judge(what, found, "", most=most, least=least)
+
+    def _value(self, what: str, contest: str, name: str, *, most: float) -> list[str] | None:
+        result = self.results.get(contest, {}).get(name)
+        if result is None or not result.runs:
+            return None
+        return judge(what, result.median("peak_bytes") / 1e6, " MB", most=most)
+
+    def _help_target(self) -> list[str] | None:
+        results = self.results.get("help")
+        if not results:
+            return None
+        ours, bare = results[HELP].runs, results[BARE_PYTHON].runs
+        over = median(ours[n].wall_s - bare[n].wall_s for n in ours)
+        return judge("airkeep --help over a bare interpreter", over, " s", most=0.3)
+
+
+def judge(
+    what: str, found: float, unit: str, *, most: float | None = None, least: float | None = None
+) -> list[str]:
+    """One line: asked, found, and whether it is so."""
+    is_met = (most is None or found <= most) and (least is None or found >= least)
+    asked = f"at most {most:g}{unit}" if most is not None else f"at least {least:g}{unit}"
+    shown = f"{found:.0f}" if unit == " MB" else f"{found:.2f}"
+    return [what, asked, f"{shown}{unit}", "yes" if is_met else "no"]
+
+
+CONTESTS: dict[str, Callable[[Bench], Table]] = {
+    "export": Bench.export,
+    "whole": Bench.export_whole,
+    "restore": Bench.restore,
+    "restore-whole": Bench.restore_whole,
+    "increment": Bench.increment,
+    "help": Bench.help,
+}
+
+
+def main() -> None:
+    arguments = _arguments()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    about = machine()
+    with start_server() as server:
+        drop_stale(server)
+        bench = Bench(server, arguments.rows, arguments.runs, arguments.peers)
+        tables = [CONTESTS[name](bench) for name in arguments.only]
+        tables.append(bench.targets())
+    print("\n".join(about))
+    for table in tables:
+        print(table.text())
+    if arguments.write:
+        write_page("run", about, tables)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure airkeep beside its peers.")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="task instances, about")
+    parser.add_argument("--runs", type=int, default=5, help="rounds of each contest")
+    parser.add_argument("--only", nargs="+", choices=CONTESTS, default=list(CONTESTS))
+    parser.add_argument(
+        "--peers", nargs="+", default=[], metavar="NAME",
+        help="only these contestants, beside those that ratios are taken of",
+    )  # fmt: skip
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

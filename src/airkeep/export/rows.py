@@ -1,0 +1,104 @@
+"""What every kind of export does with rows: a cutoff, a refusal, spool files with secrets treated.
+
+Nothing here knows whether a snapshot or CSV files are made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from airkeep.database.catalog import Catalog
+from airkeep.database.reader import Reader
+from airkeep.database.spool import SpoolFile
+from airkeep.errors import PlainSecretError
+from airkeep.export.plan import ExportOptions, ExportPlan, TablePlan
+from airkeep.snapshot.manifest import SecretsMode
+from airkeep.snapshot.seal import SecretsWay, open_keyring
+from airkeep.tables.revisions import airflow_version
+
+Since = timedelta | datetime | None
+
+
+def cutoff(since: Since, fixed_at: datetime) -> datetime | None:
+    """Where a window begins: an age is counted back from the instant."""
+    return fixed_at - since if isinstance(since, timedelta) else since
+
+
+def secrets_way(
+    secrets: SecretsMode, fernet_key: str | None, archive_key: str | None
+) -> SecretsWay:
+    """What is done with secrets, with the keys for it.
+
+    Raises:
+        ConfigError: a key is none.
+        MissingKeyError: seal without an archive key.
+    """
+    way = SecretsWay(
+        secrets,
+        open_keyring(fernet_key, variable="the environment's Fernet key"),
+        open_keyring(archive_key, variable="AIRKEEP_ARCHIVE_KEY"),
+    )
+    way.check_keys()
+    return way
+
+
+def refuse_plain(reader: Reader, plan: ExportPlan, options: ExportOptions) -> None:
+    """Refuse plain secrets before a byte is saved.
+
+    Raises:
+        PlainSecretError: there are some, and nobody allowed them.
+    """
+    if options.secrets != "keep" or options.allow_plain:
+        return
+    look = SecretsWay("keep")
+    for table in plan.tables:
+        if table.secrets:
+            for batch in reader.batches(table.table, table.where):
+                look.treat(batch, table.label, table.secrets)
+    if look.plain:
+        raise PlainSecretError(look.plain)
+
+
+def spool_rows(
+    reader: Reader, table: TablePlan, where: str | None, way: SecretsWay
+) -> Iterator[SpoolFile]:
+    """A table's rows as spool files, secrets treated; the caller deletes each when done."""
+    if table.secrets and way.mode != "keep":
+        return _treated(reader, table, where, way)
+    return reader.spool(table.table, where)
+
+
+def _treated(
+    reader: Reader, table: TablePlan, where: str | None, way: SecretsWay
+) -> Iterator[SpoolFile]:
+    import pyarrow as pa
+
+    required = {c.name for c in table.table.columns if not c.nullable}
+    batches = [
+        way.treat(batch, table.label, table.secrets, required)
+        for batch in reader.batches(table.table, where)
+    ]
+    if any(b.num_rows for b in batches):
+        found = pa.RecordBatchReader.from_batches(batches[0].schema, batches)
+        yield from reader.spool_batches(found)
+
+
+def estimate_rows(reader: Reader, plan: ExportPlan) -> int:
+    """How many rows the server thinks that the tables have; 0 where it does not think."""
+    if reader.lineage is None:
+        return 0
+    oids = ", ".join(str(t.table.oid) for t in plan.tables) or "0"
+    [(rows,)] = reader.query(
+        f"SELECT coalesce(sum(greatest(reltuples, 0)), 0)::bigint FROM pg_class "
+        f"WHERE oid IN ({oids})"
+    )
+    return int(rows)
+
+
+def revision_warnings(catalog: Catalog) -> tuple[str, ...]:
+    """What is odd about the database's alembic revisions."""
+    if str(airflow_version(catalog.revisions)) != "unknown":
+        return ()
+    shown = ", ".join(catalog.revisions) or "none"
+    return (f"the alembic revision ({shown}) is not one that an Airflow release ends at",)
