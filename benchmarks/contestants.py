@@ -94,7 +94,8 @@ def bare(source: Source, tables: Sequence[str], *, memory: str) -> Contestant:
 def restorers(server: Server, source: Source, *, is_whole: bool) -> Iterator[list[Contestant]]:
     """Everybody who can put the source into an empty database, keys and indexes included.
 
-    What each of them reads is made first, by the way out that belongs to it, and removed at the end.
+    What each of them reads is made first, by the way out that belongs to it, and removed
+    at the end.
     """
     with TemporaryDirectory(prefix="in-", dir=CACHE) as folder:
         made = Path(folder)

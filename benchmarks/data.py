@@ -8,9 +8,9 @@ it (`sql/scale_3.3.sql`; same rows every time). Three shapes of it:
                    tool that knows one table can be given back, so restores can be compared
     large_<rows>   the same table multiplied until it has <rows> rows, primary key only
 
-The server is airkeep's own scratch PostgreSQL on 127.0.0.1 with a random password. Its settings are
-those of a small production server, except that nothing is synced to disk and that autovacuum sleeps:
-both would disturb every contestant at random.
+The server is airkeep's own scratch PostgreSQL on 127.0.0.1 with a random password. Its settings
+are those of a small production server, except that nothing is synced to disk and that autovacuum
+sleeps: both would disturb every contestant at random.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def start_server() -> Server:
     folder = CACHE / name
     folder.mkdir(parents=True, exist_ok=True)
     if user is not None and not reaches(user, folder):
-        folder = Path("/var/tmp", f"airkeep-bench-{os.getuid()}", name)  # noqa: S108 (kept)
+        folder = Path("/var/tmp", f"airkeep-bench-{os.getuid()}", name)
         folder.mkdir(parents=True, exist_ok=True)
     return Server.start(folder, options=OPTIONS)
 
@@ -190,7 +190,7 @@ DO $$ DECLARE r record; BEGIN
       WHERE indrelid = '{TABLE}'::regclass AND NOT indisprimary LOOP
     EXECUTE format('DROP INDEX %s', r.name);
   END LOOP;
-END $$"""  # noqa: S608 (a constant)
+END $$"""
 
 
 def _without_references() -> list[str]:

@@ -23,7 +23,7 @@ from benchmarks.data import (
     start_server,
 )
 from benchmarks.report import Table, contest_table, machine, write_page
-from benchmarks.run import judge
+from benchmarks.run import Target, judge
 
 
 def contestants(source: Source) -> list[Contestant]:
@@ -43,7 +43,7 @@ def targets(contests: Sequence[tuple[Source, Sequence[Result]]]) -> Table:
             if result.runs:
                 peak = max(run.peak_bytes for run in result.runs.values()) / 1e6
                 what = f"highest peak of {result.name}, {source.table_rows:,} rows"
-                rows.append(judge(what, peak, " MB", most=most))
+                rows.append(judge(Target(what, most=most), peak, " MB"))
     return Table("Asked and found", ["", "asked", "found", ""], rows)
 
 

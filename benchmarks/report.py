@@ -56,7 +56,7 @@ def contest_table(
             f"{r.median('cpu_s'):.2f}",
             f"{r.median('wall_s'):.2f}",
             f"{r.median('peak_bytes') / 1e6:.0f}",
-            f"{r.median('bytes') / 1e6:.0f}" if r.median("bytes") else "–",
+            f"{r.median('bytes') / 1e6:.0f}" if r.median("bytes") else "-",
             _ratio(r.ratio(by_name[floor], "wall_s") if floor in by_name else None),
         ]
         if bare:

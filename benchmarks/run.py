@@ -9,11 +9,9 @@ The database is made once and kept under .cache/bench, as are the peers' virtual
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass
 from statistics import median
 from tempfile import TemporaryDirectory
 
@@ -37,6 +35,43 @@ BARE_PYTHON = "python -c pass"
 HELP = "airkeep --help"
 FULL = "full export"
 UNCHANGED = "increment, nothing changed"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A number that was asked for: a measure of one contestant, or its ratio over another's."""
+
+    what: str
+    contest: str = ""
+    name: str = ""
+    measure: str = "peak_bytes"
+    over: str = ""
+    most: float | None = None
+    least: float | None = None
+
+
+TARGETS = (
+    Target("export: CPU over the bare scan's", "export", who.OURS, "cpu_s", who.BARE, most=1.15),
+    Target("export: wall over the floor's", "export", who.OURS, "wall_s", who.FLOOR, most=1.3),
+    Target("export: ADBC's wall over ours", "export", who.ADBC, "wall_s", who.OURS, least=2),
+    Target("export: csv loop's CPU over ours", "export", who.CSV_LOOP, "cpu_s", who.OURS, least=11),
+    Target("export: peak memory", "export", who.OURS, most=450),
+    Target("export: peak memory with --memory 200MB", "export", who.OURS_SMALL, most=200),
+    Target("restore: wall over pg_restore's", "restore", who.OURS, "wall_s", who.RESTORE, most=1),
+    Target("restore: peak memory", "restore", who.OURS, most=450),
+    Target("restore: peak memory with --memory 200MB", "restore", who.OURS_SMALL, most=200),
+    Target("increment: wall over full", "increment", UNCHANGED, "wall_s", FULL, most=0.15),
+)  # fmt: skip
+
+
+def judge(target: Target, found: float, unit: str) -> list[str]:
+    """One line: asked, found, and whether it is so."""
+    if target.most is not None:
+        is_met, asked = found <= target.most, f"at most {target.most:g}{unit}"
+    else:
+        is_met, asked = found >= (target.least or 0), f"at least {target.least:g}{unit}"
+    shown = f"{found:.0f}" if unit == " MB" else f"{found:.2f}"
+    return [target.what, asked, f"{shown}{unit}", "yes" if is_met else "no"]
 
 
 class Bench:
@@ -113,46 +148,21 @@ class Bench:
 
     def targets(self) -> Table:
         """Every number that was asked for, beside what was found."""
-        rows = [row for target in self._targets() if (row := target()) is not None]
+        rows = [row for target in TARGETS if (row := self._judge(target)) is not None]
+        rows += [row for row in [self._help_target()] if row is not None]
         return Table("Asked and found", ["", "asked", "found", ""], rows)
 
-    def _targets(self) -> list[Callable[[], list[str] | None]]:
-        ratio, value = partial(self._ratio), partial(self._value)
-        return [
-            partial(ratio, "CPU of an export ÷ bare scan", "export", who.OURS, who.BARE, "cpu_s", most=1.15),
-            partial(ratio, "wall of an export ÷ floor", "export", who.OURS, who.FLOOR, "wall_s", most=1.3),
-            partial(ratio, f"wall of {who.ADBC} ÷ ours", "export", who.ADBC, who.OURS, "wall_s", least=2),
-            partial(ratio, "CPU of the csv loop ÷ ours", "export", who.CSV_LOOP, who.OURS, "cpu_s", least=11),
-            partial(value, "peak of an export", "export", who.OURS, most=450),
-            partial(value, "peak with --memory 200MB", "export", who.OURS_SMALL, most=200),
-            partial(ratio, "wall of a table's restore ÷ pg_restore", "restore", who.OURS, who.RESTORE, "wall_s", most=1),
-            partial(value, "peak of a restore with --memory 200MB", "restore", who.OURS_SMALL, most=200),
-            partial(ratio, "wall of an unchanged increment ÷ full", "increment", UNCHANGED, FULL, "wall_s", most=0.15),
-            self._help_target,
-        ]  # fmt: skip
-
-    def _ratio(
-        self,
-        what: str,
-        contest: str,
-        name: str,
-        other: str,
-        measure: str,
-        *,
-        most: float | None = None,
-        least: float | None = None,
-    ) -> list[str] | None:
-        results = self.results.get(contest, {})
-        if name not in results or other not in results:
+    def _judge(self, target: Target) -> list[str] | None:
+        results = self.results.get(target.contest, {})
+        one, other = results.get(target.name), results.get(target.over)
+        if one is None or not one.runs:
             return None
-        found = results[name].ratio(results[other], measure)
-        return None if found is None else judge(what, found, "", most=most, least=least)
-
-    def _value(self, what: str, contest: str, name: str, *, most: float) -> list[str] | None:
-        result = self.results.get(contest, {}).get(name)
-        if result is None or not result.runs:
-            return None
-        return judge(what, result.median("peak_bytes") / 1e6, " MB", most=most)
+        if target.over:
+            found = None if other is None else one.ratio(other, target.measure)
+            unit = ""
+        else:
+            found, unit = one.median(target.measure) / 1e6, " MB"
+        return None if found is None else judge(target, found, unit)
 
     def _help_target(self) -> list[str] | None:
         results = self.results.get("help")
@@ -160,17 +170,7 @@ class Bench:
             return None
         ours, bare = results[HELP].runs, results[BARE_PYTHON].runs
         over = median(ours[n].wall_s - bare[n].wall_s for n in ours)
-        return judge("airkeep --help over a bare interpreter", over, " s", most=0.3)
-
-
-def judge(
-    what: str, found: float, unit: str, *, most: float | None = None, least: float | None = None
-) -> list[str]:
-    """One line: asked, found, and whether it is so."""
-    is_met = (most is None or found <= most) and (least is None or found >= least)
-    asked = f"at most {most:g}{unit}" if most is not None else f"at least {least:g}{unit}"
-    shown = f"{found:.0f}" if unit == " MB" else f"{found:.2f}"
-    return [what, asked, f"{shown}{unit}", "yes" if is_met else "no"]
+        return judge(Target("airkeep --help over a bare interpreter", most=0.3), over, " s")
 
 
 CONTESTS: dict[str, Callable[[Bench], Table]] = {

@@ -5,9 +5,9 @@ import sys
 
 os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 
-import dlt  # noqa: E402 (reads the variable when imported)
-from dlt.destinations import filesystem  # noqa: E402
-from dlt.sources.sql_database import sql_database  # noqa: E402
+import dlt
+from dlt.destinations import filesystem
+from dlt.sources.sql_database import sql_database
 
 out, *tables = sys.argv[1:]
 pipeline = dlt.pipeline(

@@ -15,7 +15,9 @@ from airkeep.database.limits import ReadLimits
 from airkeep.errors import AirkeepError
 from airkeep.export.run import export
 from airkeep.restore.run import restore
+from airkeep.snapshot.clean import clean_lake as clean
 from airkeep.snapshot.lake import Lake, Snapshot
+from airkeep.snapshot.verify import compare, diff, verify
 
 __all__ = [
     "Address",
@@ -23,7 +25,11 @@ __all__ = [
     "Lake",
     "ReadLimits",
     "Snapshot",
+    "clean",
+    "compare",
+    "diff",
     "export",
     "resolve_address",
     "restore",
+    "verify",
 ]

@@ -39,11 +39,17 @@ class Context:
     output: Output
 
     def lake(self, url: str) -> Lake:
-        """The lake of the argument; `-` is the configured one."""
+        """The lake of the argument; `-` is the configured one. Small documents are remembered."""
+        from airkeep.snapshot.cache import Cache
         from airkeep.snapshot.lake import Lake
+        from airkeep.store.open import open_store
 
         wanted = self.settings.need("lake") if url == "-" else url
-        return Lake(wanted, options=dict(self.settings.store))
+        store = open_store(wanted, options=dict(self.settings.store))
+        if "://" not in wanted:
+            return Lake(store)
+        home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        return Lake(store, load=Cache(store, Path(home, "airkeep")).load)
 
     def address(self, text: str) -> Address:
         from airkeep.database.address import resolve_address

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +18,12 @@ from airkeep.cli.context import (
     split_names,
     tables_option,
 )
-from airkeep.cli.output import seconds, size
+from airkeep.cli.output import Output, seconds, size
+from airkeep.errors import ConfigError
+
+if TYPE_CHECKING:
+    from airkeep.database.address import Address
+    from airkeep.snapshot.lake import Lake
 
 
 @click.command()
@@ -29,6 +37,13 @@ from airkeep.cli.output import seconds, size
 @click.option("--airflow-only", is_flag=True, help="Leave out tables that are not Airflow's.")
 @setting_option("secrets", "--secrets", help="keep, seal, drop or plain.")
 @click.option("--allow-plain", is_flag=True, help="Take secrets that stand in plain text along.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["snapshot", "csv"]),
+    default="snapshot",
+    help="snapshot, or csv: dated CSV files to read, which nothing restores.",
+)
 @shared_options("environment", "secrets")
 def export(
     ctx: Context,
@@ -41,29 +56,42 @@ def export(
     skip: tuple[str, ...],
     airflow_only: bool,
     allow_plain: bool,
+    form: str,
 ) -> None:
     """Export DATABASE into LAKE as one snapshot."""
+    settings = ctx.settings
+    if form == "csv" and increment:
+        raise ConfigError(
+            "--format csv and --increment exclude each other: nothing folds CSV files, so an "
+            "increment's rows and deletes would be lost on their reader. Leave one of them out."
+        )
+    job = partial(
+        _export_csv if form == "csv" else _export_snapshot,
+        ctx.output,
+        ctx.address(database),
+        ctx.lake(lake),
+        environment=settings.need("environment"),
+        since=since,
+        tables=split_names(tables),
+        skip=split_names(skip),
+        airflow_only=airflow_only,
+        secrets=settings.secrets,
+        allow_plain=allow_plain,
+        fernet_key=settings.fernet_key,
+        archive_key=settings.archive_key,
+        limits=ctx.limits,
+        spool=ctx.spool,
+    )
+    job() if form == "csv" else job(increment=increment)
+
+
+def _export_snapshot(
+    out: Output, address: Address, lake: Lake, *, increment: bool, **options: Any
+) -> None:
     import airkeep
 
-    settings, out = ctx.settings, ctx.output
     with out.progress("export") as progress:
-        snapshot = airkeep.export(
-            ctx.address(database),
-            ctx.lake(lake),
-            environment=settings.need("environment"),
-            increment=increment,
-            since=since,
-            tables=split_names(tables),
-            skip=split_names(skip),
-            airflow_only=airflow_only,
-            secrets=settings.secrets,
-            allow_plain=allow_plain,
-            fernet_key=settings.fernet_key,
-            archive_key=settings.archive_key,
-            limits=ctx.limits,
-            spool=ctx.spool,
-            progress=progress,
-        )
+        snapshot = airkeep.export(address, lake, increment=increment, progress=progress, **options)
     manifest = snapshot.manifest
     for warning in manifest.warnings:
         out.note(f"warning: {warning}")
@@ -84,5 +112,27 @@ def export(
             f"{summary.tables} tables  {summary.rows:,} rows  {size(summary.bytes)}  "
             f"{seconds(summary.took_s)}"
             f"{'' if manifest.complete else '  (not complete)'}"
+        ),
+    )
+
+
+def _export_csv(out: Output, address: Address, lake: Lake, **options: Any) -> None:
+    from airkeep.export.csv import export_csv
+
+    began = monotonic()
+    with out.progress("export") as progress:
+        done = export_csv(address, lake, progress=progress, **options)
+    summary = done.summary
+    for warning in summary.warnings:
+        out.note(f"warning: {warning}")
+    if summary.missing:
+        out.note(f"not in this database: {', '.join(summary.missing)}")
+    saved = sum(file.bytes for file in summary.files.values())
+    out.result(
+        {"path": done.run.path, "summary": summary},
+        lambda: out.line(
+            f"{done.run.path}  csv  Airflow {summary.airflow_version}  "
+            f"{summary.total_tables} tables  {summary.total_rows:,} rows  {size(saved)}  "
+            f"{seconds(monotonic() - began)}"
         ),
     )

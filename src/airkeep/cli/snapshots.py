@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import click
 
 from airkeep.cli.context import Context, shared_options
 from airkeep.cli.output import seconds, size
+from airkeep.snapshot.manifest import Summary
 
 NEWEST = 50
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One line of the list; the document of --json is a list of these."""
+
+    summary: Summary
+    state: str
 
 
 @click.command()
@@ -17,14 +28,18 @@ NEWEST = 50
 @shared_options(tuning=False)
 def snapshots(ctx: Context, lake: str, *, environment: str | None, show_all: bool) -> None:
     """List the snapshots of LAKE, newest first."""
+    from airkeep.snapshot.check import newest_verified_of, state
+
     opened = ctx.lake(lake)
     names = opened.names(environment)
-    found = opened.summaries(names if show_all else names[:NEWEST])
+    wanted = names if show_all else names[:NEWEST]
+    found = opened.summaries(wanted)
+    verified = newest_verified_of(opened.store, wanted)
 
     def text() -> None:
         out = ctx.output
         out.table(
-            ["snapshot", "airflow", "mode", "tables", "rows", "size", "took", "state"],
+            ["snapshot", "airflow", "mode", "tables", "rows", "size", "took", "holds", "state"],
             [
                 [
                     f"{s.environment}/{s.id}",
@@ -34,9 +49,10 @@ def snapshots(ctx: Context, lake: str, *, environment: str | None, show_all: boo
                     f"{s.rows:,}",
                     size(s.bytes),
                     seconds(s.took_s),
-                    "complete" if s.complete else "window" if s.window else "partial",
+                    "all" if s.complete else "window" if s.window else "part",
+                    state(v),
                 ]
-                for s in found
+                for s, v in zip(found, verified, strict=True)
             ],
         )
         if not names:
@@ -44,4 +60,5 @@ def snapshots(ctx: Context, lake: str, *, environment: str | None, show_all: boo
         elif len(found) < len(names):
             out.note(f"{len(names) - len(found):,} older ones: --all shows them")
 
-    ctx.output.result(found, text)
+    listed = [Listed(s, state(v)) for s, v in zip(found, verified, strict=True)]
+    ctx.output.result(listed, text)

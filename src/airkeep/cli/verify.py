@@ -2,9 +2,164 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
 import click
+
+from airkeep.cli.context import Context, shared_options, skip_option, split_names, tables_option
+from airkeep.cli.output import Output, size
+from airkeep.errors import (
+    DifferenceError,
+    NoSuchSnapshotError,
+    SnapshotError,
+)
+
+if TYPE_CHECKING:
+    from airkeep.snapshot.check import VerifyResult
+    from airkeep.snapshot.compare import Comparison
+
+_SHOWN = 20
+
+
+class Share(click.ParamType):  # type: ignore[type-arg]
+    """`5%` or `0.05`."""
+
+    name = "share"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = 0
+        if not 0 < share <= 1:
+            self.fail(f"{text!r}: write a share such as 5% or 0.05", param, ctx)
+        return share
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the command found; the document of --json."""
+
+    verified: list[VerifyResult]
+    compared: Comparison | None = None
 
 
 @click.command()
-def verify() -> None:
-    """To come in the next commit."""
+@click.argument("lake")
+@click.argument("snapshot", required=False)
+@click.option("--against", metavar="DATABASE", help="Compare the contents with a database, too.")
+@click.option("--sample", type=Share(), help="Read only this share of the files: 5%.")
+@tables_option
+@skip_option
+@shared_options()
+def verify(
+    ctx: Context,
+    lake: str,
+    snapshot: str | None,
+    *,
+    against: str | None,
+    sample: float | None,
+    tables: tuple[str, ...],
+    skip: tuple[str, ...],
+) -> None:
+    """Read SNAPSHOT's files again and hold them against its manifest; all of LAKE without one."""
+    import airkeep
+
+    if against is not None and snapshot is None:
+        raise click.UsageError("--against needs a SNAPSHOT: which one is the database's?")
+    opened = ctx.lake(lake)
+    with ctx.output.progress("verify") as progress:
+        found = airkeep.verify(
+            opened, snapshot, sample=sample, limits=ctx.limits, spool=ctx.spool, progress=progress
+        )
+        compared = None
+        if against is not None and snapshot is not None and all(r.ok for r in found):
+            compared = airkeep.compare(
+                opened,
+                snapshot,
+                ctx.address(against),
+                tables=split_names(tables),
+                skip=split_names(skip),
+                fernet_key=ctx.settings.fernet_key,
+                archive_key=ctx.settings.archive_key,
+                limits=ctx.limits,
+                spool=ctx.spool,
+                progress=progress,
+            )
+    ctx.output.result(Report(found, compared), lambda: _show(found, compared, ctx.output))
+    _fail(found, compared, opened.url)
+
+
+def _show(found: list[VerifyResult], compared: Comparison | None, out: Output) -> None:
+    for result in found:
+        depth = "all" if result.share is None else f"{result.share:.0%}, seed {result.seed}"
+        state = "ok" if result.ok else f"{len(result.problems)} problems"
+        out.line(
+            f"{result.environment}/{result.id}  {state}  {result.read:,} of {result.files:,} files "
+            f"read ({depth})  {size(result.bytes)}  {result.rows:,} rows"
+        )
+        for problem in result.problems[:_SHOWN]:
+            out.line(f"  {problem.kind}: {problem.path}: {problem.what}")
+        if len(result.problems) > _SHOWN:
+            out.line(f"  and {len(result.problems) - _SHOWN} more: --json shows them")
+        if result.note:
+            out.note(f"note: {result.note}")
+    if compared is not None:
+        _compared(compared, out)
+
+
+def _compared(compared: Comparison, out: Output) -> None:
+    changed = [t for t in compared.tables if not t.equal]
+    out.table(
+        ["table", "only in the snapshot", "only in the database", "changed", "equal"],
+        [
+            [t.label, *(f"{n:,}" for n in
+             (t.rows.only_here, t.rows.only_there, t.rows.changed, t.rows.equal))]
+            for t in changed
+        ],
+    )  # fmt: skip
+    for table in changed:
+        for c in table.columns:
+            out.line(f"column {table.label}.{c.name}: {c.here or 'none'}, {c.there or 'none'}")
+    for label in compared.only_here:
+        out.line(f"only in the snapshot: {label}")
+    for label in compared.only_there:
+        out.line(f"only in the database: {label}")
+    for s in compared.sequences:
+        out.line(f"sequence {s.label}: {s.here or 'none'}, {s.there or 'none'}")
+    if compared.not_compared:
+        out.note(f"{compared.not_compared} secret values were not compared: a key is missing")
+    if compared.equal:
+        rows = sum(t.rows.equal for t in compared.tables)
+        out.line(f"equal: {rows:,} rows of {len(compared.tables)} tables")
+
+
+def _fail(found: list[VerifyResult], compared: Comparison | None, url: str) -> None:
+    if not found:
+        raise NoSuchSnapshotError(f"{url} holds no snapshot")
+    bad = [r for r in found if not r.ok]
+    if bad:
+        worst = min(bad, key=lambda r: r.exit_status)
+        problems = sum(len(r.problems) for r in bad)
+        raise _Status(
+            f"{problems} problems in {len(bad)} of {len(found)} snapshots, first: "
+            f"{worst.problems[0].path}: {worst.problems[0].what}",
+            worst.exit_status,
+        )
+    if compared is not None and not compared.equal:
+        tables = sum(not t.equal for t in compared.tables)
+        raise DifferenceError(
+            f"{compared.snapshot} and the database differ in {tables} tables: see above"
+        )
+
+
+class _Status(SnapshotError):
+    """The gravest problem's status, with a line that sums all of them up."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.exit_status = status  # type: ignore[misc]

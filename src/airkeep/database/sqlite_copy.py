@@ -3,8 +3,8 @@
 The source folder is read and nothing else: no lock, no `-shm`, no checkpoint. SQLite itself
 would write a `-shm` beside a database in WAL mode even when asked only to read.
 
-The database, its `-wal` and its `-journal` are copied and hashed, again and again, until two
-looks in a row agree. Then every byte was the same from the end of the first look to the
+The database, its `-wal` and its `-journal` are copied, hashed and at once hashed again, until
+two looks in a row agree. Then every byte was the same from the end of the first look to the
 beginning of the second, so the copy is what a power cut at that instant would have left, and
 SQLite makes of it what it makes of any power cut: a WAL is replayed up to its last commit, a
 hot journal is rolled back, in the private folder. The `-shm` is only an index of the WAL,
@@ -26,7 +26,7 @@ from pathlib import Path
 from airkeep.database.sqlite_failure import damaged, explained
 from airkeep.errors import AddressError, BusyError, NotAirflowError
 
-WAITS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 5.0, 8.0, 11.0)  # between looks: 30 s in all
+WAITS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 5.0, 8.0, 11.0)  # between tries: 30 s in all
 HEADER = b"SQLite format 3\0"
 SIDE_FILES = ("-wal", "-journal")
 
@@ -57,13 +57,15 @@ def copy_when_quiet(
     *,
     waits_s: Sequence[float] = WAITS_S,
     sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> PrivateCopy:
     """Copy a database into `folder` as it is at one instant.
 
     Args:
         source: symbolic links are followed, as SQLite follows them to find the `-wal`.
         folder: private; nothing named `copy.db` in it yet.
-        waits_s: how long to wait before each look but the first two.
+        waits_s: how long to wait before each try but the first.
+        clock: asked between the two looks of a try.
 
     Raises:
         AddressError: no such file.
@@ -75,17 +77,15 @@ def copy_when_quiet(
     target = folder / "copy.db"
     with explained(str(source), "copying it"):
         check_is_file(source)
-        before = _look(real, target)
         for wait_s in (0.0, *waits_s):
-            fixed_at = datetime.now(UTC)
             sleep(wait_s)
-            now = _look(real, target)
-            if now == before:
+            before = _look(real, target)
+            fixed_at = clock()
+            if _look(real, target) == before:
                 check_is_sqlite(target, shown=source)
                 return PrivateCopy(target, fixed_at)
-            before = now
     raise BusyError(
-        f"{source} changed between each of {len(waits_s) + 2} looks in {sum(waits_s):.0f} s, so no "
+        f"{source} changed under each of {len(waits_s) + 1} looks in {sum(waits_s):.0f} s, so no "
         f"consistent copy was had. Pause its scheduler, or export again when less is written."
     )
 

@@ -9,7 +9,7 @@ See snapshot/csv_run.py for the names and snapshot/csv_text.py for the text.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -183,7 +183,7 @@ class _Run:
         local.unlink()
         return file
 
-    def told(self, table: TablePlan) -> Iterator[SpoolFile]:
+    def told(self, table: TablePlan) -> Generator[SpoolFile]:
         """The table's spool files, with a word to whoever waits after each."""
         with closing(spool_rows(self.reader, table, table.where, self.way)) as spooled:  # type: ignore[type-var]
             for file in spooled:

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Reader, open_reader
 from airkeep.database.spool import SpoolFile
 from airkeep.database.sql import qualified
-from airkeep.errors import ConfigError, PlainSecretError
+from airkeep.errors import ConfigError
 from airkeep.export.plan import (
     ExportOptions,
     ExportPlan,
@@ -34,16 +34,23 @@ from airkeep.export.plan import (
     plan_export,
     why_not_parent,
 )
+from airkeep.export.rows import (
+    Since,
+    cutoff,
+    estimate_rows,
+    refuse_plain,
+    revision_warnings,
+    secrets_way,
+    spool_rows,
+)
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
 from airkeep.snapshot.lake import Lake, Snapshot, SnapshotName
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import SnapshotReader
-from airkeep.snapshot.seal import Keyring, SecretsWay
+from airkeep.snapshot.seal import SecretsWay
 from airkeep.snapshot.write import SnapshotWriter
 from airkeep.tables.revisions import airflow_version
-
-Since = timedelta | datetime | None
 
 
 @dataclass(frozen=True)
@@ -108,21 +115,12 @@ def export(
         secrets=secrets,
         allow_plain=allow_plain,
     )
-    way = SecretsWay(
-        secrets,
-        _keys(fernet_key, "the environment's Fernet key"),
-        _keys(archive_key, "AIRKEEP_ARCHIVE_KEY"),
-    )
-    way.check_keys()
+    way = secrets_way(secrets, fernet_key, archive_key)
     with TemporaryDirectory(prefix="airkeep-", dir=spool) as folder:
         limits = limits or ReadLimits()
         with open_reader(address, Path(folder), limits) as reader:
             run = _Export(lake, reader, options, way, Path(folder), limits, progress)
             return run.run(since, dag_run)
-
-
-def _keys(text: str | None, variable: str) -> Keyring | None:
-    return Keyring(text, variable=variable) if text else None
 
 
 def check_case(environment: str, known: Collection[str]) -> None:
@@ -159,11 +157,11 @@ class _Export:
     def run(self, since: Since, dag_run: m.DagRunEntry | None) -> Snapshot:
         with self.timed("fix"):
             self.reader.fix(lambda labels: choose_tables(labels, self.options))
-        self.options = replace(self.options, since=_cutoff(since, self.reader.fixed_at))
+        self.options = replace(self.options, since=cutoff(since, self.reader.fixed_at))
         with self.timed("plan"):
             parent, because, counts = self.find_parent()
             plan = self.plan(parent, because)
-            self.check_plain(plan)
+            refuse_plain(self.reader, plan, self.options)
             settled = self.settled(plan)
         catalog = self.reader.catalog
         kept = catalog if not self.options.airflow_only else catalog.select(self.reader.chosen)
@@ -258,26 +256,9 @@ class _Export:
         )
 
     def estimate(self, plan: ExportPlan, counts: dict[str, Counts]) -> int:
-        if plan.parent is not None or self.reader.lineage is None:
+        if plan.parent is not None:
             return sum(c.rows - c.old for c in counts.values())
-        oids = ", ".join(str(t.table.oid) for t in plan.tables) or "0"
-        [(rows,)] = self.reader.query(
-            f"SELECT coalesce(sum(greatest(reltuples, 0)), 0)::bigint FROM pg_class "
-            f"WHERE oid IN ({oids})"
-        )
-        return int(rows)
-
-    def check_plain(self, plan: ExportPlan) -> None:
-        """Refuse plain secrets before a byte is saved."""
-        if self.options.secrets != "keep" or self.options.allow_plain:
-            return
-        look = SecretsWay("keep")
-        for table in plan.tables:
-            if table.secrets:
-                for batch in self.reader.batches(table.table, table.where):
-                    look.treat(batch, table.label, table.secrets)
-        if look.plain:
-            raise PlainSecretError(look.plain)
+        return estimate_rows(self.reader, plan)
 
     def entries(
         self,
@@ -334,10 +315,7 @@ class _Export:
     def save(
         self, table: TablePlan, where: str | None, writer: SnapshotWriter
     ) -> tuple[m.FileEntry, ...]:
-        if table.secrets and self.options.secrets != "keep":
-            spooled = self.treated(table, where)
-        else:
-            spooled = self.reader.spool(table.table, where)
+        spooled = spool_rows(self.reader, table, where, self.way)
         return self.save_files(table, spooled, writer, kind="tables")
 
     def save_files(
@@ -353,18 +331,6 @@ class _Export:
                     self.rows_done += file.rows
                 self.tell(table.label)
         return tuple(files)
-
-    def treated(self, table: TablePlan, where: str | None) -> Iterator[SpoolFile]:
-        import pyarrow as pa
-
-        required = {c.name for c in table.table.columns if not c.nullable}
-        batches = [
-            self.way.treat(batch, table.label, table.secrets, required)
-            for batch in self.reader.batches(table.table, where)
-        ]
-        if any(b.num_rows for b in batches):
-            reader = pa.RecordBatchReader.from_batches(batches[0].schema, batches)
-            yield from self.reader.spool_batches(reader)
 
     def save_gone(
         self, table: TablePlan, writer: SnapshotWriter, back: SnapshotReader
@@ -444,7 +410,7 @@ class _Export:
             sequences=sequence_entries(catalog.select(reader.chosen)),
             dag_run=dag_run,
             left_out=catalog.left_out,
-            warnings=self.warnings(catalog),
+            warnings=revision_warnings(catalog),
             started=self.started,
             finished=datetime.now(UTC),
             timings_s=self.timings,
@@ -452,18 +418,6 @@ class _Export:
 
     def parent_sha256(self, parent: m.Manifest) -> str:
         return self.lake.get(SnapshotName(parent.environment, parent.id)).manifest_sha256
-
-    def warnings(self, catalog: Catalog) -> tuple[str, ...]:
-        if str(airflow_version(catalog.revisions)) != "unknown":
-            return ()
-        shown = ", ".join(catalog.revisions) or "none"
-        return (f"the alembic revision ({shown}) is not one that an Airflow release ends at",)
-
-
-def _cutoff(since: Since, fixed_at: datetime) -> datetime | None:
-    if isinstance(since, timedelta):
-        return fixed_at - since
-    return since
 
 
 def _lineage_entry(lineage: Lineage) -> m.LineageEntry:

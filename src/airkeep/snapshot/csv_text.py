@@ -22,11 +22,13 @@ import csv
 import io
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airkeep.database.duck import open_duckdb
+from airkeep.database.failure import explain
 from airkeep.database.spool import SpoolFile
 from airkeep.database.sql import ident, literal
 from airkeep.database.types import Travel
@@ -73,10 +75,13 @@ class CsvWriter:
 
         Returns:
             How many rows; the file has a header even when there is none.
+
+        Raises:
+            DiskFullError: the folder's disk is full.
         """
         rows = 0
         packer = zlib.compressobj(LEVEL, zlib.DEFLATED, _GZIP)
-        with file.open("xb") as out:
+        with _explained(file), file.open("xb") as out:
             out.write(packer.compress(header(columns)))
             for source in spooled:
                 for count, lines in self._lines(columns, source.path):
@@ -94,6 +99,16 @@ class CsvWriter:
         query = f"SELECT concat({fields}, chr(13), chr(10)) AS line FROM {source}"
         for batch in self._db.execute(query).to_arrow_reader(_BATCH_ROWS):
             yield batch.num_rows, _bytes(batch.column(0))
+
+
+@contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        raise explain(error, where=str(file.parent), doing="writing CSV") from None
 
 
 def _bytes(lines: Any) -> memoryview[int]:
