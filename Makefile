@@ -20,7 +20,7 @@ setup: $(filter-out uv,$(UV)) ## make the virtual environment, with uv fetched i
 	@$(UV) sync --locked --quiet
 
 demo: setup ## export, verify, damage and restore a real Airflow database
-	@$(RUN) python -m airkeep.cli.demo
+	@$(RUN) python -m tools.demo
 
 check: setup ## lint, types, layers, lock file, quick tests
 	$(RUN) ruff check

@@ -169,9 +169,7 @@ class Bench:
 
     def snapshot(self, name: str = AIRFLOW, *, environment: str = "prod") -> airkeep.Snapshot:
         """A snapshot in the lake, to be restored or damaged."""
-        return airkeep.export(
-            self.databases.airflow(name), str(self.lake), environment=environment
-        )
+        return airkeep.export(self.databases.airflow(name), str(self.lake), environment=environment)
 
     def guarded(self) -> str:
         """An empty database whose owner has the striking password."""
@@ -443,7 +441,11 @@ def a_statement_that_takes_too_long(bench: Bench) -> Fault:
 def an_unknown_table(bench: Bench) -> Fault:
     role = bench.reader(bench.databases.airflow(AIRFLOW))
     return bench.export(
-        role, "--skip", "task_instances", status=3, says=r"--skip task_instances.*mean task_instance"
+        role,
+        "--skip",
+        "task_instances",
+        status=3,
+        says=r"--skip task_instances.*mean task_instance",
     )
 
 
@@ -807,9 +809,7 @@ def _texts(folder: Path) -> Iterator[str]:
             yield path.read_bytes().decode("latin-1")
 
 
-def test_a_lake_of_another_user_is_refused(
-    bench: Bench, server_folder: Path
-) -> None:
+def test_a_lake_of_another_user_is_refused(bench: Bench, server_folder: Path) -> None:
     """Root may write anywhere, so the command runs as somebody else."""
     if os.getuid() != 0:
         server_folder.chmod(0o555)

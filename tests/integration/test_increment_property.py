@@ -334,9 +334,7 @@ def test_a_chain_of_increments_is_what_a_full_snapshot_is_many_times(
 
 @settings(COMMON, max_examples=2)
 @given(lives)
-def test_the_tip_of_a_chain_restores_to_its_source(
-    server: Cluster, life: list[list[Deed]]
-) -> None:
+def test_the_tip_of_a_chain_restores_to_its_source(server: Cluster, life: list[list[Deed]]) -> None:
     target = f"airkeep_test_{uuid4().hex[:12]}"
     with new_world(server) as (world, lakes):
         airkeep.export(world.url, lakes.chain, environment="prod")

@@ -24,7 +24,7 @@ from airkeep.database.types import Travel
 from airkeep.snapshot.csv_text import CsvColumn, CsvShape, CsvWriter, read_shape
 from csv_strict import parse
 
-ODD = st.text(st.sampled_from(',"\r\n\t \\\x00\x01\x7f\'.;|aNUL\u00fc\u20ac\U0001f600\ufeff\u2028'))
+ODD = st.text(st.sampled_from(",\"\r\n\t \\\x00\x01\x7f'.;|aNUL\u00fc\u20ac\U0001f600\ufeff\u2028"))
 TEXT = st.none() | ODD | st.text()
 MICROSECONDS = st.integers(-(2**55), 2**56)
 
@@ -130,23 +130,44 @@ def test_instants_keep_their_microseconds(values: list[int | None]) -> None:
     ]
     for value, text in zip(values, found, strict=True):
         if value is not None and text is not None and 0 <= value < 2**47:
-            assert datetime.fromisoformat(text) == datetime.fromtimestamp(0, UTC).__class__.fromtimestamp(value / 1e6, UTC).replace(microsecond=value % 1_000_000)  # noqa: E501
+            assert datetime.fromisoformat(text) == datetime.fromtimestamp(
+                0, UTC
+            ).__class__.fromtimestamp(value / 1e6, UTC).replace(microsecond=value % 1_000_000)  # noqa: E501
 
 
 def test_bytes_booleans_and_days(bench: Bench) -> None:
-    assert bench.column([b"", b"\x00\xff", None], pa.binary(), Travel("BLOB")) == ["\\x", "\\x00ff", None]  # noqa: E501
-    assert bench.column([True, False, None], pa.bool_(), Travel("BOOLEAN")) == ["true", "false", None]  # noqa: E501
-    assert bench.column([date(2026, 11, 21), None], pa.date32(), Travel("DATE")) == ["2026-11-21", None]  # noqa: E501
+    assert bench.column([b"", b"\x00\xff", None], pa.binary(), Travel("BLOB")) == [
+        "\\x",
+        "\\x00ff",
+        None,
+    ]  # noqa: E501
+    assert bench.column([True, False, None], pa.bool_(), Travel("BOOLEAN")) == [
+        "true",
+        "false",
+        None,
+    ]  # noqa: E501
+    assert bench.column([date(2026, 11, 21), None], pa.date32(), Travel("DATE")) == [
+        "2026-11-21",
+        None,
+    ]  # noqa: E501
 
 
-SQLITE = st.none() | st.integers(-(2**63), 2**63 - 1) | ODD | st.binary(max_size=9) | st.floats(allow_nan=False)  # noqa: E501
+SQLITE = (
+    st.none()
+    | st.integers(-(2**63), 2**63 - 1)
+    | ODD
+    | st.binary(max_size=9)
+    | st.floats(allow_nan=False)
+)  # noqa: E501
 
 
 def test_what_sqlite_mixes_in_a_column_stands_as_its_text(bench: Bench) -> None:
     @settings(max_examples=80, deadline=None)
     @given(st.lists(SQLITE | st.binary(max_size=4).map(RawText), max_size=8))
     def check(values: list[Any]) -> None:
-        found = bench.column([as_literal(v) for v in values], pa.string(), Travel("VARCHAR", "literal"))  # noqa: E501
+        found = bench.column(
+            [as_literal(v) for v in values], pa.string(), Travel("VARCHAR", "literal")
+        )  # noqa: E501
         for value, text in zip(values, found, strict=True):
             if isinstance(value, float):
                 assert bits(float(text or "")) == bits(value)
