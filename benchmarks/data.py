@@ -3,10 +3,10 @@
 A real Airflow 3.3.2 schema (`sql/3.3.2.sql`) filled by SQL with a history as a busy environment has
 it (`sql/scale_3.3.sql`; same rows every time). Three shapes of it:
 
-    bench_<rows>   the whole database, about <rows> task instances
-    table_<rows>   its task_instance alone with its keys and indexes, without foreign keys: what a
-                   tool that knows one table can be given back, so restores can be compared
-    large_<rows>   the same table multiplied until it has <rows> rows, primary key only
+    bench_<rows>    the whole database, about <rows> task instances
+    single_<rows>   its task_instance alone with its keys and indexes, without foreign keys: what a
+                    tool that knows one table can be given back, so restores can be compared
+    large_<rows>    the same table multiplied until it has <rows> rows, primary key only
 
 The server is airkeep's own scratch PostgreSQL on 127.0.0.1 with a random password. Its settings
 are those of a small production server, except that nothing is synced to disk and that autovacuum
@@ -101,16 +101,16 @@ def whole(server: Server, rows: int) -> Source:
 
 def one_table(server: Server, rows: int) -> Source:
     """task_instance alone, beside the tables that say which Airflow it is."""
-    name = f"table_{rows}_{_fingerprint()}"
+    name = f"single_{rows}_{_fingerprint()}"
     if not _is_ready(server, name):
         origin = whole(server, rows)
         began = _say(f"making {name}")
         server.drop(name)
         server.create(name, template=origin.name)
-        keep = {TABLE, "alembic_version", "dag_run"}
+        keep = {TABLE, "alembic_version", "dag", "dag_run"}
         gone = [t for t in _all_tables(server, name) if t not in keep]
         _psql(server, name, f"DROP TABLE {', '.join(gone)} CASCADE", *_without_references())
-        _psql(server, name, "TRUNCATE dag_run")
+        _psql(server, name, "TRUNCATE dag, dag_run")
         _finish(server, name, began)
     return _describe(server, name)
 
@@ -175,7 +175,7 @@ def drop_stale(server: Server) -> None:
     """Drop targets that a killed run left, and sources of other SQL."""
     known = _ask_all(server, "postgres", "SELECT datname FROM pg_database")
     for name in known:
-        is_source = name.startswith(("bench_", "table_", "large_"))
+        is_source = name.startswith(("bench_", "single_", "table_", "large_"))
         if name.startswith("target_") or (is_source and not name.endswith(_fingerprint())):
             server.drop(name)
 
@@ -197,7 +197,7 @@ def _without_references() -> list[str]:
     return [
         f"DO $$ DECLARE r record; BEGIN FOR r IN SELECT conname, conrelid::regclass AS t "
         f"FROM pg_constraint WHERE contype = 'f' AND conrelid IN ('{TABLE}'::regclass, "
-        f"'dag_run'::regclass) LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', "
+        f"'dag'::regclass, 'dag_run'::regclass) LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', "
         f"r.t, r.conname); END LOOP; END $$"
     ]
 

@@ -190,11 +190,11 @@ def main() -> None:
     with start_server() as server:
         drop_stale(server)
         bench = Bench(server, arguments.rows, arguments.runs, arguments.peers)
-        tables = [CONTESTS[name](bench) for name in arguments.only]
-        tables.append(bench.targets())
-    print("\n".join(about))
-    for table in tables:
-        print(table.text())
+        print("\n".join(about))
+        tables = []
+        for make in (*(CONTESTS[name] for name in arguments.only), Bench.targets):
+            tables.append(make(bench))
+            print(tables[-1].text(), flush=True)
     if arguments.write:
         write_page("run", about, tables)
 

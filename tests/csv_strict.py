@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def parse(data: bytes) -> list[list[str | None]]:
+def parse(data: bytes, end: str = "\r\n") -> list[list[str | None]]:
     """Every record; a field of nothing is None, `""` is an empty text; anything odd fails."""
     text = data.decode()
     records: list[list[str | None]] = []
@@ -16,8 +16,8 @@ def parse(data: bytes) -> list[list[str | None]]:
             if text.startswith(",", at):
                 at += 1
                 continue
-            assert text.startswith("\r\n", at), f"no record's end at {at}: {text[at : at + 20]!r}"
-            at += 2
+            assert text.startswith(end, at), f"no record's end at {at}: {text[at : at + 20]!r}"
+            at += len(end)
             break
         records.append(record)
     return records

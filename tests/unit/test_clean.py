@@ -94,7 +94,7 @@ def states(draw: st.DrawFn) -> LakeState:
 
 
 @given(states(), options)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_plan_never_takes_what_is_needed(state: LakeState, keep: KeepOptions) -> None:
     plan = plan_clean(state, keep, grace=GRACE, now=NEWEST)
     there = {k.name: k for k in state.snapshots}
@@ -124,7 +124,7 @@ def test_a_plan_never_takes_what_is_needed(state: LakeState, keep: KeepOptions) 
 
 
 @given(states(), options)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_plan_that_was_carried_out_leaves_nothing_to_remove(
     state: LakeState, keep: KeepOptions
 ) -> None:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +26,7 @@ from csv_strict import parse
 
 ODD = st.text(st.sampled_from(",\"\r\n\t \\\x00\x01\x7f'.;|aNUL\u00fc\u20ac\U0001f600\ufeff\u2028"))
 TEXT = st.none() | ODD | st.text()
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECONDS = st.integers(-(2**55), 2**56)
 
 
@@ -94,7 +95,9 @@ def test_any_text_comes_back_and_null_is_not_empty(bench: Bench) -> None:
 def test_quotes_stand_only_where_they_must(bench: Bench) -> None:
     values = ["", None, "a b", " a", "'", "\\.", "NULL", "#", "a,b", 'q"', "l\nf", "c\rr", "\t"]
     file = bench.write(["a", "b"], [pa.array(values)] * 2, [Travel("VARCHAR")] * 2)
-    fields = ['""', "", "a b", " a", "'", "\\.", "NULL", "#", '"a,b"', '"q"""', '"l\nf"', '"c\rr"', "\t"]  # fmt: skip  # noqa: E501
+    fields = [
+        '""', "", "a b", " a", "'", "\\.", "NULL", "#", '"a,b"', '"q"""', '"l\nf"', '"c\rr"', "\t",
+    ]  # fmt: skip
 
     text = gzip.decompress(file.read_bytes()).decode()
     assert text == "a,b\r\n" + "".join(f"{f},{f}\r\n" for f in fields)
@@ -129,45 +132,41 @@ def test_instants_keep_their_microseconds(values: list[int | None]) -> None:
         None if p is None else p.removesuffix(" BC") for p in plain
     ]
     for value, text in zip(values, found, strict=True):
-        if value is not None and text is not None and 0 <= value < 2**47:
-            assert datetime.fromisoformat(text) == datetime.fromtimestamp(
-                0, UTC
-            ).__class__.fromtimestamp(value / 1e6, UTC).replace(microsecond=value % 1_000_000)  # noqa: E501
+        if value is not None and text is not None:
+            assert datetime.fromisoformat(text) == EPOCH + timedelta(microseconds=value)
 
 
-def test_bytes_booleans_and_days(bench: Bench) -> None:
-    assert bench.column([b"", b"\x00\xff", None], pa.binary(), Travel("BLOB")) == [
-        "\\x",
-        "\\x00ff",
-        None,
-    ]  # noqa: E501
-    assert bench.column([True, False, None], pa.bool_(), Travel("BOOLEAN")) == [
-        "true",
-        "false",
-        None,
-    ]  # noqa: E501
-    assert bench.column([date(2026, 11, 21), None], pa.date32(), Travel("DATE")) == [
-        "2026-11-21",
-        None,
-    ]  # noqa: E501
+@pytest.mark.parametrize(
+    ("values", "kind", "parquet", "texts"),
+    [
+        ([b"", b"\x00\xff", None], pa.binary(), "BLOB", ["\\x", "\\x00ff", None]),
+        ([True, False, None], pa.bool_(), "BOOLEAN", ["true", "false", None]),
+        ([date(2026, 11, 21), None], pa.date32(), "DATE", ["2026-11-21", None]),
+        ([-(2**63), 0, None], pa.int64(), "BIGINT", ["-9223372036854775808", "0", None]),
+    ],
+)
+def test_the_plain_types(
+    values: list[Any], kind: pa.DataType, parquet: str, texts: list[str | None], bench: Bench
+) -> None:
+    assert bench.column(values, kind, Travel(parquet)) == texts
 
 
-SQLITE = (
-    st.none()
-    | st.integers(-(2**63), 2**63 - 1)
-    | ODD
-    | st.binary(max_size=9)
-    | st.floats(allow_nan=False)
-)  # noqa: E501
+SQLITE = st.one_of(
+    st.none(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    ODD,
+    st.binary(max_size=9),
+    st.binary(max_size=4).map(RawText),
+)
 
 
 def test_what_sqlite_mixes_in_a_column_stands_as_its_text(bench: Bench) -> None:
     @settings(max_examples=80, deadline=None)
-    @given(st.lists(SQLITE | st.binary(max_size=4).map(RawText), max_size=8))
+    @given(st.lists(SQLITE, max_size=8))
     def check(values: list[Any]) -> None:
-        found = bench.column(
-            [as_literal(v) for v in values], pa.string(), Travel("VARCHAR", "literal")
-        )  # noqa: E501
+        literals = [as_literal(value) for value in values]
+        found = bench.column(literals, pa.string(), Travel("VARCHAR", "literal"))
         for value, text in zip(values, found, strict=True):
             if isinstance(value, float):
                 assert bits(float(text or "")) == bits(value)
@@ -226,10 +225,7 @@ def test_no_rows_are_a_header(bench: Bench) -> None:
 )
 def test_a_damaged_file_has_no_shape(damage: Any, says: str, bench: Bench) -> None:
     file = bench.write(["a"], [pa.array(["x"])], [Travel("VARCHAR")])
-    file.write_bytes(damage(file.read_bytes())[:None])
-    data = file.read_bytes()
-    if says == "inside of a record" and gzip.decompress(data).endswith(b"\r"):
-        file.write_bytes(data)
+    file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(ValueError, match=says):
         read_shape(file)
 

@@ -37,18 +37,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Writer:
-    """A `sleep` during which somebody else writes, a given number of times."""
+    """A clock at whose first ticks, between the looks, somebody else writes."""
 
     def __init__(self, path: Path, times: int) -> None:
-        self.path, self.times = path, times
-        self.slept: list[float] = []
+        self.path, self.times, self.ticks = path, times, 0
 
-    def __call__(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        if len(self.slept) <= self.times:
+    def __call__(self) -> datetime:
+        self.ticks += 1
+        if self.ticks <= self.times:
             with sqlite3.connect(self.path) as db:
-                db.execute("INSERT INTO dag VALUES (?, 0)", (f"d{len(self.slept)}",))
+                db.execute("INSERT INTO dag VALUES (?, 0)", (f"d{self.ticks}",))
             db.close()
+        return datetime(2026, 11, 21, second=self.ticks, tzinfo=UTC)
 
 
 def test_a_quiet_file_is_copied_at_the_first_try(source: Path, folder: Path) -> None:
@@ -60,23 +60,30 @@ def test_a_quiet_file_is_copied_at_the_first_try(source: Path, folder: Path) -> 
 
 
 def test_looks_go_on_until_two_agree(source: Path, folder: Path) -> None:
-    writer = Writer(source, times=3)
-    copy = copy_when_quiet(source, folder, waits_s=(1, 2, 3, 4), sleep=writer)
-    assert writer.slept == [0, 1, 2, 3]
+    slept: list[float] = []
+    clock = Writer(source, times=3)
+    copy = copy_when_quiet(source, folder, waits_s=(1, 2, 3, 4), sleep=slept.append, clock=clock)
+    assert slept == [0, 1, 2, 3]
+    assert copy.fixed_at.second == 4
     assert len(content(copy.path)["dag"]) == 3
 
 
 def test_a_file_that_never_rests_is_busy_and_says_what_to_do(source: Path, folder: Path) -> None:
-    writer = Writer(source, times=100)
-    with pytest.raises(BusyError, match=r"between each of 5 looks in 6 s.*[Pp]ause"):
-        copy_when_quiet(source, folder, waits_s=(1, 2, 3), sleep=writer)
+    clock = Writer(source, times=100)
+    with pytest.raises(BusyError, match=r"under each of 4 looks in 6 s.*Pause its scheduler"):
+        copy_when_quiet(source, folder, waits_s=(1, 2, 3), sleep=lambda _: None, clock=clock)
     assert 25 < sum(WAITS_S) < 35
 
 
 def test_a_wal_that_goes_between_looks_goes_from_the_copy(source: Path, folder: Path) -> None:
     wal = Path(f"{source}-wal")
     wal.write_bytes(b"stale")
-    copy = copy_when_quiet(source, folder, sleep=lambda _: wal.unlink(missing_ok=True))
+
+    def clock() -> datetime:
+        wal.unlink(missing_ok=True)
+        return datetime.now(UTC)
+
+    copy = copy_when_quiet(source, folder, clock=clock)
     assert [p.name for p in copy.path.parent.iterdir()] == ["copy.db"]
 
 

@@ -14,6 +14,7 @@ import click
 
 from airkeep.cli.output import Output
 from airkeep.config import FILE, Settings, load_settings
+from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
     from airkeep.database.address import Address
@@ -52,9 +53,11 @@ class Context:
         return Lake(store, load=Cache(store, Path(home, "airkeep")).load)
 
     def address(self, text: str) -> Address:
+        """The database of the argument; `-` is the configured one."""
         from airkeep.database.address import resolve_address
 
-        return resolve_address(text, os.environ)
+        wanted = self.settings.need("database") if text == "-" else text
+        return resolve_address(wanted, os.environ)
 
     @property
     def limits(self) -> ReadLimits:
@@ -106,7 +109,10 @@ def shared_options(*settings: str, tuning: bool = True) -> Callable[[Command], C
 
 def _file_text() -> str | None:
     file = Path(FILE)
-    return file.read_text() if file.is_file() else None
+    try:
+        return file.read_text(encoding="utf-8") if file.is_file() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{FILE} cannot be read as UTF-8 text ({type(error).__name__})") from None
 
 
 def setting_option(name: str, *flags: str, help: str) -> Callable[[Command], Command]:  # noqa: A002

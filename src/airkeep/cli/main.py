@@ -52,8 +52,8 @@ def cli() -> None:
     """Keep the metadata of Apache Airflow environments: export, verify, restore.
 
     DATABASE is postgresql://..., sqlite:///..., a file, or env: for the one that this process's
-    Airflow uses. LAKE is a folder, s3://..., gs://... or az://...; - is the one of airkeep.toml
-    or AIRKEEP_LAKE. SNAPSHOT is [ENVIRONMENT/]id, the unique beginning of an id, latest, or
+    Airflow uses. LAKE is a folder, s3://..., gs://... or az://...; - is for either the one of
+    airkeep.toml, AIRKEEP_DATABASE or AIRKEEP_LAKE. SNAPSHOT is [ENVIRONMENT/]id, the unique beginning of an id, latest, or
     ENVIRONMENT@time.
 
     Exit statuses: docs/cli.md.
@@ -82,6 +82,11 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        from airkeep.store.failure import explain_os
+
+        told = explain_os(error, str(error.filename or "a file"))
+        return _fail(str(told), told.exit_status)
     except Exception as error:  # noqa: BLE001 (the one place where a bug becomes a line)
         if "-vv" in arguments:
             traceback.print_exc()

@@ -57,6 +57,8 @@ def restore(
             spool=ctx.spool,
             progress=progress,
         )
+    for note in result.notes:
+        ctx.output.note(f"note: {note}")
     ctx.output.result(result, lambda: _show(result, ctx.output))
 
 

@@ -145,7 +145,7 @@ def _fail(found: list[VerifyResult], compared: Comparison | None, url: str) -> N
     if bad:
         worst = min(bad, key=lambda r: r.exit_status)
         problems = sum(len(r.problems) for r in bad)
-        raise _Status(
+        raise _ProblemsError(
             f"{problems} problems in {len(bad)} of {len(found)} snapshots, first: "
             f"{worst.problems[0].path}: {worst.problems[0].what}",
             worst.exit_status,
@@ -157,7 +157,7 @@ def _fail(found: list[VerifyResult], compared: Comparison | None, url: str) -> N
         )
 
 
-class _Status(SnapshotError):
+class _ProblemsError(SnapshotError):
     """The gravest problem's status, with a line that sums all of them up."""
 
     def __init__(self, message: str, status: int) -> None:

@@ -17,30 +17,38 @@ from airkeep.errors import (
     DiskFullError,
     LostConnectionError,
     PrivilegeError,
+    RestoreError,
 )
 
 _DENIED = re.compile(r"permission denied for (\w+ \"?[^\s\"]+\"?)")
 _MISSING_DATABASE = re.compile(r'database "([^"]*)" does not exist')
+_POLICY = re.compile(r"row-level security policy for table (\"?[^\s\"]+\"?)")
+_REFERENCE = re.compile(r"violates foreign key constraint (\"[^\"]+\")")
 _COMPLAINT = re.compile(r"(?:ERROR|FATAL):\s+([^\n]*)")
 
 _CONNECT = (
     (re.compile(r"password authentication failed|no password supplied|PAM authentication"),
-     "the server refused the user name or password"),
+     "the server refused the user name or password: correct them in the address"),
     (re.compile(r"could not translate host name|Name or service not known|nodename nor servname"),
-     "no such host"),
-    (re.compile(r"Connection refused"), "nothing listens on that host and port"),
+     "no such host: correct its name, or run this where it is known"),
+    (re.compile(r"Connection refused"),
+     "nothing listens on that host and port: correct them, or start the server"),
     (re.compile(r"timeout expired|timed out|No route to host|Network is unreachable"),
      "the host did not answer; run this where the database can be reached"),
     (re.compile(r"no pg_hba.conf entry|SSL|certificate|sslmode|channel binding"),
      "the server and the address do not agree on TLS (see sslmode) or on who may connect"),
-    (re.compile(r"role \"[^\"]*\" does not exist"), "no such database user"),
+    (re.compile(r"permission denied for database"),
+     "this user may not connect to that database: GRANT CONNECT ON DATABASE, or use another user"),
+    (re.compile(r"role \"[^\"]*\" does not exist"), "the server has no such user: correct its name"),
     (re.compile(r"too many clients|remaining connection slots|too many connections"),
-     "the server has no connection left"),
+     "the server has no connection left: try again when others have ended"),
     (re.compile(r"the database system is (starting up|shutting down|not accepting)|recovery"),
-     "the server is starting or stopping"),
-    (re.compile(r"No such file or directory"), "no server's socket in that folder"),
+     "the server is starting or stopping: try again when it is up"),
+    (re.compile(r"No such file or directory"),
+     "no server's socket in that folder: correct it, or start the server"),
 )  # fmt: skip
 
+_FULL = re.compile(r"No space left on device|[Dd]isk quota|File too large|[Dd]isk full")
 _LOST = re.compile(
     r"server closed the connection|terminating connection|connection has been closed|"
     r"no connection to the server|could not (receive|send) data|Connection reset|EOF detected|"
@@ -57,7 +65,12 @@ def explain(error: Exception, *, where: str, doing: str) -> AirkeepError:
         doing: what was under way, "reading task_instance".
     """
     text = str(error)
-    if "No space left on device" in text or "disk quota" in text.lower():
+    if _FULL.search(text):
+        if _COMPLAINT.search(text):
+            return DiskFullError(
+                f"{where}: the server's own disk is full, it said so while {doing}. "
+                f"Free some there and run it again."
+            )
         return DiskFullError(
             f"no space left while {doing}: free some, or name another folder with --spool"
         )
@@ -67,6 +80,16 @@ def explain(error: Exception, *, where: str, doing: str) -> AirkeepError:
         return PrivilegeError(
             f"{where}: permission denied for {found[1]} while {doing}. Grant it, or leave the "
             f"table out with --skip."
+        )
+    if found := _POLICY.search(text):
+        return PrivilegeError(
+            f"{where}: row-level security hides rows of {found[1]} from this user. Give it "
+            f"BYPASSRLS, or leave the table out with --skip."
+        )
+    if found := _REFERENCE.search(text):
+        return RestoreError(
+            f"{where}: while {doing}, rows refer to others that are not there ({found[1]}): "
+            f"take the tables that they refer to along with --tables"
         )
     if "lock timeout" in text or "could not obtain lock" in text:
         return BusyError(
@@ -90,7 +113,7 @@ def explain(error: Exception, *, where: str, doing: str) -> AirkeepError:
 
 def _connect_error(text: str, where: str) -> ConnectError | None:
     if found := _MISSING_DATABASE.search(text):
-        return ConnectError(f"{where}: the server has no database {found[1]!r}")
+        return ConnectError(f"{where}: the server has no database {found[1]!r}: correct the name")
     for pattern, meaning in _CONNECT:
         if pattern.search(text):
             return ConnectError(f"{where}: {meaning}")

@@ -89,6 +89,7 @@ class PostgresReader:
             "lock_timeout": f"{limits.lock_timeout_s}s",
             "statement_timeout": f"{limits.statement_timeout_s}s",
             "idle_in_transaction_session_timeout": "0",
+            "row_security": "off",  # a hidden row is an error, never a row less
         }
         login = stack.enter_context(libpq(self._address, settings=settings, folder=self._folder))
         db = open_duckdb(

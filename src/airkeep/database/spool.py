@@ -79,8 +79,9 @@ def spool(
     finally:
         watcher.close()
     for path, rows, size, columns in job.result():
-        for name, found in columns.items() if least is not None else ():
-            least.setdefault(_plain(name), set()).add(found.get("min", ""))
+        if least is not None:
+            for name, figures in columns.items():
+                least.setdefault(_plain(name), set()).add(figures.get("min", ""))
         if path not in done:
             if rows:
                 yield SpoolFile(path, rows, size)

@@ -136,8 +136,8 @@ class SqliteReader:
         if missing := sorted(AIRFLOW_CORE - labels.keys()):
             seen = ", ".join(list(labels)[:_SHOWN_NAMES]) + ", ..." * (len(labels) > _SHOWN_NAMES)
             raise NotAirflowError(
-                f"{self._shown} is a SQLite database, but not Airflow's: {', '.join(missing)} missing "
-                f"among {len(labels)} tables{f' ({seen})' if seen else ''}. Check the path."
+                f"{self._shown} is a SQLite database, but not Airflow's: {', '.join(missing)} not "
+                f"found among {len(labels)} tables{f' ({seen})' if seen else ''}. Check the path."
             )
 
     def _check_names(self, tables: Sequence[Table]) -> None:

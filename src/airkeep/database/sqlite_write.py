@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 LOCK_TIMEOUT_S = 30.0
 
-_CREATE = re.compile(r"\s*CREATE\s+(TABLE|(?:UNIQUE\s+)?INDEX|TRIGGER|VIEW)\b", re.IGNORECASE)
+_CREATE = re.compile(r"CREATE\s+(TABLE|(?:UNIQUE\s+)?INDEX|TRIGGER|VIEW)\b", re.IGNORECASE)
 _STORAGE = {int: "integer", float: "real", str: "text", RawText: "text", bytes: "blob"}
 _CLASSES = ("integer", "real", "text", "blob")
 _MAX_RESULTS = 1000  # columns of one SELECT; SQLite takes 2000 unless it was built otherwise
@@ -172,7 +172,7 @@ class SqliteWriter:
             if made is None:
                 raise DatabaseError(
                     f"{self._shown}: schema.sql holds a statement that is not SQLite's CREATE "
-                    f"TABLE, INDEX, TRIGGER or VIEW: {statement.strip()[:40]!r}"
+                    f"TABLE, INDEX, TRIGGER or VIEW: {statement[:40]!r}"
                 )
             if made[1].upper() == "TABLE":
                 with explained(self._shown, "creating tables"):
@@ -221,10 +221,9 @@ class SqliteWriter:
         for batch in batches:
             values = [_decoded(batch, column) for column in columns]
             for column, decoded in zip(columns, values, strict=True):
-                kinds = Counter(map(type, decoded))
-                before.update(
-                    {(column.name, _STORAGE[k]): kinds[k] for k in kinds if k in _STORAGE}
-                )
+                for kind, number in Counter(map(type, decoded)).items():
+                    if kind in _STORAGE:
+                        before[column.name, _STORAGE[kind]] += number
             with explained(self._shown, f"loading {table.name}"):
                 self._insert(table, columns, values)
             rows += batch.num_rows
@@ -398,10 +397,10 @@ def split_statements(script: str) -> Iterator[str]:
     for piece in re.split(r"(?<=;)", script):
         statement += piece
         if sqlite3.complete_statement(statement):
-            yield statement
+            yield statement.lstrip()
             statement = ""
     if statement.strip():
-        yield statement
+        yield statement.lstrip()
 
 
 def _statement(table: Table, columns: Sequence[LoadColumn], marks: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from airkeep.database.introspect import read_catalog, table_names
 from airkeep.database.libpq import libpq
 from airkeep.database.limits import ReadLimits
 from airkeep.database.sql import ident, literal, qualified
-from airkeep.errors import NotAirflowError
+from airkeep.errors import LostConnectionError, NotAirflowError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,6 +54,8 @@ class PostgresWriter:
             "timezone": "UTC",
             "lock_timeout": f"{self._limits.lock_timeout_s}s",
             "statement_timeout": f"{self._limits.statement_timeout_s}s",
+            "idle_in_transaction_session_timeout": "0",  # files come from the lake meanwhile
+            "row_security": "off",  # a hidden row is an error, never an empty table
         }
         login = stack.enter_context(libpq(self._address, settings=settings, folder=self._folder))
         try:
@@ -170,7 +172,13 @@ class PostgresWriter:
 
     def commit(self) -> None:
         """Make all of it visible; without this, closing the connection undoes it."""
-        self.execute("COMMIT", doing="committing")
+        try:
+            self.execute("COMMIT", doing="committing")
+        except LostConnectionError:
+            raise LostConnectionError(
+                f"{self._address}: the server went away during the commit, so all of the rows are "
+                f"in, or none is: look, and run it again where none is"
+            ) from None
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:

@@ -98,6 +98,7 @@ def plan_export(
     all_labels: Collection[str],
     parent: Manifest | None = None,
     because: str | None = None,
+    altered: Collection[int] = (),
 ) -> ExportPlan:
     """Decide for every table of the catalogue.
 
@@ -106,9 +107,13 @@ def plan_export(
         all_labels: of every table that the database has.
         parent: what the increment stands on, None for a full snapshot.
         because: why there is no parent, where one was wanted.
+        altered: oids of tables that `altered_since` found.
     """
     columns = {t.name: {c.name for c in t.columns} for t in catalog.tables if _is_main(t, catalog)}
-    tables = tuple(_plan_table(t, catalog, options, columns, parent) for t in catalog.tables)
+    tables = tuple(
+        _plan_table(t, catalog, options, columns, None if t.oid in altered else parent)
+        for t in catalog.tables
+    )
     chosen = {t.label for t in tables}
     missing = {label for label in all_labels if label not in chosen and is_airflow_table(label)}
     return ExportPlan(
@@ -227,3 +232,25 @@ def changed_since(parent_xmin: int, now_xmax: int) -> str:
     """
     low = parent_xmin % WRAP
     return f"((xmin::text::bigint - {low}) & {WRAP - 1}) < {now_xmax - parent_xmin}"
+
+
+def altered_since(changed: str, oids: Collection[int]) -> str:
+    """The statement that gives the oids of tables whose rows may read otherwise, unmoved.
+
+    A column that is dropped and added again with a default, or an enum value that gets another
+    name, rewrites no row; and the columns may look as they did. So the catalogue's own row
+    versions are asked.
+
+    Args:
+        changed: the condition of `changed_since`.
+    """
+    listed = ", ".join(str(oid) for oid in oids) or "0"
+    types = (
+        f"EXISTS (SELECT 1 FROM pg_enum WHERE {changed}) OR EXISTS (SELECT 1 FROM pg_attribute "
+        f"WHERE attrelid IN (SELECT oid FROM pg_class WHERE relkind = 'c') AND {changed})"
+    )
+    made_of_types = "SELECT oid FROM pg_type WHERE typtype <> 'b' OR typelem <> 0"
+    return (
+        f"SELECT DISTINCT attrelid::bigint FROM pg_attribute WHERE attrelid IN ({listed}) "
+        f"AND attnum > 0 AND ({changed} OR (atttypid IN ({made_of_types}) AND ({types})))"
+    )

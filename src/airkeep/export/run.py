@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 
 from airkeep.database.address import Address, resolve_address
@@ -29,6 +28,7 @@ from airkeep.export.plan import (
     ExportOptions,
     ExportPlan,
     TablePlan,
+    altered_since,
     changed_since,
     choose_tables,
     plan_export,
@@ -45,6 +45,7 @@ from airkeep.export.rows import (
 )
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
+from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Lake, Snapshot, SnapshotName
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import SnapshotReader
@@ -116,10 +117,10 @@ def export(
         allow_plain=allow_plain,
     )
     way = secrets_way(secrets, fernet_key, archive_key)
-    with TemporaryDirectory(prefix="airkeep-", dir=spool) as folder:
+    with private_folder(spool) as folder:
         limits = limits or ReadLimits()
-        with open_reader(address, Path(folder), limits) as reader:
-            run = _Export(lake, reader, options, way, Path(folder), limits, progress)
+        with open_reader(address, folder, limits) as reader:
+            run = _Export(lake, reader, options, way, folder, limits, progress)
             return run.run(since, dag_run)
 
 
@@ -153,6 +154,7 @@ class _Export:
         self.timings: dict[str, float] = {}
         self.rows_done = 0
         self.rows_expected = 0
+        self.altered: frozenset[int] = frozenset()
 
     def run(self, since: Since, dag_run: m.DagRunEntry | None) -> Snapshot:
         with self.timed("fix"):
@@ -217,9 +219,10 @@ class _Export:
         return self.way.archive.fingerprints if sealed and self.way.archive else ()
 
     def count_since(self, parent: m.Manifest) -> dict[str, Counts]:
-        lineage, now = parent.lineage, self.reader.lineage
-        assert lineage is not None and now is not None  # noqa: S101, PT018 (why_not_parent saw both)
-        condition = changed_since(lineage.xmin, now.xmax)
+        condition = self.changed(parent)
+        oids = [t.oid for t in self.reader.catalog.tables]
+        found = self.reader.query(altered_since(condition, oids))
+        self.altered = frozenset(oid for (oid,) in found)
         labels = [t.label for t in self.plan(parent, None).tables if t.how == "changed"]
         return self.count(labels, condition)
 
@@ -253,6 +256,7 @@ class _Export:
             all_labels=self.reader.catalog.by_label(),
             parent=parent.manifest if isinstance(parent, Snapshot) else parent,
             because=because,
+            altered=self.altered,
         )
 
     def estimate(self, plan: ExportPlan, counts: dict[str, Counts]) -> int:

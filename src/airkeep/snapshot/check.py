@@ -248,7 +248,11 @@ class _Check:
         with ThreadPoolExecutor(_LOADERS) as pool:
             listed = pool.map(lambda folder: list(self.store.list(folder)), folders)
             sizes = {entry.path: entry.bytes for entries in listed for entry in entries}
+        seen: set[str] = set()
         for file in files:
+            if file.path in seen:
+                self.problem(file.path, "is named more than once")
+            seen.add(file.path)
             size = sizes.get(file.path)
             if size is None:
                 self.problem(file.path, "is not in the lake", kind="missing")

@@ -9,10 +9,10 @@ clock. Right before they are deleted, the manifest is looked for once more.
 
 A snapshot is removed children first, so that a kill at any moment leaves no increment
 without its parent: `removed.json` (the manifest's bytes; being young, it starts the grace
-anew) is saved, then the manifest is deleted, then its index entry. The data is garbage from
-then on, and goes when the grace is over. An increment may be committed upon a parent at the
-very moment that the parent is removed: manifests are listed again at the end, and such a
-parent is put back.
+anew) is saved, then the index entry is deleted, then the manifest (`Lake.names` believes the
+index, so an entry must never be there alone). The data is garbage from then on, and goes when
+the grace is over. An increment may be committed upon a parent at the very moment that the
+parent is removed: manifests are listed again at the end, and such a parent is put back.
 
 Never touched: `csv/`, whatever has no name of ours, the newest complete snapshot of an
 environment, a parent that is needed, and everything around a manifest that cannot be read.
@@ -195,7 +195,7 @@ def clean_lake(
 def read_state(lake: Lake, environment: str | None = None) -> LakeState:
     """List the files, then list and read the manifests: never the other way round."""
     files = tuple(e for e in _list(lake, environment) if _is_ours(e.path, environment))
-    found = lake.names(environment)
+    found = lake.committed(environment)
     with ThreadPoolExecutor(_LOADERS) as pool:
         known = [k for k in pool.map(lambda name: _know(lake, name), found) if k is not None]
     warnings = [
@@ -274,12 +274,24 @@ def plan_clean(
             because |= _retain(mine, broken, options, now)
     remove = [name for name in there if options.given and name not in because]
     return CleanPlan(
-        remove=tuple(sorted(remove, key=lambda n: (n.environment, n.id), reverse=True)),
+        remove=tuple(sorted(remove, key=lambda n: (_depth(n, there), n), reverse=True)),
         kept=tuple(Kept(str(n), tuple(why)) for n, why in sorted(because.items(), reverse=True)),
         garbage=tuple(_garbage(state, there, grace=grace, now=now)),
         broken=tuple(sorted(map(str, broken))),
         warnings=state.warnings,
     )
+
+
+def _depth(name: SnapshotName, there: Mapping[SnapshotName, Known]) -> int:
+    """How many snapshots stand below; ids are no measure, clocks go back."""
+    seen: set[SnapshotName] = set()
+    while name in there and name not in seen:
+        seen.add(name)
+        parent = there[name].parent
+        if parent is None:
+            break
+        name = parent
+    return len(seen)
 
 
 def _retain(
@@ -414,8 +426,8 @@ def _remove(lake: Lake, name: SnapshotName) -> bytes | None:
     except AlreadySavedError:  # of a removal that was killed or undone: its age is not ours
         store.delete([removed_path(name)])
         store.save(removed_path(name), data)
-    store.delete([path])
     store.delete([names.index_path(name.environment, name.id)])
+    store.delete([path])
     return data
 
 
@@ -425,7 +437,7 @@ def _put_back(
     """Undo the removal of what a snapshot stands on that was committed since the plan."""
     put_back: list[SnapshotName] = []
     for environment in sorted({n.environment for n in removed}):
-        new = [n for n in lake.names(environment) if str(n) not in seen]
+        new = [n for n in lake.committed(environment) if str(n) not in seen]
         wanted = [k.parent for name in new if (k := _know(lake, name)) is not None]
         while wanted:
             name = wanted.pop()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from airkeep.database.address import Address, resolve_address
 from airkeep.database.limits import ReadLimits
@@ -15,6 +14,7 @@ from airkeep.database.reader import open_reader
 from airkeep.snapshot.check import VerifyResult, verify_snapshot
 from airkeep.snapshot.compare import Comparison, Keys, compare_with_database
 from airkeep.snapshot.diff import Diff, diff_snapshots
+from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.progress import Progress, silent
 from airkeep.snapshot.seal import open_keyring
@@ -94,19 +94,21 @@ def compare(
     found = opened.find(snapshot) if isinstance(snapshot, str) else snapshot
     address = resolve_address(database, {}) if isinstance(database, str) else database
     limits = limits or ReadLimits()
-    with TemporaryDirectory(prefix="airkeep-", dir=spool) as folder:
-        with open_reader(address, Path(folder), limits) as reader:
-            return compare_with_database(
-                found,
-                reader,
-                folder=Path(folder),
-                memory_bytes=limits.memory_bytes,
-                threads=limits.threads,
-                keys=_keys(fernet_key, archive_key),
-                tables=tables,
-                skip=skip,
-                progress=progress,
-            )
+    with (
+        private_folder(spool) as folder,
+        open_reader(address, folder, limits) as reader,
+    ):
+        return compare_with_database(
+            found,
+            reader,
+            folder=folder,
+            memory_bytes=limits.memory_bytes,
+            threads=limits.threads,
+            keys=_keys(fernet_key, archive_key),
+            tables=tables,
+            skip=skip,
+            progress=progress,
+        )
 
 
 def diff(
@@ -127,13 +129,14 @@ def diff(
         table: only this one, with example keys.
     """
     opened = Lake(lake) if isinstance(lake, str) else lake
-    pair = [opened.find(s) if isinstance(s, str) else s for s in (first, second)]
+    one, two = (opened.find(s) if isinstance(s, str) else s for s in (first, second))
     limits = limits or ReadLimits()
-    with TemporaryDirectory(prefix="airkeep-", dir=spool) as folder:
+    with private_folder(spool) as folder:
         return diff_snapshots(
-            *pair,
+            one,
+            two,
             table,
-            folder=Path(folder),
+            folder=folder,
             memory_bytes=limits.memory_bytes,
             threads=limits.threads,
             keys=_keys(fernet_key, archive_key),

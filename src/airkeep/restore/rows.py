@@ -1,0 +1,68 @@
+"""One table's rows out of a snapshot, secrets opened, on their way into a target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from airkeep.database.sql import ident
+from airkeep.snapshot.manifest import ColumnEntry, TableEntry
+from airkeep.snapshot.read import BATCH_ROWS, SnapshotReader
+from airkeep.snapshot.seal import SecretsBack
+from airkeep.tables.secrets import Secret
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class TableRows:
+    """The rows of one table; read once.
+
+    Attributes:
+        columns: the stored ones.
+        count: rows that have left so far.
+    """
+
+    def __init__(
+        self,
+        reader: SnapshotReader,
+        entry: TableEntry,
+        back: SecretsBack,
+        secrets: Sequence[Secret],
+    ) -> None:
+        self.entry = entry
+        self.columns: tuple[ColumnEntry, ...] = tuple(c for c in entry.columns if not c.generated)
+        self.count = 0
+        self._reader, self._back, self._secrets = reader, back, secrets
+
+    def read(self, select: Sequence[str] | None = None) -> pa.RecordBatchReader:
+        """The rows as Arrow batches.
+
+        Args:
+            select: DuckDB's expressions instead of the plain columns.
+        """
+        import pyarrow as pa
+
+        layers = self._reader.fetch(self.entry.label)
+        wanted = ", ".join(select or [ident(c.name) for c in self.columns])
+        statement = f"SELECT {wanted} FROM {self._relation(self._reader.relation(layers))}"
+        found = self._reader.db.execute(statement).to_arrow_reader(BATCH_ROWS)
+
+        def counted() -> Iterator[pa.RecordBatch]:
+            for batch in found:
+                self.count += batch.num_rows
+                yield batch
+            self._reader.drop(layers)
+
+        return pa.RecordBatchReader.from_batches(found.schema, counted())
+
+    def _relation(self, query: str) -> str:
+        """The folded rows; where secrets must be opened, a table in memory: those are small."""
+        import pyarrow as pa
+
+        if not (self._back.has_work and self._secrets):
+            return f"({query})"
+        rows = self._reader.db.execute(query).to_arrow_reader(BATCH_ROWS)
+        opened = [self._back.treat(batch, self.entry.label, self._secrets) for batch in rows]
+        self._reader.db.register("opened", pa.Table.from_batches(opened, rows.schema))
+        return "opened"

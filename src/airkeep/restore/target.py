@@ -1,0 +1,69 @@
+"""What a restore asks of a target, whichever engine it is, and how one is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Protocol, Self
+
+from airkeep.database.address import Address
+from airkeep.database.catalog import Catalog, Table
+from airkeep.database.limits import ReadLimits
+from airkeep.restore.plan import RestorePlan, TargetTable
+from airkeep.restore.rows import TableRows
+from airkeep.snapshot.manifest import SequenceEntry
+
+
+class Target(Protocol):
+    """A database in one transaction; a context manager that undoes what was not committed."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+    def begin(self) -> None:
+        """Take what a restore needs to write; a dry run does not call this."""
+
+    def catalog(self) -> Catalog | None:
+        """What is there now; None when there is no table."""
+
+    def lock(self, tables: Sequence[Table]) -> None:
+        """Keep other writers out of these tables until the end."""
+
+    def look(self, tables: Sequence[Table]) -> list[TargetTable]:
+        """How many rows each table has, and how many of them every fresh Airflow has."""
+
+    def create(self, schema_sql: str) -> None:
+        """Make the tables; keys and indexes may wait for `finish`."""
+
+    def begin_loading(self, plan: RestorePlan) -> None:
+        """Just before the first row."""
+
+    def clear(self, table: Table) -> None:
+        """Delete all rows of a table."""
+
+    def load(self, table: Table, rows: TableRows) -> None:
+        """Insert rows into an empty table."""
+
+    def finish(self, plan: RestorePlan) -> tuple[str, ...]:
+        """After the last row: keys, references. Returns what people should know."""
+
+    def set_sequences(self, entries: Sequence[SequenceEntry], labels: Collection[str]) -> None:
+        """Move sequences to where the source's were, and never behind the rows they number.
+
+        Args:
+            labels: of the tables that were restored.
+        """
+
+    def commit(self) -> None:
+        """Make all of it visible at once."""
+
+
+def open_target(address: Address, folder: Path, limits: ReadLimits) -> Target:
+    """The target for an address; nothing is connected before `with`."""
+    if address.kind == "sqlite":
+        from airkeep.restore.sqlite import SqliteTarget
+
+        return SqliteTarget(address, limits)
+    from airkeep.restore.postgres import PostgresTarget
+
+    return PostgresTarget(address, folder, limits)

@@ -1,0 +1,84 @@
+"""docs/library.md and the README are true: what they show is run, as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pages import blocks, page
+from servers import FERNET_KEY, Databases
+
+# What differs from run to run: an id, a day, a time of day, a size, a duration, a place.
+_VARIES = (
+    (r"\d{8}T\d{6}\.\d{6}Z", "ID"),
+    (r"\d{4}-\d\d-\d\d", "DAY"),
+    (r"[\d.]+ s\b", "TIME"),
+    (r"[\d.]+ [kM]?B\b", "SIZE"),
+    (r"postgresql://\S+/\w+", "URL"),
+    (r"sha256 [0-9a-f]{12}", "HASH"),
+    (r" +", " "),
+)
+
+
+@pytest.fixture
+def names(
+    databases: Databases, airflow_dump: Callable[[str], str], tmp_path: Path
+) -> dict[str, Any]:
+    """What the pages say is there beforehand."""
+    return {
+        "database": airflow_dump("airflow-332"),
+        "new_database": databases.empty(),
+        "lake": str(tmp_path / "lake"),
+        "fernet_key": FERNET_KEY,
+    }
+
+
+def test_the_library_page_runs_as_written(
+    names: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, block in enumerate(blocks(page("docs/library.md"), "python"), start=1):
+        exec(compile(block, f"docs/library.md, block {number}", "exec"), names)
+    said = capsys.readouterr().out
+    assert "prod/2" in said
+    assert "3 the lake has an environment 'prod' already" in said
+    assert names["database"] not in said
+
+
+def test_the_readme_example_runs_as_written(names: dict[str, Any]) -> None:
+    [block] = blocks(page("README.md"), "python")
+    exec(compile(block, "README.md", "exec"), names)
+
+
+def test_the_readme_session_prints_what_it_shows(names: dict[str, Any], tmp_path: Path) -> None:
+    [session] = blocks(page("README.md"), "console")
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": names["database"],
+        "NEW_DATABASE": names["new_database"],
+    }
+    for command, *shown in re.findall(r"^\$ (.*)\n((?:[^$\n].*\n|\n)*)", session, re.MULTILINE):
+        done = subprocess.run(
+            ["bash", "-c", f"{command}\n"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert _same(done.stdout) == _same(shown[0]), command
+
+
+def _same(text: str) -> list[str]:
+    """The lines with what varies taken out; `...` stands for lines that are left out."""
+    for pattern, word in _VARIES:
+        text = re.sub(pattern, word, text)
+    return [line.strip() for line in text.splitlines() if line.strip()]
