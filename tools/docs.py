@@ -26,6 +26,8 @@ DOCS = Path(__file__).parents[1] / "docs"
 WIDTH = 88
 NOTE = "<!-- Made by tools/docs.py from the code: change it there, then run `make docs`. -->"
 
+POSITIONAL = {"lake": "`LAKE`", "database": "`DATABASE`"}
+
 OTHER_STATUSES = (
     (0, "", "Done."),
     (1, "", "A bug in airkeep; `-vv` shows where."),
@@ -39,8 +41,9 @@ What every command takes is what its own `--help` prints. Results go to standard
 and notes to standard error.
 
 - `DATABASE` is `postgresql://user:password@host:port/name`, `sqlite:////path/airflow.db`, a file,
-  or `env:`, the database that this process's Airflow uses (docs/configuration.md). A password on
-  a command line is seen by everybody who may list processes: `env:` keeps it out of there.
+  `env:`, the database that this process's Airflow uses ([configuration.md](configuration.md)), or `-`, the
+  one of `AIRKEEP_DATABASE` or `airkeep.toml`. A password on a command line is seen by everybody who
+  may list processes: `env:` and `-` keep it out of there.
 - `LAKE` is a folder, `s3://bucket/prefix`, `gs://...` or `az://...`; `-` is the one of
   `AIRKEEP_LAKE` or `airkeep.toml`.
 - `SNAPSHOT` is an id, the unique beginning of one, `latest`, any of them after `ENVIRONMENT/`, or
@@ -199,7 +202,7 @@ def flag(setting: config.Setting) -> str:
         for option in command.params:
             if option.name == f"set_{setting.name}":
                 return f"`{max(option.opts, key=len)}`"
-    return "not on the command line" if setting.is_secret else ""
+    return "not on the command line" if setting.is_secret else POSITIONAL.get(setting.name, "")
 
 
 def cell(text: str) -> str:

@@ -19,7 +19,7 @@ from cryptography.fernet import Fernet
 import airkeep
 from airkeep.export.plan import changed_since
 from airkeep.snapshot.manifest import Manifest
-from pages import DOCS, blocks, page, section
+from docs.pages import DOCS, blocks, page, section
 from servers import FERNET_KEY, Databases, Templates, query
 
 FORMAT = page("docs/format.md")
@@ -172,9 +172,9 @@ def _field_names(kind: type) -> Iterator[str]:
     for name, hint in get_type_hints(kind).items():
         yield name
         for inner in (hint, *get_args(hint)):
-            if dataclasses.is_dataclass(inner) and isinstance(inner, type):
-                if inner.__name__ not in {"LineageEntry", "DagRunEntry"}:
-                    yield from _field_names(inner)
+            is_ours = isinstance(inner, type) and dataclasses.is_dataclass(inner)
+            if is_ours and inner.__name__ not in {"LineageEntry", "DagRunEntry"}:
+                yield from _field_names(inner)
 
 
 def test_a_sealed_value_opens_with_nothing_but_the_page(

@@ -15,7 +15,7 @@ from airkeep.cli import main
 from airkeep.config import SETTINGS
 from airkeep.database.address import AIRFLOW_VARIABLES
 from airkeep.tables.secrets import UNHANDLED
-from pages import DOCS, PROJECT, page, section
+from docs.pages import DOCS, PROJECT, page, section
 
 CLI = page("docs/cli.md")
 CONFIGURATION = page("docs/configuration.md")
@@ -93,11 +93,13 @@ def test_every_column_that_may_hold_unexpected_secrets_is_listed() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    broken = []
-    for path in (*PROJECT.glob("*.md"), *DOCS.rglob("*.md")):
-        for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
-            if not re.match(r"[a-z]+:", target) and not (path.parent / target).exists():
-                broken.append(f"{path.relative_to(PROJECT)}: {target}")
+    links = [
+        (path, target)
+        for path in (*PROJECT.glob("*.md"), *DOCS.rglob("*.md"))
+        for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text())
+        if not re.match(r"[a-z]+:", target)
+    ]
+    broken = [(path.name, target) for path, target in links if not (path.parent / target).exists()]
     assert broken == []
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pages import blocks, page
+from docs.pages import blocks, page
 from servers import FERNET_KEY, Databases
 
 # What differs from run to run: an id, a day, a time of day, a size, a duration, a place.

@@ -25,6 +25,7 @@ class PostgresTarget:
     def __init__(self, address: Address, folder: Path, limits: ReadLimits) -> None:
         self._writer = PostgresWriter(address, folder, limits)
         self._keys = self._references = ""
+        self._strict: list[tuple[str, str]] = []  # references that we made deferrable
 
     def __enter__(self) -> Self:
         self._writer.__enter__()
@@ -61,20 +62,24 @@ class PostgresTarget:
         self._writer.execute(tables, doing="creating tables")
 
     def begin_loading(self, plan: RestorePlan) -> None:
-        if plan.create_schema:
+        if plan.create_schema or not plan.deferred:
             return
-        for table, key in self._deferred(plan):
+        self._strict = list(self._not_deferrable(plan))
+        for table, key in self._strict:
             self._writer.execute(
                 f"ALTER TABLE {table} ALTER CONSTRAINT {key} DEFERRABLE INITIALLY DEFERRED",
                 doing="deferring references",
             )
+        self._writer.execute("SET CONSTRAINTS ALL DEFERRED", doing="deferring references")
 
-    def _deferred(self, plan: RestorePlan) -> Iterator[tuple[str, str]]:
+    def _not_deferrable(self, plan: RestorePlan) -> Iterator[tuple[str, str]]:
         """Foreign keys of a cycle: they wait for the last row, and are made strict again."""
-        catalog = self._writer.catalog() if plan.deferred else None
+        catalog = self._writer.catalog()
         tables = catalog.by_label() if catalog else {}
         for label, key in plan.deferred:
-            yield qualified(tables[label].schema, tables[label].name), ident(key)
+            table = tables[label]
+            if not any(k.deferrable for k in table.foreign_keys if k.name == key):
+                yield qualified(table.schema, table.name), ident(key)
 
     def clear(self, table: Table) -> None:
         self._writer.delete(table)
@@ -89,10 +94,9 @@ class PostgresTarget:
             self._writer.execute(self._keys, doing="building keys and indexes")
             self._writer.execute(self._references, doing="checking references")
             return ()
-        deferred = list(self._deferred(plan))
-        if deferred:
+        if plan.deferred:
             self._writer.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="checking references")
-        for table, key in deferred:
+        for table, key in self._strict:
             self._writer.execute(
                 f"ALTER TABLE {table} ALTER CONSTRAINT {key} NOT DEFERRABLE",
                 doing="making references strict again",
