@@ -139,7 +139,8 @@ class Bench:
         bare: str | None = None,
         rounds: int | None = None,
     ) -> Table:
-        chosen = [c for c in given if not self._peers or c.name in self._peers | {floor, bare}]
+        always = {floor, bare, FULL, UNCHANGED, HELP}
+        chosen = [c for c in given if not self._peers or c.name in self._peers | always]
         results = hold(title, chosen, rounds=rounds or self._runs)
         self.results[key] = {r.name: r for r in results}
         return contest_table(title, results, floor=floor, bare=bare)

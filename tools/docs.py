@@ -41,9 +41,9 @@ What every command takes is what its own `--help` prints. Results go to standard
 and notes to standard error.
 
 - `DATABASE` is `postgresql://user:password@host:port/name`, `sqlite:////path/airflow.db`, a file,
-  `env:`, the database that this process's Airflow uses ([configuration.md](configuration.md)), or `-`, the
-  one of `AIRKEEP_DATABASE` or `airkeep.toml`. A password on a command line is seen by everybody who
-  may list processes: `env:` and `-` keep it out of there.
+  `env:`, the database that this process's Airflow uses ([configuration.md](configuration.md)), or
+  `-`, the one of `AIRKEEP_DATABASE` or `airkeep.toml`. A password on a command line is seen by
+  everybody who may list processes: `env:` and `-` keep it out of there.
 - `LAKE` is a folder, `s3://bucket/prefix`, `gs://...` or `az://...`; `-` is the one of
   `AIRKEEP_LAKE` or `airkeep.toml`.
 - `SNAPSHOT` is an id, the unique beginning of one, `latest`, any of them after `ENVIRONMENT/`, or
@@ -89,6 +89,14 @@ backed up.
 Whatever the cloud's client takes, by obstore's names in lower case: in the file's `[store]` table,
 or as `AIRKEEP_STORE_<NAME>` (`AIRKEEP_STORE_AWS_ENDPOINT_URL`). They stand over the cloud's own
 variables, which are read too:
+"""
+
+CACHE = """
+## The cache
+
+Of a lake in a bucket, the summaries in `index/` are remembered in `airkeep` below
+`XDG_CACHE_HOME`, or else `~/.cache`, and believed only while the bucket lists them unchanged.
+The cache holds no row and no secret, and may be deleted at any time.
 """
 
 DATABASE_HEAD = """
@@ -181,7 +189,7 @@ def configuration_page() -> str:
         ]
     )
     parts = ["# Settings", NOTE, CONFIGURATION_HEAD.strip(), table, CONFIGURATION_TAIL.strip()]
-    return "\n\n".join([*parts, store, DATABASE_HEAD.strip(), places]) + "\n"
+    return "\n\n".join([*parts, store, CACHE.strip(), DATABASE_HEAD.strip(), places]) + "\n"
 
 
 def store_notes() -> list[str]:

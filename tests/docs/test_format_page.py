@@ -17,6 +17,9 @@ import pytest
 from cryptography.fernet import Fernet
 
 import airkeep
+from airkeep.database.catalog import Column
+from airkeep.database.sqlite_value import RawText, literal_of, value_of
+from airkeep.database.types import Travel, travel
 from airkeep.export.plan import changed_since
 from airkeep.snapshot.manifest import Manifest
 from docs.pages import DOCS, blocks, page, section
@@ -203,3 +206,34 @@ def test_a_sealed_value_opens_with_nothing_but_the_page(
         assert value.startswith(prefix)
         opened = Fernet(archive_key).decrypt(value.removeprefix(prefix))
         assert opened == Fernet(FERNET_KEY).decrypt(real[name])
+
+
+def test_postgresql_types_travel_as_the_table_says() -> None:
+    rows = re.findall(r"^\| (`.*?) \| (`[^|]*) \| `same` \|", section(FORMAT, "## Types"), re.M)
+    named = 0
+    for types, parquets in rows:
+        wanted = re.findall(r"`([^`]+)`", parquets)
+        for at, kind in enumerate(re.findall(r"`([^`]+)`", types)):
+            found = travel(Column("c", kind))
+            assert found == Travel(wanted[min(at, len(wanted) - 1)]), kind
+            named += 1
+    assert named == 15
+    others = ("numeric", "numeric(10,2)", "interval", "time without time zone", "integer[]")
+    assert {travel(Column("c", kind)) for kind in others} == {Travel("VARCHAR", "text")}
+
+
+def test_sqlite_literals_are_those_of_the_table() -> None:
+    table = section(FORMAT, "## Types").partition("| literal |")[2]
+    cells = re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE)
+    literals = [text for cell in cells for text in re.findall(r"`([^`]+)`", cell)]
+    assert len(literals) == 8
+    for literal in literals:
+        value = value_of(literal)
+        stored: float | bytes | None
+        if isinstance(value, RawText):
+            stored, storage = value.data, "text"
+        elif isinstance(value, str):
+            stored, storage = value.encode(), "text"
+        else:
+            stored, storage = value, "blob" if isinstance(value, bytes) else "number"
+        assert literal_of(stored, storage) == literal

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from servers import Databases, query
 # Less than 300 MB makes small spool files; `late` is read last, `dag` first.
 SMALL = ReadLimits(memory_bytes=250 << 20, lock_timeout_s=4)
 ROWS = 200_000
-CORE = f"""
+CORE = """
 CREATE TABLE dag (dag_id text PRIMARY KEY, amount int);
 CREATE TABLE dag_run (dag_id text PRIMARY KEY, amount int);
 CREATE TABLE heavy (id int PRIMARY KEY, a text, b text, c text);
@@ -159,7 +158,7 @@ def test_the_same_holds_for_a_table_that_is_read_by_several_connections(
 def test_a_transaction_that_truncates_before_the_locks_is_seen_whole(
     source: str, tmp_path: Path
 ) -> None:
-    """The instant is fixed after the locks: before them, the truncated table would read as empty."""
+    """The instant is fixed after the locks: before them, that table would read as empty."""
     from adbc_driver_postgresql import dbapi
 
     with dbapi.connect(source) as other, other.cursor() as cursor:
@@ -317,12 +316,11 @@ def test_the_password_lies_in_a_private_file_for_as_long_as_the_export_runs(
     assert list(spool.iterdir()) == []
 
 
+OURS = "FROM pg_stat_activity WHERE application_name = 'airkeep' AND datname = current_database()"
+
+
 def terminate(url: str) -> None:
-    query(
-        url,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE application_name = 'airkeep' AND datname = current_database()",
-    )
+    query(url, f"SELECT pg_terminate_backend(pid) {OURS}")
 
 
 def test_an_export_whose_server_goes_away_leaves_nothing_on_the_disk(
@@ -355,10 +353,9 @@ def test_an_export_that_is_interrupted_leaves_nothing_on_the_disk_or_the_server(
 
     with pytest.raises(error):
         export(heavy, tmp_path / "lake", spool=spool, progress=interrupt)
-    assert os.listdir(spool) == []
+    assert list(spool.iterdir()) == []
     assert Lake(str(tmp_path / "lake")).names() == []
-    left = "SELECT pid FROM pg_stat_activity WHERE application_name = 'airkeep' AND datname = current_database()"
     for _ in range(100):
-        if not query(heavy, left):
+        if not query(heavy, f"SELECT pid {OURS}"):
             return
     raise AssertionError("a connection is still there")

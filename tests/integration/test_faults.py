@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import socket
 import sqlite3
 import struct
@@ -69,7 +68,7 @@ def run(folder: Path, arguments: tuple[str, ...], variables: Mapping[str, str]) 
     temporary = folder / "temporary"
     temporary.mkdir(exist_ok=True)
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AIRKEEP", "AIRFLOW"))}
-    environment = inherited | {"TMPDIR": str(temporary)} | variables
+    environment = {**inherited, "TMPDIR": str(temporary), **variables}
     with (folder / "out").open("w+") as out, (folder / "err").open("w+") as err:
         process = subprocess.Popen(
             [sys.executable, "-m", "airkeep.cli", *arguments],
@@ -77,7 +76,7 @@ def run(folder: Path, arguments: tuple[str, ...], variables: Mapping[str, str]) 
         )  # fmt: skip
         while process.poll() is None:
             assert_listed_without_password(process.pid)
-            time.sleep(0.05)
+            time.sleep(0.2)
         out.seek(0)
         err.seek(0)
         return Ran(process.returncode, out.read(), err.read())
@@ -430,9 +429,8 @@ def a_statement_that_takes_too_long(bench: Bench) -> Fault:
     url = bench.databases.airflow(AIRFLOW)
     bench.sql(
         url,
-        "CREATE FUNCTION slow(int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT $1 FROM pg_sleep(9)'",
-        "CREATE TABLE wait (a int, b daterange)",  # a type without a fast path: read by a statement
-        "INSERT INTO wait SELECT n, daterange(now()::date, NULL) FROM generate_series(1, 4000000) n",
+        "CREATE TABLE wait (a int, b daterange)",  # a type without a fast path: one statement
+        "INSERT INTO wait SELECT n, '[2026-01-01,)' FROM generate_series(1, 4000000) n",
     )
     return bench.export(
         bench.reader(url), "--statement-timeout", "1",
@@ -500,7 +498,9 @@ def a_settings_file_with_an_unknown_name(bench: Bench) -> Fault:
 def a_spool_folder_that_is_not_there(bench: Bench) -> Fault:
     role = bench.reader(bench.databases.airflow(AIRFLOW))
     missing = bench.folder / "no" / "such"
-    return bench.export(role, "--spool", str(missing), status=3, says=r"no folder.*no/such.*--spool")
+    return bench.export(
+        role, "--spool", str(missing), status=3, says=r"no folder.*no/such.*--spool"
+    )
 
 
 @fault
@@ -649,8 +649,8 @@ def an_empty_manifest(bench: Bench) -> Fault:
 @fault
 def a_manifest_of_another_snapshot(bench: Bench) -> Fault:
     snapshot = bench.snapshot()
-    _damage(bench, "snapshots/*/*/manifest.json",
-            lambda data: data.replace(snapshot.id.encode(), b"20200101T000000.000000Z", 1))  # fmt: skip
+    found, other = snapshot.id.encode(), b"20200101T000000.000000Z"
+    _damage(bench, "snapshots/*/*/manifest.json", lambda data: data.replace(found, other, 1))
     url = bench.guarded()
     return bench.restore(url, status=35, says=r"manifest\.json", target=url)
 
@@ -842,20 +842,6 @@ def test_a_lake_of_another_user_is_refused(bench: Bench, server_folder: Path) ->
     assert re.fullmatch(r"airkeep: .*lake.*cannot be used \(Permission denied\).*", line)
     assert done.returncode == 21
     assert list(server_folder.iterdir()) == []
-
-
-def test_an_interrupt_before_anything_began_is_quiet(bench: Bench) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "airkeep.cli", "export", "env:", str(bench.lake), "-e", "prod"],
-        env=dict(os.environ) | {VARIABLE: _elsewhere(bench, host="192.0.2.1")},
-        stderr=subprocess.PIPE, text=True, cwd=bench.folder,
-    )  # fmt: skip
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode in (130, 12)
-    assert said.startswith("airkeep: ")
-    assert said.count("\n") == 1
 
 
 def test_sqlite_is_refused_a_password_too(bench: Bench) -> None:

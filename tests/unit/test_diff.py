@@ -112,6 +112,28 @@ def test_rows_with_a_key_are_matched_by_it(
     }
 
 
+@pytest.mark.parametrize("key", [["k"], []])
+@pytest.mark.parametrize(
+    ("ours", "theirs", "equal"),
+    [
+        ((1, 0.0, "a", b""), (1, -0.0, "a", b""), False),
+        ((1, math.nan, "a", b""), (1, -math.nan, "a", b""), True),
+        ((1, None, "", b""), (1, None, None, b""), False),
+        ((1, None, None, None), (1, None, None, b""), False),
+        ((1, None, '{"a": 1}', None), (1, None, '{"a":1}', None), False),
+        ((1, 0.1 + 0.2, "a", None), (1, 0.3, "a", None), False),
+        ((1, None, None, None), (1, None, None, None), True),
+    ],
+)
+def test_values_are_compared_exactly(
+    db: duckdb.DuckDBPyConnection, ours: Row, theirs: Row, equal: bool, key: list[str]
+) -> None:
+    found = compare_sides(
+        db, side(db, "a", [ours], FIELDS, key), side(db, "b", [theirs], FIELDS, key)
+    )
+    assert (found.equal == 1) is equal
+
+
 def test_a_key_that_is_there_twice_is_no_key(db: duckdb.DuckDBPyConnection) -> None:
     one, two = (1, 0.5, "a", None), (1, 0.5, "b", None)
     found = compare_sides(
@@ -252,6 +274,13 @@ def test_without_a_key_secrets_count_as_not_compared_unless_their_bytes_are_equa
         assert (mode, rows.equal, rows.not_compared) == (mode, 1, {"password": 1})
     assert compared(db, None, same, "drop", BOTH)[0].not_compared == {"password": 1}
     assert compared(db, None, same, "keep", Keys())[0].changed == 1
+    rows = compare_sides(
+        db,
+        side(db, "a", [("c", None, True)], SECRET_FIELDS, ["conn_id"]),
+        side(db, "b", [("c", None, True)], SECRET_FIELDS, ["conn_id"]),
+        modes=("drop", "drop"),
+    )
+    assert (rows.equal, rows.not_compared) == (1, {"password": 1})
 
 
 def test_a_secret_that_no_key_opens_is_named_and_not_shown(db: duckdb.DuckDBPyConnection) -> None:

@@ -62,12 +62,23 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command line and exit with its status."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in _STOPS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup, or a shell's `&`, left it
+            signal.signal(number, _stop)
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
 def run(arguments: list[str]) -> int:
     """Run a command line; every error is one line on standard error."""
+    _stopped_by.clear()
+    status = _run(arguments)
+    if status and _stopped_by:
+        word, status = _STOPS[_stopped_by[0]]
+        return _fail(f"{word}; nothing half-done is left, temporary files are gone", status)
+    return status
+
+
+def _run(arguments: list[str]) -> int:
     try:
         cli.main(arguments, prog_name="airkeep", standalone_mode=False)
     except AirkeepError as error:
@@ -75,10 +86,9 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted; nothing was finished, temporary files are gone", INTERRUPTED)
-    except _Terminated:
-        return _fail("terminated; nothing was finished, temporary files are gone", TERMINATED)
+    except (_Stopped, KeyboardInterrupt, click.Abort):
+        _stopped_by.append(signal.SIGINT)  # the first one in the list counts
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return 0
@@ -95,16 +105,24 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(message: str, status: int) -> int:
+    if _stopped_by and status not in (INTERRUPTED, TERMINATED):
+        return status  # an error that the signal made: `run` says what it was
     click.echo(f"airkeep: {' '.join(message.split())}", err=True)
     return status
 
 
-class _Terminated(BaseException):
-    """SIGTERM: unwinds everything, as Ctrl-C does."""
+_STOPS = {signal.SIGINT: ("interrupted", INTERRUPTED), signal.SIGTERM: ("terminated", TERMINATED)}
+# Kept, because DuckDB and ADBC make an error of their own of what is raised while they wait.
+_stopped_by: list[signal.Signals] = []
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> Any:
-    raise _Terminated
+class _Stopped(BaseException):
+    """Ctrl-C or SIGTERM: unwinds everything."""
+
+
+def _stop(number: int, _frame: FrameType | None) -> Any:
+    _stopped_by.append(signal.Signals(number))
+    raise _Stopped
 
 
 if __name__ == "__main__":

@@ -166,4 +166,6 @@ class Catalog:
             for s in self.sequences
             if s.owner_table is None or (s.owner_schema, s.owner_table) in kept
         )
-        return replace(self, tables=tables, sequences=sequences)
+        gone = {i.definition for t in self.tables if t not in tables for i in t.indexes}
+        statements = tuple(s for s in self.statements if s not in gone)
+        return replace(self, tables=tables, sequences=sequences, statements=statements)

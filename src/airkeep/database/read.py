@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from airkeep.database.address import Address
+from airkeep.database.cancel import cancellable
 from airkeep.database.catalog import Catalog, Lineage, Table
 from airkeep.database.duck import load_postgres, open_duckdb
 from airkeep.database.failure import explain, explain_connect
@@ -98,7 +99,8 @@ class PostgresReader:
         stack.callback(db.close)
         load_postgres(db)
         try:
-            db.execute(f"ATTACH {literal(login.conninfo)} AS {_DB} (TYPE postgres, READ_ONLY)")
+            attach = f"ATTACH {literal(login.conninfo)} AS {_DB} (TYPE postgres, READ_ONLY)"
+            cancellable(lambda: db.execute(attach), db.interrupt)
         except duckdb.Error as error:
             raise explain_connect(error, where=str(self._address)) from None
         return db
@@ -167,9 +169,8 @@ class PostgresReader:
     def query(self, statement: str, *, doing: str = "reading the catalogue") -> list[Any]:
         """Run any SELECT inside the transaction; a few rows."""
         with self._explained(doing):
-            return self._db.execute(
-                f"FROM postgres_query('{_DB}', {literal(statement)})"
-            ).fetchall()
+            text = f"FROM postgres_query('{_DB}', {literal(statement)})"
+            return cancellable(lambda: self._db.execute(text).fetchall(), self._db.interrupt)
 
     def ways(self, table: Table) -> list[Travel]:
         """How the values of each stored column travel."""
@@ -177,7 +178,8 @@ class PostgresReader:
 
     def _execute(self, statement: str, *, doing: str) -> None:
         with self._explained(doing):
-            self._db.execute(f"CALL postgres_execute('{_DB}', {literal(statement)})")
+            text = f"CALL postgres_execute('{_DB}', {literal(statement)})"
+            cancellable(lambda: self._db.execute(text).fetchall(), self._db.interrupt)
 
     def spool(self, table: Table, where: str | None = None) -> Iterator[SpoolFile]:
         """The table's rows as closed Parquet files; the caller deletes each when done.

@@ -7,12 +7,13 @@ inside the same transaction. Nothing here knows what a snapshot is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airkeep.database.address import Address
+from airkeep.database.cancel import cancellable
 from airkeep.database.catalog import Catalog, NumberSequence, Table
 from airkeep.database.failure import explain, explain_connect
 from airkeep.database.introspect import read_catalog, table_names
@@ -23,6 +24,8 @@ from airkeep.errors import LostConnectionError, NotAirflowError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+T = TypeVar("T")
 
 _STAGE = "airkeep_stage"
 
@@ -73,10 +76,12 @@ class PostgresWriter:
         return str(value)
 
     def query(self, statement: str, *, doing: str = "reading the target") -> list[Any]:
-        with self._explained(doing):
+        def fetch() -> list[Any]:
             self._cursor.execute(statement)
             rows: list[Any] = self._cursor.fetchall()
             return rows
+
+        return self._do(doing, fetch)
 
     def catalog(self) -> Catalog | None:
         """What the target holds; None when it has no table at all.
@@ -97,8 +102,7 @@ class PostgresWriter:
         """Run one or more statements, separated by semicolons."""
         if not statements.strip():
             return  # ADBC refuses an empty script
-        with self._explained(doing):
-            self._cursor.executescript(statements)
+        self._do(doing, lambda: self._cursor.executescript(statements))
 
     def lock(self, tables: Sequence[Table]) -> None:
         """Keep every other writer out until the transaction ends; readers go on."""
@@ -135,13 +139,15 @@ class PostgresWriter:
             rows: columns by name, in any order, each as `types.wire` says.
             cast: columns that come as the database's own text and are cast by it.
         """
-        with self._explained(f"loading {table.name}"):
-            if not cast:
-                self._cursor.adbc_ingest(
-                    table.name, rows, mode="append", db_schema_name=table.schema
-                )
-                return
-            self._stage(table, rows, cast)
+        if cast:
+            self._do(f"loading {table.name}", lambda: self._stage(table, rows, cast))
+            return
+        self._do(
+            f"loading {table.name}",
+            lambda: self._cursor.adbc_ingest(
+                table.name, rows, mode="append", db_schema_name=table.schema
+            ),
+        )
 
     def _stage(self, table: Table, rows: pa.RecordBatchReader, cast: Sequence[str]) -> None:
         names = rows.schema.names
@@ -179,6 +185,10 @@ class PostgresWriter:
                 f"{self._address}: the server went away during the commit, so all of the rows are "
                 f"in, or none is: look, and run it again where none is"
             ) from None
+
+    def _do(self, doing: str, action: Callable[[], T]) -> T:
+        with self._explained(doing):
+            return cancellable(action, self._cursor.adbc_cancel)
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 Rows are matched by key; where there is none, or where it is not unique, tables are compared
 as multisets of rows. NaN equals NaN, -0.0 differs from 0.0, NULL from '', and JSON text is
-text. DuckDB compares, within its memory limit, one table at a time.
+text. DuckDB compares, within its memory limit, one table at a time, rows by their sha256.
 
 Encrypted secrets are compared by what they hold, where keys are given: Fernet gives another
 token each time. Without a key they are equal when their bytes are, else they are counted as
@@ -175,7 +175,7 @@ class Opener:
     """Secrets in a form that can be compared.
 
     That is `k` and a hash of the content where it is known, `u` and a hash of the bytes where
-    it is not, `d` where it was dropped.
+    it is not, `d` and a number where it was dropped.
 
     Attributes:
         failed: names of values that no given key opened.
@@ -183,13 +183,15 @@ class Opener:
 
     def __init__(self, keys: Keys) -> None:
         self._keys, self._pepper = keys, secrets.token_bytes(32)
+        self._dropped = 0
         self.failed: list[str] = []
 
     def form(
         self, value: Any, secret: Secret, flag: Any, *, mode: SecretsMode, name: str
     ) -> str | None:
         if mode == "drop":
-            return "d"
+            self._dropped += 1
+            return f"d{self._dropped}"  # equal to nothing, so that it is counted
         if value is None:
             return None
         raw = value if isinstance(value, bytes) else str(value).encode()
@@ -400,6 +402,7 @@ def compare_sides(
         finally:
             cursor.execute("DROP TABLE IF EXISTS airkeep_here")
             cursor.execute("DROP TABLE IF EXISTS airkeep_there")
+            cursor.execute("DROP TABLE IF EXISTS airkeep_odd")
 
 
 class _Pair:
@@ -426,7 +429,7 @@ class _Pair:
             # Both hold exactly when no key is there twice on a side and matched on the other.
             matched = rows.equal + rows.changed
             if (matched + rows.only_here, matched + rows.only_there) == (here, there):
-                return replace(rows, examples=self._examples(examples) if examples else None)
+                return replace(rows, examples=self._examples(examples, rows) if examples else None)
         return self._by_row(here, there)
 
     def _count(self, side: Side) -> int:
@@ -437,50 +440,75 @@ class _Pair:
         return tuple(row)
 
     def _by_key(self, here: int, there: int) -> Rows:
+        """Rows are looked at as one sha256 each, and by column only where that differs."""
+        same = " AND ".join(f"a.k{i} IS NOT DISTINCT FROM b.k{i}" for i in range(len(self.key)))
+        ours, theirs = (
+            f"(SELECT true AS h, {self._keys_of(side, other)}, {_digest(self._forms(side, other))} "
+            f"AS d FROM ({side.query}))"
+            for side, other in ((self.here, self.there), (self.there, self.here))
+        )
+        joined = f"{ours} a FULL JOIN {theirs} b ON {same}"
+        only_here, only_there, matched, odd = self._one(
+            f"SELECT count(*) FILTER (WHERE b.h IS NULL), count(*) FILTER (WHERE a.h IS NULL), "
+            f"count(*) FILTER (WHERE a.h AND b.h), "
+            f"count(*) FILTER (WHERE a.h AND b.h AND a.d <> b.d) FROM {joined}"
+        )
+        rows = Rows(here, there, only_here, only_there, 0, matched, "key")
+        if not odd or matched + only_here != here or matched + only_there != there:
+            return rows
+        keys = ", ".join(f"a.k{i}" for i in range(len(self.key)))
+        self.db.execute(
+            f"CREATE TABLE airkeep_odd AS SELECT {keys} FROM {joined} "
+            f"WHERE a.h AND b.h AND a.d <> b.d"
+        )
+        return self._by_column(rows)
+
+    def _by_column(self, rows: Rows) -> Rows:
         secret = [i for i, n in enumerate(self.values) if self._is_secret(n)]
         differs = [self._differs(i) for i in range(len(self.values))]
-        changed = " OR ".join(differs) or "false"
-        both = "a.h AND b.h"
         wanted = [
-            "count(*) FILTER (WHERE b.h IS NULL)",
-            "count(*) FILTER (WHERE a.h IS NULL)",
-            f"count(*) FILTER (WHERE {both} AND ({changed}))",
-            f"count(*) FILTER (WHERE {both})",
-            *(f"count(*) FILTER (WHERE {both} AND {d})" for d in differs),
-            *(f"count(*) FILTER (WHERE {both} AND {_unknown(i)})" for i in secret),
+            f"count(*) FILTER (WHERE {' OR '.join(differs)})",
+            *(f"count(*) FILTER (WHERE {d})" for d in differs),
+            *(f"count(*) FILTER (WHERE {_unknown(i)})" for i in secret),
         ]
-        only_here, only_there, differing, matched, *counts = self._one(
-            f"SELECT {', '.join(wanted)} FROM {self._joined()}"
-        )
+        differing, *counts = self._one(f"SELECT {', '.join(wanted)} FROM {self._odd_pairs()}")
         columns = zip(self.values, counts, strict=False)
         unknown = zip((self.values[i] for i in secret), counts[len(self.values) :], strict=True)
-        return Rows(
-            here=here,
-            there=there,
-            only_here=only_here,
-            only_there=only_there,
+        return replace(
+            rows,
             changed=differing,
-            equal=matched - differing,
-            by="key",
+            equal=rows.equal - differing,
             columns={name: n for name, n in columns if n},
             not_compared={name: n for name, n in unknown if n},
         )
 
-    def _joined(self) -> str:
+    def _odd_pairs(self) -> str:
+        """The rows of both sides whose keys are in `airkeep_odd`, values as hashes of 8 bytes."""
+        sides = []
+        for side, other in ((self.here, self.there), (self.there, self.here)):
+            values = "".join(
+                f", {form if self._is_secret(name) else f'hash({form})'} AS c{i}"
+                for i, (name, form) in enumerate(
+                    zip(self.values, self._forms(side, other), strict=True)
+                )
+            )
+            same = " AND ".join(f"o.k{i} IS NOT DISTINCT FROM s.k{i}" for i in range(len(self.key)))
+            sides.append(
+                f"(SELECT * FROM (SELECT {self._keys_of(side, other)}{values} "
+                f"FROM ({side.query})) s SEMI JOIN airkeep_odd o ON {same})"
+            )
         same = " AND ".join(f"a.k{i} IS NOT DISTINCT FROM b.k{i}" for i in range(len(self.key)))
-        ours, theirs = (
-            f"(SELECT true AS h, {self._named(side, other)} FROM ({side.query}))"
-            for side, other in ((self.here, self.there), (self.there, self.here))
-        )
-        return f"{ours} a FULL JOIN {theirs} b ON {same}"
+        return f"{sides[0]} a JOIN {sides[1]} b ON {same}"
 
-    def _named(self, side: Side, other: Side) -> str:
-        columns = [(f"k{i}", name) for i, name in enumerate(self.key)]
-        columns += [(f"c{i}", name) for i, name in enumerate(self.values)]
+    def _keys_of(self, side: Side, other: Side) -> str:
         return ", ".join(
-            f"{canonical(side.field(name), other.field(name))} AS {alias}"
-            for alias, name in columns
+            f"{canonical(side.field(name), other.field(name))} AS k{i}"
+            for i, name in enumerate(self.key)
         )
+
+    def _forms(self, side: Side, other: Side, names: Sequence[str] | None = None) -> list[str]:
+        names = self.values if names is None else names
+        return [canonical(side.field(name), other.field(name)) for name in names]
 
     def _is_secret(self, name: str) -> bool:
         return self.here.field(name).secret is not None
@@ -493,19 +521,13 @@ class _Pair:
         """As multisets: a row that is there twice must be there twice."""
         unknown = {n: count for n in self.common if (count := self._unknown_values(n))}
         names = [n for n in self.common if n not in unknown]
-        if not names:
-            same = min(here, there)
-            return Rows(here, there, here - same, there - same, 0, same, "row", {}, unknown)
         ours, theirs = (
-            ", ".join(
-                f"{canonical(side.field(n), other.field(n))} AS c{i}" for i, n in enumerate(names)
-            )
+            _digest(self._forms(side, other, names))
             for side, other in ((self.here, self.there), (self.there, self.here))
         )
         surplus = (
-            f"SELECT sum(s) AS n FROM (SELECT 1 AS s, {ours} FROM ({self.here.query}) UNION ALL "
-            f"SELECT -1, {theirs} FROM ({self.there.query})) "
-            f"GROUP BY {', '.join(f'c{i}' for i in range(len(names)))}"
+            f"SELECT sum(s) AS n FROM (SELECT 1 AS s, {ours} AS d FROM ({self.here.query}) "
+            f"UNION ALL SELECT -1, {theirs} FROM ({self.there.query})) GROUP BY d"
         )
         only_here, only_there = self._one(
             f"SELECT coalesce(sum(greatest(n, 0)), 0)::BIGINT, "
@@ -524,30 +546,46 @@ class _Pair:
             for side in (self.here, self.there)
         )
 
-    def _examples(self, most: int) -> Examples:
-        changed = " OR ".join(self._differs(i) for i in range(len(self.values))) or "false"
+    def _examples(self, most: int, rows: Rows) -> Examples:
+        changed: tuple[Key, ...] = ()
+        if rows.changed:
+            differs = " OR ".join(self._differs(i) for i in range(len(self.values)))
+            changed = self._shown(f"{self._odd_pairs()} WHERE {differs}", most)
+        sides = [
+            f"(SELECT {self._keys_of(side, other)} FROM ({side.query}))"
+            for side, other in ((self.here, self.there), (self.there, self.here))
+        ]
+        same = " AND ".join(f"a.k{i} IS NOT DISTINCT FROM b.k{i}" for i in range(len(self.key)))
         return Examples(
             self.key,
-            self._keys("a", "b.h IS NULL", most),
-            self._keys("b", "a.h IS NULL", most),
-            self._keys("a", f"a.h AND b.h AND ({changed})", most),
+            self._shown(f"{sides[0]} a ANTI JOIN {sides[1]} b ON {same}", most),
+            self._shown(f"{sides[1]} a ANTI JOIN {sides[0]} b ON {same}", most),
+            changed,
         )
 
-    def _keys(self, side: str, condition: str, most: int) -> tuple[Key, ...]:
+    def _shown(self, rows: str, most: int) -> tuple[Key, ...]:
         shown = ", ".join(
-            "'(secret)'" if self._is_secret(name) else f"{side}.k{i}::VARCHAR"
+            "'(secret)'" if self._is_secret(name) else f"a.k{i}::VARCHAR"
             for i, name in enumerate(self.key)
         )
-        found = self.db.execute(
-            f"SELECT {shown} FROM {self._joined()} WHERE {condition} ORDER BY ALL LIMIT {most}"
-        ).fetchall()
+        found = self.db.execute(f"SELECT {shown} FROM {rows} ORDER BY ALL LIMIT {most}").fetchall()
         return tuple(tuple(row) for row in found)
+
+
+def _digest(forms: Sequence[str]) -> str:
+    """A row's values as one sha256: joins and groups stay small, however wide the rows are.
+
+    Each value stands behind its length, NULL is '-': no two rows have the same text.
+    """
+    texts = [f"({form})::VARCHAR" for form in forms]
+    parts = ", ".join(f"coalesce(strlen({t}) || ':' || {t}, '-')" for t in texts)
+    return f"unhex(sha256(concat({parts or repr('')})))"
 
 
 def _unknown(i: int) -> str:
     """Whether two secrets cannot be compared: one was dropped, or cannot be opened."""
     ours, theirs = f"a.c{i}", f"b.c{i}"
-    dropped = f"coalesce({ours} = 'd', false) OR coalesce({theirs} = 'd', false)"
+    dropped = f"coalesce({ours}[1] = 'd', false) OR coalesce({theirs}[1] = 'd', false)"
     return (
         f"({dropped} OR coalesce({ours} <> {theirs} AND "
         f"({ours}[1] = 'u' OR {theirs}[1] = 'u'), false))"
