@@ -1,0 +1,377 @@
+"""The plan of an export: what is taken whole, what as an increment, and why not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from airkeep.database.catalog import Catalog, Column, Lineage, Table
+from airkeep.errors import ConfigError
+from airkeep.export.plan import (
+    WRAP,
+    ExportOptions,
+    altered_since,
+    changed_since,
+    choose_tables,
+    comparable,
+    plan_export,
+    why_not_parent,
+)
+from airkeep.snapshot.manifest import (
+    ColumnEntry,
+    FileEntry,
+    LineageEntry,
+    Manifest,
+    SecretsEntry,
+    ServerEntry,
+    TableEntry,
+)
+from airkeep.snapshot.names import make_id
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+LINEAGE = Lineage("7", 16384, 1, "2026-11-01T00:00:00Z", xmin=1000, xmax=1010)
+PROD = ExportOptions("prod")
+
+
+def columns(*names: str) -> tuple[Column, ...]:
+    return tuple(Column(name, "text") for name in names)
+
+
+def table(name: str, oid: int, *names: str, schema: str = "public") -> Table:
+    return Table(schema, name, columns(*names), key=names[:1], oid=oid)
+
+
+CATALOG = Catalog(
+    engine="postgresql",
+    server_version="18",
+    main_schema="public",
+    tables=(
+        table("dag", 1, "dag_id", "v"),
+        table("dag_run", 2, "id", "dag_id", "run_id", "state", "end_date"),
+        table("task_instance", 3, "id", "dag_id", "run_id", "end_date"),
+        table("log", 4, "id", "dttm"),
+        table("variable", 5, "key", "val", "is_encrypted"),
+        table("session", 6, "id", "session_id", "data", "expiry"),
+        table("taskmeta", 7, "id", schema="celery"),
+    ),
+    revisions=("abc",),
+)
+LABELS = tuple(CATALOG.by_label())
+
+
+def entry(source: Table, **other: Any) -> TableEntry:
+    """What a parent would have written down for this table."""
+    made = TableEntry(
+        label=CATALOG.label(source),
+        schema=source.schema,
+        name=source.name,
+        role="",
+        columns=tuple(
+            ColumnEntry(c.name, c.type, "VARCHAR", c.nullable, c.default, c.generated is not None)
+            for c in source.columns
+        ),
+        key=source.key,
+        references=(),
+        rows=3,
+        files=(),
+        settled=3,
+        oid=source.oid,
+    )
+    return replace(made, **other)
+
+
+def manifest(**other: Any) -> Manifest:
+    made = Manifest(
+        format=1,
+        airkeep="0",
+        run_id="",
+        environment="prod",
+        id=make_id(NOON - timedelta(hours=1)),
+        airflow_version="3.3.2",
+        revisions=CATALOG.revisions,
+        server=ServerEntry("postgresql", "18"),
+        mode="full",
+        complete=True,
+        secrets=SecretsEntry("keep"),
+        schema_sql=FileEntry("", 0, 0, ""),
+        tables=tuple(entry(t) for t in CATALOG.tables),
+        sequences=(),
+        started=NOON,
+        finished=NOON,
+        main_schema="public",
+        lineage=LineageEntry("7", 16384, 1, "2026-11-01T00:00:00Z", xmin=900, xmax=905),
+    )
+    return replace(made, **other)
+
+
+# Why a parent is none.
+
+
+def reason(parent: Manifest, **other: Any) -> str | None:
+    given: dict[str, Any] = {
+        "catalog": CATALOG,
+        "lineage": LINEAGE,
+        "fixed_at": NOON,
+        "secrets": "keep",
+        "archive_keys": (),
+    }
+    return why_not_parent(parent, **(given | other))
+
+
+def test_nothing_speaks_against_the_parent_of_the_same_database() -> None:
+    assert reason(manifest()) is None
+    sealed = manifest(secrets=SecretsEntry("seal", ("f1",)))
+    assert reason(sealed, secrets="seal", archive_keys=("f1",)) is None
+    assert reason(manifest(), lineage=replace(LINEAGE, xmin=900, xmax=905)) is None
+
+
+@pytest.mark.parametrize(
+    ("parent", "now", "expected"),
+    [
+        ({"lineage": None}, {}, "SQLite keeps no row versions"),
+        ({}, {"lineage": None}, "SQLite keeps no row versions"),
+        ({"revisions": ("abb",)}, {}, "the alembic revision changed"),
+        ({"revisions": ("abc", "fab")}, {}, "the alembic revision changed"),
+        ({"main_schema": "airflow"}, {}, "Airflow's schema changed"),
+        ({"secrets": SecretsEntry("plain")}, {}, "the parent has --secrets plain"),
+        ({}, {"secrets": "seal"}, "the parent has --secrets keep"),
+        (
+            {"secrets": SecretsEntry("seal", ("f1",))},
+            {"secrets": "seal", "archive_keys": ("f2", "f1")},
+            "the archive key changed",
+        ),
+        ({}, {"fixed_at": NOON - timedelta(hours=2)}, "the server's clock is behind the parent"),
+    ],
+)
+def test_the_first_reason_against_a_parent_is_told(
+    parent: dict[str, Any], now: dict[str, Any], expected: str
+) -> None:
+    assert reason(manifest(**parent), **now) == expected
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ({"system_identifier": "8"}, "it is another database server"),
+        ({"system_identifier": ""}, "it is another database server"),
+        ({"database_oid": 5}, "it is another database"),
+        ({"timeline": 2}, "the server's timeline changed"),
+        ({"timeline": None}, "the server's timeline changed"),
+        (
+            {"server_start": "2026-11-02T00:00:00Z"},
+            "the server was started since the parent, so it may be a copy",
+        ),
+        ({"xmin": 899}, "the server's transaction counter is behind the parent"),
+        ({"xmin": 900, "xmax": 904}, "the server's transaction counter is behind the parent"),
+        ({"xmax": 900 + WRAP}, "more than 2^32 transactions since the parent"),
+    ],
+)
+def test_another_lineage_is_no_ground(now: dict[str, Any], expected: str) -> None:
+    assert reason(manifest(), lineage=replace(LINEAGE, **now)) == expected
+
+
+def test_a_server_that_does_not_say_which_it_is_never_gets_an_increment() -> None:
+    lineage = LineageEntry("", 16384, 1, "2026-11-01T00:00:00Z", xmin=900, xmax=905)
+    now = replace(LINEAGE, system_identifier="")
+    assert reason(manifest(lineage=lineage), lineage=now) == "it is another database server"
+
+
+def test_one_transaction_less_than_all_of_them_is_an_increment() -> None:
+    assert reason(manifest(), lineage=replace(LINEAGE, xmax=900 + WRAP - 1)) is None
+
+
+# Which tables can be compared.
+
+LOG = CATALOG.by_label()["log"]
+
+
+def test_a_table_as_the_parent_had_it_is_comparable() -> None:
+    assert comparable(LOG, entry(LOG))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"oid": 99},
+        {"oid": None},
+        {"key": ()},
+        {"key": ("dttm",)},
+        {"settled": None},
+        {"columns": entry(LOG).columns[:1]},
+        {"columns": entry(LOG).columns[::-1]},
+        *(
+            {"columns": (replace(entry(LOG).columns[0], **change), entry(LOG).columns[1])}
+            for change in (
+                {"type": "varchar(250)"},
+                {"nullable": False},
+                {"default": "1"},
+                {"generated": True},
+                {"name": "nr"},
+            )
+        ),
+    ],
+)
+def test_a_table_that_was_another_one_is_not(other: dict[str, Any]) -> None:
+    assert not comparable(LOG, entry(LOG, **other))
+
+
+def test_a_table_without_a_key_or_a_log_is_not() -> None:
+    keyless, unlogged = replace(LOG, key=()), replace(LOG, persistence="u")
+    assert not comparable(keyless, entry(keyless))
+    assert not comparable(unlogged, entry(unlogged))
+
+
+# Row versions: 64-bit ids in full, of which a row keeps the low 32 bits.
+
+FIRST_NORMAL = 3
+xids = st.one_of(
+    st.integers(FIRST_NORMAL, 1 << 40),
+    st.builds(lambda n, d: n * WRAP + d, st.integers(1, 200), st.integers(-1000, 1000)),
+)
+spans = st.one_of(st.integers(0, 3000), st.integers(0, WRAP - 1))
+
+
+def is_changed(row: int, parent_xmin: int, now_xmax: int) -> bool:
+    """What the server answers: its operators on bigint are Python's."""
+    condition = changed_since(parent_xmin, now_xmax).replace("xmin::text::bigint", str(row % WRAP))
+    return bool(eval(condition))  # arithmetic of our own making
+
+
+@given(xids, spans, st.data())
+@example(WRAP - 1, 1, None)
+@example(WRAP, 1, None)
+def test_a_new_row_never_looks_old(h: int, span: int, data: Any) -> None:
+    now = h + span
+    row = h if data is None else data.draw(st.integers(h, max(h, now - 1)))
+    assert is_changed(row, h, now) == (row < now)
+
+
+@given(xids, spans, st.integers(1, WRAP))
+def test_an_old_row_looks_new_only_when_its_number_was_used_again(
+    h: int, span: int, age: int
+) -> None:
+    row, now = h - age, h + span
+    assert is_changed(row, h, now) == (row + WRAP < now)
+
+
+@given(xids, spans, st.integers(0, 5), st.integers(0, WRAP - 1))
+def test_rows_that_look_old_can_only_become_fewer(h: int, span: int, later: int, row: int) -> None:
+    if is_changed(row, h, h + span):
+        assert is_changed(row, h, h + span + later)
+
+
+def test_the_catalogue_is_asked_about_the_tables_there_are() -> None:
+    assert "IN (4, 7)" in altered_since("true", [4, 7])
+    assert "IN (0)" in altered_since("true", [])
+
+
+# Which tables are chosen.
+
+
+def test_all_tables_are_chosen_unless_some_are_named() -> None:
+    assert choose_tables(LABELS, PROD) == set(LABELS)
+    assert choose_tables(LABELS, replace(PROD, tables=("dag", "log"))) == {"dag", "log"}
+    assert choose_tables(LABELS, replace(PROD, skip=("log",))) == set(LABELS) - {"log"}
+    assert choose_tables(LABELS, replace(PROD, airflow_only=True)) == set(LABELS) - {
+        "celery.taskmeta"
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tables": ("dag_rum",)}, r"--tables dag_rum: no such table \(did you mean dag_run\?\)"),
+        ({"skip": ("taskmeta",)}, r"--skip taskmeta: no such table \(did you mean celery\.task"),
+        ({"skip": ("zzz",)}, r"--skip zzz: no such table$"),
+    ],
+)
+def test_a_table_that_is_not_there_is_an_error_with_a_hint(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        choose_tables(LABELS, replace(PROD, **options))
+
+
+# The plan itself.
+
+
+def test_a_full_plan_takes_every_table_whole_and_is_complete() -> None:
+    plan = plan_export(CATALOG, PROD, all_labels=LABELS, because="no parent")
+    assert plan.complete
+    assert (plan.parent, plan.full_because) == (None, "no parent")
+    assert {(t.how, t.where, t.window, t.parent) for t in plan.tables} == {
+        ("whole", None, None, None)
+    }
+    roles = {t.label: t.role for t in plan.tables}
+    assert roles["celery.taskmeta"] == "foreign"
+    assert (roles["dag_run"], roles["variable"]) == ("history", "config")
+    assert [t.label for t in plan.tables if t.secrets] == ["variable", "session"]
+
+
+def test_an_increment_takes_whole_what_cannot_be_compared() -> None:
+    others: dict[str, Any] = {"dag": {"oid": 77}, "log": {"key": ()}}
+    entries = [entry(t, **others.get(t.name, {})) for t in CATALOG.tables if t.name != "variable"]
+    parent = manifest(tables=tuple(entries))
+    plan = plan_export(CATALOG, PROD, all_labels=LABELS, parent=parent, altered={2})
+    whole = {t.label for t in plan.tables if t.how == "whole"}
+    assert whole == {"dag", "log", "variable", "dag_run"}
+    assert {t.label: t.parent is None for t in plan.tables} == {
+        label: label in whole for label in LABELS
+    }
+    assert plan.parent is parent
+
+
+def test_a_window_cuts_what_has_a_time_and_says_so() -> None:
+    cutoff = datetime(2026, 11, 1, 2, 3, 4, 5, tzinfo=UTC)
+    plan = plan_export(CATALOG, replace(PROD, since=cutoff), all_labels=LABELS)
+    found = {t.label: t for t in plan.tables}
+    assert not plan.complete
+    assert found["log"].where is not None
+    assert "TIMESTAMPTZ '2026-11-01 02:03:04.000005+00'" in found["log"].where
+    assert found["log"].window == "rows whose dttm is at or after the cutoff"
+    assert found["task_instance"].window is not None
+    assert "kept dag_run" in found["task_instance"].window
+    for label in ("dag", "variable", "celery.taskmeta"):
+        assert (found[label].where, found[label].window) == (None, None)
+
+
+def test_a_window_on_sqlite_compares_text() -> None:
+    cutoff = datetime(2026, 11, 1, tzinfo=UTC)
+    catalog = replace(CATALOG, engine="sqlite")
+    plan = plan_export(catalog, replace(PROD, since=cutoff), all_labels=LABELS)
+    [where] = [t.where for t in plan.tables if t.label == "log"]
+    assert where is not None
+    assert "'2026-11-01 00:00:00.000000'" in where
+    assert "TIMESTAMPTZ" not in where
+
+
+def test_dropped_secrets_leave_whole_tables_without_a_row_and_nothing_complete() -> None:
+    plan = plan_export(CATALOG, replace(PROD, secrets="drop"), all_labels=LABELS)
+    found = {t.label: (t.where, t.window) for t in plan.tables}
+    assert found["session"] == ("1 = 0", "no row: they hold nothing but secrets")
+    assert found["variable"] == (None, None)
+    assert not plan.complete
+
+
+@pytest.mark.parametrize(
+    ("chosen", "is_complete"),
+    [
+        (LABELS, True),
+        ([n for n in LABELS if n != "celery.taskmeta"], True),
+        ([n for n in LABELS if n != "log"], False),
+    ],
+)
+def test_complete_means_all_of_airflows_own_tables(chosen: list[str], *, is_complete: bool) -> None:
+    plan = plan_export(CATALOG.select(chosen), PROD, all_labels=LABELS)
+    assert plan.complete is is_complete
+
+
+@pytest.mark.parametrize(("secrets", "is_complete"), [("seal", True), ("plain", True)])
+def test_sealed_and_plain_secrets_are_complete(secrets: Any, *, is_complete: bool) -> None:
+    plan = plan_export(CATALOG, replace(PROD, secrets=secrets), all_labels=LABELS)
+    assert plan.complete is is_complete
