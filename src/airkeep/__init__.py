@@ -13,11 +13,11 @@ Nothing here prints, reads the environment or imports a heavy library before it 
 from airkeep.database.address import Address, resolve_address
 from airkeep.database.limits import ReadLimits
 from airkeep.errors import AirkeepError
+from airkeep.export.csv import export_csv
 from airkeep.export.run import export
 from airkeep.restore.run import restore
-from airkeep.snapshot.clean import clean_lake as clean
 from airkeep.snapshot.lake import Lake, Snapshot
-from airkeep.snapshot.verify import compare, diff, verify
+from airkeep.snapshot.verify import clean, compare, diff, verify, verify_csv
 
 __all__ = [
     "Address",
@@ -29,7 +29,9 @@ __all__ = [
     "compare",
     "diff",
     "export",
+    "export_csv",
     "resolve_address",
     "restore",
     "verify",
+    "verify_csv",
 ]

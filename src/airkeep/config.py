@@ -45,7 +45,7 @@ class Setting:
     """One setting's description.
 
     Attributes:
-        name: as `airkeep.toml` spells it; its flag is `--name` with dashes.
+        name: as `airkeep.toml` spells it; its flag is `--name` with dashes, without its unit.
         variables: the environment variables that hold it, the first that is set wins.
         expected: what a value must look like, in the words of the error.
         default: the value where nothing is given, in words.
@@ -60,6 +60,10 @@ class Setting:
     help: str
     is_secret: bool
     read: Callable[[object], object]
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.name.removesuffix('_s').replace('_', '-')}"
 
 
 def _described(
@@ -220,7 +224,7 @@ class Settings:
         setting = BY_NAME[name]
         value: str | None = getattr(self, setting.field)
         if value is None:
-            flag = "" if setting.is_secret else f"--{name.replace('_', '-')}, "
+            flag = "" if setting.is_secret else f"{setting.flag}, "
             in_file = "" if setting.is_secret else f", or {name} in {FILE}"
             raise ConfigError(f"no {name} is set: give {flag}{setting.variables[0]}{in_file}")
         return value
@@ -268,7 +272,7 @@ def _candidates(
 ) -> Iterator[tuple[str, object]]:
     """Give what was set, with the name of its place, the strongest first."""
     if flags.get(setting.name) is not None:
-        yield f"--{setting.name.replace('_', '-')}", flags[setting.name]
+        yield setting.flag, flags[setting.name]
     for variable in setting.variables:
         if environ.get(variable):
             yield variable, environ[variable]

@@ -166,6 +166,24 @@ def test_rows_that_a_running_transaction_wrote_before_the_parent_are_not_missed(
     assert_exact(tip, source, tmp_path)
 
 
+def test_a_row_as_young_as_the_parent_is_missed_when_it_goes(source: str, tmp_path: Path) -> None:
+    """No old row went, so their number says nothing."""
+    from adbc_driver_postgresql import dbapi
+
+    with dbapi.connect(source) as early, early.cursor() as cursor:
+        cursor.execute("INSERT INTO dag_run VALUES ('d1', 'r', 0)")
+        query(source, "UPDATE dag SET v = 6 WHERE dag_id = 'd2'")
+        increment(source, tmp_path)
+        early.rollback()
+    query(source, "DELETE FROM dag WHERE dag_id = 'd2'")
+    tip = increment(source, tmp_path)
+
+    entry = tip.manifest.table("dag")
+    assert entry is not None
+    assert (entry.rows, entry.deleted_rows, entry.whole) == (19, 1, False)
+    assert_exact(tip, source, tmp_path)
+
+
 def test_the_same_rows_copied_to_another_database_are_no_increment(
     server: Cluster, source: str, tmp_path: Path
 ) -> None:
@@ -246,6 +264,7 @@ def test_increments_go_on_while_transaction_ids_wrap_around(
         for number in range(8):
             run(server, url, *changes(number))
             burn(server, url, 60 if number < 6 else 1500)
+            run(server, url, f"UPDATE dag SET v = v + 100 WHERE dag_id = 'd{20 - number}'")
             if number == 5:
                 freeze(server)
             tip = increment(url, tmp_path)

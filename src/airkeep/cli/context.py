@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import click
 
 from airkeep.cli.output import Output
-from airkeep.config import FILE, Settings, load_settings
+from airkeep.config import BY_NAME, FILE, Settings, load_settings
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -89,9 +89,9 @@ def shared_options(*settings: str, tuning: bool = True) -> Callable[[Command], C
 
         decorated: Any = run
         for name in reversed(list(_TUNING) if tuning else []):
-            decorated = click.option(
-                f"--{name.replace('_', '-').removesuffix('-s')}", f"set_{name}", help=_TUNING[name]
-            )(decorated)
+            decorated = click.option(BY_NAME[name].flag, f"set_{name}", help=_TUNING[name])(
+                decorated
+            )
         decorated = click.option(
             "-v", "--verbose", count=True, help="Say more: -v what, -vv where time goes."
         )(decorated)

@@ -6,6 +6,7 @@ A command's module is imported when it is asked for, and libraries only when it 
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import traceback
@@ -32,6 +33,9 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 
+_VERBOSE = re.compile(r"-[qv]+|--verbose")
+
+
 class Commands(click.Group):
     """A group that imports a command when it is named."""
 
@@ -52,9 +56,9 @@ def cli() -> None:
     """Keep the metadata of Apache Airflow environments: export, verify, restore.
 
     DATABASE is postgresql://..., sqlite:///..., a file, or env: for the one that this process's
-    Airflow uses. LAKE is a folder, s3://..., gs://... or az://...; - is for either the one of
-    airkeep.toml, AIRKEEP_DATABASE or AIRKEEP_LAKE. SNAPSHOT is [ENVIRONMENT/]id, the unique beginning of an id, latest, or
-    ENVIRONMENT@time.
+    Airflow uses. LAKE is a folder, s3://..., gs://... or az://...; for either, - is the one of
+    airkeep.toml, AIRKEEP_DATABASE or AIRKEEP_LAKE. SNAPSHOT is [ENVIRONMENT/]id, the unique
+    beginning of an id, latest, or ENVIRONMENT@time.
 
     Exit statuses: docs/cli.md.
     """
@@ -98,7 +102,7 @@ def _run(arguments: list[str]) -> int:
         told = explain_os(error, str(error.filename or "a file"))
         return _fail(str(told), told.exit_status)
     except Exception as error:  # noqa: BLE001 (the one place where a bug becomes a line)
-        if "-vv" in arguments:
+        if sum(a.count("v") for a in arguments if _VERBOSE.fullmatch(a)) > 1:
             traceback.print_exc()
         return _fail(f"a bug in airkeep: {type(error).__name__} (-vv shows where)", 1)
     return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airkeep.cli.context import Context, shared_options, skip_option, split_names, tables_option
+from airkeep.cli.context import Context, shared_options, split_names
 from airkeep.cli.output import Output, size
 from airkeep.errors import (
     DifferenceError,
@@ -53,8 +53,8 @@ class Report:
 @click.argument("snapshot", required=False)
 @click.option("--against", metavar="DATABASE", help="Compare the contents with a database, too.")
 @click.option("--sample", type=Share(), help="Read only this share of the files: 5%.")
-@tables_option
-@skip_option
+@click.option("--tables", multiple=True, metavar="TABLE", help="Compare only this table.")
+@click.option("--skip", multiple=True, metavar="TABLE", help="Do not compare this table.")
 @shared_options()
 def verify(
     ctx: Context,
@@ -66,9 +66,15 @@ def verify(
     tables: tuple[str, ...],
     skip: tuple[str, ...],
 ) -> None:
-    """Read SNAPSHOT's files again and hold them against its manifest; all of LAKE without one."""
+    """Read SNAPSHOT's files again and hold them against its manifest; all of LAKE without one.
+
+    A dated CSV export is named by its summary: csv/prod/2026/11/21/export_summary_143022.json.gz
+    """
     import airkeep
 
+    if snapshot is not None and snapshot.startswith("csv/"):
+        _verify_csv(ctx, lake, snapshot)
+        return
     if against is not None and snapshot is None:
         raise click.UsageError("--against needs a SNAPSHOT: which one is the database's?")
     opened = ctx.lake(lake)
@@ -92,6 +98,31 @@ def verify(
             )
     ctx.output.result(Report(found, compared), lambda: _show(found, compared, ctx.output))
     _fail(found, compared, opened.url)
+
+
+def _verify_csv(ctx: Context, lake: str, path: str) -> None:
+    import airkeep
+
+    opened = ctx.lake(lake)
+    with ctx.output.progress("verify") as progress:
+        result = airkeep.verify_csv(opened, path, spool=ctx.spool, progress=progress)
+
+    def text() -> None:
+        state = "ok" if result.ok else f"{len(result.problems)} problems"
+        ctx.output.line(
+            f"{path}  {state}  {result.read:,} of {result.files:,} files read  "
+            f"{size(result.bytes)}  {result.rows:,} rows"
+        )
+        for problem in result.problems:
+            ctx.output.line(f"  {problem.kind}: {problem.path}: {problem.what}")
+
+    ctx.output.result(result, text)
+    if not result.ok:
+        first = result.problems[0]
+        raise _ProblemsError(
+            f"{len(result.problems)} problems, first: {first.path}: {first.what}",
+            result.exit_status,
+        )
 
 
 def _show(found: list[VerifyResult], compared: Comparison | None, out: Output) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airkeep.errors import MissingExtraError
+from airkeep.errors import DatabaseError
 
 if TYPE_CHECKING:
     import duckdb
@@ -19,7 +19,7 @@ def open_duckdb(*, memory_bytes: int, threads: int, spool: Path) -> duckdb.DuckD
     """A private in-memory DuckDB that keeps to `memory_bytes` for the whole process, about."""
     import duckdb
 
-    limit = max(memory_bytes - OUTSIDE_BYTES, 60 << 20)
+    limit = duckdb_bytes(memory_bytes)
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -36,6 +36,11 @@ def open_duckdb(*, memory_bytes: int, threads: int, spool: Path) -> duckdb.DuckD
     return connection
 
 
+def duckdb_bytes(memory_bytes: int) -> int:
+    """DuckDB's share of what the whole process may take."""
+    return max(memory_bytes - OUTSIDE_BYTES, 60 << 20)
+
+
 def load_postgres(connection: duckdb.DuckDBPyConnection) -> None:
     """Load the PostgreSQL scanner: from its wheel, else from DuckDB's own repository."""
     import duckdb
@@ -49,10 +54,9 @@ def load_postgres(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("INSTALL postgres")
         connection.execute("LOAD postgres")
     except duckdb.Error:
-        raise MissingExtraError(
-            f"reading PostgreSQL with DuckDB {duckdb.__version__} "
-            f"(its postgres extension is not installed and could not be downloaded)",
-            "duckdb-postgres",
+        raise DatabaseError(
+            f"DuckDB {duckdb.__version__} has no postgres extension and could not download it: "
+            f"pip install duckdb-extension-postgres-scanner=={duckdb.__version__}"
         ) from None
 
 

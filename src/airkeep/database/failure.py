@@ -39,7 +39,8 @@ _CONNECT = (
      "the server and the address do not agree on TLS (see sslmode) or on who may connect"),
     (re.compile(r"permission denied for database"),
      "this user may not connect to that database: GRANT CONNECT ON DATABASE, or use another user"),
-    (re.compile(r"role \"[^\"]*\" does not exist"), "the server has no such user: correct its name"),
+    (re.compile(r"role \"[^\"]*\" does not exist"),
+     "the server has no such user: correct its name"),
     (re.compile(r"too many clients|remaining connection slots|too many connections"),
      "the server has no connection left: try again when others have ended"),
     (re.compile(r"the database system is (starting up|shutting down|not accepting)|recovery"),
@@ -65,6 +66,11 @@ def explain(error: Exception, *, where: str, doing: str) -> AirkeepError:
         doing: what was under way, "reading task_instance".
     """
     text = str(error)
+    refused = _of_this_machine(text, where, doing) or _of_the_server(text, where, doing)
+    return refused or DatabaseError(f"{where}: {_complaint(text)} while {doing}")
+
+
+def _of_this_machine(text: str, where: str, doing: str) -> AirkeepError | None:
     if _FULL.search(text):
         if _COMPLAINT.search(text):
             return DiskFullError(
@@ -76,6 +82,10 @@ def explain(error: Exception, *, where: str, doing: str) -> AirkeepError:
         )
     if "Out of Memory" in text or "failed to allocate" in text:
         return DatabaseError(f"memory ran out while {doing}: raise --memory")
+    return None
+
+
+def _of_the_server(text: str, where: str, doing: str) -> AirkeepError | None:
     if found := _DENIED.search(text):
         return PrivilegeError(
             f"{where}: permission denied for {found[1]} while {doing}. Grant it, or leave the "
@@ -106,9 +116,7 @@ def explain(error: Exception, *, where: str, doing: str) -> AirkeepError:
             f"{where}: the server closed the connection while {doing}. Nothing was finished; "
             f"run it again."
         )
-    if (refused := _connect_error(text, where)) is not None:
-        return refused
-    return DatabaseError(f"{where}: {_complaint(text)} while {doing}")
+    return _connect_error(text, where)
 
 
 def _connect_error(text: str, where: str) -> ConnectError | None:

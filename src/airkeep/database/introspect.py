@@ -131,6 +131,27 @@ FROM pg_type c JOIN pg_namespace n ON n.oid = c.typnamespace
 WHERE c.typtype = 'e' AND {_USER_SCHEMA.replace("'pg_class'::regclass", "'pg_type'::regclass")}
 """
 
+# What is there beside tables, sequences and enums, and what `schema.sql` does not make.
+_BESIDE = f"""
+SELECT coalesce(json_agg(what ORDER BY what), '[]')::text FROM (
+  SELECT 'trigger ' || t.tgname || ' on ' || n.nspname || '.' || c.relname AS what
+  FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE NOT t.tgisinternal AND {_USER_SCHEMA}
+  UNION ALL
+  SELECT 'function ' || n.nspname || '.' || c.proname
+  FROM pg_proc c JOIN pg_namespace n ON n.oid = c.pronamespace
+  WHERE {_USER_SCHEMA.replace("'pg_class'::regclass", "'pg_proc'::regclass")}
+  UNION ALL
+  SELECT CASE c.typtype WHEN 'd' THEN 'domain ' WHEN 'r' THEN 'range type '
+    ELSE 'composite type ' END || n.nspname || '.' || c.typname
+  FROM pg_type c JOIN pg_namespace n ON n.oid = c.typnamespace
+  WHERE (c.typtype IN ('d', 'r') OR c.typtype = 'c' AND EXISTS (
+      SELECT 1 FROM pg_class r WHERE r.oid = c.typrelid AND r.relkind = 'c'))
+    AND {_USER_SCHEMA.replace("'pg_class'::regclass", "'pg_type'::regclass")}
+) AS beside
+"""
+
 _SERVER = "SELECT current_setting('server_version')"
 
 _LINEAGE = """
@@ -178,7 +199,10 @@ def read_catalog(ask: Ask) -> Catalog:
             EnumType(e["schema"], e["name"], tuple(e["labels"] or ())) for e in _rows(ask, _ENUMS)
         ),
         schemas=tuple(sorted({t.schema for t in tables if t.schema is not None})),
-        left_out=tuple(_left_out(t) for t in found if t not in kept),
+        left_out=(
+            *(_left_out(t) for t in found if t not in kept),
+            *json.loads(ask(_BESIDE)),
+        ),
     )
 
 

@@ -14,7 +14,7 @@ class ReadLimits:
         threads: scan threads; more than cores costs twice the CPU and gains nothing (measured).
     """
 
-    memory_bytes: int = 400 << 20
+    memory_bytes: int = 400_000_000
     threads: int = 2
     lock_timeout_s: int = 30
     statement_timeout_s: int = 3600

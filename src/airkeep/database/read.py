@@ -11,7 +11,7 @@ each value travels.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from airkeep.database.address import Address
 from airkeep.database.cancel import cancellable
 from airkeep.database.catalog import Catalog, Lineage, Table
-from airkeep.database.duck import load_postgres, open_duckdb
+from airkeep.database.duck import duckdb_bytes, load_postgres, open_duckdb
 from airkeep.database.failure import explain, explain_connect
 from airkeep.database.introspect import read_catalog, read_lineage, table_names
 from airkeep.database.libpq import libpq
@@ -29,6 +29,7 @@ from airkeep.database.reader import Choose
 from airkeep.database.spool import SpoolFile, SpoolLimits, spool
 from airkeep.database.sql import ident, literal, qualified
 from airkeep.database.types import Travel, travel
+from airkeep.database.width import Reading, measure, plan_reading, wide_tables
 from airkeep.errors import BusyError, DatabaseError, PrivilegeError
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class PostgresReader:
         self._address, self._folder, self._limits = address, folder, limits
         self._stack = ExitStack()
         self._spools = 0
+        self._wide: frozenset[int] | None = None
         self.catalog: Catalog
         self.chosen: frozenset[str] = frozenset()
         self.fixed_at: datetime
@@ -96,7 +98,7 @@ class PostgresReader:
         db = open_duckdb(
             memory_bytes=limits.memory_bytes, threads=limits.threads, spool=self._folder
         )
-        stack.callback(db.close)
+        stack.callback(_close, db)
         load_postgres(db)
         try:
             attach = f"ATTACH {literal(login.conninfo)} AS {_DB} (TYPE postgres, READ_ONLY)"
@@ -191,13 +193,40 @@ class PostgresReader:
             LostConnectionError: the server went away.
             DiskFullError: the spool folder's disk is full.
         """
-        self._spools += 1
-        folder = self._folder / f"{self._spools:05d}"
-        with self._explained(f"reading {table.name}"):
-            least: dict[str, set[str]] = {}
-            query = self._select(table, where)
-            yield from spool(self._db, query, folder, self._spool_limits(), least=least)
+        least: dict[str, set[str]] = {}
+        limits = self._spool_limits()
+        with self._explained(f"reading {table.name}"), self._reading(table) as reading:
+            limits = replace(limits, row_group_rows=min(limits.row_group_rows, reading.rows))
+            for condition in reading.conditions(where):
+                query = self._select(table, condition)
+                yield from spool(self._db, query, self._next_folder(), limits, least=least)
         self._check_times(table, least)
+
+    def _next_folder(self) -> Path:
+        self._spools += 1
+        return self._folder / f"{self._spools:05d}"
+
+    @contextmanager
+    def _reading(self, table: Table) -> Iterator[Reading]:
+        """Give DuckDB threads and memory that suit the width of this table's rows."""
+        limits = self._limits
+        ours = duckdb_bytes(limits.memory_bytes)
+        if self._wide is None:
+            self._wide = wide_tables(self.query)
+        width = measure(self.query, table) if table.oid in self._wide else None
+        reading = plan_reading(width, memory_bytes=ours, threads=limits.threads)
+        if width is None:
+            yield reading
+            return
+        try:
+            self._tune(reading.threads, max(ours, 2 * reading.needed_bytes))
+            yield reading
+        finally:
+            self._tune(limits.threads, ours)
+
+    def _tune(self, threads: int, memory_bytes: int) -> None:
+        self._db.execute(f"SET threads = {threads}")
+        self._db.execute(f"SET memory_limit = '{memory_bytes >> 20}MiB'")
 
     def _check_times(self, table: Table, least: Mapping[str, Collection[str]]) -> None:
         """Refuse times that DuckDB's 64 bits cannot hold: they come out as years before 4714 BC.
@@ -234,12 +263,10 @@ class PostgresReader:
 
     def spool_gone(self, table: Table, parent_keys: str) -> Iterator[SpoolFile]:
         """The keys that `parent_keys` (DuckDB's SQL) has and the table has no more."""
-        self._spools += 1
-        folder = self._folder / f"{self._spools:05d}"
         same = " AND ".join(f"p.{ident(k)} IS NOT DISTINCT FROM c.{ident(k)}" for k in table.key)
         query = f"SELECT p.* FROM ({parent_keys}) p ANTI JOIN ({self._keys(table)}) c ON {same}"
         with self._explained(f"comparing the keys of {table.name}"):
-            yield from spool(self._db, query, folder, self._spool_limits())
+            yield from spool(self._db, query, self._next_folder(), self._spool_limits())
 
     def _keys(self, table: Table) -> str:
         only = replace(table, columns=tuple(table.column(k) for k in table.key))
@@ -247,11 +274,9 @@ class PostgresReader:
 
     def spool_batches(self, batches: pa.RecordBatchReader) -> Iterator[SpoolFile]:
         """Arrow batches as closed Parquet files, written as `spool` writes."""
-        self._spools += 1
-        folder = self._folder / f"{self._spools:05d}"
         with self._db.cursor() as cursor, self._explained("spooling"):
             cursor.register("batches", batches)
-            yield from spool(cursor, "FROM batches", folder, self._spool_limits())
+            yield from spool(cursor, "FROM batches", self._next_folder(), self._spool_limits())
 
     def _spool_limits(self) -> SpoolLimits:
         small = self._limits.memory_bytes < 300 << 20
@@ -284,6 +309,15 @@ class PostgresReader:
 
 def _before_4714_bc(text: str) -> bool:
     return "(BC)" in text and int(text.split("-", 1)[0]) > 4714
+
+
+def _close(db: duckdb.DuckDBPyConnection) -> None:
+    """End the transaction by name: closing an open one whose server is gone aborts the process."""
+    import duckdb
+
+    with suppress(duckdb.Error):
+        db.execute("ROLLBACK")
+    db.close()
 
 
 def _server_side(name: str, way: Travel) -> str:

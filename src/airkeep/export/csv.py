@@ -24,9 +24,9 @@ from airkeep.database.spool import SpoolFile
 from airkeep.export.plan import ExportOptions, ExportPlan, TablePlan, choose_tables, plan_export
 from airkeep.export.rows import (
     Since,
+    count_plain,
     cutoff,
     estimate_rows,
-    refuse_plain,
     revision_warnings,
     secrets_way,
     spool_rows,
@@ -160,7 +160,7 @@ class _Run:
             self.options,
             all_labels=self.reader.catalog.by_label(),
         )
-        refuse_plain(self.reader, plan, self.options)
+        count_plain(self.reader, plan, self.options, self.way)
         self.rows_expected = estimate_rows(self.reader, plan)
         self.at = take_second(self.store, self.options.environment, self.reader.fixed_at, self.id)
         files = {table.label: self.save(table) for table in plan.tables}

@@ -43,21 +43,20 @@ def secrets_way(
     return way
 
 
-def refuse_plain(reader: Reader, plan: ExportPlan, options: ExportOptions) -> None:
-    """Refuse plain secrets before a byte is saved.
+def count_plain(reader: Reader, plan: ExportPlan, options: ExportOptions, way: SecretsWay) -> None:
+    """Note plain secrets in `way`, and refuse them before a byte is saved unless allowed.
 
     Raises:
         PlainSecretError: there are some, and nobody allowed them.
     """
-    if options.secrets != "keep" or options.allow_plain:
-        return
-    look = SecretsWay("keep")
+    if options.secrets != "keep":
+        return  # every other mode treats, and so sees, each value
     for table in plan.tables:
         if table.secrets:
             for batch in reader.batches(table.table, table.where):
-                look.treat(batch, table.label, table.secrets)
-    if look.plain:
-        raise PlainSecretError(look.plain)
+                way.treat(batch, table.label, table.secrets)
+    if way.plain and not options.allow_plain:
+        raise PlainSecretError(way.plain)
 
 
 def spool_rows(

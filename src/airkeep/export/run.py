@@ -36,9 +36,9 @@ from airkeep.export.plan import (
 )
 from airkeep.export.rows import (
     Since,
+    count_plain,
     cutoff,
     estimate_rows,
-    refuse_plain,
     revision_warnings,
     secrets_way,
     spool_rows,
@@ -163,7 +163,7 @@ class _Export:
         with self.timed("plan"):
             parent, because, counts = self.find_parent()
             plan = self.plan(parent, because)
-            refuse_plain(self.reader, plan, self.options)
+            count_plain(self.reader, plan, self.options, self.way)
             settled = self.settled(plan)
         catalog = self.reader.catalog
         kept = catalog if not self.options.airflow_only else catalog.select(self.reader.chosen)
@@ -177,9 +177,7 @@ class _Export:
         with self.timed("rows"):
             entries = self.entries(plan, writer, parent, counts, settled)
         self.way.check_failures()
-        with self.timed("commit"):
-            manifest = self.manifest(writer, plan, entries, dag_run)
-            writer.commit(manifest)
+        writer.commit(self.manifest(writer, plan, entries, dag_run))
         return self.lake.get(SnapshotName(writer.environment, writer.id))
 
     # What the increment stands on.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+_ODD = ("airkeep_odd", "airkeep_odd_here", "airkeep_odd_there")
+_TABLES = ("airkeep_here", "airkeep_there", *_ODD)
 _INTEGERS = frozenset({"BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT"})
 _FLOATS = frozenset({"FLOAT", "DOUBLE"})
 _TIMES = frozenset({"DATE", "TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE"})
@@ -398,11 +400,34 @@ def compare_sides(
             _open_secrets(cursor, there, "airkeep_there", label, opener, modes[1]),
         )
         try:
-            return _Pair(cursor, *made).compare(examples)
+            return _in_memory(cursor, lambda: _Pair(cursor, *made).compare(examples))
         finally:
-            cursor.execute("DROP TABLE IF EXISTS airkeep_here")
-            cursor.execute("DROP TABLE IF EXISTS airkeep_there")
-            cursor.execute("DROP TABLE IF EXISTS airkeep_odd")
+            _drop(cursor, *_TABLES)
+
+
+def _drop(db: duckdb.DuckDBPyConnection, *tables: str) -> None:
+    for table in tables:
+        db.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+def _in_memory(db: duckdb.DuckDBPyConnection, compare: Callable[[], Rows]) -> Rows:
+    """Compare, and once more with one thread when the memory was not enough for several.
+
+    A thread holds a row group of every column: of 1 M rows of 640 bytes, two need more than the
+    270 MiB that DuckDB gets of 400, one does not.
+    """
+    import duckdb
+
+    try:
+        return compare()
+    except duckdb.OutOfMemoryException:
+        threads = db.execute("SELECT current_setting('threads')").fetchall()[0][0]
+        _drop(db, *_ODD)
+        db.execute("SET threads = 1")
+        try:
+            return compare()
+        finally:
+            db.execute(f"SET threads = {threads}")
 
 
 class _Pair:
@@ -461,6 +486,7 @@ class _Pair:
             f"CREATE TABLE airkeep_odd AS SELECT {keys} FROM {joined} "
             f"WHERE a.h AND b.h AND a.d <> b.d"
         )
+        self._save_odd()
         return self._by_column(rows)
 
     def _by_column(self, rows: Rows) -> Rows:
@@ -482,23 +508,30 @@ class _Pair:
             not_compared={name: n for name, n in unknown if n},
         )
 
-    def _odd_pairs(self) -> str:
-        """The rows of both sides whose keys are in `airkeep_odd`, values as hashes of 8 bytes."""
-        sides = []
-        for side, other in ((self.here, self.there), (self.there, self.here)):
+    def _save_odd(self) -> None:
+        """Save the rows of both sides whose keys are in `airkeep_odd`, values as 8 byte hashes.
+
+        As tables, one after the other: a join of what is scanned and joined already takes more
+        memory than 400 MB allow (1 M rows of 640 bytes, half of them changed).
+        """
+        same = " AND ".join(f"o.k{i} IS NOT DISTINCT FROM s.k{i}" for i in range(len(self.key)))
+        for name, side, other in (
+            ("airkeep_odd_here", self.here, self.there),
+            ("airkeep_odd_there", self.there, self.here),
+        ):
+            forms = zip(self.values, self._forms(side, other), strict=True)
             values = "".join(
-                f", {form if self._is_secret(name) else f'hash({form})'} AS c{i}"
-                for i, (name, form) in enumerate(
-                    zip(self.values, self._forms(side, other), strict=True)
-                )
+                f", {form if self._is_secret(n) else f'hash({form})'} AS c{i}"
+                for i, (n, form) in enumerate(forms)
             )
-            same = " AND ".join(f"o.k{i} IS NOT DISTINCT FROM s.k{i}" for i in range(len(self.key)))
-            sides.append(
-                f"(SELECT * FROM (SELECT {self._keys_of(side, other)}{values} "
-                f"FROM ({side.query})) s SEMI JOIN airkeep_odd o ON {same})"
+            self.db.execute(
+                f"CREATE TABLE {name} AS SELECT * FROM (SELECT {self._keys_of(side, other)}{values} "
+                f"FROM ({side.query})) s SEMI JOIN airkeep_odd o ON {same}"
             )
+
+    def _odd_pairs(self) -> str:
         same = " AND ".join(f"a.k{i} IS NOT DISTINCT FROM b.k{i}" for i in range(len(self.key)))
-        return f"{sides[0]} a JOIN {sides[1]} b ON {same}"
+        return f"airkeep_odd_here a JOIN airkeep_odd_there b ON {same}"
 
     def _keys_of(self, side: Side, other: Side) -> str:
         return ", ".join(
