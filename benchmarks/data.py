@@ -109,7 +109,7 @@ def one_table(server: Server, rows: int) -> Source:
         server.create(name, template=origin.name)
         keep = {TABLE, "alembic_version", "dag", "dag_run"}
         gone = [t for t in _all_tables(server, name) if t not in keep]
-        _psql(server, name, f"DROP TABLE {', '.join(gone)} CASCADE", *_without_references())
+        _psql(server, name, f"DROP TABLE {', '.join(gone)} CASCADE", _WITHOUT_REFERENCES)
         _psql(server, name, "TRUNCATE dag, dag_run")
         _finish(server, name, began)
     return _describe(server, name)
@@ -180,6 +180,15 @@ def drop_stale(server: Server) -> None:
             server.drop(name)
 
 
+_WITHOUT_REFERENCES = f"""
+DO $$ DECLARE r record; BEGIN
+  FOR r IN SELECT conname, conrelid::regclass AS name FROM pg_constraint
+      WHERE contype = 'f' AND conrelid IN ('{TABLE}'::regclass, 'dag'::regclass,
+                                           'dag_run'::regclass) LOOP
+    EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', r.name, r.conname);
+  END LOOP;
+END $$"""
+
 _WITHOUT_SECONDARY_KEYS = f"""
 DO $$ DECLARE r record; BEGIN
   FOR r IN SELECT conname FROM pg_constraint
@@ -191,15 +200,6 @@ DO $$ DECLARE r record; BEGIN
     EXECUTE format('DROP INDEX %s', r.name);
   END LOOP;
 END $$"""
-
-
-def _without_references() -> list[str]:
-    return [
-        f"DO $$ DECLARE r record; BEGIN FOR r IN SELECT conname, conrelid::regclass AS t "
-        f"FROM pg_constraint WHERE contype = 'f' AND conrelid IN ('{TABLE}'::regclass, "
-        f"'dag'::regclass, 'dag_run'::regclass) LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', "
-        f"r.t, r.conname); END LOOP; END $$"
-    ]
 
 
 def _fingerprint() -> str:

@@ -23,7 +23,7 @@ from benchmarks.data import (
     start_server,
 )
 from benchmarks.report import Table, contest_table, machine, write_page
-from benchmarks.run import Target, judge
+from benchmarks.run import Target, judge, unmeasured
 
 
 def contestants(source: Source) -> list[Contestant]:
@@ -40,10 +40,10 @@ def targets(contests: Sequence[tuple[Source, Sequence[Result]]]) -> Table:
     rows = []
     for source, results in contests:
         for result, most in zip(results, (450, 200), strict=False):
-            if result.runs:
-                peak = max(run.peak_bytes for run in result.runs.values()) / 1e6
-                what = f"highest peak of {result.name}, {source.table_rows:,} rows"
-                rows.append(judge(Target(what, most=most), peak, " MB"))
+            what = f"highest peak of {result.name}, {source.table_rows:,} rows"
+            target = Target(what, most=most)
+            peak = max((run.peak_bytes for run in result.runs.values()), default=0) / 1e6
+            rows.append(judge(target, peak, " MB") if result.runs else unmeasured(target))
     return Table("Asked and found", ["", "asked", "found", ""], rows)
 
 

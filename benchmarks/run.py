@@ -64,6 +64,12 @@ TARGETS = (
 )  # fmt: skip
 
 
+def unmeasured(target: Target) -> list[str]:
+    """One line for a target whose contestant failed or is not here: never left out in silence."""
+    asked = f"at most {target.most:g}" if target.most is not None else f"at least {target.least:g}"
+    return [target.what, asked, "not measured", "no"]
+
+
 def judge(target: Target, found: float, unit: str) -> list[str]:
     """One line: asked, found, and whether it is so."""
     if target.most is not None:
@@ -156,8 +162,10 @@ class Bench:
     def _judge(self, target: Target) -> list[str] | None:
         results = self.results.get(target.contest, {})
         one, other = results.get(target.name), results.get(target.over)
-        if one is None or not one.runs:
+        if one is None or (target.over and other is None):
             return None
+        if one.failed or (other is not None and other.failed):
+            return unmeasured(target)
         if target.over:
             found = None if other is None else one.ratio(other, target.measure)
             unit = ""

@@ -143,7 +143,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
             [sys.executable, "-m", "airkeep.cli", *arguments],
             env={**os.environ, VARIABLE: url, "TMPDIR": str(temporary)},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
-            preexec_fn=before,
+            preexec_fn=before,  # noqa: PLW1509 - this process has no threads then
         )  # fmt: skip
         running.append(process)
         return Command(tmp_path, process)
@@ -236,8 +236,11 @@ def test_a_backend_that_an_operator_ends_leaves_the_target_empty(
     with wire(target, SMALL_BYTES) as (proxy, url):
         command = start(url, "restore", lake, "latest", "env:", "--create-schema")
         assert proxy.held.wait(60)
-        query(target, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                      "WHERE datname = current_database() AND application_name = 'airkeep'")  # fmt: skip
+        query(
+            target,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name = 'airkeep'",
+        )
         status, said = command.end()
 
     assert status == 16, said

@@ -6,7 +6,7 @@ import errno
 import os
 
 import pytest
-from obstore import exceptions as obs  # noqa: TID253 - a test may
+from obstore import exceptions as obs
 
 from airkeep.errors import (
     AlreadySavedError,

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from test_tables_schemas import ALL, columns_of, schema
 
+from airflow_schemas import ALL, columns_of, schema
 from airkeep.tables.defaults import (
     FRESH_TABLES,
     NATURAL_KEYS,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_tables_schemas import ROOT, SHARED, needs_shared
 
+from airflow_schemas import ROOT, SHARED, needs_shared
 from airkeep.tables.revisions import UNKNOWN, AirflowVersion, airflow_version, is_known
 
 REVISIONS_FILE = ROOT / "src/airkeep/tables/revisions.tsv"

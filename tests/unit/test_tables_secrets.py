@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_tables_schemas import ALL, SHARED, columns_of, needs_shared, schema
 
+from airflow_schemas import ALL, SHARED, columns_of, needs_shared, schema
 from airkeep.tables.secrets import (
     DROPPED_WHOLE,
     SECRETS,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_tables_schemas import ALL, OURS, columns_of, database, schema
 
+from airflow_schemas import ALL, OURS, columns_of, database, schema
 from airkeep.tables.window import WindowRule, window_rule
 
 OLD, RECENT = "2026-01-01 00:00:00.000000", "2026-11-15 00:00:00.000000"

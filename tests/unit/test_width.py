@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +49,6 @@ def test_slices_cover_every_page_once(
     bounds = [[int(n) for n in re.findall(r"\((\d+),0\)", piece)] for piece in reading.slices]
     if bounds:
         assert bounds[0][0] == 0
-        assert all(one[1] == two[0] for one, two in zip(bounds, bounds[1:], strict=False))
+        assert all(one[1] == two[0] for one, two in pairwise(bounds))
         assert len(bounds[-1]) == 1
         assert bounds[-1][0] < pages

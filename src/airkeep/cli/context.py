@@ -39,15 +39,19 @@ class Context:
     settings: Settings
     output: Output
 
-    def lake(self, url: str) -> Lake:
-        """The lake of the argument; `-` is the configured one. Small documents are remembered."""
+    def lake(self, url: str, *, remember: bool = False) -> Lake:
+        """The lake of the argument; `-` is the configured one.
+
+        Args:
+            remember: keep small documents in a local cache: pays where hundreds are read.
+        """
         from airkeep.snapshot.cache import Cache
         from airkeep.snapshot.lake import Lake
         from airkeep.store.open import open_store
 
         wanted = self.settings.need("lake") if url == "-" else url
         store = open_store(wanted, options=dict(self.settings.store))
-        if "://" not in wanted:
+        if not remember:
             return Lake(store)
         home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         return Lake(store, load=Cache(store, Path(home, "airkeep")).load)

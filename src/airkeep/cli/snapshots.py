@@ -30,7 +30,7 @@ def snapshots(ctx: Context, lake: str, *, environment: str | None, show_all: boo
     """List the snapshots of LAKE, newest first."""
     from airkeep.snapshot.check import newest_verified_of, state
 
-    opened = ctx.lake(lake)
+    opened = ctx.lake(lake, remember=show_all)
     names = opened.names(environment)
     wanted = names if show_all else names[:NEWEST]
     found = opened.summaries(wanted)

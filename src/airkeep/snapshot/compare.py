@@ -525,7 +525,7 @@ class _Pair:
                 for i, (n, form) in enumerate(forms)
             )
             self.db.execute(
-                f"CREATE TABLE {name} AS SELECT * FROM (SELECT {self._keys_of(side, other)}{values} "
+                f"CREATE TABLE {name} AS FROM (SELECT {self._keys_of(side, other)}{values} "
                 f"FROM ({side.query})) s SEMI JOIN airkeep_odd o ON {same}"
             )
 

@@ -76,16 +76,25 @@ class SnapshotWriter:
             ChangedError: a file of ours or the parent has gone meanwhile; nothing was committed.
         """
         self._check_files(manifest.files())
-        if manifest.parent is not None:
-            parent = names.manifest_path(self.environment, manifest.parent.id)
-            try:
-                self._store.head(parent)
-            except NotFoundError:
-                raise ChangedError(
-                    f"the parent {manifest.parent.id} was removed during the export: export again"
-                ) from None
-        self._store.save(names.manifest_path(self.environment, self.id), encode(manifest))
+        self._check_parent(manifest)
+        path = names.manifest_path(self.environment, self.id)
+        self._store.save(path, encode(manifest))
+        try:  # again: a `clean` that removed it just now looks for children just after
+            self._check_parent(manifest)
+        except ChangedError:
+            self._store.delete([path])
+            raise
         save_index(self._store, manifest)
+
+    def _check_parent(self, manifest: Manifest) -> None:
+        if manifest.parent is None:
+            return
+        try:
+            self._store.head(names.manifest_path(self.environment, manifest.parent.id))
+        except NotFoundError:
+            raise ChangedError(
+                f"the parent {manifest.parent.id} was removed during the export: export again"
+            ) from None
 
     def _check_files(self, files: Iterable[FileEntry]) -> None:
         wanted = {f.path: f.bytes for f in files}
