@@ -8,14 +8,15 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airkeep.database.width import MAX_GROUP_ROWS, VECTOR_ROWS, Width, plan_reading
+from airkeep.database.spool import ROW_GROUP_ROWS
+from airkeep.database.width import VECTOR_ROWS, Width, plan_reading
 
 MB = 1 << 20
 
 
 def test_a_table_of_common_rows_is_read_at_once_by_all_threads() -> None:
     reading = plan_reading(None, memory_bytes=250 * MB, threads=2)
-    assert (reading.rows, reading.threads, reading.slices) == (MAX_GROUP_ROWS, 2, ())
+    assert (reading.rows, reading.threads, reading.slices) == (ROW_GROUP_ROWS, 2, ())
     assert list(reading.conditions("x = 1")) == ["x = 1"]
 
 

@@ -10,9 +10,12 @@ from airkeep.errors import DatabaseError
 if TYPE_CHECKING:
     import duckdb
 
-# What Python, the libraries and DuckDB's own allocations outside its limit take beside it:
-# measured as peak memory less the limit on a 1 M row export (docs/benchmarks.md).
+# What Python, the libraries and DuckDB's own allocations outside its limit take beside it, with
+# two threads and with one: measured as peak memory less the limit (docs/benchmarks.md).
 OUTSIDE_BYTES = 130 << 20
+OUTSIDE_SMALL_BYTES = 100 << 20
+SMALL_BYTES = 300_000_000
+LEAST_BYTES = 60 << 20
 
 
 def open_duckdb(*, memory_bytes: int, threads: int, spool: Path) -> duckdb.DuckDBPyConnection:
@@ -20,6 +23,7 @@ def open_duckdb(*, memory_bytes: int, threads: int, spool: Path) -> duckdb.DuckD
     import duckdb
 
     limit = duckdb_bytes(memory_bytes)
+    threads = threads if memory_bytes >= SMALL_BYTES else 1
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -38,7 +42,8 @@ def open_duckdb(*, memory_bytes: int, threads: int, spool: Path) -> duckdb.DuckD
 
 def duckdb_bytes(memory_bytes: int) -> int:
     """DuckDB's share of what the whole process may take."""
-    return max(memory_bytes - OUTSIDE_BYTES, 60 << 20)
+    outside = OUTSIDE_BYTES if memory_bytes >= SMALL_BYTES else OUTSIDE_SMALL_BYTES
+    return max(memory_bytes - outside, LEAST_BYTES)
 
 
 def load_postgres(connection: duckdb.DuckDBPyConnection) -> None:

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Self
 from airkeep.database.address import Address
 from airkeep.database.cancel import cancellable
 from airkeep.database.catalog import Catalog, Lineage, Table
-from airkeep.database.duck import duckdb_bytes, load_postgres, open_duckdb
+from airkeep.database.duck import SMALL_BYTES, duckdb_bytes, load_postgres, open_duckdb
 from airkeep.database.failure import explain, explain_connect
 from airkeep.database.introspect import read_catalog, read_lineage, table_names
 from airkeep.database.libpq import libpq
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Choose
-from airkeep.database.spool import SpoolFile, SpoolLimits, spool
+from airkeep.database.spool import SMALL_ROW_GROUP_ROWS, SpoolFile, SpoolLimits, spool
 from airkeep.database.sql import ident, literal, qualified
 from airkeep.database.types import Travel, travel
 from airkeep.database.width import Reading, measure, plan_reading, wide_tables
@@ -222,7 +222,7 @@ class PostgresReader:
             self._tune(reading.threads, max(ours, 2 * reading.needed_bytes))
             yield reading
         finally:
-            self._tune(limits.threads, ours)
+            self._tune(1 if limits.memory_bytes < SMALL_BYTES else limits.threads, ours)
 
     def _tune(self, threads: int, memory_bytes: int) -> None:
         self._db.execute(f"SET threads = {threads}")
@@ -279,8 +279,9 @@ class PostgresReader:
             yield from spool(cursor, "FROM batches", self._next_folder(), self._spool_limits())
 
     def _spool_limits(self) -> SpoolLimits:
-        small = self._limits.memory_bytes < 300 << 20
-        return SpoolLimits(16 << 20, 50_000) if small else SpoolLimits()
+        if self._limits.memory_bytes < SMALL_BYTES:
+            return SpoolLimits(16 << 20, SMALL_ROW_GROUP_ROWS)
+        return SpoolLimits()
 
     def _select(self, table: Table, where: str | None) -> str:
         """DuckDB's statement: a parallel scan where every value is exact, else through text."""

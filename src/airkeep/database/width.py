@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from airkeep.database.catalog import Table
+from airkeep.database.spool import ROW_GROUP_ROWS
 from airkeep.database.sql import qualified
 
 VECTOR_ROWS = 2048
-MAX_GROUP_ROWS = 100_000
 SAMPLE_ROWS = 200
 TOAST_BYTES = 4 << 20  # below this no row group can grow large
 GROUP_BYTES = 16 << 20
@@ -97,10 +97,10 @@ def plan_reading(width: Width | None, *, memory_bytes: int, threads: int) -> Rea
         memory_bytes: what DuckDB may take.
     """
     if width is None:
-        return Reading(MAX_GROUP_ROWS, threads)
+        return Reading(ROW_GROUP_ROWS, threads)
     fitting = int(GROUP_BYTES / width.row_bytes)
-    group = max(min(MAX_GROUP_ROWS, fitting), VECTOR_ROWS)
-    threads = 1 if fitting < MAX_GROUP_ROWS else threads
+    group = max(min(ROW_GROUP_ROWS, fitting), VECTOR_ROWS)
+    threads = 1 if fitting < ROW_GROUP_ROWS else threads
     if VECTOR_ROWS * width.row_bytes * COPIES <= memory_bytes / 2:
         return Reading(group, threads)
     rows = memory_bytes / 2 / COPIES / width.row_bytes

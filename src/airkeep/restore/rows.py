@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airkeep.database.sql import ident
 from airkeep.snapshot.manifest import ColumnEntry, TableEntry
-from airkeep.snapshot.read import BATCH_ROWS, SnapshotReader
+from airkeep.snapshot.read import SnapshotReader
 from airkeep.snapshot.seal import SecretsBack
 from airkeep.tables.secrets import Secret
 
@@ -46,7 +46,7 @@ class TableRows:
         layers = self._reader.fetch(self.entry.label)
         wanted = ", ".join(select or [ident(c.name) for c in self.columns])
         statement = f"SELECT {wanted} FROM {self._relation(self._reader.relation(layers))}"
-        found = self._reader.db.execute(statement).to_arrow_reader(BATCH_ROWS)
+        found = self._reader.arrow(statement, doing=f"reading {self.entry.label}")
 
         def counted() -> Iterator[pa.RecordBatch]:
             for batch in found:
@@ -62,7 +62,7 @@ class TableRows:
 
         if not (self._back.has_work and self._secrets):
             return f"({query})"
-        rows = self._reader.db.execute(query).to_arrow_reader(BATCH_ROWS)
+        rows = self._reader.arrow(query, doing=f"opening {self.entry.label}")
         opened = [self._back.treat(batch, self.entry.label, self._secrets) for batch in rows]
         self._reader.db.register("opened", pa.Table.from_batches(opened, rows.schema))
         return "opened"

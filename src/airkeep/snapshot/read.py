@@ -16,6 +16,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Self
 
 from airkeep.database.duck import open_duckdb
+from airkeep.database.failure import explain
 from airkeep.database.sql import ident, literal
 from airkeep.errors import DamagedFileError, MissingFileError, NotFoundError
 from airkeep.snapshot.lake import Snapshot
@@ -128,12 +129,24 @@ class SnapshotReader:
                 query = f"{_rows(layer, names, newest)} UNION ALL {query}"
         return query
 
+    def arrow(self, statement: str, *, doing: str) -> pa.RecordBatchReader:
+        """Run a SELECT of DuckDB's over what was fetched.
+
+        Raises:
+            DatabaseError: memory ran out, or the spool folder's disk is full.
+        """
+        import duckdb
+
+        try:
+            return self.db.execute(statement).to_arrow_reader(BATCH_ROWS)
+        except duckdb.Error as error:
+            raise explain(error, where=str(self.snapshot.name), doing=doing) from None
+
     def batches(self, label: str) -> Iterator[pa.RecordBatch]:
         """The folded rows of a table as Arrow batches, columns as in the manifest."""
         layers = self.fetch(label)
         try:
-            reader = self.db.execute(self.relation(layers)).to_arrow_reader(BATCH_ROWS)
-            yield from reader
+            yield from self.arrow(self.relation(layers), doing=f"reading {label}")
         finally:
             self.drop(layers)
 

@@ -1,0 +1,169 @@
+"""SIGKILL at any moment: whatever the lake lists is whole, and a target is empty or complete."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+import airkeep
+from airkeep.snapshot.read import SnapshotReader
+from compare import data_of
+from servers import Databases, query
+
+VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+AIRFLOW = "airflow-332"
+SEED = 20261121
+
+
+def start(url: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "airkeep.cli", *arguments, "-q"],
+        env={**os.environ, VARIABLE: url, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, said = process.communicate(timeout=120)
+    return process.returncode, said
+
+
+def work_began(process: subprocess.Popen[str], folder: Path) -> bool:
+    """Wait until the private folder of the run is there: before it nothing can go wrong."""
+    while process.poll() is None:
+        if any(folder.glob("airkeep-*")):
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def kill_at_random(
+    url: str, folder: Path, arguments: tuple[str, ...], chance: random.Random, longest_s: float
+) -> bool:
+    """Start a command and kill it within its working time; whether it was still at work."""
+    with TemporaryDirectory(dir=folder) as temporary:
+        process = start(url, Path(temporary), *arguments)
+        if work_began(process, Path(temporary)):
+            time.sleep(chance.uniform(0, longest_s))
+        alive = process.poll() is None
+        process.kill()
+        finish(process)
+        return alive
+
+
+def working_time(url: str, folder: Path, *arguments: str) -> float:
+    """How long an undisturbed run works once it has begun."""
+    with TemporaryDirectory(dir=folder) as temporary:
+        process = start(url, Path(temporary), *arguments)
+        assert work_began(process, Path(temporary))
+        began = time.monotonic()
+        assert finish(process)[0] == 0
+        return time.monotonic() - began
+
+
+def read_whole(snapshot: airkeep.Snapshot, folder: Path) -> None:
+    """Every row of every table, from files whose sha256 is compared."""
+    with SnapshotReader(snapshot, folder=folder) as reader:
+        for table in snapshot.tables:
+            assert sum(b.num_rows for b in reader.batches(table.label)) == table.rows
+
+
+ROUNDS = [pytest.param(15, id="a few"), pytest.param(60, id="many", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+@pytest.mark.parametrize("mode", ["full", "increment"])
+def test_a_lake_lists_only_whole_snapshots_however_an_export_ends(
+    mode: str, rounds: int, databases: Databases, tmp_path: Path
+) -> None:
+    url, lake = databases.airflow(AIRFLOW), str(tmp_path / "lake")
+    flags = ("--increment",) if mode == "increment" else ()
+    arguments = ("export", "env:", lake, "-e", "prod", *flags)
+    longest_s = working_time(url, tmp_path, *arguments)
+    chance, known, at_work = random.Random(SEED), set(), 0
+
+    for number in range(rounds):
+        query(url, f"UPDATE slot_pool SET description = 'round {number}'")
+        at_work += kill_at_random(url, tmp_path, arguments, chance, longest_s * 1.1)
+        for name in set(airkeep.Lake(lake).names()) - known:
+            read_whole(airkeep.Lake(lake).get(name), tmp_path)
+            known.add(name)
+
+    assert at_work > rounds / 2  # it was killed, not waited for
+    assert [s.id for s in airkeep.Lake(lake).snapshots()] == [
+        n.id for n in airkeep.Lake(lake).names()
+    ]
+    assert all(not result.problems for result in airkeep.verify(lake))
+    last = airkeep.export(url, lake, environment="prod", increment=mode == "increment")
+    target = databases.empty()
+    airkeep.restore(lake, last, target, create_schema=True)
+    assert data_of(target) == data_of(url)
+
+
+def test_two_exports_at_the_same_moment_both_stand(databases: Databases, tmp_path: Path) -> None:
+    url, lake = databases.airflow(AIRFLOW), str(tmp_path / "lake")
+    for number in range(5):
+        flags = ("--increment",) if number > 2 else ()
+        arguments = ("export", "env:", lake, "-e", "prod", *flags)
+        both = [start(url, tmp_path, *arguments) for _ in range(2)]
+        assert [finish(process) for process in both] == [(0, ""), (0, "")]
+        assert len(airkeep.Lake(lake).names()) == 2 * (number + 1)
+    assert all(not result.problems for result in airkeep.verify(lake))
+
+
+def test_two_exports_of_one_microsecond_get_different_ids(
+    databases: Databases, tmp_path: Path
+) -> None:
+    from airkeep.snapshot.write import SnapshotWriter
+
+    lake = airkeep.Lake(str(tmp_path / "lake"))
+    wanted = "20261121T143022.999999Z"
+    first, second = (SnapshotWriter(lake.store, "prod", wanted, "-- same") for _ in range(2))
+    assert (first.id, second.id) == (wanted, "20261121T143023.000000Z")
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [pytest.param(8, id="a few"), pytest.param(40, id="many", marks=pytest.mark.slow)],
+)
+def test_a_target_is_empty_or_complete_however_a_restore_ends(
+    rounds: int, databases: Databases, tmp_path: Path
+) -> None:
+    source, lake = databases.airflow(AIRFLOW), str(tmp_path / "lake")
+    airkeep.export(source, lake, environment="prod")
+    arguments = ("restore", lake, "latest", "env:", "--create-schema")
+    longest_s = working_time(databases.empty(), tmp_path, *arguments)
+    chance, whole, at_work = random.Random(SEED), data_of(source), 0
+    target = databases.empty()
+
+    for _ in range(rounds):
+        at_work += kill_at_random(target, tmp_path, arguments, chance, longest_s)
+        wait_until_alone(target)
+        found = data_of(target)
+        assert found in ({}, whole)
+        if found:
+            target = databases.empty()
+
+    assert at_work > rounds / 2
+    if not data_of(target):
+        airkeep.restore(lake, "latest", target, create_schema=True)
+    assert data_of(target) == whole
+
+
+def wait_until_alone(url: str) -> None:
+    """Until the server has noticed that a client is gone."""
+    others = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'airkeep'"
+    )
+    deadline = time.monotonic() + 30
+    while query(url, others) != [(0,)]:
+        assert time.monotonic() < deadline, "a connection of ours stayed"
+        time.sleep(0.05)
