@@ -16,7 +16,7 @@ from airkeep.database.address import parse_address
 from airkeep.database.limits import ReadLimits
 from airkeep.database.read import PostgresReader
 from airkeep.database.server import Cluster
-from airkeep.errors import AirkeepError, BusyError, DatabaseError, LostConnectionError
+from airkeep.errors import AirkeepError, BusyError, LostConnectionError
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.progress import Step
 from airkeep.snapshot.read import SnapshotReader
@@ -141,11 +141,6 @@ def test_what_would_pull_a_table_away_waits_until_the_export_is_done(
     assert rows(snapshot, "task_instance", tmp_path) == [(n, 1) for n in range(1, 1001)]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=BusyError,
-    reason="a parallel scan's second connection queues behind the waiting statement",
-)
 @pytest.mark.parametrize("statement", INTRUSIONS)
 def test_the_same_holds_for_a_table_that_is_read_by_several_connections(
     statement: str, heavy: str, tmp_path: Path
@@ -328,9 +323,6 @@ def terminate(url: str) -> None:
     query(url, f"SELECT pg_terminate_backend(pid) {OURS}")
 
 
-@pytest.mark.xfail(
-    strict=True, raises=DatabaseError, reason="DuckDB's empty complaint is not understood"
-)
 def test_an_export_whose_server_goes_away_leaves_nothing_on_the_disk(
     heavy: str, tmp_path: Path
 ) -> None:

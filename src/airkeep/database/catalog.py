@@ -75,6 +75,7 @@ class Table:
     indexes: tuple[Index, ...] = ()
     oid: int = 0
     persistence: str = "p"
+    has_children: bool = False  # other tables inherit from it: read it with ONLY
     definition: str | None = None  # SQLite: the statement that made it
 
     def column(self, name: str) -> Column:

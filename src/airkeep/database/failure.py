@@ -54,7 +54,7 @@ _LOST = re.compile(
     r"server closed the connection|terminating connection|connection has been closed|"
     r"no connection to the server|could not (receive|send) data|Connection reset|EOF detected|"
     r"connection to server was lost|connection already closed|the database system is shutting down|"
-    r"[Uu]nexpected EOF|lost synchronization|Broken pipe"
+    r"Failed to prepare COPY .*: *$|[Uu]nexpected EOF|lost synchronization|Broken pipe"
 )
 
 

@@ -42,7 +42,7 @@ SELECT coalesce(json_agg(json_build_object(
     'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
     'persistence', c.relpersistence, 'partition', c.relispartition,
     'inherits', EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhrelid = c.oid),
-    'row_security', c.relrowsecurity
+    'has_children', c.relhassubclass
   ) ORDER BY n.nspname, c.relname), '[]')::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND {_USER_SCHEMA}
@@ -320,6 +320,7 @@ def _table(
         ),
         oid=oid,
         persistence=row["persistence"],
+        has_children=row["has_children"],
     )
 
 

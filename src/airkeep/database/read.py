@@ -28,7 +28,7 @@ from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Choose
 from airkeep.database.spool import SMALL_ROW_GROUP_ROWS, SpoolFile, SpoolLimits, spool
 from airkeep.database.sql import ident, literal, qualified
-from airkeep.database.types import Travel, travel
+from airkeep.database.types import TEXT_SETTINGS, Travel, travel
 from airkeep.database.width import Reading, measure, plan_reading, wide_tables
 from airkeep.errors import BusyError, DatabaseError, PrivilegeError
 
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _DB = "pg"
+# For the connections that a parallel scan opens. Ours has the lock, so theirs can only wait behind
+# somebody who waits for ours: in vain (see `_is_waited_for`).
+_SCAN_LOCK_TIMEOUT_S = 2
 _ATTEMPTS = 5  # a table created or dropped between the first look and the locks
 
 
@@ -89,9 +92,10 @@ class PostgresReader:
         limits = self._limits
         settings = {
             "search_path": "",
-            "lock_timeout": f"{limits.lock_timeout_s}s",
+            "lock_timeout": f"{_SCAN_LOCK_TIMEOUT_S}s",
             "statement_timeout": f"{limits.statement_timeout_s}s",
             "idle_in_transaction_session_timeout": "0",
+            **TEXT_SETTINGS,
             "row_security": "off",  # a hidden row is an error, never a row less
         }
         login = stack.enter_context(libpq(self._address, settings=settings, folder=self._folder))
@@ -148,6 +152,8 @@ class PostgresReader:
         self._db.execute("BEGIN")
         if tables:
             names = ", ".join(qualified(s, n) for s, n in tables)
+            timeout = f"SET LOCAL lock_timeout = '{self._limits.lock_timeout_s}s'"
+            self._execute(timeout, doing="locking tables")
             self._execute(f"LOCK TABLE ONLY {names} IN ACCESS SHARE MODE", doing="locking tables")
 
     def _check_rights(self, tables: Sequence[tuple[str, str]]) -> None:
@@ -290,13 +296,28 @@ class PostgresReader:
             f"{ident(c.name)}::{way.parquet} AS {ident(c.name)}"
             for c, way in zip(columns, ways, strict=True)
         )
-        if where is None and columns and not any(way.encoding == "text" for way in ways):
+        exact = where is None and columns and not any(way.encoding == "text" for way in ways)
+        if exact and not table.has_children and not self._is_waited_for(table):
             return f"SELECT {wanted} FROM {_DB}.{qualified(table.schema, table.name)}"
         inner = ", ".join(_server_side(c.name, way) for c, way in zip(columns, ways, strict=True))
         statement = f"SELECT {inner} FROM ONLY {qualified(table.schema, table.name)}"
         if where is not None:
             statement += f" WHERE {where}"
         return f"SELECT {wanted or '*'} FROM postgres_query('{_DB}', {literal(statement)})"
+
+    def _is_waited_for(self, table: Table) -> bool:
+        """Whether somebody waits to have the table alone, and so for the end of our transaction.
+
+        A parallel scan's connections would queue behind them, and we would wait for each other.
+        Our own connection has its lock and reads on.
+        """
+        return bool(
+            self.query(
+                f"SELECT 1 FROM pg_locks WHERE relation = {table.oid} AND NOT granted "
+                f"AND mode = 'AccessExclusiveLock' AND database = "
+                f"(SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1"
+            )
+        )
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:

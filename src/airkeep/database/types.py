@@ -49,6 +49,16 @@ _EXACT = {
 
 _MODIFIER = re.compile(r"\(\d+(?:,\d+)?\)")
 
+# What the text of a value depends on: the same for every session that writes or takes it.
+TEXT_SETTINGS = {
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "lc_monetary": "C",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+}
+
 TEXT = Travel("VARCHAR", "text")
 
 

@@ -20,6 +20,7 @@ from airkeep.database.introspect import read_catalog, table_names
 from airkeep.database.libpq import libpq
 from airkeep.database.limits import ReadLimits
 from airkeep.database.sql import ident, literal, qualified
+from airkeep.database.types import TEXT_SETTINGS
 from airkeep.errors import LostConnectionError, NotAirflowError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class PostgresWriter:
 
         settings = {
             "search_path": "",
-            "timezone": "UTC",
+            **TEXT_SETTINGS,
             "lock_timeout": f"{self._limits.lock_timeout_s}s",
             "statement_timeout": f"{self._limits.statement_timeout_s}s",
             "idle_in_transaction_session_timeout": "0",  # files come from the lake meanwhile
