@@ -9,6 +9,10 @@ CACHE := .cache
 # A uv on the PATH, if it really runs (a pyenv shim may not), else one of our own.
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(CACHE)/uv/bin/uv)
 RUN := $(UV) run --locked
+# Two workers, as CI has two cores; a test that hangs is ended and named.
+PYTEST := $(RUN) pytest -n 2 --dist loadgroup --timeout 600
+# `make check test` runs the quick tests once.
+ALL_TESTS := $(if $(filter check,$(MAKECMDGOALS)),tests/integration,tests)
 QUICK_TESTS := $(wildcard tests/unit tests/contract tests/golden tests/docs)
 
 .PHONY: help setup demo check test test-slow bench bench-large docs clean
@@ -28,10 +32,10 @@ check: setup ## lint, types, layers, lock file, quick tests
 	$(RUN) mypy
 	$(RUN) lint-imports
 	$(UV) lock --check
-	$(RUN) pytest $(QUICK_TESTS) -m "not slow"
+	$(PYTEST) $(QUICK_TESTS) -m "not slow"
 
 test: setup ## every test but the slow ones, servers included
-	$(RUN) pytest -m "not slow"
+	$(PYTEST) $(ALL_TESTS) -m "not slow"
 
 test-slow: setup ## the tests that take minutes
 	$(RUN) pytest -m slow

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airkeep.config import SETTINGS, Settings, load_settings
+from airkeep.config import BY_NAME, SETTINGS, Settings, load_settings
 from airkeep.errors import ConfigError
 
 EXAMPLES: dict[str, tuple[str, str, str, str]] = {
@@ -116,7 +116,7 @@ def test_a_wrong_value_is_named_with_its_place_and_what_was_expected(
             load_settings({}, {variable: value}, None)
         assert str(caught.value).startswith(f"{variable}: expected ")
         assert str(caught.value).endswith(f"found {value!r}")
-        with pytest.raises(ConfigError, match=f"^--{name.replace('_', '-')}: expected"):
+        with pytest.raises(ConfigError, match=f"^{BY_NAME[name].flag}: expected"):
             load_settings({name: value}, {}, None)
     with pytest.raises(ConfigError, match=rf"^{name} in airkeep\.toml: expected .*found True"):
         load_settings({}, {}, f"{name} = true")

@@ -1,0 +1,163 @@
+"""The command line without a server: help, output, settings, statuses."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from airkeep.cli.main import COMMANDS, cli, run
+
+HEAVY = ("duckdb", "pyarrow", "obstore", "cryptography", "rich", "adbc_driver_postgresql",
+         "adbc_driver_manager", "numpy", "pandas")  # fmt: skip
+
+
+def listed(code: str) -> list[str]:
+    """Which heavy libraries a fresh interpreter has imported after some code."""
+    script = f"import sys\n{code}\nprint([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    found: list[str] = json.loads(done.stdout.splitlines()[-1].replace("'", '"'))
+    return found
+
+
+def test_help_imports_nothing_heavy() -> None:
+    assert listed("from airkeep.cli.main import run; run(['--help'])") == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_commands_help_imports_nothing_heavy_either(command: str) -> None:
+    assert listed(f"from airkeep.cli.main import run; run([{command!r}, '--help'])") == []
+
+
+def test_the_library_imports_nothing_heavy() -> None:
+    assert listed("import airkeep") == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_every_command_has_help(command: str, flag: str) -> None:
+    ran = CliRunner().invoke(cli, [command, flag])
+    assert ran.exit_code == 0
+    assert ran.stdout.startswith(f"Usage: cli {command} ")
+    assert len(ran.stdout.splitlines()) > 4
+
+
+def test_help_lists_every_command_with_a_line() -> None:
+    ran = CliRunner().invoke(cli, ["--help"])
+    lines = ran.stdout.partition("Commands:")[2].split("\n")
+    assert {line.split()[0] for line in lines if line.strip()} >= set(COMMANDS)
+    assert not any(len(line.split()) == 1 for line in lines if line.strip())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["no-such-command"], ["export"], ["export", "a", "b", "--no-such-flag"],
+     ["export", "a", "b", "--since", "tomorrow"], ["restore", "a", "b"]],
+)  # fmt: skip
+def test_a_usage_error_is_status_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    assert "Error: " in capsys.readouterr().err
+
+
+def test_a_listing_of_an_empty_lake(tmp_path: Path) -> None:
+    lake = str(tmp_path)
+    ran = CliRunner().invoke(cli, ["snapshots", lake])
+    assert (ran.exit_code, ran.stdout) == (0, "")
+    assert "holds no snapshot" in ran.stderr
+
+    quiet = CliRunner().invoke(cli, ["snapshots", lake, "-q"])
+    assert (quiet.exit_code, quiet.output) == (0, "")
+
+    as_json = CliRunner().invoke(cli, ["snapshots", lake, "--json"])
+    assert json.loads(as_json.stdout) == []
+
+
+# A setting: flag > environment > airkeep.toml > default, seen through a command.
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("AIRKEEP_ENVIRONMENT", "AIRFLOW_ENV_NAME", "AIRKEEP_LAKE", "AIRKEEP_DATABASE"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def environment_used(folder: Path, arguments: list[str], env: dict[str, str | None]) -> str:
+    """Whose snapshot an export would be: `a lake has it already, in other letters` says so."""
+    for name in ("FLAG", "VARIABLE", "AIRFLOW", "FILE"):
+        home = folder / f"lake/snapshots/environment={name}/20260101T000000.000000Z"
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "schema.sql").touch()
+    ran = CliRunner().invoke(cli, ["export", "sqlite:///none.db", "lake", *arguments], env=env)
+    assert ran.exception is not None
+    return str(ran.exception)
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_file(folder: Path) -> None:
+    assert "no environment is set" in environment_used(folder, [], {})
+
+    (folder / "airkeep.toml").write_text('environment = "file"\n')
+    assert "'FILE'" in environment_used(folder, [], {})
+    assert "'AIRFLOW'" in environment_used(folder, [], {"AIRFLOW_ENV_NAME": "airflow"})
+    both: dict[str, str | None] = {"AIRFLOW_ENV_NAME": "airflow", "AIRKEEP_ENVIRONMENT": "variable"}
+    assert "'VARIABLE'" in environment_used(folder, [], both)
+    assert "'FLAG'" in environment_used(folder, ["-e", "flag"], both)
+
+
+def test_a_dash_is_the_configured_lake_and_database(folder: Path) -> None:
+    (folder / "airkeep.toml").write_text(f'lake = "{folder}/configured"\n')
+    listed = CliRunner().invoke(cli, ["snapshots", "-"])
+    assert "configured holds no snapshot" in listed.stderr
+
+    ran = CliRunner().invoke(
+        cli, ["export", "-", "-", "-e", "x"], env={"AIRKEEP_DATABASE": "sqlite:///here.db"}
+    )
+    assert "here.db" in str(ran.exception)
+    ran = CliRunner().invoke(cli, ["export", "-", "-", "-e", "x"])
+    assert "AIRKEEP_DATABASE" in str(ran.exception)
+
+
+def test_a_key_is_a_fernet_key() -> None:
+    from cryptography.fernet import Fernet
+
+    keys = {CliRunner().invoke(cli, ["key"]).stdout.strip() for _ in range(2)}
+    assert len(keys) == 2
+    for key in keys:
+        Fernet(key)
+
+
+STOPPED = """
+import os, signal, sys
+from airkeep.cli import main
+def meet(*_, **__):
+    try:
+        os.kill(os.getpid(), {number})
+    except BaseException:
+        raise {error} from None  # as DuckDB does of whatever is raised while it waits
+main.cli.main = meet
+main.main([])
+"""
+
+
+@pytest.mark.parametrize("error", ["RuntimeError('Query interrupted')", "main.AirkeepError('x')"])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_told_whatever_a_library_makes_of_it(
+    number: signal.Signals, status: int, error: str
+) -> None:
+    script = STOPPED.format(number=int(number), error=error)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status
+    assert done.stderr.startswith(("airkeep: interrupted; ", "airkeep: terminated; "))
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,77 @@
+"""What a database library says, and what is made of it: the meaning, never the text."""
+
+from __future__ import annotations
+
+import pytest
+
+from airkeep.database.failure import explain, explain_connect
+from airkeep.errors import (
+    AirkeepError,
+    BusyError,
+    ConnectError,
+    DatabaseError,
+    DiskFullError,
+    LostConnectionError,
+    PrivilegeError,
+    RestoreError,
+)
+
+SECRET = "p@ss:w/rd%"
+WHERE = "postgresql://keeper@host/airflow"
+
+SAID = [
+    ('ERROR:  permission denied for table "xcom"', PrivilegeError, "table.*xcom.*--skip"),
+    ('ERROR:  query would be affected by row-level security policy for table "job"',
+     PrivilegeError, 'row-level security.*"job".*BYPASSRLS.*--skip'),
+    ("ERROR:  canceling statement due to lock timeout", BusyError, "--lock-timeout"),
+    ("ERROR:  canceling statement due to statement timeout", BusyError, "--statement-timeout"),
+    ("FATAL:  terminating connection due to administrator command",
+     LostConnectionError, "run it again"),
+    ("SSL SYSCALL error: EOF detected", LostConnectionError, "run it again"),
+    ('IO Error: Could not write file "/tmp/x": No space left on device', DiskFullError, "--spool"),
+    ("IO Error: Could not write all bytes: File too large", DiskFullError, "--spool"),
+    ('ERROR:  could not extend file "base/1/2": No space left on device', DiskFullError,
+     "the server's own disk"),
+    ('ERROR:  insert or update on table "ti" violates foreign key constraint "ti_run_fkey"',
+     RestoreError, '"ti_run_fkey".*--tables'),
+    ("Out of Memory Error: failed to allocate data", DatabaseError, "--memory"),
+    (f'ERROR:  invalid input syntax for type json: "{SECRET}"', DatabaseError, "invalid input"),
+    (f"Binder Error: something odd about {SECRET}", DatabaseError, "the database library failed"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "kind", "told"), SAID)
+def test_a_library_error_is_told_by_its_meaning(
+    said: str, kind: type[AirkeepError], told: str
+) -> None:
+    error = explain(RuntimeError(f"{said}\nCONTEXT:  COPY {SECRET}"), where=WHERE, doing="reading x")
+    assert type(error) is kind
+    assert SECRET not in str(error)
+    assert "\n" not in str(error)
+    with pytest.raises(kind, match=told):
+        raise error
+
+
+CONNECT = [
+    ('FATAL:  password authentication failed for user "keeper"', "user name or password"),
+    ('could not translate host name "x" to address: Name or service not known', "no such host"),
+    ("Connection refused\n\tIs the server running on that host", "nothing listens"),
+    ("timeout expired", "did not answer"),
+    ("FATAL:  no pg_hba.conf entry for host", "TLS"),
+    ('FATAL:  permission denied for database "airflow"', "GRANT CONNECT"),
+    ('FATAL:  role "keeper" does not exist', "no such user"),
+    ("FATAL:  sorry, too many clients already", "no connection left"),
+    ("FATAL:  the database system is starting up", "when it is up"),
+    ('FATAL:  database "airflow" does not exist', "no database 'airflow'"),
+    (f"something nobody knows {SECRET}", "no connection"),
+]
+
+
+@pytest.mark.parametrize(("said", "told"), CONNECT)
+def test_a_connection_that_was_never_made_says_why(said: str, told: str) -> None:
+    conninfo = f"host=x password='{SECRET}'"
+    error = explain_connect(RuntimeError(f"unable to attach {conninfo}: {said}"), where=WHERE)
+    assert type(error) is ConnectError
+    assert str(error).startswith(f"{WHERE}: ")
+    assert told in str(error)
+    assert SECRET not in str(error)
