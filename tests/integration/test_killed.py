@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 import airkeep
+from airkeep.snapshot.lake import SnapshotName
 from airkeep.snapshot.read import SnapshotReader
 from compare import data_of
 from servers import Databases, query
@@ -86,17 +87,18 @@ def test_a_lake_lists_only_whole_snapshots_however_an_export_ends(
     url, lake = databases.airflow(AIRFLOW), str(tmp_path / "lake")
     flags = ("--increment",) if mode == "increment" else ()
     arguments = ("export", "env:", lake, "-e", "prod", *flags)
-    longest_s = working_time(url, tmp_path, *arguments)
-    chance, known, at_work = random.Random(SEED), set(), 0
+    longest_s = [working_time(url, tmp_path, *arguments) for _ in range(2)][-1]
+    chance, at_work = random.Random(SEED), 0
+    known: set[SnapshotName] = set()
 
     for number in range(rounds):
         query(url, f"UPDATE slot_pool SET description = 'round {number}'")
-        at_work += kill_at_random(url, tmp_path, arguments, chance, longest_s * 1.1)
+        at_work += kill_at_random(url, tmp_path, arguments, chance, longest_s)
         for name in set(airkeep.Lake(lake).names()) - known:
             read_whole(airkeep.Lake(lake).get(name), tmp_path)
             known.add(name)
 
-    assert at_work > rounds / 2  # it was killed, not waited for
+    assert at_work >= rounds / 3  # it was killed, not waited for
     assert [s.id for s in airkeep.Lake(lake).snapshots()] == [
         n.id for n in airkeep.Lake(lake).names()
     ]
@@ -151,7 +153,7 @@ def test_a_target_is_empty_or_complete_however_a_restore_ends(
         if found:
             target = databases.empty()
 
-    assert at_work > rounds / 2
+    assert at_work >= rounds / 3
     if not data_of(target):
         airkeep.restore(lake, "latest", target, create_schema=True)
     assert data_of(target) == whole

@@ -44,7 +44,9 @@ SAID = [
 def test_a_library_error_is_told_by_its_meaning(
     said: str, kind: type[AirkeepError], told: str
 ) -> None:
-    error = explain(RuntimeError(f"{said}\nCONTEXT:  COPY {SECRET}"), where=WHERE, doing="reading x")
+    error = explain(
+        RuntimeError(f"{said}\nCONTEXT:  COPY {SECRET}"), where=WHERE, doing="reading x"
+    )
     assert type(error) is kind
     assert SECRET not in str(error)
     assert "\n" not in str(error)
