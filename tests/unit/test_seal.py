@@ -60,7 +60,11 @@ def test_a_keyring_shows_no_key() -> None:
     assert not any(part in OLD for part in ring(OLD).fingerprints)
 
 
-@pytest.mark.parametrize("text", ["p@ss:w/rd", OLD[:-2], f"{OLD};{NEW}", "ä" * 44])
+@pytest.mark.parametrize(
+    "text",
+    ["p@ss:w/rd", OLD[:-2], f"{OLD};{NEW}", "ä" * 44],
+    ids=["a password", "cut off", "a semicolon", "letters that are not ASCII"],
+)
 def test_what_is_no_key_is_refused_unseen(text: str) -> None:
     with pytest.raises(ConfigError, match="AIRKEEP_ARCHIVE_KEY holds something") as met:
         open_keyring(text, variable="AIRKEEP_ARCHIVE_KEY")

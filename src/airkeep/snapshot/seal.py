@@ -12,6 +12,7 @@ table, key and column; its content appears nowhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
 
 PREFIX = "airkeep:1:"
+_KEY = re.compile(r"[A-Za-z0-9_+/-]{43}=")
 
 
 class Keyring:
@@ -45,6 +47,8 @@ class Keyring:
         self.variable = variable
         keys = [k.strip() for k in text.split(",") if k.strip()]
         try:
+            if not all(_KEY.fullmatch(k) for k in keys):
+                raise ValueError  # Fernet itself reads no further than the "="
             self._fernet: MultiFernet = MultiFernet([Fernet(k) for k in keys])
         except ValueError:
             raise ConfigError(
