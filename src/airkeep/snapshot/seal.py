@@ -46,15 +46,13 @@ class Keyring:
 
         self.variable = variable
         keys = [k.strip() for k in text.split(",") if k.strip()]
-        try:
-            if not all(_KEY.fullmatch(k) for k in keys):
-                raise ValueError  # Fernet itself reads no further than the "="
-            self._fernet: MultiFernet = MultiFernet([Fernet(k) for k in keys])
-        except ValueError:
+        # Looked at first: Fernet itself reads no further than the "=".
+        if not keys or not all(_KEY.fullmatch(k) for k in keys):
             raise ConfigError(
                 f"{variable} holds something that is no Fernet key: expected 32 bytes as URL-safe "
                 f"base64 (44 characters), several separated by commas"
-            ) from None
+            )
+        self._fernet: MultiFernet = MultiFernet([Fernet(k) for k in keys])
         self.fingerprints = tuple(sha256(k.encode()).hexdigest()[:16] for k in keys)
 
     def __repr__(self) -> str:
