@@ -81,6 +81,11 @@ CREATE TABLE shop.orders (
 CREATE INDEX lower_note ON shop.orders (lower(note)) WHERE note IS NOT NULL;
 INSERT INTO shop.orders (parent, mood, price, tags, span, note) VALUES
   (NULL, 'happy', 1.5, '{a,NULL,"b,c"}', '-1 day 02:03', 'x'), (1, 'sad', NULL, NULL, NULL, NULL);
+CREATE SCHEMA tools;
+CREATE FUNCTION tools.stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  NEW.note := 'touched; -- airkeep: keys'; RETURN NEW; END $$;
+CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON shop.orders
+  FOR EACH ROW EXECUTE FUNCTION tools.stamp();
 CREATE TABLE shop."Odd Name" ("select" int, "a""b" text, "Ä" bytea);
 INSERT INTO shop."Odd Name" VALUES (1, E'tab\\tquote''', '\\x0001ff');
 CREATE SEQUENCE shop.loose START 5 INCREMENT -2 MAXVALUE 9 MINVALUE -100 CYCLE;

@@ -73,6 +73,7 @@ class Table:
     constraints: tuple[Constraint, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
     indexes: tuple[Index, ...] = ()
+    triggers: tuple[str, ...] = ()  # PostgreSQL's statements
     oid: int = 0
     persistence: str = "p"
     has_children: bool = False  # other tables inherit from it: read it with ONLY
@@ -144,6 +145,7 @@ class Catalog:
     revisions: tuple[str, ...] = ()
     sequences: tuple[NumberSequence, ...] = ()
     enums: tuple[EnumType, ...] = ()
+    functions: tuple[str, ...] = ()  # PostgreSQL's statements
     schemas: tuple[str, ...] = ()
     left_out: tuple[str, ...] = field(default=())  # views, partitioned tables, ...: named, not kept
     statements: tuple[str, ...] = ()  # SQLite: indexes, triggers, views, as written

@@ -1,8 +1,8 @@
 """A PostgreSQL `Catalog` as the statements that make it again, name for name.
 
 Three parts, so that rows can be loaded between them: `tables` (schemas, types, sequences,
-tables), then the rows, then `keys` (primary and unique keys, indexes) and `references`
-(foreign keys, sequence owners): a bulk load without indexes is the fast one. What the
+functions, tables), then the rows, then `keys` (primary and unique keys, indexes) and `references`
+(foreign keys, triggers, sequence owners): a bulk load without indexes is the fast one. What the
 database printed itself (defaults, constraint and index definitions) is used as it is; the
 catalogue was read with an empty search_path, so every name in it is qualified.
 """
@@ -46,11 +46,13 @@ def make_ddl(catalog: Catalog) -> Ddl:
                 for e in catalog.enums
             ),
             *(_sequence(s) for s in catalog.sequences if not s.identity),
+            *(f.rstrip() for f in catalog.functions),
             *(_table(t, catalog) for t in catalog.tables),
         ),
         keys=tuple(s for t in catalog.tables for s in _keys(t)),
         references=(
             *(s for t in catalog.tables for s in _references(t)),
+            *(s for t in catalog.tables for s in t.triggers),
             *(_owner(s) for s in catalog.sequences if s.owner_table and not s.identity),
         ),
     )

@@ -131,17 +131,35 @@ FROM pg_type c JOIN pg_namespace n ON n.oid = c.typnamespace
 WHERE c.typtype = 'e' AND {_USER_SCHEMA.replace("'pg_class'::regclass", "'pg_type'::regclass")}
 """
 
-# What is there beside tables, sequences and enums, and what `schema.sql` does not make.
+_SCHEMAS = f"""
+SELECT coalesce(json_agg(n.nspname ORDER BY n.nspname), '[]')::text FROM pg_namespace n
+JOIN pg_namespace c ON c.oid = n.oid
+WHERE {_USER_SCHEMA.replace("'pg_class'::regclass", "'pg_namespace'::regclass")}
+"""
+
+_FUNCTIONS = f"""
+SELECT coalesce(json_agg(pg_get_functiondef(c.oid) ORDER BY n.nspname, c.proname, c.oid), '[]')
+  ::text
+FROM pg_proc c JOIN pg_namespace n ON n.oid = c.pronamespace
+WHERE c.prokind IN ('f', 'p')
+  AND {_USER_SCHEMA.replace("'pg_class'::regclass", "'pg_proc'::regclass")}
+"""
+
+_TRIGGERS = f"""
+SELECT coalesce(json_agg(json_build_object('oid', c.oid::bigint, 'definition',
+    pg_get_triggerdef(t.oid)) ORDER BY n.nspname, c.relname, t.tgname), '[]')::text
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT t.tgisinternal AND c.relkind = 'r' AND {_USER_SCHEMA}
+"""
+
+# What is there beside all that, and what `schema.sql` does not make.
 _BESIDE = f"""
 SELECT coalesce(json_agg(what ORDER BY what), '[]')::text FROM (
-  SELECT 'trigger ' || t.tgname || ' on ' || n.nspname || '.' || c.relname AS what
-  FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-  JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE NOT t.tgisinternal AND {_USER_SCHEMA}
-  UNION ALL
-  SELECT 'function ' || n.nspname || '.' || c.proname
+  SELECT 'aggregate ' || n.nspname || '.' || c.proname AS what
   FROM pg_proc c JOIN pg_namespace n ON n.oid = c.pronamespace
-  WHERE {_USER_SCHEMA.replace("'pg_class'::regclass", "'pg_proc'::regclass")}
+  WHERE c.prokind NOT IN ('f', 'p')
+    AND {_USER_SCHEMA.replace("'pg_class'::regclass", "'pg_proc'::regclass")}
   UNION ALL
   SELECT CASE c.typtype WHEN 'd' THEN 'domain ' WHEN 'r' THEN 'range type '
     ELSE 'composite type ' END || n.nspname || '.' || c.typname
@@ -185,6 +203,7 @@ def read_catalog(ask: Ask) -> Catalog:
             ("columns", _COLUMNS),
             ("constraints", _CONSTRAINTS),
             ("indexes", _INDEXES),
+            ("triggers", _TRIGGERS),
         )
     }
     tables = tuple(_table(t, parts) for t in kept)
@@ -198,7 +217,8 @@ def read_catalog(ask: Ask) -> Catalog:
         enums=tuple(
             EnumType(e["schema"], e["name"], tuple(e["labels"] or ())) for e in _rows(ask, _ENUMS)
         ),
-        schemas=tuple(sorted({t.schema for t in tables if t.schema is not None})),
+        functions=tuple(json.loads(ask(_FUNCTIONS))),
+        schemas=tuple(json.loads(ask(_SCHEMAS))),
         left_out=(
             *(_left_out(t) for t in found if t not in kept),
             *json.loads(ask(_BESIDE)),
@@ -318,6 +338,7 @@ def _table(
             Index(i["name"], i["definition"], i["unique"], i["clustered"])
             for i in parts["indexes"].get(oid, [])
         ),
+        triggers=tuple(t["definition"] for t in parts["triggers"].get(oid, [])),
         oid=oid,
         persistence=row["persistence"],
         has_children=row["has_children"],

@@ -56,6 +56,7 @@ class PostgresWriter:
         settings = {
             "search_path": "",
             **TEXT_SETTINGS,
+            "check_function_bodies": "off",  # they may speak of tables that come after them
             "lock_timeout": f"{self._limits.lock_timeout_s}s",
             "statement_timeout": f"{self._limits.statement_timeout_s}s",
             "idle_in_transaction_session_timeout": "0",  # files come from the lake meanwhile
