@@ -14,6 +14,7 @@ import pytest
 from airkeep.database.address import parse_address
 from airkeep.database.programs import embedded_programs
 from airkeep.database.server import Cluster, Server
+from s3_server import s3_server
 from servers import (
     OPTIONS,
     SHARED,
@@ -24,6 +25,9 @@ from servers import (
     postgres16_programs,
     reachable_folder,
 )
+
+
+__all__ = ["s3_server"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

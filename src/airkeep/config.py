@@ -224,7 +224,8 @@ class Settings:
         setting = BY_NAME[name]
         value: str | None = getattr(self, setting.field)
         if value is None:
-            flag = "" if setting.is_secret else f"{setting.flag}, "
+            is_argument = name in ("lake", "database")
+            flag = "" if setting.is_secret or is_argument else f"{setting.flag}, "
             in_file = "" if setting.is_secret else f", or {name} in {FILE}"
             raise ConfigError(f"no {name} is set: give {flag}{setting.variables[0]}{in_file}")
         return value

@@ -18,9 +18,7 @@ import pytest
 from airkeep.store import Store, open_store
 from contract.places import MULTIPART_BYTES, QUICK, Microburst, Place
 from contract.proxy import Proxy, running_proxy
-from s3_server import CONDITIONAL_COPY, S3Server, free_ports, s3_server, without_aws
-
-__all__ = ["s3_server"]
+from s3_server import CONDITIONAL_COPY, S3Server, free_ports, without_aws
 
 
 @pytest.fixture(autouse=True)
