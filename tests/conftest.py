@@ -26,7 +26,6 @@ from servers import (
     reachable_folder,
 )
 
-
 __all__ = ["s3_server"]
 
 

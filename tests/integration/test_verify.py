@@ -16,17 +16,13 @@ from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import open_reader
 from airkeep.export.run import export
 from airkeep.snapshot import names
-from airkeep.snapshot.check import (
-    VerifyResult,
-    newest_verified,
-    save_result,
-    state,
-    verify_snapshot,
-)
-from airkeep.snapshot.compare import Comparison, Keys, compare_with_database
+from airkeep.snapshot.check import verify_snapshot
+from airkeep.snapshot.compare import Comparison, compare_with_database
 from airkeep.snapshot.diff import diff_snapshots
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.manifest import FileEntry
+from airkeep.snapshot.opener import Keys
+from airkeep.snapshot.results import VerifyResult, newest_verified, save_result, state
 from airkeep.snapshot.seal import Keyring
 from servers import FERNET_KEY, Databases, query
 

@@ -1,4 +1,4 @@
-"""`--since` end to end: the runs of the window with all that hangs on them, and nothing dangling."""
+"""`--since` end to end: the runs of the window with all that hangs on them, none dangling."""
 
 from __future__ import annotations
 

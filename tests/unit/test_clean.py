@@ -14,18 +14,8 @@ from hypothesis import strategies as st
 
 from airkeep.errors import NotFoundError
 from airkeep.snapshot import names
-from airkeep.snapshot.clean import (
-    GRACE,
-    CleanPlan,
-    KeepOptions,
-    Known,
-    LakeState,
-    clean_lake,
-    plan_clean,
-    read_state,
-    removed_path,
-    run_clean,
-)
+from airkeep.snapshot.clean import GRACE, clean_lake, read_state, removed_path, run_clean
+from airkeep.snapshot.clean_plan import CleanPlan, KeepOptions, Known, LakeState, plan_clean
 from airkeep.snapshot.lake import Lake, SnapshotName
 from airkeep.store.interface import Entry
 from fake_lake import (

@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 from airkeep.database.duck import open_duckdb
 from airkeep.database.sqlite_value import literal_of
-from airkeep.snapshot.compare import Field, Keys, Opener, Rows, Side, compare_sides
+from airkeep.snapshot.match import Rows, compare_sides
+from airkeep.snapshot.opener import Keys, Opener
 from airkeep.snapshot.seal import Keyring, SecretsWay
+from airkeep.snapshot.sides import Field, Side
 from airkeep.tables.secrets import secrets_of
 
 ONCE = settings(

@@ -10,8 +10,8 @@ from airkeep.cli.context import Context, shared_options
 from airkeep.cli.output import Output
 
 if TYPE_CHECKING:
-    from airkeep.snapshot.compare import Examples
     from airkeep.snapshot.diff import Diff
+    from airkeep.snapshot.match import Examples
 
 
 @click.command()

@@ -28,7 +28,7 @@ class Listed:
 @shared_options(tuning=False)
 def snapshots(ctx: Context, lake: str, *, environment: str | None, show_all: bool) -> None:
     """List the snapshots of LAKE, newest first."""
-    from airkeep.snapshot.check import newest_verified_of, state
+    from airkeep.snapshot.results import newest_verified_of, state
 
     opened = ctx.lake(lake, remember=show_all)
     names = opened.names(environment)

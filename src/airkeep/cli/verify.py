@@ -16,8 +16,8 @@ from airkeep.errors import (
 )
 
 if TYPE_CHECKING:
-    from airkeep.snapshot.check import VerifyResult
     from airkeep.snapshot.compare import Comparison
+    from airkeep.snapshot.results import VerifyResult
 
 _SHOWN = 20
 

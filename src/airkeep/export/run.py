@@ -17,13 +17,13 @@ from pathlib import Path
 from time import monotonic
 
 from airkeep.database.address import Address, resolve_address
-from airkeep.database.catalog import Catalog, Lineage, Table
-from airkeep.database.ddl import make_ddl
+from airkeep.database.catalog import Lineage
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Reader, open_reader
 from airkeep.database.spool import SpoolFile
 from airkeep.database.sql import qualified
 from airkeep.errors import ConfigError
+from airkeep.export.describe import lineage_entry, schema_text, sequence_entries, table_entry
 from airkeep.export.plan import (
     ExportOptions,
     ExportPlan,
@@ -297,14 +297,14 @@ class _Export:
     ) -> m.TableEntry:
         if table.how == "whole" or counts is None or table.parent is None or back is None:
             files = self.save(table, table.where, writer)
-            return self.describe(table, files, rows=sum(f.rows for f in files))
+            return table_entry(self.reader, table, files, rows=sum(f.rows for f in files))
         files = ()
         if counts.rows > counts.old:
             files = self.save(table, self.changed(back.snapshot.manifest), writer)
         deleted: tuple[m.FileEntry, ...] = ()
         if not counts.old == table.parent.settled == table.parent.rows:
             deleted = self.save_gone(table, writer, back)
-        entry = self.describe(table, files, rows=counts.rows)
+        entry = table_entry(self.reader, table, files, rows=counts.rows)
         return replace(
             entry, whole=False, deleted=deleted, deleted_rows=sum(f.rows for f in deleted)
         )
@@ -356,30 +356,6 @@ class _Export:
 
     # What is written down.
 
-    def describe(
-        self, table: TablePlan, files: Sequence[m.FileEntry], *, rows: int
-    ) -> m.TableEntry:
-        catalog = self.reader.catalog
-        source = table.table
-        return m.TableEntry(
-            label=table.label,
-            schema=source.schema,
-            name=source.name,
-            role=table.role,
-            columns=column_entries(source, self.reader, table),
-            key=source.key,
-            references=tuple(
-                m.ReferenceEntry(
-                    f.name, f.columns, catalog.label_of(f.target_schema, f.target), f.target_columns
-                )
-                for f in source.foreign_keys
-            ),
-            rows=rows,
-            files=tuple(files),
-            window=table.window,
-            oid=source.oid or None,
-        )
-
     def manifest(
         self,
         writer: SnapshotWriter,
@@ -406,7 +382,7 @@ class _Export:
             complete=plan.complete,
             window=m.WindowEntry(options.since) if options.since else None,
             secrets=m.SecretsEntry(options.secrets, self.archive_keys(), len(self.way.plain)),
-            lineage=None if reader.lineage is None else _lineage_entry(reader.lineage),
+            lineage=lineage_entry(reader.lineage),
             schema_sql=writer.schema_sql,
             tables=entries,
             sequences=sequence_entries(catalog.select(reader.chosen)),
@@ -420,60 +396,3 @@ class _Export:
 
     def parent_sha256(self, parent: m.Manifest) -> str:
         return self.lake.get(SnapshotName(parent.environment, parent.id)).manifest_sha256
-
-
-def _lineage_entry(lineage: Lineage) -> m.LineageEntry:
-    return m.LineageEntry(
-        lineage.system_identifier,
-        lineage.database_oid,
-        lineage.timeline,
-        lineage.server_start,
-        lineage.xmin,
-        lineage.xmax,
-    )
-
-
-def schema_text(catalog: Catalog) -> str:
-    """What `schema.sql` holds: our own statements, or SQLite's as they were written."""
-    if catalog.engine == "postgresql":
-        return make_ddl(catalog).script()
-    made = (t.definition for t in catalog.tables if t.definition)
-    return "".join(f"{s};\n" for s in (*made, *catalog.statements))
-
-
-def column_entries(source: Table, reader: Reader, table: TablePlan) -> tuple[m.ColumnEntry, ...]:
-    """Every column, generated ones too (they have no Parquet column)."""
-    ways = dict(zip((c.name for c in source.stored_columns), reader.ways(source), strict=True))
-    held = {s.column: s.holds.value for s in table.secrets}
-    return tuple(
-        m.ColumnEntry(
-            name=c.name,
-            type=c.type,
-            parquet=ways[c.name].parquet if c.name in ways else "",
-            nullable=c.nullable,
-            default=c.default,
-            generated=c.generated is not None,
-            encoding=ways[c.name].encoding if c.name in ways else "same",
-            secret=held.get(c.name),
-        )
-        for c in source.columns
-    )
-
-
-def sequence_entries(catalog: Catalog) -> tuple[m.SequenceEntry, ...]:
-    """Every sequence and how far it was."""
-    return tuple(
-        m.SequenceEntry(
-            label=catalog.label_of(s.schema, s.name),
-            schema=s.schema,
-            name=s.name,
-            last_value=s.last_value,
-            is_called=s.is_called,
-            increment=s.increment,
-            owner=None
-            if s.owner_table is None
-            else catalog.label_of(s.owner_schema, s.owner_table),
-            owner_column=s.owner_column,
-        )
-        for s in catalog.sequences
-    )

@@ -19,12 +19,12 @@ from airkeep.errors import (
     MissingFileError,
     NewerFormatError,
 )
-from airkeep.snapshot.check import Kind, Problem
 from airkeep.snapshot.csv_run import CsvFile, CsvSummary, read_summary
 from airkeep.snapshot.csv_text import read_shape
 from airkeep.snapshot.manifest import FileEntry
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import bring
+from airkeep.snapshot.results import Kind, Problem
 from airkeep.store.interface import Store
 
 _STATUS: dict[Kind, int] = {

@@ -11,17 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airkeep.errors import ConfigError
-from airkeep.snapshot.compare import (
-    ColumnChange,
-    Keys,
-    Opener,
-    Rows,
-    column_changes,
-    compare_sides,
-    side_of,
-)
+from airkeep.snapshot.compare import ColumnChange, column_changes, side_of
 from airkeep.snapshot.lake import Snapshot
 from airkeep.snapshot.manifest import TableEntry
+from airkeep.snapshot.match import Rows, compare_sides
+from airkeep.snapshot.opener import Keys, Opener
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import SnapshotReader, layers_of
 

@@ -12,15 +12,17 @@ from pathlib import Path
 from airkeep.database.address import Address, resolve_address
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import open_reader
-from airkeep.snapshot.check import VerifyResult, verify_snapshot
+from airkeep.snapshot.check import verify_snapshot
 from airkeep.snapshot.clean import GRACE, CleanResult, clean_lake
-from airkeep.snapshot.compare import Comparison, Keys, compare_with_database
+from airkeep.snapshot.compare import Comparison, compare_with_database
 from airkeep.snapshot.csv_check import CsvVerifyResult
 from airkeep.snapshot.csv_check import verify_csv as check_csv
 from airkeep.snapshot.diff import Diff, diff_snapshots
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Lake, Snapshot
+from airkeep.snapshot.opener import Keys
 from airkeep.snapshot.progress import Progress, silent
+from airkeep.snapshot.results import VerifyResult
 from airkeep.snapshot.seal import open_keyring
 
 

@@ -1,0 +1,99 @@
+"""What a snapshot says of a database: tables, columns, sequences, lineage, schema.sql."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airkeep.database.catalog import Catalog, Lineage, Table
+from airkeep.database.ddl import make_ddl
+from airkeep.database.reader import Reader
+from airkeep.export.plan import TablePlan
+from airkeep.snapshot import manifest as m
+
+
+def table_entry(
+    reader: Reader, table: TablePlan, files: Sequence[m.FileEntry], *, rows: int
+) -> m.TableEntry:
+    """One table, exported as a whole."""
+    source = table.table
+    return m.TableEntry(
+        label=table.label,
+        schema=source.schema,
+        name=source.name,
+        role=table.role,
+        columns=column_entries(source, reader, table),
+        key=source.key,
+        references=tuple(
+            m.ReferenceEntry(
+                f.name,
+                f.columns,
+                reader.catalog.label_of(f.target_schema, f.target),
+                f.target_columns,
+            )
+            for f in source.foreign_keys
+        ),
+        rows=rows,
+        files=tuple(files),
+        window=table.window,
+        oid=source.oid or None,
+    )
+
+
+def lineage_entry(lineage: Lineage | None) -> m.LineageEntry | None:
+    """Where the database stood; SQLite has no such thing."""
+    if lineage is None:
+        return None
+    return m.LineageEntry(
+        lineage.system_identifier,
+        lineage.database_oid,
+        lineage.timeline,
+        lineage.server_start,
+        lineage.xmin,
+        lineage.xmax,
+    )
+
+
+def schema_text(catalog: Catalog) -> str:
+    """What `schema.sql` holds: our own statements, or SQLite's as they were written."""
+    if catalog.engine == "postgresql":
+        return make_ddl(catalog).script()
+    made = (t.definition for t in catalog.tables if t.definition)
+    return "".join(f"{s};\n" for s in (*made, *catalog.statements))
+
+
+def column_entries(source: Table, reader: Reader, table: TablePlan) -> tuple[m.ColumnEntry, ...]:
+    """Every column, generated ones too (they have no Parquet column)."""
+    ways = dict(zip((c.name for c in source.stored_columns), reader.ways(source), strict=True))
+    held = {s.column: s.holds.value for s in table.secrets}
+    return tuple(
+        m.ColumnEntry(
+            name=c.name,
+            type=c.type,
+            parquet=ways[c.name].parquet if c.name in ways else "",
+            nullable=c.nullable,
+            default=c.default,
+            generated=c.generated is not None,
+            encoding=ways[c.name].encoding if c.name in ways else "same",
+            secret=held.get(c.name),
+        )
+        for c in source.columns
+    )
+
+
+def sequence_entries(catalog: Catalog) -> tuple[m.SequenceEntry, ...]:
+    """Every sequence and how far it was."""
+    return tuple(
+        m.SequenceEntry(
+            label=catalog.label_of(s.schema, s.name),
+            schema=s.schema,
+            name=s.name,
+            last_value=s.last_value,
+            is_called=s.is_called,
+            increment=s.increment,
+            owner=None
+            if s.owner_table is None
+            else catalog.label_of(s.owner_schema, s.owner_table),
+            owner_column=s.owner_column,
+        )
+        for s in catalog.sequences
+    )

@@ -1,0 +1,172 @@
+"""What verifying gives: the problems, the result, and its record beside the manifest.
+
+A record is saved create-if-absent as `verified/<time>.json`, for listings and gates. It speaks of
+one manifest, named by its sha256.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+from airkeep.errors import (
+    AlreadySavedError,
+    DamagedFileError,
+    ManifestError,
+    MissingFileError,
+    NewerFormatError,
+    NotFoundError,
+    StoreError,
+)
+from airkeep.snapshot import names
+from airkeep.snapshot.lake import Load, SnapshotName
+from airkeep.store.interface import Store
+
+Kind = Literal["damaged", "missing", "newer", "manifest"]
+Depth = Literal["full", "sample"]
+
+_STATUS: Final[Mapping[Kind, int]] = {
+    "damaged": DamagedFileError.exit_status,
+    "missing": MissingFileError.exit_status,
+    "newer": NewerFormatError.exit_status,
+    "manifest": ManifestError.exit_status,
+}
+_LOADERS = 8  # requests in flight: a small file from S3 is 30 ms of waiting
+_ATTEMPTS = 10
+_RECORDED = 100  # problems in a record; a lake that lost a disk has thousands
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one file of the lake, or with one table (`path` is its folder)."""
+
+    path: str
+    what: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """What a verification read and found.
+
+    Attributes:
+        chain: the ids that were looked at, the snapshot's own first.
+        seed: what the sample was drawn with, so that it can be drawn again.
+        files: how many there should be; `read` of them were read and hashed.
+        rows: of the tables whose fold was counted.
+        record: where this result was saved; None where it could not be, and `note` says why.
+    """
+
+    environment: str
+    id: str
+    manifest_sha256: str | None
+    depth: Depth
+    ok: bool
+    problems: tuple[Problem, ...]
+    chain: tuple[str, ...]
+    files: int
+    read: int
+    bytes: int
+    rows: int
+    at: datetime
+    airkeep: str
+    share: float | None = None
+    seed: int | None = None
+    record: str | None = None
+    note: str | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """0, or the status of the gravest problem: damaged before missing before unreadable."""
+        kinds = {p.kind for p in self.problems}
+        return next((status for kind, status in _STATUS.items() if kind in kinds), 0)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A saved result: what `verified/<time>.json` holds."""
+
+    manifest_sha256: str
+    depth: Depth
+    ok: bool
+    at: datetime
+    airkeep: str
+    files: int
+    read: int
+    share: float | None = None
+    seed: int | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+def save_result(store: Store, result: VerifyResult) -> VerifyResult:
+    """Save the result beside the manifest, and say where, or why that could not be."""
+    if result.manifest_sha256 is None:
+        return replace(result, note="not recorded: there is no manifest")
+    data = msgspec.json.format(msgspec.json.encode(_verified(result)), indent=1) + b"\n"
+    stem = names.make_id(result.at)
+    for _ in range(_ATTEMPTS):
+        path = names.verified_path(result.environment, result.id, names.id_time(stem))
+        try:
+            store.save(path, data)
+        except AlreadySavedError:
+            stem = names.next_id(stem)
+        except StoreError as error:
+            return replace(result, note=f"not recorded: {error}")
+        else:
+            return replace(result, record=path)
+    return replace(result, note="not recorded: other verifications save all the time")
+
+
+def _verified(result: VerifyResult) -> Verified:
+    return Verified(
+        manifest_sha256=result.manifest_sha256 or "",
+        depth=result.depth,
+        ok=result.ok,
+        at=result.at,
+        airkeep=result.airkeep,
+        files=result.files,
+        read=result.read,
+        share=result.share,
+        seed=result.seed,
+        problems=result.problems[:_RECORDED],
+    )
+
+
+def newest_verified(
+    store: Store, name: SnapshotName, *, load: Load | None = None
+) -> Verified | None:
+    """The newest saved result of a snapshot; None when it was never verified.
+
+    Whether it speaks of the manifest that is there now is for the caller to compare
+    (`manifest_sha256`): a listing reads no manifests.
+    """
+    folder = names.snapshot_folder(name.environment, name.id) + "/verified/"
+    for path in sorted((e.path for e in store.list(folder)), reverse=True):
+        try:
+            return msgspec.json.decode((load or store.load)(path), type=Verified)
+        except (msgspec.MsgspecError, UnicodeDecodeError, NotFoundError):
+            continue
+    return None
+
+
+def newest_verified_of(
+    store: Store, wanted: Sequence[SnapshotName], *, load: Load | None = None
+) -> list[Verified | None]:
+    """`newest_verified` of several, at once."""
+    with ThreadPoolExecutor(_LOADERS) as pool:
+        return list(pool.map(lambda name: newest_verified(store, name, load=load), wanted))
+
+
+def state(verified: Verified | None) -> str:
+    """What a listing says: `verified 2026-11-21`, `sampled 2026-11-21`, `damaged`, `-`."""
+    if verified is None:
+        return "-"
+    if not verified.ok:
+        return "damaged"
+    word = "verified" if verified.depth == "full" else "sampled"
+    return f"{word} {verified.at:%Y-%m-%d}"
