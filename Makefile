@@ -15,7 +15,22 @@ PYTEST := $(RUN) pytest -n 2 --dist loadgroup --timeout 600
 ALL_TESTS := $(if $(filter check,$(MAKECMDGOALS)),tests/integration,tests)
 QUICK_TESTS := $(wildcard tests/unit tests/contract tests/golden tests/docs)
 
-.PHONY: help setup demo check test test-slow bench bench-large docs clean
+# $(call debian,FILE,PACKAGE,WHAT,BEFORE,AFTER): have FILE's package here, if we may install it.
+define debian
+	@if ! ls $(1) >/dev/null 2>&1; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "$(3) is not here: installing Debian's $(2)"; \
+	    apt-get update -qq; \
+	    $(or $(4),:); \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends $(2) >/dev/null; \
+	    $(or $(5),:); \
+	  else \
+	    echo "$(3) is not here, what needs it is left out (Debian: apt-get install $(2))"; \
+	  fi; \
+	fi
+endef
+
+.PHONY: help setup demo check test test-slow bench bench-large docs clean tls-server jdbc
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,13 +49,13 @@ check: setup ## lint, types, layers, lock file, quick tests
 	$(UV) lock --check
 	$(PYTEST) $(QUICK_TESTS) -m "not slow"
 
-test: setup ## every test but the slow ones, servers included
+test: setup tls-server ## every test but the slow ones, servers included
 	$(PYTEST) $(ALL_TESTS) -m "not slow"
 
-test-slow: setup ## the tests that take minutes
+test-slow: setup tls-server ## the tests that take minutes
 	$(RUN) pytest -m slow
 
-bench: setup ## measure airkeep beside its peers
+bench: setup jdbc ## measure airkeep beside its peers
 	$(RUN) python -m benchmarks.run
 
 bench-large: setup ## measure one table of 10 M rows
@@ -51,6 +66,16 @@ docs: setup ## write the generated pages anew
 
 clean: ## remove what the targets above made
 	rm -rf $(CACHE) .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# The wheel's PostgreSQL has no TLS. Debian's would make a cluster and start it: not here.
+NO_CLUSTER := /etc/postgresql-common/createcluster.d/airkeep.conf
+tls-server:
+	$(call debian,/usr/lib/postgresql/*/bin/postgres,postgresql,A PostgreSQL with TLS,\
+	  mkdir -p $(dir $(NO_CLUSTER)); echo "create_main_cluster = false" >$(NO_CLUSTER),\
+	  rm $(NO_CLUSTER))
+
+jdbc:
+	$(call debian,/usr/share/java/postgresql.jar,libpostgresql-jdbc-java,PostgreSQL's JDBC driver)
 
 # Debian splits venv off from python3; only there, and only for root, a package is installed.
 $(CACHE)/uv/bin/uv:

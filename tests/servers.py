@@ -37,6 +37,13 @@ def postgres16_programs() -> Path:
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
+def debian_programs() -> Path | None:
+    """The newest PostgreSQL that Debian's packages put here; unlike the wheels', it knows TLS."""
+    found = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    newest = max(found, key=lambda program: int(program.parts[-3]), default=None)
+    return None if newest is None else newest.parent
+
+
 @contextmanager
 def reachable_folder() -> Iterator[Path]:
     """A folder that a server started by root can use; pytest's own lie in a closed one."""

@@ -61,11 +61,18 @@ def test_help_lists_every_command_with_a_line() -> None:
     [["no-such-command"], ["export"], ["export", "a", "b", "--no-such-flag"],
      ["export", "a", "b", "--since", "tomorrow"], ["restore", "a", "b"]],
 )  # fmt: skip
-def test_a_usage_error_is_status_2(
+def test_a_usage_error_is_one_line_and_status_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(arguments) == 2
-    assert "Error: " in capsys.readouterr().err
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("airkeep: ")
+    assert line.endswith(" --help)")
+
+
+def test_airkeep_alone_is_a_question(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    assert "Commands:" in capsys.readouterr().out
 
 
 def test_a_listing_of_an_empty_lake(tmp_path: Path) -> None:

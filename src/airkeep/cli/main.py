@@ -84,12 +84,13 @@ def run(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        cli.main(arguments, prog_name="airkeep", standalone_mode=False)
+        cli.main(arguments or ["--help"], prog_name="airkeep", standalone_mode=False)
     except AirkeepError as error:
         return _fail(str(error), error.exit_status)
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        where = "" if context is None else f" (see {context.command_path} --help)"
+        return _fail(error.format_message().rstrip(".") + where, error.exit_code)
     except (_Stopped, KeyboardInterrupt, click.Abort):
         _stopped_by.append(signal.SIGINT)  # the first one in the list counts
         return INTERRUPTED

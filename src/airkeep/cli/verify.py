@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from airkeep.errors import (
 
 if TYPE_CHECKING:
     from airkeep.snapshot.compare import Comparison
-    from airkeep.snapshot.results import VerifyResult
+    from airkeep.snapshot.results import Problem, VerifyResult
 
 _SHOWN = 20
 
@@ -108,7 +109,7 @@ def _verify_csv(ctx: Context, lake: str, path: str) -> None:
         result = airkeep.verify_csv(opened, path, spool=ctx.spool, progress=progress)
 
     def text() -> None:
-        state = "ok" if result.ok else f"{len(result.problems)} problems"
+        state = "ok" if result.ok else _count(result.problems)
         ctx.output.line(
             f"{path}  {state}  {result.read:,} of {result.files:,} files read  "
             f"{size(result.bytes)}  {result.rows:,} rows"
@@ -120,7 +121,7 @@ def _verify_csv(ctx: Context, lake: str, path: str) -> None:
     if not result.ok:
         first = result.problems[0]
         raise _ProblemsError(
-            f"{len(result.problems)} problems, first: {first.path}: {first.what}",
+            f"{_count(result.problems)}, first: {first.path}: {first.what}",
             result.exit_status,
         )
 
@@ -128,7 +129,7 @@ def _verify_csv(ctx: Context, lake: str, path: str) -> None:
 def _show(found: list[VerifyResult], compared: Comparison | None, out: Output) -> None:
     for result in found:
         depth = "all" if result.share is None else f"{result.share:.0%}, seed {result.seed}"
-        state = "ok" if result.ok else f"{len(result.problems)} problems"
+        state = "ok" if result.ok else _count(result.problems)
         out.line(
             f"{result.environment}/{result.id}  {state}  {result.read:,} of {result.files:,} files "
             f"read ({depth})  {size(result.bytes)}  {result.rows:,} rows"
@@ -175,9 +176,9 @@ def _fail(found: list[VerifyResult], compared: Comparison | None, url: str) -> N
     bad = [r for r in found if not r.ok]
     if bad:
         worst = min(bad, key=lambda r: r.exit_status)
-        problems = sum(len(r.problems) for r in bad)
+        problems = [p for r in bad for p in r.problems]
         raise _ProblemsError(
-            f"{problems} problems in {len(bad)} of {len(found)} snapshots, first: "
+            f"{_count(problems)} in {len(bad)} of {len(found)} snapshots, first: "
             f"{worst.problems[0].path}: {worst.problems[0].what}",
             worst.exit_status,
         )
@@ -186,6 +187,10 @@ def _fail(found: list[VerifyResult], compared: Comparison | None, url: str) -> N
         raise DifferenceError(
             f"{compared.snapshot} and the database differ in {tables} tables: see above"
         )
+
+
+def _count(problems: Sequence[Problem]) -> str:
+    return f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
 
 
 class _ProblemsError(SnapshotError):
