@@ -10,7 +10,7 @@ CACHE := .cache
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(CACHE)/uv/bin/uv)
 RUN := $(UV) run --locked
 # Two workers, as CI has two cores; a test that hangs is ended and named.
-PYTEST := $(RUN) pytest -n 2 --dist loadgroup --timeout 600
+PYTEST := $(RUN) pytest -n 2 --timeout 600
 # `make check test` runs the quick tests once.
 ALL_TESTS := $(if $(filter check,$(MAKECMDGOALS)),tests/integration,tests)
 QUICK_TESTS := $(wildcard tests/unit tests/contract tests/golden tests/docs)

@@ -6,6 +6,7 @@ file that an index of packages alone does not have.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -39,17 +40,20 @@ class Airflow:
         self.folder = ENVIRONMENTS / version
 
     def install(self) -> None:
-        """Make the environment unless it is there; not for two processes at once."""
-        if (self.folder / "complete").exists():
-            return
-        _run([find_uv(), "venv", "--quiet", "--clear", "--python", PYTHON, str(self.folder)])
-        _run([
-            find_uv(), "pip", "install", "--quiet", "--compile-bytecode",
-            "--python", str(self.folder / "bin" / "python"),
-            "--exclude-newer", RELEASED[self.version],
-            f"apache-airflow=={self.version}", "psycopg2-binary", "asyncpg",
-        ])  # fmt: skip
-        (self.folder / "complete").touch()
+        """Make the environment unless it is there; other workers wait."""
+        ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
+        with (ENVIRONMENTS / f"{self.version}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (self.folder / "complete").exists():
+                return
+            _run([find_uv(), "venv", "--quiet", "--clear", "--python", PYTHON, str(self.folder)])
+            _run([
+                find_uv(), "pip", "install", "--quiet", "--compile-bytecode",
+                "--python", str(self.folder / "bin" / "python"),
+                "--exclude-newer", RELEASED[self.version],
+                f"apache-airflow=={self.version}", "psycopg2-binary", "asyncpg",
+            ])  # fmt: skip
+            (self.folder / "complete").touch()
 
     def run(self, home: Path, database: str, *words: str) -> str:
         """Run `airflow ...` on a database; `home` is its AIRFLOW_HOME."""

@@ -13,8 +13,6 @@ from compare import data_of
 from servers import Databases
 from sqlite_files import content
 
-pytestmark = pytest.mark.xdist_group("airflow")
-
 DUMPS = {"2.11.2": "airflow-2112", "3.3.2": "airflow-332"}
 
 
