@@ -26,6 +26,8 @@ MAX_FILE_BYTES = 64 << 20  # what one upload holds in memory; a file may exceed 
 # again, 440 MB for 280 (measured on 1 M task instances); below 30k files grow.
 ROW_GROUP_ROWS = 49_152
 SMALL_ROW_GROUP_ROWS = 30_720
+# zstd's second level: files 1 % larger than at DuckDB's third, a fifth less CPU (same table).
+ZSTD_LEVEL = 2
 _MAGIC = b"PAR1"
 
 
@@ -104,7 +106,7 @@ class _Copy(threading.Thread):
         self._connection, self._folder = connection, folder
         self._statement = (
             f"COPY ({query}) TO {literal(str(folder))} (FORMAT parquet, COMPRESSION zstd, "
-            f"ROW_GROUP_SIZE {limits.row_group_rows}, FILE_SIZE_BYTES {limits.max_file_bytes}, "
+            f"COMPRESSION_LEVEL {ZSTD_LEVEL}, ROW_GROUP_SIZE {limits.row_group_rows}, FILE_SIZE_BYTES {limits.max_file_bytes}, "
             f"PER_THREAD_OUTPUT, RETURN_STATS)"
         )
         self._rows: list[tuple[Path, int, int, Statistics]] = []
