@@ -27,6 +27,7 @@ AIRKEEP = str(Path(sys.executable).parent / "airkeep")
 OURS = "airkeep"
 OURS_SMALL = "airkeep --memory 200MB"
 BARE = "bare DuckDB scan"
+BARE_2 = "bare DuckDB scan, zstd 2"
 FLOOR = "psql \\copy binary to /dev/null"
 PYTHON_FLOOR = "psycopg binary COPY to nowhere"
 DUMP = "pg_dump -Fc"
@@ -67,6 +68,7 @@ def exporters(source: Source, tables: Sequence[str], *, is_whole: bool) -> list[
         ready(OURS, *ours),
         ready(OURS_SMALL, *ours, "--memory", "200MB"),
         bare(source, tables, memory="400MB"),
+        bare(source, tables, memory="400MB", name=BARE_2, level=2),
         ready(FLOOR, *psql, *copies),
         peer(PYTHON_FLOOR, "psycopg_copy.py", "psycopg"),
         ready(DUMP, program("pg_dump"), "-Fc", "--file={out}/dump", *dumped),
@@ -84,10 +86,12 @@ def export_command(tables: Sequence[str], *, lake: str = "{out}/lake") -> list[s
     return [AIRKEEP, "export", "env:", lake, "-e", "bench", "--allow-plain", "-q", *named]
 
 
-def bare(source: Source, tables: Sequence[str], *, memory: str) -> Contestant:
-    """What airkeep reads with, and nothing around it."""
-    command = (sys.executable, str(PEERS / "bare.py"), "{out}", memory, *tables)
-    return Contestant(BARE, command, connection_environment(source.url))
+def bare(
+    source: Source, tables: Sequence[str], *, memory: str, name: str = BARE, level: int = 3
+) -> Contestant:
+    """What airkeep reads with, and nothing around it; DuckDB's own zstd level is 3."""
+    command = (sys.executable, str(PEERS / "bare.py"), "{out}", memory, str(level), *tables)
+    return Contestant(name, command, connection_environment(source.url))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The bare scan: DuckDB tuned as airkeep tunes it, to Parquet, and nothing else.
+"""The bare scan: DuckDB with few threads and bounded memory, to Parquet, and nothing else.
 
 No locks, catalogue, hashes, manifest or copying into a lake: what airkeep adds is measured by it.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import duckdb_extension_postgres_scanner as wheel
 
-out, memory, *tables = sys.argv[1:]
+out, memory, level, *tables = sys.argv[1:]
 name = f"v{duckdb.__version__}/postgres_scanner.duckdb_extension"
 [extension] = [f for p in wheel.__path__ if (f := Path(p, "extensions", name)).is_file()]
 db = duckdb.connect(
@@ -25,5 +25,6 @@ db.execute("BEGIN")
 for table in tables:
     db.execute(
         f"COPY (FROM pg.public.{table}) TO '{out}/{table}.parquet' "
-        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 100000)"
+        f"(FORMAT parquet, COMPRESSION zstd, "
+        f"COMPRESSION_LEVEL {level}, ROW_GROUP_SIZE 100000)"
     )

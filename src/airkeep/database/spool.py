@@ -106,8 +106,8 @@ class _Copy(threading.Thread):
         self._connection, self._folder = connection, folder
         self._statement = (
             f"COPY ({query}) TO {literal(str(folder))} (FORMAT parquet, COMPRESSION zstd, "
-            f"COMPRESSION_LEVEL {ZSTD_LEVEL}, ROW_GROUP_SIZE {limits.row_group_rows}, FILE_SIZE_BYTES {limits.max_file_bytes}, "
-            f"PER_THREAD_OUTPUT, RETURN_STATS)"
+            f"COMPRESSION_LEVEL {ZSTD_LEVEL}, ROW_GROUP_SIZE {limits.row_group_rows}, "
+            f"FILE_SIZE_BYTES {limits.max_file_bytes}, PER_THREAD_OUTPUT, RETURN_STATS)"
         )
         self._rows: list[tuple[Path, int, int, Statistics]] = []
         self._error: Exception | None = None
