@@ -88,7 +88,7 @@ def own(path: Path, user: pwd.struct_passwd | None) -> None:
 
 def as_app(url: str, **options: str) -> str:
     """The same database for the user who may not come without TLS."""
-    given = replace(parse_address(url), user="app", password=None, options=()).reveal()
+    given = replace(parse_address(url), user="app", password="", options=()).reveal()
     before, _, after = given.partition("app@")
     return f"{before}app:{quote(PASSWORD, safe='')}@{after}?{urlencode(options)}"
 
@@ -132,7 +132,7 @@ def test_a_certificate_of_ones_own_stands_for_a_password(
     plain = secured_databases.airflow("airflow-263")
     make_users(plain)
     key, certificate = secured.ours.issue("robot", tmp_path)
-    place = replace(parse_address(plain), user="robot", password=None).reveal()
+    place = replace(parse_address(plain), user="robot", password="").reveal()
     given = urlencode({
         "sslmode": "verify-full",
         "sslrootcert": str(secured.ours.certificate(tmp_path)),
