@@ -30,10 +30,10 @@ define debian
 	fi
 endef
 
-.PHONY: help setup demo check test test-slow bench bench-large docs clean tls-server jdbc
+.PHONY: help setup demo check test test-slow bench bench-large bench-listing docs clean tls-server jdbc
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(filter-out uv,$(UV)) ## make the virtual environment, with uv fetched if need be
 	@$(UV) sync --locked --quiet
@@ -60,6 +60,9 @@ bench: setup jdbc ## measure airkeep beside its peers
 
 bench-large: setup ## measure one table of 10 M rows
 	$(RUN) python -m benchmarks.large
+
+bench-listing: setup ## measure the listing of a lake of 5,000 snapshots
+	PYTHONPATH=tests $(RUN) python -m benchmarks.listing
 
 docs: setup ## write the generated pages anew
 	$(RUN) python -m tools.docs

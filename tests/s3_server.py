@@ -59,14 +59,14 @@ class S3Server:
             "aws_region": self.region,
         }
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The same as environment variables."""
+        return {name.upper(): value for name, value in self.options.items()}
+
     def environ(self) -> dict[str, str]:
-        """The same as environment variables, upon the process's own without its `AWS_*`."""
-        return without_aws(os.environ) | {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": self.access_key,
-            "AWS_SECRET_ACCESS_KEY": self.secret_key,
-            "AWS_REGION": self.region,
-        }
+        """The process's own environment, with these variables for its `AWS_*`."""
+        return without_aws(os.environ) | self.variables
 
     def client(self) -> Any:
         """A botocore client: another reader than the one under test."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
 
 PROJECT = Path(__file__).parents[1]
@@ -112,6 +113,12 @@ def query(url: str, sql: str) -> list[tuple[Any, ...]]:
     with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute(sql)
         return list(cursor.fetchall())
+
+
+def psql(server: Cluster, url: str, *statements: str) -> None:
+    """Run statements through psql, each in a transaction of its own."""
+    database = parse_address(url).database
+    server.run("psql", "-q", stdin=";\n".join(statements) + ";\n", database=database)
 
 
 def airflow_sqlite(name: str, folder: Path) -> Path:

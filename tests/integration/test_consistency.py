@@ -20,7 +20,7 @@ from airkeep.errors import AirkeepError, BusyError, LostConnectionError
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.progress import Step
 from airkeep.snapshot.read import SnapshotReader
-from servers import Databases, query
+from servers import Databases, psql, query
 
 # Less than 300 MB makes small spool files; `late` is read last, `dag` first.
 SMALL = ReadLimits(memory_bytes=250 << 20, lock_timeout_s=4)
@@ -41,21 +41,16 @@ HEAVY = (
 )
 
 
-def run(server: Cluster, url: str, *statements: str) -> None:
-    database = parse_address(url).database
-    server.run("psql", "-q", stdin=";\n".join(statements) + ";\n", database=database)
-
-
 @pytest.fixture
 def source(server: Cluster, databases: Databases) -> str:
     url = databases.empty()
-    run(server, url, CORE)
+    psql(server, url, CORE)
     return url
 
 
 @pytest.fixture
 def heavy(server: Cluster, source: str) -> str:
-    run(server, source, HEAVY, "ANALYZE")  # analysed, so that scans go parallel
+    psql(server, source, HEAVY, "ANALYZE")  # analysed, so that scans go parallel
     return source
 
 

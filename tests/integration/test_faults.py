@@ -29,6 +29,7 @@ import pytest
 import airkeep
 from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
+from command import AIRKEEP, VARIABLE
 from compare import data_of
 from servers import FERNET_KEY, Databases, airflow_sqlite
 
@@ -45,7 +46,6 @@ SPELLINGS = (
     FERNET_KEY,
 )
 AIRFLOW = "airflow-332"
-VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def run(folder: Path, arguments: tuple[str, ...], variables: Mapping[str, str]) 
     environment = {**inherited, "TMPDIR": str(temporary), **variables}
     with (folder / "out").open("w+") as out, (folder / "err").open("w+") as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", "airkeep.cli", *arguments],
+            [*AIRKEEP, *arguments],
             stdout=out, stderr=err, env=environment, cwd=folder,
         )  # fmt: skip
         while process.poll() is None:

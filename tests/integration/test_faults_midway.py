@@ -14,7 +14,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,10 +26,10 @@ import pytest
 import airkeep
 from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster, Server
+from command import start as start_airkeep
 from compare import data_of
 from servers import AIRFLOW_DATA, Databases, query
 
-VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 # Sorts first among the rows that matter, holds some 20 MB that do not compress.
 BIG = """
 CREATE TABLE big (id bigint PRIMARY KEY, text text);
@@ -139,12 +138,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
     temporary.mkdir()
 
     def start(url: str, *arguments: str, before: Callable[[], None] | None = None) -> Command:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "airkeep.cli", *arguments],
-            env={**os.environ, VARIABLE: url, "TMPDIR": str(temporary)},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
-            preexec_fn=before,  # noqa: PLW1509 - this process has no threads then
-        )  # fmt: skip
+        process = start_airkeep(tmp_path, url, *arguments, temporary=temporary, before=before)
         running.append(process)
         return Command(tmp_path, process)
 

@@ -20,7 +20,7 @@ from airkeep.database.programs import (
 from airkeep.database.server import Cluster, Server
 from airkeep.snapshot.lake import Snapshot
 from airkeep.snapshot.read import SnapshotReader
-from servers import OPTIONS, Databases, query
+from servers import OPTIONS, Databases, psql, query
 
 XIDS_PER_CLOG_FILE = 32 * 8192 * 4
 CORE = """
@@ -31,12 +31,6 @@ CREATE TABLE task_instance (dag_id text, run_id text, task_id text, map_index in
 INSERT INTO dag SELECT 'd' || n, 0 FROM generate_series(1, 20) n;
 INSERT INTO task_instance SELECT 'd1', 'r', 't', n, 0 FROM generate_series(1, 50) n;
 """
-
-
-def run(server: Cluster, url: str, *statements: str) -> None:
-    """Each statement in a transaction of its own."""
-    database = parse_address(url).database
-    server.run("psql", "-q", stdin=";\n".join(statements) + ";\n", database=database)
 
 
 def increment(url: str, lake: Path) -> Snapshot:
@@ -60,7 +54,7 @@ def assert_exact(snapshot: Snapshot, url: str, folder: Path) -> None:
 @pytest.fixture
 def source(server: Cluster, databases: Databases) -> str:
     url = databases.empty()
-    run(server, url, CORE)
+    psql(server, url, CORE)
     return url
 
 
@@ -84,7 +78,7 @@ def test_an_increment_holds_what_changed_and_no_more(
     server: Cluster, source: str, tmp_path: Path
 ) -> None:
     increment(source, tmp_path)
-    run(
+    psql(
         server,
         source,
         "UPDATE dag SET v = 1 WHERE dag_id = 'd7'",
@@ -121,7 +115,7 @@ ALTERATIONS = {
 def test_a_change_that_moves_no_row_version_is_seen(
     what: str, server: Cluster, source: str, tmp_path: Path
 ) -> None:
-    run(
+    psql(
         server,
         source,
         "CREATE TYPE mood AS ENUM ('a', 'b')",
@@ -131,7 +125,7 @@ def test_a_change_that_moves_no_row_version_is_seen(
     )
     increment(source, tmp_path)
     versions = query(source, "SELECT xmin::text FROM dag UNION ALL SELECT xmin::text FROM moody")
-    run(server, source, *ALTERATIONS[what])
+    psql(server, source, *ALTERATIONS[what])
     assert versions == query(
         source, "SELECT xmin::text FROM dag UNION ALL SELECT xmin::text FROM moody"
     )
@@ -214,14 +208,14 @@ def test_the_sides_of_a_cloned_server_never_stand_on_each_other(
     one, two = tmp_path / "one", tmp_path / "two"
     with Server.start(server_folder) as first:
         url = first.create("airflow")
-        run(first, url, CORE)
+        psql(first, url, CORE)
         parent = increment(url, one)
     subprocess.run(["cp", "-a", server_folder, other_folder], check=True)
     shutil.copytree(one, two)
     with Server.start(server_folder) as left, Server.start(other_folder) as right:
         # As many changes on either side, to other rows: every counter is equal.
-        run(left, left.address("airflow"), "UPDATE dag SET v = 1 WHERE dag_id = 'd1'")
-        run(right, right.address("airflow"), "UPDATE dag SET v = 2 WHERE dag_id = 'd2'")
+        psql(left, left.address("airflow"), "UPDATE dag SET v = 1 WHERE dag_id = 'd1'")
+        psql(right, right.address("airflow"), "UPDATE dag SET v = 2 WHERE dag_id = 'd2'")
         reason = "the server was started since the parent, so it may be a copy"
         for server, lake in ((left, one), (right, two)):
             tip = increment(server.address("airflow"), lake)
@@ -233,8 +227,8 @@ def test_the_sides_of_a_cloned_server_never_stand_on_each_other(
             assert_exact(tip, server.address("airflow"), tmp_path)
 
         # Now each side has a snapshot of its own; the other one's lake is no ground for it.
-        run(left, left.address("airflow"), "UPDATE dag SET v = 3 WHERE dag_id = 'd3'")
-        run(right, right.address("airflow"), "UPDATE dag SET v = 4 WHERE dag_id = 'd4'")
+        psql(left, left.address("airflow"), "UPDATE dag SET v = 3 WHERE dag_id = 'd3'")
+        psql(right, right.address("airflow"), "UPDATE dag SET v = 4 WHERE dag_id = 'd4'")
         own = increment(left.address("airflow"), one)
         other = increment(right.address("airflow"), one)
         assert (own.manifest.mode, other.manifest.mode) == ("increment", "full")
@@ -247,7 +241,7 @@ def test_increments_go_on_while_transaction_ids_wrap_around(
     server_folder: Path, tmp_path: Path
 ) -> None:
     with Server.start(server_folder, options=OPTIONS) as server:
-        run(server, server.create("airflow"), CORE)
+        psql(server, server.create("airflow"), CORE)
         allow_freezing_everything(server)
     # Never by more than 2^31 at once, and everything frozen in between: so a server gets there.
     for xid in (1_500_000_000, 3_000_000_000, (1 << 32) - 300):
@@ -262,9 +256,9 @@ def test_increments_go_on_while_transaction_ids_wrap_around(
 
         seen = []
         for number in range(8):
-            run(server, url, *changes(number))
+            psql(server, url, *changes(number))
             burn(server, url, 60 if number < 6 else 1500)
-            run(server, url, f"UPDATE dag SET v = v + 100 WHERE dag_id = 'd{20 - number}'")
+            psql(server, url, f"UPDATE dag SET v = v + 100 WHERE dag_id = 'd{20 - number}'")
             if number == 5:
                 freeze(server)
             tip = increment(url, tmp_path)
@@ -289,11 +283,11 @@ def changes(number: int) -> tuple[str, ...]:
 
 def burn(server: Cluster, url: str, count: int) -> None:
     """Use up transaction ids."""
-    run(server, url, *["SELECT txid_current() \\g /dev/null"] * count)
+    psql(server, url, *["SELECT txid_current() \\g /dev/null"] * count)
 
 
 def allow_freezing_everything(server: Server) -> None:
-    run(server, server.address(), "UPDATE pg_database SET datallowconn = true")
+    psql(server, server.address(), "UPDATE pg_database SET datallowconn = true")
 
 
 def freeze(server: Server) -> None:

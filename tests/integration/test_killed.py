@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,20 +13,12 @@ import pytest
 import airkeep
 from airkeep.snapshot.lake import SnapshotName
 from airkeep.snapshot.read import SnapshotReader
+from command import start
 from compare import data_of
 from servers import Databases, query
 
-VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 AIRFLOW = "airflow-332"
 SEED = 20261121
-
-
-def start(url: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "airkeep.cli", *arguments, "-q"],
-        env={**os.environ, VARIABLE: url, "TMPDIR": str(folder)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
-    )  # fmt: skip
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -50,7 +40,7 @@ def kill_at_random(
 ) -> bool:
     """Start a command and kill it within its working time; whether it was still at work."""
     with TemporaryDirectory(dir=folder) as temporary:
-        process = start(url, Path(temporary), *arguments)
+        process = start(Path(temporary), url, "-q", *arguments)
         if work_began(process, Path(temporary)):
             time.sleep(chance.uniform(0, longest_s))
         alive = process.poll() is None
@@ -62,7 +52,7 @@ def kill_at_random(
 def working_time(url: str, folder: Path, *arguments: str) -> float:
     """How long an undisturbed run works once it has begun."""
     with TemporaryDirectory(dir=folder) as temporary:
-        process = start(url, Path(temporary), *arguments)
+        process = start(Path(temporary), url, "-q", *arguments)
         assert work_began(process, Path(temporary))
         began = time.monotonic()
         assert finish(process)[0] == 0
@@ -114,7 +104,7 @@ def test_two_exports_at_the_same_moment_both_stand(databases: Databases, tmp_pat
     for number in range(5):
         flags = ("--increment",) if number > 2 else ()
         arguments = ("export", "env:", lake, "-e", "prod", *flags)
-        both = [start(url, tmp_path, *arguments) for _ in range(2)]
+        both = [start(tmp_path, url, "-q", *arguments) for _ in range(2)]
         assert [finish(process) for process in both] == [(0, ""), (0, "")]
         assert len(airkeep.Lake(lake).names()) == 2 * (number + 1)
     assert all(not result.problems for result in airkeep.verify(lake))

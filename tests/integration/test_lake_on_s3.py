@@ -10,6 +10,7 @@ from pathlib import Path
 
 import airkeep
 from airkeep.snapshot.lake import Lake
+from command import AIRKEEP
 from compare import data_of
 from s3_server import S3Server
 from servers import Databases, query
@@ -19,7 +20,7 @@ ODD_PREFIX = "lakes of üñï/a b+c%20"
 
 def run(server: S3Server, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "airkeep.cli", *arguments],
+        [*AIRKEEP, *arguments],
         env=server.environ(), capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
