@@ -45,6 +45,7 @@ from airkeep.export.rows import (
 )
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
+from airkeep.snapshot.fold import fold
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Lake, Snapshot, SnapshotName
 from airkeep.snapshot.progress import Progress, Step, silent
@@ -339,7 +340,7 @@ class _Export:
     ) -> tuple[m.FileEntry, ...]:
         layers = back.fetch(table.label)
         try:
-            keys = back.relation(layers, list(table.table.key))
+            keys = fold(layers, list(table.table.key))
             spooled = self.reader.spool_gone(table.table, keys)
             return self.save_files(table, spooled, writer, kind="deleted")
         finally:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from airkeep.database.sql import ident
+from airkeep.snapshot.fold import fold
 from airkeep.snapshot.manifest import ColumnEntry, TableEntry
 from airkeep.snapshot.read import SnapshotReader
 from airkeep.snapshot.seal import SecretsBack
@@ -45,7 +46,7 @@ class TableRows:
 
         layers = self._reader.fetch(self.entry.label)
         wanted = ", ".join(select or [ident(c.name) for c in self.columns])
-        statement = f"SELECT {wanted} FROM {self._relation(self._reader.relation(layers))}"
+        statement = f"SELECT {wanted} FROM {self._relation(fold(layers))}"
         found = self._reader.arrow(statement, doing=f"reading {self.entry.label}")
 
         def counted() -> Iterator[pa.RecordBatch]:

@@ -32,10 +32,11 @@ from airkeep.errors import (
     StoreError,
 )
 from airkeep.snapshot import names
+from airkeep.snapshot.fold import Layer, fold, layers_of
 from airkeep.snapshot.lake import Snapshot
 from airkeep.snapshot.manifest import FileEntry, Manifest, TableEntry
 from airkeep.snapshot.progress import Progress, Step, silent
-from airkeep.snapshot.read import Layer, SnapshotReader, bring, layers_of
+from airkeep.snapshot.read import bring
 from airkeep.snapshot.results import Kind, Problem, VerifyResult, save_result
 
 if TYPE_CHECKING:
@@ -298,8 +299,7 @@ class _Check:
         columns = entry.key or tuple(c.name for c in entry.columns if not c.generated)
         if not columns:
             return
-        back = SnapshotReader(self.tip, folder=self.folder)  # not opened: it only writes the SQL
-        query = back.relation(layers, columns if entry.key else columns[:1])
+        query = fold(layers, columns if entry.key else columns[:1])
         # SQLite takes NULL in a key, any number of times.
         filled = " AND ".join(f"{ident(c)} IS NOT NULL" for c in columns)
         group = ", ".join(map(ident, columns))

@@ -14,6 +14,7 @@ from airkeep.database.catalog import Catalog, Table
 from airkeep.database.reader import Reader
 from airkeep.database.sql import ident, literal
 from airkeep.errors import ConfigError
+from airkeep.snapshot.fold import fold
 from airkeep.snapshot.lake import Snapshot
 from airkeep.snapshot.manifest import Manifest, SecretsMode, TableEntry
 from airkeep.snapshot.match import Rows, compare_sides
@@ -162,7 +163,7 @@ def _table(
     try:
         spooled.extend(file.path for file in reader.spool(table))
         manifest = here.snapshot.manifest
-        ours = side_of(here.relation(layers), manifest, entry)
+        ours = side_of(fold(layers), manifest, entry)
         fields = tuple(
             Field(c.name, c.type, way.parquet, way.encoding)
             for c, way in zip(table.stored_columns, reader.ways(table), strict=True)

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from airkeep.errors import ConfigError
 from airkeep.snapshot.compare import ColumnChange, column_changes, side_of
+from airkeep.snapshot.fold import fold, layers_of
 from airkeep.snapshot.lake import Snapshot
 from airkeep.snapshot.manifest import TableEntry
 from airkeep.snapshot.match import Rows, compare_sides
 from airkeep.snapshot.opener import Keys, Opener
 from airkeep.snapshot.progress import Progress, Step, silent
-from airkeep.snapshot.read import SnapshotReader, layers_of
+from airkeep.snapshot.read import SnapshotReader
 
 EXAMPLES = 10
 
@@ -140,8 +141,8 @@ def _diff(
     try:
         rows = compare_sides(
             one.db,
-            side_of(one.relation(layers[0]), first, ours),
-            side_of(two.relation(layers[1]), second, theirs),
+            side_of(fold(layers[0]), first, ours),
+            side_of(fold(layers[1]), second, theirs),
             label=ours.label,
             opener=opener,
             modes=(first.secrets.mode, second.secrets.mode),

@@ -10,17 +10,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Self
 
 from airkeep.database.duck import open_duckdb
 from airkeep.database.failure import explain
-from airkeep.database.sql import ident, literal
 from airkeep.errors import DamagedFileError, MissingFileError, NotFoundError
+from airkeep.snapshot.fold import Layer, fold, layers_of
 from airkeep.snapshot.lake import Snapshot
-from airkeep.snapshot.manifest import FileEntry, TableEntry
+from airkeep.snapshot.manifest import FileEntry
 from airkeep.snapshot.write import file_sha256
 from airkeep.store.interface import Store
 
@@ -30,28 +29,6 @@ if TYPE_CHECKING:
 
 # One of DuckDB's vectors: with 20,000 a restore takes 50 MB more, and no less time (1 M rows).
 BATCH_ROWS = 2_048
-
-
-@dataclass(frozen=True)
-class Layer:
-    """What one snapshot of a chain adds to a table, on the local disk."""
-
-    entry: TableEntry
-    files: tuple[Path, ...]
-    deleted: tuple[Path, ...]
-
-
-def layers_of(chain: Sequence[Snapshot], label: str) -> list[TableEntry]:
-    """A table's entries from the newest down to the one that holds it whole."""
-    entries: list[TableEntry] = []
-    for snapshot in chain:
-        entry = snapshot.manifest.table(label)
-        if entry is None:
-            break
-        entries.append(entry)
-        if entry.whole:
-            break
-    return entries
 
 
 class SnapshotReader:
@@ -108,28 +85,6 @@ class SnapshotReader:
             for path in (*layer.files, *layer.deleted):
                 path.unlink(missing_ok=True)
 
-    def relation(self, layers: Sequence[Layer], columns: Sequence[str] | None = None) -> str:
-        """DuckDB's SELECT of the folded table."""
-        newest = layers[0].entry
-        names = [c.name for c in newest.columns if not c.generated] if columns is None else columns
-        base = layers[-1]
-        query = _rows(base, names, newest)
-        for layer in reversed(layers[:-1]):
-            same = " AND ".join(
-                f"n.{ident(k)} IS NOT DISTINCT FROM o.{ident(k)}" for k in newest.key
-            )
-            query = f"SELECT * FROM ({query}) o"
-            gone = [files for files in (layer.files, layer.deleted) if files]
-            if gone:
-                key = list(newest.key)
-                keys = " UNION ALL ".join(
-                    f"SELECT {_columns(key)} FROM {_parquet(files)}" for files in gone
-                )
-                query += f" ANTI JOIN ({keys}) n ON {same}"
-            if layer.files:
-                query = f"{_rows(layer, names, newest)} UNION ALL {query}"
-        return query
-
     def arrow(self, statement: str, *, doing: str) -> pa.RecordBatchReader:
         """Run a SELECT of DuckDB's over what was fetched.
 
@@ -147,7 +102,7 @@ class SnapshotReader:
         """The folded rows of a table as Arrow batches, columns as in the manifest."""
         layers = self.fetch(label)
         try:
-            yield from self.arrow(self.relation(layers), doing=f"reading {label}")
+            yield from self.arrow(fold(layers), doing=f"reading {label}")
         finally:
             self.drop(layers)
 
@@ -167,19 +122,3 @@ def bring(store: Store, file: FileEntry, local: Path) -> None:
         raise DamagedFileError(
             file.path, expected=f"sha256 {file.sha256[:12]}", found=f"sha256 {found[:12]}"
         )
-
-
-def _rows(layer: Layer, names: Sequence[str], newest: TableEntry) -> str:
-    if layer.files:
-        return f"SELECT {_columns(names)} FROM {_parquet(layer.files)}"
-    empty = ", ".join(f"NULL::{newest.column(n).parquet} AS {ident(n)}" for n in names)
-    return f"SELECT {empty} WHERE false"
-
-
-def _columns(names: Sequence[str]) -> str:
-    return ", ".join(ident(n) for n in names)
-
-
-def _parquet(files: Sequence[Path]) -> str:
-    listed = ", ".join(literal(str(f)) for f in files)
-    return f"read_parquet([{listed}], hive_partitioning = false)"
