@@ -2,7 +2,7 @@
 
 Every question is one SELECT that answers with one JSON text, so the same statements run
 through DuckDB (inside the export's transaction) and through ADBC (at a restore's target).
-Servers from 11 on are understood. PostgreSQL 18 lists NOT NULL among the constraints;
+Servers from 12 on are understood. PostgreSQL 18 lists NOT NULL among the constraints;
 here it stays what older servers know, a property of the column.
 """
 
@@ -42,7 +42,8 @@ SELECT coalesce(json_agg(json_build_object(
     'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
     'persistence', c.relpersistence, 'partition', c.relispartition,
     'inherits', EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhrelid = c.oid),
-    'has_children', c.relhassubclass
+    'has_children', EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhparent = c.oid),
+    'usable', has_schema_privilege(n.oid, 'usage')
   ) ORDER BY n.nspname, c.relname), '[]')::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND {_USER_SCHEMA}
@@ -195,8 +196,8 @@ def read_catalog(ask: Ask) -> Catalog:
         NotAirflowError: no schema, or more than one, holds dag, dag_run and task_instance.
     """
     found = _rows(ask, _TABLES)
-    main = _main_schema(found)
-    kept = [t for t in found if t["kind"] == "r" and not t["partition"] and not t["inherits"]]
+    kept = [t for t in found if _is_ordinary(t)]
+    main = _main_schema(kept)
     parts = {
         name: _by_oid(_rows(ask, statement))
         for name, statement in (
@@ -228,11 +229,21 @@ def read_catalog(ask: Ask) -> Catalog:
 
 def table_names(ask: Ask) -> list[tuple[str, str]]:
     """The (schema, name) of every ordinary table: what an export locks before it looks closer."""
-    return [
-        (t["schema"], t["name"])
-        for t in _rows(ask, _TABLES)
-        if t["kind"] == "r" and not t["partition"] and not t["inherits"]
-    ]
+    return [(t["schema"], t["name"]) for t in _rows(ask, _TABLES) if _is_ordinary(t)]
+
+
+def ordinary_tables(ask: Ask) -> tuple[str, list[tuple[str, str]]]:
+    """Airflow's schema, and the (schema, name) of every ordinary table.
+
+    Raises:
+        NotAirflowError: as `read_catalog` does.
+    """
+    found = [t for t in _rows(ask, _TABLES) if _is_ordinary(t)]
+    return _main_schema(found), [(t["schema"], t["name"]) for t in found]
+
+
+def _is_ordinary(table: Mapping[str, Any]) -> bool:
+    return table["kind"] == "r" and not table["partition"] and not table["inherits"]
 
 
 def read_lineage(ask: Ask) -> Lineage:
@@ -283,11 +294,13 @@ def _by_oid(rows: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
 
 
 def _main_schema(found: Collection[Mapping[str, Any]]) -> str:
+    """The schema that holds an Airflow: where several do, the one that this user may use."""
     names: dict[str, set[str]] = {}
     for table in found:
-        if table["kind"] == "r":
-            names.setdefault(table["schema"], set()).add(table["name"])
+        names.setdefault(table["schema"], set()).add(table["name"])
     homes = sorted(schema for schema, tables in names.items() if tables >= AIRFLOW_CORE)
+    usable = {table["schema"] for table in found if table["usable"]}
+    homes = [schema for schema in homes if schema in usable] or homes
     if not homes:
         seen = sum(len(tables) for tables in names.values())
         raise NotAirflowError(
@@ -297,7 +310,7 @@ def _main_schema(found: Collection[Mapping[str, Any]]) -> str:
     if len(homes) > 1:
         raise NotAirflowError(
             f"several schemas hold an Airflow: {', '.join(homes)}. Give the address of a database "
-            f"user who sees only one of them."
+            f"user who has USAGE on only one of them, and add --airflow-only."
         )
     return homes[0]
 

@@ -22,7 +22,7 @@ from airkeep.database.cancel import cancellable
 from airkeep.database.catalog import Catalog, Lineage, Table
 from airkeep.database.duck import SMALL_BYTES, duckdb_bytes, load_postgres, open_duckdb
 from airkeep.database.failure import explain, explain_connect
-from airkeep.database.introspect import read_catalog, read_lineage, table_names
+from airkeep.database.introspect import ordinary_tables, read_catalog, read_lineage
 from airkeep.database.libpq import libpq
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Choose
@@ -62,7 +62,6 @@ class PostgresReader:
 
     Attributes:
         catalog: as it is in the transaction, tables that are not touched included.
-        chosen: the labels of the tables that were asked for, and are locked.
         fixed_at: the server's clock when the instant was fixed, UTC.
         lineage: which database, and its transaction horizon.
     """
@@ -73,7 +72,6 @@ class PostgresReader:
         self._spools = 0
         self._wide: frozenset[int] | None = None
         self.catalog: Catalog
-        self.chosen: frozenset[str] = frozenset()
         self.fixed_at: datetime
         self.lineage: Lineage | None = None
 
@@ -131,18 +129,17 @@ class PostgresReader:
         )
 
     def _try_fix(self, choose: Choose) -> bool:
-        seen = table_names(self.ask)
-        main = next((s for s, name in seen if name == "dag_run"), None)
+        main, seen = ordinary_tables(self.ask)
         labels = {name if s == main else f"{s}.{name}": (s, name) for s, name in seen}
-        chosen = choose(labels) if main is not None else set()
-        wanted = [place for label, place in labels.items() if label in chosen]
+        touched = choose(labels)
+        wanted = [place for label, place in labels.items() if label in touched]
         self._check_rights(wanted)
         self._begin(wanted)
         catalog = read_catalog(self.ask)
         if {(t.schema, t.name) for t in catalog.tables} != set(labels.values()):
             self._db.execute("ROLLBACK")
             return False
-        self.catalog, self.chosen = catalog, frozenset(chosen)
+        self.catalog = catalog
         clock = self.ask("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text")
         self.fixed_at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(clock))
         self.lineage = read_lineage(self.ask)

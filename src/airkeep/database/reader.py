@@ -24,13 +24,11 @@ class Reader(Protocol):
 
     Attributes:
         catalog: as it is at that instant, tables that are not touched included.
-        chosen: the labels of the tables that were asked for.
         fixed_at: when the instant was fixed, UTC: the server's clock, or the file's reader's.
         lineage: None where the engine keeps no row versions.
     """
 
     catalog: Catalog
-    chosen: frozenset[str]
     fixed_at: datetime
     lineage: Lineage | None
 

@@ -9,7 +9,7 @@ See snapshot/csv_run.py for the names and snapshot/csv_text.py for the text.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,13 +21,20 @@ from airkeep.database.address import Address, resolve_address
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Reader, open_reader
 from airkeep.database.spool import SpoolFile
-from airkeep.export.plan import ExportOptions, ExportPlan, TablePlan, choose_tables, plan_export
+from airkeep.export.plan import (
+    ExportOptions,
+    ExportPlan,
+    TablePlan,
+    choose_tables,
+    plan_export,
+    touched_tables,
+)
 from airkeep.export.rows import (
     Since,
     count_plain,
     cutoff,
     estimate_rows,
-    revision_warnings,
+    odd_things,
     secrets_way,
     spool_rows,
 )
@@ -151,14 +158,15 @@ class _Run:
         self.at: datetime
         self.rows_done = 0
         self.rows_expected = 0
+        self.chosen: set[str] = set()
 
     def run(self, since: Since, *, database_name: str) -> CsvExport:
-        self.reader.fix(lambda labels: choose_tables(labels, self.options))
+        self.reader.fix(lambda labels: self.choose(labels, window=since is not None))
         self.options = replace(self.options, since=cutoff(since, self.reader.fixed_at))
         plan = plan_export(
-            self.reader.catalog.select(self.reader.chosen),
+            self.reader.catalog,
             self.options,
-            all_labels=self.reader.catalog.by_label(),
+            chosen=self.chosen,
         )
         count_plain(self.reader, plan, self.options, self.way)
         self.rows_expected = estimate_rows(self.reader, plan)
@@ -166,6 +174,10 @@ class _Run:
         files = {table.label: self.save(table) for table in plan.tables}
         self.way.check_failures()
         return self.commit(self.summary(plan, files, database_name))
+
+    def choose(self, labels: Collection[str], *, window: bool) -> set[str]:
+        self.chosen = choose_tables(labels, self.options)
+        return touched_tables(labels, self.chosen, window=window)
 
     def save(self, table: TablePlan) -> CsvFile:
         self.tell(table.label)
@@ -221,7 +233,7 @@ class _Run:
             tables={label: f.rows for label, f in files.items()},
             missing=tuple(name for name in EXPECTED if name not in there),
             files=files,
-            warnings=revision_warnings(catalog),
+            warnings=odd_things(catalog, self.chosen),
         )
 
     def commit(self, summary: CsvSummary) -> CsvExport:

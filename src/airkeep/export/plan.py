@@ -18,9 +18,10 @@ from airkeep.database.sql import literal
 from airkeep.errors import ConfigError
 from airkeep.snapshot.manifest import LineageEntry, Manifest, SecretsMode, TableEntry
 from airkeep.snapshot.names import id_time
+from airkeep.tables.revisions import airflow_version
 from airkeep.tables.roles import Role, is_airflow_table, role_of
 from airkeep.tables.secrets import DROPPED_WHOLE, Secret, secrets_of
-from airkeep.tables.window import window_rule
+from airkeep.tables.window import needed_by, window_rule
 
 WRAP = 1 << 32
 How = Literal["whole", "changed"]
@@ -86,6 +87,11 @@ def choose_tables(labels: Collection[str], options: ExportOptions) -> set[str]:
     return chosen - set(options.skip)
 
 
+def touched_tables(labels: Collection[str], chosen: Collection[str], *, window: bool) -> set[str]:
+    """What is to be locked: the chosen ones, and those that a window asks which rows to take."""
+    return set(needed_by(chosen)) & set(labels) if window else set(chosen)
+
+
 def _nearest(name: str, labels: Collection[str]) -> str:
     near = get_close_matches(name, labels, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
@@ -95,16 +101,16 @@ def plan_export(
     catalog: Catalog,
     options: ExportOptions,
     *,
-    all_labels: Collection[str],
+    chosen: Collection[str],
     parent: Manifest | None = None,
     because: str | None = None,
     altered: Collection[int] = (),
 ) -> ExportPlan:
-    """Decide for every table of the catalogue.
+    """Decide for every chosen table.
 
     Args:
-        catalog: of the chosen tables.
-        all_labels: of every table that the database has.
+        catalog: of the whole database.
+        chosen: the labels of the tables to take.
         parent: what the increment stands on, None for a full snapshot.
         because: why there is no parent, where one was wanted.
         altered: oids of tables that `altered_since` found.
@@ -113,15 +119,31 @@ def plan_export(
     tables = tuple(
         _plan_table(t, catalog, options, columns, None if t.oid in altered else parent)
         for t in catalog.tables
+        if catalog.label(t) in chosen
     )
-    chosen = {t.label for t in tables}
-    missing = {label for label in all_labels if label not in chosen and is_airflow_table(label)}
+    missing = missing_tables(catalog, chosen)
     return ExportPlan(
         tables=tables,
         complete=not missing and options.since is None and options.secrets != "drop",
         parent=parent,
         full_because=because,
     )
+
+
+def missing_tables(catalog: Catalog, chosen: Collection[str]) -> set[str]:
+    """Airflow's tables that the snapshot will not hold with all their rows.
+
+    Those that were not chosen; those that are no ordinary tables (a partitioned `log`), or have
+    children that inherit; and, of an Airflow whose revision is not known, every other table beside
+    Airflow's: it may be a new one of its own.
+    """
+    place = f" {catalog.main_schema}."
+    odd = {what.partition(place)[2] for what in catalog.left_out}
+    odd |= {catalog.label(t) for t in catalog.tables if _is_main(t, catalog) and t.has_children}
+    own = {label for label in catalog.by_label() if is_airflow_table(label)}
+    if str(airflow_version(catalog.revisions)) == "unknown":
+        own |= {catalog.label(t) for t in catalog.tables if _is_main(t, catalog)}
+    return {name for name in odd if is_airflow_table(name)} | (own - set(chosen))
 
 
 def _is_main(table: Table, catalog: Catalog) -> bool:

@@ -5,14 +5,14 @@ Nothing here knows whether a snapshot or CSV files are made of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
 
 from airkeep.database.catalog import Catalog
 from airkeep.database.reader import Reader
 from airkeep.database.spool import SpoolFile
 from airkeep.errors import PlainSecretError
-from airkeep.export.plan import ExportOptions, ExportPlan, TablePlan
+from airkeep.export.plan import ExportOptions, ExportPlan, TablePlan, missing_tables
 from airkeep.snapshot.manifest import SecretsMode
 from airkeep.snapshot.seal import SecretsWay, open_keyring
 from airkeep.tables.revisions import airflow_version
@@ -21,8 +21,15 @@ Since = timedelta | datetime | None
 
 
 def cutoff(since: Since, fixed_at: datetime) -> datetime | None:
-    """Where a window begins: an age is counted back from the instant."""
-    return fixed_at - since if isinstance(since, timedelta) else since
+    """Where a window begins, UTC: an age is counted back from the instant.
+
+    A time without a zone is UTC.
+    """
+    if since is None:
+        return None
+    if isinstance(since, timedelta):
+        return fixed_at - since
+    return since.replace(tzinfo=UTC) if since.tzinfo is None else since.astimezone(UTC)
 
 
 def secrets_way(
@@ -95,9 +102,13 @@ def estimate_rows(reader: Reader, plan: ExportPlan) -> int:
     return int(rows)
 
 
-def revision_warnings(catalog: Catalog) -> tuple[str, ...]:
-    """What is odd about the database's alembic revisions."""
-    if str(airflow_version(catalog.revisions)) != "unknown":
-        return ()
-    shown = ", ".join(catalog.revisions) or "none"
-    return (f"the alembic revision ({shown}) is not one that an Airflow release ends at",)
+def odd_things(catalog: Catalog, chosen: Collection[str]) -> tuple[str, ...]:
+    """What a reader of the snapshot should know: an odd revision, tables that cannot be whole."""
+    found = []
+    if str(airflow_version(catalog.revisions)) == "unknown":
+        shown = ", ".join(catalog.revisions) or "none"
+        found.append(f"the alembic revision ({shown}) is not one that an Airflow release ends at")
+    known = {label for label in catalog.by_label() if label not in chosen}
+    if odd := sorted(missing_tables(catalog, chosen) - known):
+        found.append(f"not whole, as they are partitioned or inherited from: {', '.join(odd)}")
+    return tuple(found)

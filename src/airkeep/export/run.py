@@ -32,6 +32,7 @@ from airkeep.export.plan import (
     changed_since,
     choose_tables,
     plan_export,
+    touched_tables,
     why_not_parent,
 )
 from airkeep.export.rows import (
@@ -39,7 +40,7 @@ from airkeep.export.rows import (
     count_plain,
     cutoff,
     estimate_rows,
-    revision_warnings,
+    odd_things,
     secrets_way,
     spool_rows,
 )
@@ -53,6 +54,7 @@ from airkeep.snapshot.read import SnapshotReader
 from airkeep.snapshot.seal import SecretsWay
 from airkeep.snapshot.write import SnapshotWriter
 from airkeep.tables.revisions import airflow_version
+from airkeep.tables.roles import is_airflow_table
 
 
 @dataclass(frozen=True)
@@ -156,10 +158,11 @@ class _Export:
         self.rows_done = 0
         self.rows_expected = 0
         self.altered: frozenset[int] = frozenset()
+        self.chosen: set[str] = set()
 
     def run(self, since: Since, dag_run: m.DagRunEntry | None) -> Snapshot:
         with self.timed("fix"):
-            self.reader.fix(lambda labels: choose_tables(labels, self.options))
+            self.reader.fix(lambda labels: self.choose(labels, window=since is not None))
         self.options = replace(self.options, since=cutoff(since, self.reader.fixed_at))
         with self.timed("plan"):
             parent, because, counts = self.find_parent()
@@ -167,7 +170,8 @@ class _Export:
             count_plain(self.reader, plan, self.options, self.way)
             settled = self.settled(plan)
         catalog = self.reader.catalog
-        kept = catalog if not self.options.airflow_only else catalog.select(self.reader.chosen)
+        own = {label for label in catalog.by_label() if is_airflow_table(label)}
+        kept = catalog.select(own | self.chosen) if self.options.airflow_only else catalog
         writer = SnapshotWriter(
             self.lake.store,
             self.options.environment,
@@ -180,6 +184,10 @@ class _Export:
         self.way.check_failures()
         writer.commit(self.manifest(writer, plan, entries, dag_run))
         return self.lake.get(SnapshotName(writer.environment, writer.id))
+
+    def choose(self, labels: Collection[str], *, window: bool) -> set[str]:
+        self.chosen = choose_tables(labels, self.options)
+        return touched_tables(labels, self.chosen, window=window)
 
     # What the increment stands on.
 
@@ -250,9 +258,9 @@ class _Export:
 
     def plan(self, parent: m.Manifest | Snapshot | None, because: str | None) -> ExportPlan:
         return plan_export(
-            self.reader.catalog.select(self.reader.chosen),
+            self.reader.catalog,
             self.options,
-            all_labels=self.reader.catalog.by_label(),
+            chosen=self.chosen,
             parent=parent.manifest if isinstance(parent, Snapshot) else parent,
             because=because,
             altered=self.altered,
@@ -386,10 +394,10 @@ class _Export:
             lineage=lineage_entry(reader.lineage),
             schema_sql=writer.schema_sql,
             tables=entries,
-            sequences=sequence_entries(catalog.select(reader.chosen)),
+            sequences=sequence_entries(catalog.select(self.chosen)),
             dag_run=dag_run,
             left_out=catalog.left_out,
-            warnings=revision_warnings(catalog),
+            warnings=odd_things(catalog, self.chosen),
             started=self.started,
             finished=datetime.now(UTC),
             timings_s=self.timings,

@@ -181,6 +181,21 @@ _RULES: dict[str, _Rule] = {
 }
 
 
+def needed_by(tables: Collection[str]) -> frozenset[str]:
+    """Tables that the conditions of these ask, themselves included; a version may lack some."""
+    found: set[str] = set()
+    waiting = list(tables)
+    while waiting:
+        table = waiting.pop()
+        if table in found:
+            continue
+        found.add(table)
+        rule = _RULES.get(table, _Rule())
+        waiting += [link.parent for link in (*rule.links, *rule.also)]
+        waiting += [child for child, _ in rule.named_by]
+    return frozenset(found)
+
+
 def window_rule(table: str, columns: Columns, *, schema: str = "") -> WindowRule:
     """How a window chooses the rows of one table.
 
