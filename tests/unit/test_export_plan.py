@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -20,8 +20,10 @@ from airkeep.export.plan import (
     choose_tables,
     comparable,
     plan_export,
+    touched_tables,
     why_not_parent,
 )
+from airkeep.export.rows import cutoff, odd_things
 from airkeep.snapshot.manifest import (
     ColumnEntry,
     FileEntry,
@@ -301,7 +303,7 @@ def test_a_table_that_is_not_there_is_an_error_with_a_hint(
 
 
 def test_a_full_plan_takes_every_table_whole_and_is_complete() -> None:
-    plan = plan_export(CATALOG, PROD, all_labels=LABELS, because="no parent")
+    plan = plan_export(CATALOG, PROD, chosen=LABELS, because="no parent")
     assert plan.complete
     assert (plan.parent, plan.full_because) == (None, "no parent")
     assert {(t.how, t.where, t.window, t.parent) for t in plan.tables} == {
@@ -317,7 +319,7 @@ def test_an_increment_takes_whole_what_cannot_be_compared() -> None:
     others: dict[str, Any] = {"dag": {"oid": 77}, "log": {"key": ()}}
     entries = [entry(t, **others.get(t.name, {})) for t in CATALOG.tables if t.name != "variable"]
     parent = manifest(tables=tuple(entries))
-    plan = plan_export(CATALOG, PROD, all_labels=LABELS, parent=parent, altered={2})
+    plan = plan_export(CATALOG, PROD, chosen=LABELS, parent=parent, altered={2})
     whole = {t.label for t in plan.tables if t.how == "whole"}
     assert whole == {"dag", "log", "variable", "dag_run"}
     assert {t.label: t.parent is None for t in plan.tables} == {
@@ -328,7 +330,7 @@ def test_an_increment_takes_whole_what_cannot_be_compared() -> None:
 
 def test_a_window_cuts_what_has_a_time_and_says_so() -> None:
     cutoff = datetime(2026, 11, 1, 2, 3, 4, 5, tzinfo=UTC)
-    plan = plan_export(CATALOG, replace(PROD, since=cutoff), all_labels=LABELS)
+    plan = plan_export(CATALOG, replace(PROD, since=cutoff), chosen=LABELS)
     found = {t.label: t for t in plan.tables}
     assert not plan.complete
     assert found["log"].where is not None
@@ -343,7 +345,7 @@ def test_a_window_cuts_what_has_a_time_and_says_so() -> None:
 def test_a_window_on_sqlite_compares_text() -> None:
     cutoff = datetime(2026, 11, 1, tzinfo=UTC)
     catalog = replace(CATALOG, engine="sqlite")
-    plan = plan_export(catalog, replace(PROD, since=cutoff), all_labels=LABELS)
+    plan = plan_export(catalog, replace(PROD, since=cutoff), chosen=LABELS)
     [where] = [t.where for t in plan.tables if t.label == "log"]
     assert where is not None
     assert "'2026-11-01 00:00:00.000000'" in where
@@ -351,7 +353,7 @@ def test_a_window_on_sqlite_compares_text() -> None:
 
 
 def test_dropped_secrets_leave_whole_tables_without_a_row_and_nothing_complete() -> None:
-    plan = plan_export(CATALOG, replace(PROD, secrets="drop"), all_labels=LABELS)
+    plan = plan_export(CATALOG, replace(PROD, secrets="drop"), chosen=LABELS)
     found = {t.label: (t.where, t.window) for t in plan.tables}
     assert found["session"] == ("1 = 0", "no row: they hold nothing but secrets")
     assert found["variable"] == (None, None)
@@ -367,11 +369,54 @@ def test_dropped_secrets_leave_whole_tables_without_a_row_and_nothing_complete()
     ],
 )
 def test_complete_means_all_of_airflows_own_tables(chosen: list[str], *, is_complete: bool) -> None:
-    plan = plan_export(CATALOG.select(chosen), PROD, all_labels=LABELS)
+    plan = plan_export(CATALOG, PROD, chosen=chosen)
     assert plan.complete is is_complete
+
+
+def test_a_table_that_is_no_ordinary_one_makes_it_incomplete_and_is_named() -> None:
+    odd = replace(CATALOG, left_out=("partitioned table public.log", "view public.seen"))
+    catalog = odd.select([n for n in LABELS if n != "log"])
+    chosen = catalog.by_label()
+    assert not plan_export(catalog, PROD, chosen=chosen).complete
+    assert "log" in odd_things(catalog, chosen)[-1]
+    parents = tuple(replace(t, has_children=t.name == "dag_run") for t in CATALOG.tables)
+    catalog = replace(CATALOG, tables=parents)
+    assert not plan_export(catalog, PROD, chosen=LABELS).complete
+    assert "dag_run" in odd_things(catalog, LABELS)[-1]
+
+
+def test_airflow_only_of_an_unknown_airflow_is_not_complete_when_it_leaves_something_out() -> None:
+    new = replace(CATALOG.tables[0], name="dag_dream", oid=99)
+    catalog = replace(CATALOG, tables=(*CATALOG.tables, new), revisions=("123456789abc",))
+    chosen = choose_tables(catalog.by_label(), replace(PROD, airflow_only=True))
+    assert "dag_dream" not in chosen
+    assert not plan_export(catalog, PROD, chosen=chosen).complete
+    assert "dag_dream" in odd_things(catalog, chosen)[-1]
+    assert plan_export(catalog, PROD, chosen=catalog.by_label()).complete
+
+
+def test_a_window_asks_for_what_its_conditions_read() -> None:
+    window = touched_tables(LABELS, {"task_instance", "variable"}, window=True)
+    assert window >= {"task_instance", "variable", "dag_run"}
+    assert window <= set(LABELS)
+    assert touched_tables(LABELS, {"task_instance"}, window=False) == {"task_instance"}
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        (datetime(2026, 11, 1, tzinfo=timezone(timedelta(hours=2))), "2026-10-31 22:00"),
+        (datetime(2026, 11, 1), "2026-11-01 00:00"),
+        (timedelta(days=1), "2026-11-20 00:00"),
+    ],
+)
+def test_a_cutoff_is_utc_whatever_was_given(since: Any, expected: str) -> None:
+    found = cutoff(since, datetime(2026, 11, 21, tzinfo=UTC))
+    assert found is not None
+    assert f"{found:%Y-%m-%d %H:%M %Z}" == f"{expected} UTC"
 
 
 @pytest.mark.parametrize(("secrets", "is_complete"), [("seal", True), ("plain", True)])
 def test_sealed_and_plain_secrets_are_complete(secrets: Any, *, is_complete: bool) -> None:
-    plan = plan_export(CATALOG, replace(PROD, secrets=secrets), all_labels=LABELS)
+    plan = plan_export(CATALOG, replace(PROD, secrets=secrets), chosen=LABELS)
     assert plan.complete is is_complete

@@ -26,7 +26,7 @@ from airkeep.database.introspect import ordinary_tables, read_catalog, read_line
 from airkeep.database.libpq import libpq
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Choose
-from airkeep.database.spool import SMALL_ROW_GROUP_ROWS, SpoolFile, SpoolLimits, spool
+from airkeep.database.spool import SpoolFile, spool, spool_limits
 from airkeep.database.sql import ident, literal, qualified
 from airkeep.database.types import TEXT_SETTINGS, Travel, travel
 from airkeep.database.width import Reading, measure, plan_reading, wide_tables
@@ -68,6 +68,7 @@ class PostgresReader:
 
     def __init__(self, address: Address, folder: Path, limits: ReadLimits) -> None:
         self._address, self._folder, self._limits = address, folder, limits
+        self._sizes = spool_limits(limits.memory_bytes)
         self._stack = ExitStack()
         self._spools = 0
         self._wide: frozenset[int] | None = None
@@ -197,7 +198,7 @@ class PostgresReader:
             DiskFullError: the spool folder's disk is full.
         """
         least: dict[str, set[str]] = {}
-        limits = self._spool_limits()
+        limits = self._sizes
         with self._explained(f"reading {table.name}"), self._reading(table) as reading:
             limits = replace(limits, row_group_rows=min(limits.row_group_rows, reading.rows))
             for condition in reading.conditions(where):
@@ -269,7 +270,7 @@ class PostgresReader:
         same = " AND ".join(f"p.{ident(k)} IS NOT DISTINCT FROM c.{ident(k)}" for k in table.key)
         query = f"SELECT p.* FROM ({parent_keys}) p ANTI JOIN ({self._keys(table)}) c ON {same}"
         with self._explained(f"comparing the keys of {table.name}"):
-            yield from spool(self._db, query, self._next_folder(), self._spool_limits())
+            yield from spool(self._db, query, self._next_folder(), self._sizes)
 
     def _keys(self, table: Table) -> str:
         only = replace(table, columns=tuple(table.column(k) for k in table.key))
@@ -279,12 +280,7 @@ class PostgresReader:
         """Arrow batches as closed Parquet files, written as `spool` writes."""
         with self._db.cursor() as cursor, self._explained("spooling"):
             cursor.register("batches", batches)
-            yield from spool(cursor, "FROM batches", self._next_folder(), self._spool_limits())
-
-    def _spool_limits(self) -> SpoolLimits:
-        if self._limits.memory_bytes < SMALL_BYTES:
-            return SpoolLimits(16 << 20, SMALL_ROW_GROUP_ROWS)
-        return SpoolLimits()
+            yield from spool(cursor, "FROM batches", self._next_folder(), self._sizes)
 
     def _select(self, table: Table, where: str | None) -> str:
         """DuckDB's statement: a parallel scan where every value is exact, else through text."""

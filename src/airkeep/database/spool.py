@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airkeep.database.duck import SMALL_BYTES
 from airkeep.database.sql import literal
 from airkeep.errors import DatabaseError
 
@@ -49,6 +50,13 @@ class SpoolLimits:
 
     max_file_bytes: int = MAX_FILE_BYTES
     row_group_rows: int = ROW_GROUP_ROWS
+
+
+def spool_limits(memory_bytes: int) -> SpoolLimits:
+    """Smaller files and row groups where there is little memory."""
+    if memory_bytes < SMALL_BYTES:
+        return SpoolLimits(16 << 20, SMALL_ROW_GROUP_ROWS)
+    return SpoolLimits()
 
 
 def spool(

@@ -25,7 +25,7 @@ from airkeep.database.failure import explain
 from airkeep.database.introspect import AIRFLOW_CORE
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Choose
-from airkeep.database.spool import SpoolFile, SpoolLimits, spool
+from airkeep.database.spool import SpoolFile, spool, spool_limits
 from airkeep.database.sql import ident
 from airkeep.database.sqlite_catalog import decode_text, read_catalog
 from airkeep.database.sqlite_copy import (
@@ -64,7 +64,6 @@ class SqliteReader:
 
     Attributes:
         catalog: as it is in the copy, tables that are not touched included.
-        chosen: the labels of the tables that were asked for.
         fixed_at: our clock at the instant that the copy shows, UTC.
         lineage: None: SQLite keeps no row versions.
     """
@@ -84,7 +83,6 @@ class SqliteReader:
         self._spools = 0
         self._ways: dict[str, list[Travel]] = {}
         self.catalog: Catalog
-        self.chosen: frozenset[str] = frozenset()
         self.fixed_at: datetime
         self.lineage: Lineage | None = None
 
@@ -129,8 +127,8 @@ class SqliteReader:
             self.catalog = read_catalog(self._db, shown=self._shown)
         labels = self.catalog.by_label()
         self._check_airflow(labels)
-        self.chosen = frozenset(choose(labels))
-        self._check_names([t for label, t in labels.items() if label in self.chosen])
+        touched = choose(labels)
+        self._check_names([t for label, t in labels.items() if label in touched])
 
     def _check_airflow(self, labels: dict[str, Table]) -> None:
         if missing := sorted(AIRFLOW_CORE - labels.keys()):
@@ -225,8 +223,7 @@ class SqliteReader:
     def _spool(self, batches: pa.RecordBatchReader, doing: str) -> Iterator[SpoolFile]:
         self._spools += 1
         folder = self._folder / f"{self._spools:05d}"
-        small = self._limits.memory_bytes < 300 << 20
-        limits = SpoolLimits(16 << 20, 50_000) if small else SpoolLimits()
+        limits = spool_limits(self._limits.memory_bytes)
         with self._duck.cursor() as cursor, self._explained(doing):
             cursor.register("batches", batches)
             yield from spool(cursor, "FROM batches", folder, limits)

@@ -16,6 +16,7 @@ from airkeep.export.plan import ExportOptions, ExportPlan, TablePlan, missing_ta
 from airkeep.snapshot.manifest import SecretsMode
 from airkeep.snapshot.seal import SecretsWay, open_keyring
 from airkeep.tables.revisions import airflow_version
+from airkeep.tables.roles import is_airflow_table
 
 Since = timedelta | datetime | None
 
@@ -108,7 +109,10 @@ def odd_things(catalog: Catalog, chosen: Collection[str]) -> tuple[str, ...]:
     if str(airflow_version(catalog.revisions)) == "unknown":
         shown = ", ".join(catalog.revisions) or "none"
         found.append(f"the alembic revision ({shown}) is not one that an Airflow release ends at")
-    known = {label for label in catalog.by_label() if label not in chosen}
-    if odd := sorted(missing_tables(catalog, chosen) - known):
+    missing = missing_tables(catalog, chosen)
+    left_out = {label for label in catalog.by_label() if label not in chosen}
+    if odd := sorted(missing - left_out):
         found.append(f"not whole, as they are partitioned or inherited from: {', '.join(odd)}")
+    if perhaps := sorted(n for n in missing & left_out if not is_airflow_table(n)):
+        found.append(f"left out, and perhaps Airflow's own: {', '.join(perhaps)}")
     return tuple(found)
