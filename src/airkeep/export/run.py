@@ -182,8 +182,7 @@ class _Export:
         with self.timed("rows"):
             entries = self.entries(plan, writer, parent, counts, settled)
         self.way.check_failures()
-        writer.commit(self.manifest(writer, plan, entries, dag_run))
-        return self.lake.get(SnapshotName(writer.environment, writer.id))
+        return writer.commit(self.manifest(writer, plan, entries, dag_run))
 
     def choose(self, labels: Collection[str], *, window: bool) -> set[str]:
         self.chosen = choose_tables(labels, self.options)

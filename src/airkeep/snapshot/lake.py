@@ -17,7 +17,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 
-from airkeep.errors import ManifestError, MissingFileError, NoSuchSnapshotError, NotFoundError
+from airkeep.errors import (
+    DamagedFileError,
+    ManifestError,
+    MissingFileError,
+    NoSuchSnapshotError,
+    NotFoundError,
+)
 from airkeep.snapshot import names
 from airkeep.snapshot.manifest import (
     Manifest,
@@ -50,10 +56,14 @@ class SnapshotName:
 
 
 class Snapshot:
-    """One snapshot of a lake; its manifest is read when first asked for."""
+    """One snapshot of a lake; its manifest is read when first asked for.
 
-    def __init__(self, store: Store, name: SnapshotName) -> None:
-        self.store, self.name = store, name
+    Args:
+        document: the manifest's bytes, where they are known already.
+    """
+
+    def __init__(self, store: Store, name: SnapshotName, document: bytes | None = None) -> None:
+        self.store, self.name, self._document = store, name, document
 
     def __repr__(self) -> str:
         return f"Snapshot({str(self.name)!r})"
@@ -68,6 +78,8 @@ class Snapshot:
 
     @cached_property
     def _raw(self) -> bytes:
+        if self._document is not None:
+            return self._document
         path = names.manifest_path(self.environment, self.id)
         try:
             return self.store.load(path)
@@ -107,8 +119,6 @@ class Snapshot:
             MissingFileError: a parent is gone.
             DamagedFileError: a parent is not the one that the increment was made on.
         """
-        from airkeep.errors import DamagedFileError
-
         chain = [self]
         while (parent := chain[-1].parent) is not None:
             entry = chain[-1].manifest.parent

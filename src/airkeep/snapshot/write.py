@@ -16,6 +16,7 @@ from pathlib import Path
 
 from airkeep.errors import AlreadySavedError, ChangedError, NotFoundError, StoreError
 from airkeep.snapshot import names
+from airkeep.snapshot.lake import Snapshot, SnapshotName
 from airkeep.snapshot.manifest import FileEntry, Manifest, encode, summarize
 from airkeep.store.interface import Store
 
@@ -69,22 +70,28 @@ class SnapshotWriter:
         self._store.save_file(path, file)
         return FileEntry(path=path, rows=rows, bytes=size, sha256=digest)
 
-    def commit(self, manifest: Manifest) -> None:
+    def commit(self, manifest: Manifest) -> Snapshot:
         """Make the snapshot exist.
 
         Raises:
             ChangedError: a file of ours or the parent has gone meanwhile; nothing was committed.
+            StoreError: nothing was committed either, but for a store that stopped answering in the
+                middle of the save.
         """
         self._check_files(manifest.files())
         self._check_parent(manifest)
         path = names.manifest_path(self.environment, self.id)
-        self._store.save(path, encode(manifest))
+        document = encode(manifest)
+        self._store.save(path, document)
         try:  # again: a `clean` that removed it just now looks for children just after
             self._check_parent(manifest)
         except ChangedError:
             self._store.delete([path])
             raise
+        except StoreError:
+            pass  # it is committed, and `clean` itself puts back a parent that has a child
         save_index(self._store, manifest)
+        return Snapshot(self._store, SnapshotName(self.environment, self.id), document)
 
     def _check_parent(self, manifest: Manifest) -> None:
         if manifest.parent is None:

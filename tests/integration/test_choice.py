@@ -1,0 +1,99 @@
+"""Which tables an export takes, and what it says, when the database is not a plain Airflow."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import airkeep
+from airkeep.database.address import parse_address
+from airkeep.database.server import Cluster
+from airkeep.errors import NotAirflowError
+from compare import data_of
+from servers import Databases, psql, query
+
+
+@pytest.fixture
+def source(databases: Databases) -> str:
+    return databases.airflow("airflow-332")
+
+
+def test_a_copy_of_dag_run_in_another_schema_is_not_taken_for_airflow(
+    source: str, server: Cluster, tmp_path: Path
+) -> None:
+    psql(server, source, "CREATE SCHEMA archive", "CREATE TABLE archive.dag_run AS TABLE dag_run")
+    found = airkeep.export(source, str(tmp_path), environment="e")
+    assert found.manifest.main_schema == "public"
+    assert found.manifest.complete
+    labels = {t.label for t in found.tables}
+    assert labels >= {"dag_run", "task_instance", "archive.dag_run"}
+    only = airkeep.export(source, str(tmp_path), environment="e", tables=["dag"])
+    assert [t.label for t in only.tables] == ["dag"]
+
+
+def test_of_two_airflows_the_one_that_the_user_may_use_is_taken(
+    source: str, server: Cluster, databases: Databases, tmp_path: Path
+) -> None:
+    core = ("dag", "dag_run", "task_instance")
+    copies = [f"CREATE TABLE other.{t} AS TABLE {t}" for t in core]
+    psql(server, source, "CREATE SCHEMA other", *copies)
+    with pytest.raises(NotAirflowError, match=r"other, public\. .* USAGE on only one"):
+        airkeep.export(source, str(tmp_path), environment="e")
+
+    name = f"reader_{parse_address(source).database}"
+    psql(
+        server, source, f"CREATE ROLE {name} LOGIN PASSWORD 'x'",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}",
+        f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {name}",
+    )  # fmt: skip
+    place = parse_address(source)
+    url = f"postgresql://{name}:x@{place.host}:{place.port}/{place.database}"
+    try:
+        found = airkeep.export(url, str(tmp_path), environment="e", airflow_only=True)
+    finally:
+        psql(server, source, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+    assert found.manifest.main_schema == "public"
+    assert found.manifest.complete
+
+
+def test_a_partitioned_log_makes_the_snapshot_incomplete_and_is_named(
+    source: str, server: Cluster, tmp_path: Path
+) -> None:
+    psql(
+        server, source, "ALTER TABLE log RENAME TO log_old",
+        "CREATE TABLE log (LIKE log_old) PARTITION BY RANGE (dttm)",
+        "CREATE TABLE log_all PARTITION OF log DEFAULT", "INSERT INTO log TABLE log_old",
+        "DROP TABLE log_old",
+    )  # fmt: skip
+    found = airkeep.export(source, str(tmp_path), environment="e")
+    assert not found.manifest.complete
+    assert any("log" in warning for warning in found.manifest.warnings)
+    assert "partitioned table public.log" in found.manifest.left_out
+
+
+def test_airflow_only_keeps_the_schema_of_what_was_skipped(
+    source: str, databases: Databases, tmp_path: Path
+) -> None:
+    query(source, "CREATE TABLE shop_orders (id int PRIMARY KEY)")
+    target = databases.empty()
+    found = airkeep.export(source, str(tmp_path), environment="e", airflow_only=True, skip=["log"])
+    airkeep.restore(str(tmp_path), found, target, create_schema=True)
+    expected = {name: rows for name, rows in data_of(source).items() if name != "shop_orders"}
+    assert data_of(target) == expected | {"log": [], "sequence log_id_seq": ["1false"]}
+
+
+def test_a_window_of_chosen_tables_still_goes_by_runs(source: str, tmp_path: Path) -> None:
+    query(source, "UPDATE task_instance SET start_date = '2001-01-01', end_date = '2001-01-01'")
+    since = datetime(2020, 1, 1, tzinfo=UTC)
+    full = airkeep.export(source, str(tmp_path), environment="e", since=since)
+    part = airkeep.export(
+        source, str(tmp_path), environment="e", since=since, tables=["task_instance", "xcom"]
+    )
+    rows = {t.label: t.rows for t in full.tables}
+    assert {t.label: t.rows for t in part.tables} == {
+        "task_instance": rows["task_instance"],
+        "xcom": rows["xcom"],
+    }
+    assert rows["task_instance"] == len(data_of(source)["task_instance"])
