@@ -97,3 +97,30 @@ def test_a_window_of_chosen_tables_still_goes_by_runs(source: str, tmp_path: Pat
         "xcom": rows["xcom"],
     }
     assert rows["task_instance"] == len(data_of(source)["task_instance"])
+
+
+def test_what_the_schema_does_not_make_again_is_named(
+    source: str, server: Cluster, tmp_path: Path
+) -> None:
+    psql(
+        server, source, "CREATE TABLE mine (id int PRIMARY KEY) WITH (fillfactor = 70)",
+        "ALTER TABLE mine ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY all_of_it ON mine USING (true)",
+        "COMMENT ON COLUMN mine.id IS 'a number'", "CREATE TABLE bare (id int PRIMARY KEY)",
+        "ALTER TABLE bare ENABLE ROW LEVEL SECURITY",
+        "CREATE RULE quiet AS ON DELETE TO mine DO INSTEAD NOTHING",
+        "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "CREATE TRIGGER idle BEFORE INSERT ON mine FOR EACH ROW EXECUTE FUNCTION nothing()",
+        "ALTER TABLE mine DISABLE TRIGGER idle", "CREATE DOMAIN small AS int CHECK (VALUE < 9)",
+    )  # fmt: skip
+    found = airkeep.export(source, str(tmp_path), environment="e")
+    assert set(found.manifest.left_out) == {
+        "comments on public.mine",
+        "disabled trigger idle of public.mine",
+        "domain public.small",
+        "policy all_of_it of public.mine",
+        "row-level security of public.bare",
+        "rule quiet of public.mine",
+        "storage parameters of public.mine",
+    }
+    assert found.manifest.complete

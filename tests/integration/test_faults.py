@@ -825,7 +825,8 @@ def test_a_lake_of_another_user_is_refused(bench: Bench, server_folder: Path) ->
     script = (
         "import os, sys\n"
         "from airkeep.cli.main import main\n"
-        "import airkeep.cli.export, duckdb, pyarrow, pyarrow.dataset, cryptography.fernet\n"
+        "import airkeep.cli.export, duckdb, importlib.readers, pyarrow.dataset\n"
+        "import cryptography.fernet\n"
         "from airkeep.export import run\n"
         "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "os.chdir('/')\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from airkeep.errors import NotFoundError
 from airkeep.snapshot import names
-from airkeep.snapshot.clean import GRACE, clean_lake, read_state, removed_path, run_clean
+from airkeep.snapshot.clean import (
+    GRACE,
+    clean_lake,
+    read_state,
+    removed_path,
+    run_clean,
+    store_time,
+)
 from airkeep.snapshot.clean_plan import CleanPlan, KeepOptions, Known, LakeState, plan_clean
 from airkeep.snapshot.lake import Lake, SnapshotName
 from airkeep.store.interface import Entry
@@ -331,3 +338,9 @@ def test_clean_in_a_loop_never_hurts_exports(lake: Lake, cleaning: list[int]) ->
     for name in found[:1]:
         for file in lake.get(name).manifest.files():
             assert lake.store.head(file.path).bytes == file.bytes
+
+
+def test_the_stores_clock_is_asked_and_nothing_stays_of_the_question(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    assert abs(store_time(lake.store) - datetime.now(UTC)) < timedelta(seconds=30)
+    assert list(lake.store.list("")) == []

@@ -54,6 +54,21 @@ def test_a_library_error_is_told_by_its_meaning(
         raise error
 
 
+def test_a_table_whose_name_means_something_else_changes_nothing() -> None:
+    said = (
+        'IO Error: Failed to execute query "SELECT certificate, recovery FROM ssl": '
+        "ERROR:  division by zero"
+    )
+    error = explain(RuntimeError(said), where=WHERE, doing="reading ssl")
+    assert type(error) is DatabaseError
+    said = (
+        "Unable to connect at \"dbname='x' sslmode='require'\": connection failed: "
+        "FATAL:  too many clients already"
+    )
+    told = explain_connect(RuntimeError(said), where=WHERE)
+    assert "no connection left" in str(told)
+
+
 CONNECT = [
     ('FATAL:  password authentication failed for user "keeper"', "user name or password"),
     ('could not translate host name "x" to address: Name or service not known', "no such host"),

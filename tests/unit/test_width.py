@@ -8,8 +8,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airkeep.database.spool import ROW_GROUP_ROWS
-from airkeep.database.width import VECTOR_ROWS, Width, plan_reading
+from airkeep.database.spool import LEAST_GROUP_ROWS, ROW_GROUP_ROWS
+from airkeep.database.width import Width, plan_reading
 
 MB = 1 << 20
 
@@ -22,7 +22,7 @@ def test_a_table_of_common_rows_is_read_at_once_by_all_threads() -> None:
 
 def test_rows_of_twenty_kilobytes_get_small_row_groups_and_one_thread() -> None:
     reading = plan_reading(Width(1000, 15, 19_000), memory_bytes=250 * MB, threads=2)
-    assert (reading.rows, reading.threads, reading.slices) == (VECTOR_ROWS, 1, ())
+    assert (reading.rows, reading.threads, reading.slices) == (LEAST_GROUP_ROWS, 1, ())
 
 
 def test_rows_of_two_hundred_kilobytes_are_read_page_by_page() -> None:

@@ -116,7 +116,18 @@ def _of_the_server(text: str, where: str, doing: str) -> AirkeepError | None:
             f"{where}: the server closed the connection while {doing}. Nothing was finished; "
             f"run it again."
         )
-    return _connect_error(text, where)
+    return _connect_error(_said(text), where)
+
+
+def _said(text: str) -> str:
+    """What the server or libpq said, without the statement or the address that stands before it.
+
+    Those may hold any word: a table `certificates`, a database `recovery`, `sslmode`.
+    """
+    if found := _COMPLAINT.search(text):
+        return text[found.start() :]
+    _, failed, reason = text.rpartition("failed: ")
+    return reason if failed else ""
 
 
 def _connect_error(text: str, where: str) -> ConnectError | None:
@@ -131,7 +142,7 @@ def _connect_error(text: str, where: str) -> ConnectError | None:
 def explain_connect(error: Exception, *, where: str) -> AirkeepError:
     """The same for a connection that was never made."""
     text = str(error)
-    known = _connect_error(text, where)
+    known = _connect_error(_said(text) or text, where)
     return known or ConnectError(f"{where}: no connection ({_complaint(text)})")
 
 

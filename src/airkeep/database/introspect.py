@@ -168,6 +168,32 @@ SELECT coalesce(json_agg(what ORDER BY what), '[]')::text FROM (
   WHERE (c.typtype IN ('d', 'r') OR c.typtype = 'c' AND EXISTS (
       SELECT 1 FROM pg_class r WHERE r.oid = c.typrelid AND r.relkind = 'c'))
     AND {_USER_SCHEMA.replace("'pg_class'::regclass", "'pg_type'::regclass")}
+  UNION ALL
+  SELECT CASE WHEN p.polname IS NULL THEN 'row-level security of ' ELSE 'policy ' || p.polname
+    || ' of ' END || n.nspname || '.' || c.relname
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_policy p ON p.polrelid = c.oid
+  WHERE c.relkind = 'r' AND (c.relrowsecurity OR p.polname IS NOT NULL) AND {_USER_SCHEMA}
+  UNION ALL
+  SELECT 'rule ' || r.rulename || ' of ' || n.nspname || '.' || c.relname
+  FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND {_USER_SCHEMA}
+  UNION ALL
+  SELECT 'storage parameters of ' || n.nspname || '.' || c.relname
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind = 'r' AND c.reloptions IS NOT NULL AND {_USER_SCHEMA}
+  UNION ALL
+  SELECT 'disabled trigger ' || t.tgname || ' of ' || n.nspname || '.' || c.relname
+  FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE NOT t.tgisinternal AND t.tgenabled <> 'O' AND c.relkind = 'r' AND {_USER_SCHEMA}
+  UNION ALL
+  SELECT 'comments on ' || n.nspname || '.' || c.relname
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind = 'r' AND {_USER_SCHEMA} AND EXISTS (SELECT 1 FROM pg_description d
+    WHERE d.classoid = 'pg_class'::regclass AND d.objoid = c.oid)
+  UNION ALL
+  SELECT 'extension ' || e.extname FROM pg_extension e WHERE e.extname <> 'plpgsql'
 ) AS beside
 """
 

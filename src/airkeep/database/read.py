@@ -26,7 +26,7 @@ from airkeep.database.introspect import ordinary_tables, read_catalog, read_line
 from airkeep.database.libpq import libpq
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Choose
-from airkeep.database.spool import SpoolFile, spool, spool_limits
+from airkeep.database.spool import SpoolFile, fitted, spool, spool_limits
 from airkeep.database.sql import ident, literal, qualified
 from airkeep.database.types import TEXT_SETTINGS, Travel, travel
 from airkeep.database.width import Reading, measure, plan_reading, wide_tables
@@ -279,8 +279,9 @@ class PostgresReader:
     def spool_batches(self, batches: pa.RecordBatchReader) -> Iterator[SpoolFile]:
         """Arrow batches as closed Parquet files, written as `spool` writes."""
         with self._db.cursor() as cursor, self._explained("spooling"):
-            cursor.register("batches", batches)
-            yield from spool(cursor, "FROM batches", self._next_folder(), self._sizes)
+            rows, limits = fitted(batches, self._sizes)
+            cursor.register("batches", rows)
+            yield from spool(cursor, "FROM batches", self._next_folder(), limits)
 
     def _select(self, table: Table, where: str | None) -> str:
         """DuckDB's statement: a parallel scan where every value is exact, else through text."""

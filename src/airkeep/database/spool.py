@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from airkeep.errors import DatabaseError
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 POLL_S = 0.05
 MAX_FILE_BYTES = 64 << 20  # what one upload holds in memory; a file may exceed it by a row group
@@ -27,6 +29,9 @@ MAX_FILE_BYTES = 64 << 20  # what one upload holds in memory; a file may exceed 
 # again, 440 MB for 280 (measured on 1 M task instances); below 30k files grow.
 ROW_GROUP_ROWS = 49_152
 SMALL_ROW_GROUP_ROWS = 30_720
+# Of wide rows: each thread that reads them back holds a group, packed and unpacked.
+GROUP_BYTES = 16 << 20
+LEAST_GROUP_ROWS = 2048
 # zstd's second level: files 1 % larger than at DuckDB's third, a fifth less CPU (same table).
 ZSTD_LEVEL = 2
 _MAGIC = b"PAR1"
@@ -57,6 +62,20 @@ def spool_limits(memory_bytes: int) -> SpoolLimits:
     if memory_bytes < SMALL_BYTES:
         return SpoolLimits(16 << 20, SMALL_ROW_GROUP_ROWS)
     return SpoolLimits()
+
+
+def fitted(
+    batches: pa.RecordBatchReader, limits: SpoolLimits
+) -> tuple[pa.RecordBatchReader, SpoolLimits]:
+    """Limits that suit the width of these rows, told by the first batch; and all the batches."""
+    import pyarrow as pa
+
+    first = next(iter(batches), None)
+    if first is None or not first.num_rows:
+        return batches, limits
+    rows = max(GROUP_BYTES * first.num_rows // first.nbytes, LEAST_GROUP_ROWS)
+    every = pa.RecordBatchReader.from_batches(batches.schema, chain([first], batches))
+    return every, replace(limits, row_group_rows=min(rows, limits.row_group_rows))
 
 
 def spool(

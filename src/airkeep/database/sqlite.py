@@ -25,7 +25,7 @@ from airkeep.database.failure import explain
 from airkeep.database.introspect import AIRFLOW_CORE
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Choose
-from airkeep.database.spool import SpoolFile, spool, spool_limits
+from airkeep.database.spool import SpoolFile, fitted, spool, spool_limits
 from airkeep.database.sql import ident
 from airkeep.database.sqlite_catalog import decode_text, read_catalog
 from airkeep.database.sqlite_copy import (
@@ -211,7 +211,7 @@ class SqliteReader:
         try:
             reader = pa.RecordBatchReader.from_batches(schema, batches())
             yield from self._spool(reader, doing)
-        except (AirkeepError, RuntimeError):
+        except (AirkeepError, RuntimeError, sqlite3.Error):
             if failed:
                 raise explain_sqlite(failed[0], where=self._shown, doing=doing) from None
             raise
@@ -223,9 +223,9 @@ class SqliteReader:
     def _spool(self, batches: pa.RecordBatchReader, doing: str) -> Iterator[SpoolFile]:
         self._spools += 1
         folder = self._folder / f"{self._spools:05d}"
-        limits = spool_limits(self._limits.memory_bytes)
         with self._duck.cursor() as cursor, self._explained(doing):
-            cursor.register("batches", batches)
+            rows, limits = fitted(batches, spool_limits(self._limits.memory_bytes))
+            cursor.register("batches", rows)
             yield from spool(cursor, "FROM batches", folder, limits)
 
     @contextmanager

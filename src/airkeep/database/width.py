@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from airkeep.database.catalog import Table
-from airkeep.database.spool import ROW_GROUP_ROWS
+from airkeep.database.spool import GROUP_BYTES, LEAST_GROUP_ROWS, ROW_GROUP_ROWS
 from airkeep.database.sql import qualified
 
-VECTOR_ROWS = 2048
 SAMPLE_ROWS = 200
 TOAST_BYTES = 4 << 20  # below this no row group can grow large
-GROUP_BYTES = 16 << 20
 COPIES = 3  # of a vector in flight: read, cast, written (1.5 k rows of 192 kB took 1 GB, measured)
 
 Query = Callable[[str], list[Any]]
@@ -99,13 +97,13 @@ def plan_reading(width: Width | None, *, memory_bytes: int, threads: int) -> Rea
     if width is None:
         return Reading(ROW_GROUP_ROWS, threads)
     fitting = int(GROUP_BYTES / width.row_bytes)
-    group = max(min(ROW_GROUP_ROWS, fitting), VECTOR_ROWS)
+    group = max(min(ROW_GROUP_ROWS, fitting), LEAST_GROUP_ROWS)
     threads = 1 if fitting < ROW_GROUP_ROWS else threads
-    if VECTOR_ROWS * width.row_bytes * COPIES <= memory_bytes / 2:
+    if LEAST_GROUP_ROWS * width.row_bytes * COPIES <= memory_bytes / 2:
         return Reading(group, threads)
     rows = memory_bytes / 2 / COPIES / width.row_bytes
     pages = max(int(rows / width.rows_per_page), 1)
-    held = min(pages * width.rows_per_page, VECTOR_ROWS)
+    held = min(pages * width.rows_per_page, LEAST_GROUP_ROWS)
     return Reading(
         group, 1, tuple(_slices(width.pages, pages)), int(held * width.row_bytes * COPIES)
     )

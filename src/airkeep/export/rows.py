@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 from airkeep.database.catalog import Catalog
 from airkeep.database.reader import Reader
@@ -17,6 +18,7 @@ from airkeep.snapshot.manifest import SecretsMode
 from airkeep.snapshot.seal import SecretsWay, open_keyring
 from airkeep.tables.revisions import airflow_version
 from airkeep.tables.roles import is_airflow_table
+from airkeep.tables.secrets import encrypts
 
 Since = timedelta | datetime | None
 
@@ -60,7 +62,8 @@ def count_plain(reader: Reader, plan: ExportPlan, options: ExportOptions, way: S
     if options.secrets != "keep":
         return  # every other mode treats, and so sees, each value
     for table in plan.tables:
-        if table.secrets:
+        columns = [c.name for c in table.table.columns]
+        if any(encrypts(secret, columns) for secret in table.secrets):
             for batch in reader.batches(table.table, table.where):
                 way.treat(batch, table.label, table.secrets)
     if way.plain and not options.allow_plain:
@@ -82,13 +85,14 @@ def _treated(
     import pyarrow as pa
 
     required = {c.name for c in table.table.columns if not c.nullable}
-    batches = [
+    treated = (
         way.treat(batch, table.label, table.secrets, required)
         for batch in reader.batches(table.table, where)
-    ]
-    if any(b.num_rows for b in batches):
-        found = pa.RecordBatchReader.from_batches(batches[0].schema, batches)
-        yield from reader.spool_batches(found)
+    )
+    first = next(treated, None)
+    if first is not None:
+        rows = pa.RecordBatchReader.from_batches(first.schema, chain([first], treated))
+        yield from reader.spool_batches(rows)
 
 
 def estimate_rows(reader: Reader, plan: ExportPlan) -> int:

@@ -46,8 +46,13 @@ class TableRows:
 
         layers = self._reader.fetch(self.entry.label)
         wanted = ", ".join(select or [ident(c.name) for c in self.columns])
-        statement = f"SELECT {wanted} FROM {self._relation(fold(layers))}"
-        found = self._reader.arrow(statement, doing=f"reading {self.entry.label}")
+        doing, query = f"reading {self.entry.label}", fold(layers)
+        if self._back.has_work and self._secrets:
+            opened = self._opened(query)
+            statement = f"SELECT {wanted} FROM opened"
+            found = self._reader.arrow(statement, doing=doing, opened=opened)
+        else:
+            found = self._reader.arrow(f"SELECT {wanted} FROM ({query})", doing=doing)
 
         def counted() -> Iterator[pa.RecordBatch]:
             for batch in found:
@@ -57,13 +62,11 @@ class TableRows:
 
         return pa.RecordBatchReader.from_batches(found.schema, counted())
 
-    def _relation(self, query: str) -> str:
-        """The folded rows; where secrets must be opened, a table in memory: those are small."""
+    def _opened(self, query: str) -> pa.RecordBatchReader:
+        """The folded rows with their secrets as the target's Airflow reads them."""
         import pyarrow as pa
 
-        if not (self._back.has_work and self._secrets):
-            return f"({query})"
         rows = self._reader.arrow(query, doing=f"opening {self.entry.label}")
-        opened = [self._back.treat(batch, self.entry.label, self._secrets) for batch in rows]
-        self._reader.db.register("opened", pa.Table.from_batches(opened, rows.schema))
-        return "opened"
+        label = self.entry.label
+        treated = (self._back.treat(batch, label, self._secrets) for batch in rows)
+        return pa.RecordBatchReader.from_batches(rows.schema, treated)

@@ -19,6 +19,7 @@ Never touched: `csv/`, whatever has no name of ours, and what `clean_plan` keeps
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ from airkeep.snapshot.clean_plan import (
 )
 from airkeep.snapshot.lake import Lake, SnapshotName
 from airkeep.snapshot.manifest import Manifest, decode_manifest, encode, summarize
-from airkeep.store.interface import UPLOADS, Entry
+from airkeep.store.interface import UPLOADS, Entry, Store
 
 GRACE = timedelta(hours=24)
 _LOADERS = 16
@@ -91,12 +92,24 @@ def clean_lake(
         environment: only its snapshots and files; uploads belong to none and stay then.
         keep: with the other `keep_...`, see `KeepOptions`; without any, only garbage goes.
         grace: how old a file must be to be garbage. Longer than any export pauses.
-        now: by the store's clock; defaults to this machine's.
+        now: defaults to the store's own clock, whatever this machine's says; a dry run, which saves
+            nothing, takes this machine's.
     """
     options = KeepOptions(keep, keep_last, keep_daily, keep_weekly, keep_monthly)
+    now = now or (datetime.now(UTC) if dry_run else store_time(lake.store))
     state = read_state(lake, environment)
-    plan = plan_clean(state, options, grace=grace, now=now or datetime.now(UTC))
+    plan = plan_clean(state, options, grace=grace, now=now)
     return CleanResult(plan, dry_run=True) if dry_run else run_clean(lake, plan)
+
+
+def store_time(store: Store) -> datetime:
+    """The store's clock: when it says that a file was saved just now."""
+    path = f"{UPLOADS}{uuid.uuid4().hex}"
+    store.save(path, b"what time is it?")
+    try:
+        return store.head(path).modified
+    finally:
+        store.delete([path])
 
 
 # What is there.

@@ -1,8 +1,8 @@
 """Secrets made comparable, though Fernet gives another token for the same content each time.
 
 With a key they are compared by what they hold; without one they are equal when their bytes are,
-else they are counted as not compared. Contents never reach DuckDB, which may spill to disk: it
-gets a keyed hash.
+else they are counted as not compared. What was decrypted never reaches DuckDB, which may spill to
+disk: it gets a keyed hash.
 """
 
 from __future__ import annotations

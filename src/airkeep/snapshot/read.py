@@ -85,16 +85,25 @@ class SnapshotReader:
             for path in (*layer.files, *layer.deleted):
                 path.unlink(missing_ok=True)
 
-    def arrow(self, statement: str, *, doing: str) -> pa.RecordBatchReader:
+    def arrow(
+        self, statement: str, *, doing: str, opened: pa.RecordBatchReader | None = None
+    ) -> pa.RecordBatchReader:
         """Run a SELECT of DuckDB's over what was fetched.
+
+        Args:
+            opened: rows that the statement knows as the table `opened`; they may come from an
+                `arrow` that is still being read.
 
         Raises:
             DatabaseError: memory ran out, or the spool folder's disk is full.
         """
         import duckdb
 
+        db = self.db if opened is None else self.db.cursor()
         try:
-            return self.db.execute(statement).to_arrow_reader(BATCH_ROWS)
+            if opened is not None:
+                db.register("opened", opened)
+            return db.execute(statement).to_arrow_reader(BATCH_ROWS)
         except duckdb.Error as error:
             raise explain(error, where=str(self.snapshot.name), doing=doing) from None
 
