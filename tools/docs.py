@@ -33,6 +33,7 @@ OTHER_STATUSES = (
     (1, "", "A bug in airkeep; `-vv` shows where."),
     (2, "", "The command line is not understood."),
     (main.INTERRUPTED, "", "Ctrl-C. Nothing was finished, temporary files are gone."),
+    (main.UNREAD, "", "Done, but standard output was closed before all was printed."),
     (main.TERMINATED, "", "SIGTERM. As Ctrl-C."),
 )
 
