@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
+import termios
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -157,7 +162,9 @@ main.main([])
 
 
 @pytest.mark.parametrize("error", ["RuntimeError('Query interrupted')", "main.AirkeepError('x')"])
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
 def test_a_signal_is_told_whatever_a_library_makes_of_it(
     number: signal.Signals, status: int, error: str
 ) -> None:
@@ -166,5 +173,75 @@ def test_a_signal_is_told_whatever_a_library_makes_of_it(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.returncode == status
-    assert done.stderr.startswith(("airkeep: interrupted; ", "airkeep: terminated; "))
-    assert done.stderr.count("\n") == 1
+    assert re.fullmatch(r"airkeep: (hung up|interrupted|terminated); .*\n", done.stderr)
+
+
+AT_WORK = """
+import sys, time
+from pathlib import Path
+from airkeep.cli import main
+from airkeep.snapshot.folder import private_folder
+def work(*_, **__):
+    with private_folder(Path(sys.argv[1])):
+        print("at work", flush=True)
+        time.sleep(30)
+main.cli.main = work
+main.main([])
+"""
+
+
+def terminal_of_its_own(number: int) -> Callable[[], int]:
+    """What makes a terminal the child's: it hears when the other end is closed."""
+    return lambda: fcntl.ioctl(number, termios.TIOCSCTTY, 0)
+
+
+def test_a_terminal_that_goes_away_leaves_no_files(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", AT_WORK, str(tmp_path)], stdout=subprocess.PIPE, stderr=theirs,
+        start_new_session=True, preexec_fn=terminal_of_its_own(theirs),  # noqa: PLW1509 - no threads
+    )  # fmt: skip
+    os.close(theirs)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"at work\n"
+        assert list(tmp_path.iterdir())
+        os.close(ours)  # as sshd does when the line is dropped
+
+        assert process.wait(20) == 129
+    assert list(tmp_path.iterdir()) == []
+
+
+HUNG_UP_TWICE = """
+import os, signal
+from airkeep.cli import main
+def meet(*_, **__):
+    try:
+        os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        os.kill(os.getpid(), signal.SIGHUP)
+        print("all is put away")
+main.cli.main = meet
+main.main([])
+"""
+
+
+def test_hanging_up_twice_does_not_disturb_the_putting_away() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HUNG_UP_TWICE], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (129, "all is put away\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_nohup_or_a_shell_had_ignored_stays_so(number: signal.Signals) -> None:
+    def ignore() -> None:
+        signal.signal(number, signal.SIG_IGN)
+
+    script = STOPPED.format(number=int(number), error="RuntimeError('heard')")
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        check=False,
+        preexec_fn=ignore,
+    )
+    assert done.returncode == 0

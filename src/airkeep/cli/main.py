@@ -30,6 +30,7 @@ COMMANDS = {
     "clean": "airkeep.cli.clean:clean",
     "key": "airkeep.cli.key:key",
 }
+HUNG_UP = 129
 INTERRUPTED = 130
 TERMINATED = 143
 UNREAD = 141  # as a shell shows SIGPIPE
@@ -122,23 +123,29 @@ def _os_failure(error: OSError, where: str) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    if _stopped_by and status not in (INTERRUPTED, TERMINATED):
+    if _stopped_by and status not in {stop for _, stop in _STOPS.values()}:
         return status  # an error that the signal made: `run` says what it was
     click.echo(f"airkeep: {' '.join(message.split())}", err=True)
     return status
 
 
-_STOPS = {signal.SIGINT: ("interrupted", INTERRUPTED), signal.SIGTERM: ("terminated", TERMINATED)}
+_STOPS = {
+    signal.SIGHUP: ("hung up", HUNG_UP),
+    signal.SIGINT: ("interrupted", INTERRUPTED),
+    signal.SIGTERM: ("terminated", TERMINATED),
+}
 # Kept, because DuckDB and ADBC make an error of their own of what is raised while they wait.
 _stopped_by: list[signal.Signals] = []
 
 
 class _Stopped(BaseException):
-    """Ctrl-C or SIGTERM: unwinds everything."""
+    """Ctrl-C, SIGTERM or a terminal that is gone: unwinds everything."""
 
 
 def _stop(number: int, _frame: FrameType | None) -> Any:
     _stopped_by.append(signal.Signals(number))
+    if number == signal.SIGHUP:  # kernel and shell both send one: the second comes in mid-unwinding
+        signal.signal(number, signal.SIG_IGN)
     raise _Stopped
 
 
