@@ -11,12 +11,16 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from airkeep.cli.context import Age
 from airkeep.cli.main import COMMANDS, cli, run
+from airkeep.snapshot.lake import Lake
+from fake_lake import save_snapshot, snapshot_name
 
 HEAVY = ("duckdb", "pyarrow", "obstore", "cryptography", "rich", "adbc_driver_postgresql",
          "adbc_driver_manager", "numpy", "pandas")  # fmt: skip
@@ -64,7 +68,8 @@ def test_help_lists_every_command_with_a_line() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [["no-such-command"], ["export"], ["export", "a", "b", "--no-such-flag"],
-     ["export", "a", "b", "--since", "tomorrow"], ["restore", "a", "b"]],
+     ["export", "a", "b", "--since", "tomorrow"], ["export", "a", "b", "--since", "²d"],
+     ["restore", "a", "b"]],
 )  # fmt: skip
 def test_a_usage_error_is_one_line_and_status_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -137,6 +142,25 @@ def test_a_dash_is_the_configured_lake_and_database(folder: Path) -> None:
     assert "here.db" in str(ran.exception)
     ran = CliRunner().invoke(cli, ["export", "-", "-", "-e", "x"])
     assert "AIRKEEP_DATABASE" in str(ran.exception)
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [("30d", 30), ("12h", 0.5), ("2w", 14), ("365250d", 365_250), ("999999d", 365_250),
+     ("9999999999d", 365_250), ("9" * 5000 + "w", 365_250)],
+)  # fmt: skip
+def test_an_age_is_a_thousand_years_at_most(text: str, days: float) -> None:
+    assert Age().convert(text, None, None) == timedelta(days=days)
+
+
+@pytest.mark.parametrize("option", ["--keep", "--grace"])
+def test_clean_takes_an_age_longer_than_the_calendar(option: str, tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    save_snapshot(lake.store, snapshot_name(1))
+    save_snapshot(lake.store, snapshot_name(0))
+
+    assert run(["clean", str(tmp_path), option, "9999999999d"]) == 0
+    assert len(lake.names()) == 2
 
 
 def test_a_key_is_a_fernet_key() -> None:
