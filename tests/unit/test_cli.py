@@ -69,7 +69,11 @@ def test_help_lists_every_command_with_a_line() -> None:
     "arguments",
     [["no-such-command"], ["export"], ["export", "a", "b", "--no-such-flag"],
      ["export", "a", "b", "--since", "tomorrow"], ["export", "a", "b", "--since", "²d"],
-     ["restore", "a", "b"]],
+     ["restore", "a", "b"],
+     ["verify", "a", "--against", "b"], ["verify", "a", "b", "--tables", "dag"],
+     ["verify", "a", "b", "--skip", "dag"], ["verify", "a", "csv/x", "--against", "b"],
+     ["verify", "a", "csv/x", "--sample", "5%"], ["verify", "a", "csv/x", "--tables", "dag"],
+     ["verify", "a", "csv/x", "--skip", "dag"]],
 )  # fmt: skip
 def test_a_usage_error_is_one_line_and_status_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -163,13 +167,35 @@ def test_clean_takes_an_age_longer_than_the_calendar(option: str, tmp_path: Path
     assert len(lake.names()) == 2
 
 
-def test_a_key_is_a_fernet_key() -> None:
+def test_a_key_is_a_fernet_key_alone_or_in_json() -> None:
     from cryptography.fernet import Fernet
 
-    keys = {CliRunner().invoke(cli, ["key"]).stdout.strip() for _ in range(2)}
-    assert len(keys) == 2
+    keys = {CliRunner().invoke(cli, ["key", flag]).stdout.strip() for flag in ("-q", "-v")}
+    keys.add(json.loads(CliRunner().invoke(cli, ["key", "--json"]).stdout)["key"])
+    assert len(keys) == 3
     for key in keys:
         Fernet(key)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_json_and_is_quiet_or_says_more(command: str) -> None:
+    said = CliRunner().invoke(cli, [command, "--help"]).stdout
+    assert all(flag in said for flag in ("--json", "-q, --quiet", "-v, --verbose"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["export", "sqlite:///none.db", "lake", "-e", "x"],
+     ["export", "sqlite:///none.db", "lake", "-e", "x", "--format", "csv"],
+     ["verify", "lake"], ["verify", "lake", "csv/x"]],
+)  # fmt: skip
+def test_a_spool_folder_that_is_none_is_a_wrong_setting(
+    arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_snapshot(Lake("lake").store, snapshot_name(0))
+
+    assert run([*arguments, "--spool", "no/such", "-q"]) == 3
+    assert capsys.readouterr().err.startswith("airkeep: there is no folder no/such: make it")
 
 
 STOPPED = """
