@@ -6,6 +6,7 @@ The command line runs as a process of its own, on real pipes, with a SQLite file
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,3 +103,12 @@ def test_standard_error_may_be_closed_from_the_start(url: str, tmp_path: Path) -
 
     assert ran.status == 0
     assert [ran.out.split()[0]] == names(tmp_path)
+
+
+def test_a_log_has_a_line_a_table_with_v_and_none_with_q(url: str, tmp_path: Path) -> None:
+    export = EXPORT[:-1]
+    said = run(tmp_path, url, *export, "-v").err
+    assert re.search(r"^export dag_run: [\d,]+ rows, [\d,]+ rows/s$", said, re.MULTILINE)
+
+    assert "rows/s" not in run(tmp_path, url, *export).err  # it took less than ten seconds
+    assert run(tmp_path, url, *export, "-q").err == ""
