@@ -32,7 +32,9 @@ OTHER_STATUSES = (
     (0, "", "Done."),
     (1, "", "A bug in airkeep; `-vv` shows where."),
     (2, "", "The command line is not understood."),
+    (main.HUNG_UP, "", "SIGHUP: the terminal is gone. As Ctrl-C."),
     (main.INTERRUPTED, "", "Ctrl-C. Nothing was finished, temporary files are gone."),
+    (main.UNREAD, "", "Done, but standard output was closed before all was printed."),
     (main.TERMINATED, "", "SIGTERM. As Ctrl-C."),
 )
 

@@ -33,8 +33,9 @@
         ├── MissingKeyError         61   a key is needed and was not given
         └── DecryptError            62   values that no given key decrypts
 
-A usage error of the command line exits with 2, Ctrl-C with 130, SIGTERM with 143. A message
-says what was expected, what was found and what to do next, in one line, and holds no secret.
+A usage error of the command line exits with 2, SIGHUP with 129, Ctrl-C with 130, SIGTERM with
+143, a standard output that nobody reads any more with 141. A message says what was expected, what
+was found and what to do next, in one line, and holds no secret.
 """
 
 from __future__ import annotations

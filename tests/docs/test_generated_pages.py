@@ -47,7 +47,7 @@ def test_a_command_and_its_options_are_described(name: str) -> None:
 
 def test_every_exit_status_is_described() -> None:
     described = {int(s) for s in re.findall(r"^\| (\d+) \|", CLI, re.MULTILINE)}
-    statuses = {0, 1, 2, main.INTERRUPTED, main.TERMINATED}
+    statuses = {0, 1, 2, main.HUNG_UP, main.INTERRUPTED, main.UNREAD, main.TERMINATED}
     waiting = [errors.AirkeepError]
     while waiting:
         one = waiting.pop()

@@ -40,7 +40,7 @@ def kill_at_random(
 ) -> bool:
     """Start a command and kill it within its working time; whether it was still at work."""
     with TemporaryDirectory(dir=folder) as temporary:
-        process = start(Path(temporary), url, "-q", *arguments)
+        process = start(Path(temporary), url, *arguments, "-q")
         if work_began(process, Path(temporary)):
             time.sleep(chance.uniform(0, longest_s))
         alive = process.poll() is None
@@ -52,7 +52,7 @@ def kill_at_random(
 def working_time(url: str, folder: Path, *arguments: str) -> float:
     """How long an undisturbed run works once it has begun."""
     with TemporaryDirectory(dir=folder) as temporary:
-        process = start(Path(temporary), url, "-q", *arguments)
+        process = start(Path(temporary), url, *arguments, "-q")
         assert work_began(process, Path(temporary))
         began = time.monotonic()
         assert finish(process)[0] == 0
@@ -104,7 +104,7 @@ def test_two_exports_at_the_same_moment_both_stand(databases: Databases, tmp_pat
     for number in range(5):
         flags = ("--increment",) if number > 2 else ()
         arguments = ("export", "env:", lake, "-e", "prod", *flags)
-        both = [start(tmp_path, url, "-q", *arguments) for _ in range(2)]
+        both = [start(tmp_path, url, *arguments, "-q") for _ in range(2)]
         assert [finish(process) for process in both] == [(0, ""), (0, "")]
         assert len(airkeep.Lake(lake).names()) == 2 * (number + 1)
     assert all(not result.problems for result in airkeep.verify(lake))

@@ -12,7 +12,8 @@ import pytest
 
 import airkeep
 from airflow_schemas import schema
-from airkeep.snapshot.lake import Snapshot
+from airkeep.cli.main import run
+from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.read import SnapshotReader
 from compare import data_of
 from servers import Databases, query
@@ -85,6 +86,18 @@ def test_a_window_of_a_sqlite_file_is_the_same(
     target = tmp_path / "target.db"
     result = airkeep.restore(str(tmp_path / "lake"), found, str(target), create_schema=True)
     assert result.notes == ()  # no orphans
+
+
+@pytest.mark.parametrize("age", ["999999d", "9999999999d"])
+def test_a_window_longer_than_the_calendar_holds_every_run(
+    age: str, airflow_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    source, lake = airflow_file("airflow-3.3.2"), str(tmp_path / "lake")
+    with closing(sqlite3.connect(source)) as db:
+        every = set(db.execute("SELECT dag_id, run_id FROM dag_run"))
+
+    assert run(["export", str(source), lake, "-e", "e", "--since", age]) == 0
+    assert runs_of(Lake(lake).find("latest"), "dag_run", tmp_path) == every
 
 
 def test_a_window_of_an_airflow_1_10_goes_by_execution_date(

@@ -155,6 +155,7 @@ def kept(state: LakeState, keep: KeepOptions) -> list[int]:
     ("keep", "expected"),
     [
         (KeepOptions(keep=timedelta(days=2)), [0, 1]),
+        (KeepOptions(keep=timedelta.max), list(range(60))),
         (KeepOptions(keep_last=3), [0, 1, 2]),
         (KeepOptions(keep_daily=2), [0, 1]),
         (KeepOptions(keep_weekly=2), [0, 6]),  # 2026-11-21 is a Saturday; Sunday the 15th

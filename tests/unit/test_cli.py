@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
+import termios
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from airkeep.cli.context import Age
 from airkeep.cli.main import COMMANDS, cli, run
+from airkeep.snapshot.lake import Lake
+from fake_lake import save_snapshot, snapshot_name
 
 HEAVY = ("duckdb", "pyarrow", "obstore", "cryptography", "rich", "adbc_driver_postgresql",
          "adbc_driver_manager", "numpy", "pandas")  # fmt: skip
@@ -59,7 +68,12 @@ def test_help_lists_every_command_with_a_line() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [["no-such-command"], ["export"], ["export", "a", "b", "--no-such-flag"],
-     ["export", "a", "b", "--since", "tomorrow"], ["restore", "a", "b"]],
+     ["export", "a", "b", "--since", "tomorrow"], ["export", "a", "b", "--since", "²d"],
+     ["restore", "a", "b"],
+     ["verify", "a", "--against", "b"], ["verify", "a", "b", "--tables", "dag"],
+     ["verify", "a", "b", "--skip", "dag"], ["verify", "a", "csv/x", "--against", "b"],
+     ["verify", "a", "csv/x", "--sample", "5%"], ["verify", "a", "csv/x", "--tables", "dag"],
+     ["verify", "a", "csv/x", "--skip", "dag"]],
 )  # fmt: skip
 def test_a_usage_error_is_one_line_and_status_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -134,13 +148,54 @@ def test_a_dash_is_the_configured_lake_and_database(folder: Path) -> None:
     assert "AIRKEEP_DATABASE" in str(ran.exception)
 
 
-def test_a_key_is_a_fernet_key() -> None:
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [("30d", 30), ("12h", 0.5), ("2w", 14), ("365250d", 365_250), ("999999d", 365_250),
+     ("9999999999d", 365_250), ("9" * 5000 + "w", 365_250)],
+)  # fmt: skip
+def test_an_age_is_a_thousand_years_at_most(text: str, days: float) -> None:
+    assert Age().convert(text, None, None) == timedelta(days=days)
+
+
+@pytest.mark.parametrize("option", ["--keep", "--grace"])
+def test_clean_takes_an_age_longer_than_the_calendar(option: str, tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    save_snapshot(lake.store, snapshot_name(1))
+    save_snapshot(lake.store, snapshot_name(0))
+
+    assert run(["clean", str(tmp_path), option, "9999999999d"]) == 0
+    assert len(lake.names()) == 2
+
+
+def test_a_key_is_a_fernet_key_alone_or_in_json() -> None:
     from cryptography.fernet import Fernet
 
-    keys = {CliRunner().invoke(cli, ["key"]).stdout.strip() for _ in range(2)}
-    assert len(keys) == 2
+    keys = {CliRunner().invoke(cli, ["key", flag]).stdout.strip() for flag in ("-q", "-v")}
+    keys.add(json.loads(CliRunner().invoke(cli, ["key", "--json"]).stdout)["key"])
+    assert len(keys) == 3
     for key in keys:
         Fernet(key)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_json_and_is_quiet_or_says_more(command: str) -> None:
+    said = CliRunner().invoke(cli, [command, "--help"]).stdout
+    assert all(flag in said for flag in ("--json", "-q, --quiet", "-v, --verbose"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["export", "sqlite:///none.db", "lake", "-e", "x"],
+     ["export", "sqlite:///none.db", "lake", "-e", "x", "--format", "csv"],
+     ["verify", "lake"], ["verify", "lake", "csv/x"]],
+)  # fmt: skip
+def test_a_spool_folder_that_is_none_is_a_wrong_setting(
+    arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_snapshot(Lake("lake").store, snapshot_name(0))
+
+    assert run([*arguments, "--spool", "no/such", "-q"]) == 3
+    assert capsys.readouterr().err.startswith("airkeep: there is no folder no/such: make it")
 
 
 STOPPED = """
@@ -157,7 +212,9 @@ main.main([])
 
 
 @pytest.mark.parametrize("error", ["RuntimeError('Query interrupted')", "main.AirkeepError('x')"])
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
 def test_a_signal_is_told_whatever_a_library_makes_of_it(
     number: signal.Signals, status: int, error: str
 ) -> None:
@@ -166,5 +223,75 @@ def test_a_signal_is_told_whatever_a_library_makes_of_it(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.returncode == status
-    assert done.stderr.startswith(("airkeep: interrupted; ", "airkeep: terminated; "))
-    assert done.stderr.count("\n") == 1
+    assert re.fullmatch(r"airkeep: (hung up|interrupted|terminated); .*\n", done.stderr)
+
+
+AT_WORK = """
+import sys, time
+from pathlib import Path
+from airkeep.cli import main
+from airkeep.snapshot.folder import private_folder
+def work(*_, **__):
+    with private_folder(Path(sys.argv[1])):
+        print("at work", flush=True)
+        time.sleep(30)
+main.cli.main = work
+main.main([])
+"""
+
+
+def terminal_of_its_own(number: int) -> Callable[[], int]:
+    """What makes a terminal the child's: it hears when the other end is closed."""
+    return lambda: fcntl.ioctl(number, termios.TIOCSCTTY, 0)
+
+
+def test_a_terminal_that_goes_away_leaves_no_files(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", AT_WORK, str(tmp_path)], stdout=subprocess.PIPE, stderr=theirs,
+        start_new_session=True, preexec_fn=terminal_of_its_own(theirs),  # noqa: PLW1509 - no threads
+    )  # fmt: skip
+    os.close(theirs)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"at work\n"
+        assert list(tmp_path.iterdir())
+        os.close(ours)  # as sshd does when the line is dropped
+
+        assert process.wait(20) == 129
+    assert list(tmp_path.iterdir()) == []
+
+
+HUNG_UP_TWICE = """
+import os, signal
+from airkeep.cli import main
+def meet(*_, **__):
+    try:
+        os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        os.kill(os.getpid(), signal.SIGHUP)
+        print("all is put away")
+main.cli.main = meet
+main.main([])
+"""
+
+
+def test_hanging_up_twice_does_not_disturb_the_putting_away() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HUNG_UP_TWICE], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (129, "all is put away\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_nohup_or_a_shell_had_ignored_stays_so(number: signal.Signals) -> None:
+    def ignore() -> None:
+        signal.signal(number, signal.SIG_IGN)
+
+    script = STOPPED.format(number=int(number), error="RuntimeError('heard')")
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        check=False,
+        preexec_fn=ignore,
+    )
+    assert done.returncode == 0

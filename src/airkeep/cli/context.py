@@ -132,11 +132,15 @@ skip_option = click.option(
 )
 
 
+# A thousand years, which is all there is: counted back, a longer age leaves the calendar.
+_LONGEST_S = 365_250 * 86_400
+
+
 class Age(click.ParamType):  # type: ignore[type-arg]
     """`30d`, `12h`, `2w`, or a date or time."""
 
     name = "age"
-    _UNITS: ClassVar = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    _UNITS_S: ClassVar = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -144,8 +148,8 @@ class Age(click.ParamType):  # type: ignore[type-arg]
         if isinstance(value, (timedelta, datetime)):
             return value
         text = str(value).strip()
-        if text[:-1].isdigit() and text[-1] in self._UNITS:
-            return timedelta(**{self._UNITS[text[-1]]: int(text[:-1])})
+        if text[:-1].isdecimal() and text[-1] in self._UNITS_S:
+            return timedelta(seconds=min(float(text[:-1]) * self._UNITS_S[text[-1]], _LONGEST_S))
         try:
             at = datetime.fromisoformat(text)
         except ValueError:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import click
 
+from airkeep.cli.streams import take_streams
 from airkeep.errors import AirkeepError
 
 COMMANDS = {
@@ -29,8 +30,10 @@ COMMANDS = {
     "clean": "airkeep.cli.clean:clean",
     "key": "airkeep.cli.key:key",
 }
+HUNG_UP = 129
 INTERRUPTED = 130
 TERMINATED = 143
+UNREAD = 141  # as a shell shows SIGPIPE
 
 
 _VERBOSE = re.compile(r"-[qv]+|--verbose")
@@ -69,7 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for number in _STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup, or a shell's `&`, left it
             signal.signal(number, _stop)
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    output = take_streams()
+    status = run(list(sys.argv[1:] if arguments is None else arguments))
+    sys.exit(status or _lost(output.error))
 
 
 def run(arguments: list[str]) -> int:
@@ -94,14 +99,8 @@ def _run(arguments: list[str]) -> int:
     except (_Stopped, KeyboardInterrupt, click.Abort):
         _stopped_by.append(signal.SIGINT)  # the first one in the list counts
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
     except OSError as error:
-        from airkeep.store.failure import explain_os
-
-        told = explain_os(error, str(error.filename or "a file"))
-        return _fail(str(told), told.exit_status)
+        return _os_failure(error, str(error.filename or "a file"))
     except Exception as error:  # noqa: BLE001 (the one place where a bug becomes a line)
         if sum(a.count("v") for a in arguments if _VERBOSE.fullmatch(a)) > 1:
             traceback.print_exc()
@@ -109,24 +108,44 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
+def _lost(error: OSError | None) -> int:
+    """The status of a command that did its work and could not print what came of it."""
+    if error is None:
+        return 0
+    return UNREAD if isinstance(error, BrokenPipeError) else _os_failure(error, "standard output")
+
+
+def _os_failure(error: OSError, where: str) -> int:
+    from airkeep.store.failure import explain_os
+
+    told = explain_os(error, where)
+    return _fail(str(told), told.exit_status)
+
+
 def _fail(message: str, status: int) -> int:
-    if _stopped_by and status not in (INTERRUPTED, TERMINATED):
+    if _stopped_by and status not in {stop for _, stop in _STOPS.values()}:
         return status  # an error that the signal made: `run` says what it was
     click.echo(f"airkeep: {' '.join(message.split())}", err=True)
     return status
 
 
-_STOPS = {signal.SIGINT: ("interrupted", INTERRUPTED), signal.SIGTERM: ("terminated", TERMINATED)}
+_STOPS = {
+    signal.SIGHUP: ("hung up", HUNG_UP),
+    signal.SIGINT: ("interrupted", INTERRUPTED),
+    signal.SIGTERM: ("terminated", TERMINATED),
+}
 # Kept, because DuckDB and ADBC make an error of their own of what is raised while they wait.
 _stopped_by: list[signal.Signals] = []
 
 
 class _Stopped(BaseException):
-    """Ctrl-C or SIGTERM: unwinds everything."""
+    """Ctrl-C, SIGTERM or a terminal that is gone: unwinds everything."""
 
 
 def _stop(number: int, _frame: FrameType | None) -> Any:
     _stopped_by.append(signal.Signals(number))
+    if number == signal.SIGHUP:  # kernel and shell both send one: the second comes in mid-unwinding
+        signal.signal(number, signal.SIG_IGN)
     raise _Stopped
 
 

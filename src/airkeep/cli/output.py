@@ -28,11 +28,13 @@ class Output:
         as_json: one JSON document on standard output, nothing else.
         quiet: no progress and no notes.
         verbosity: 1 for what is done in a log too, 2 for where time goes.
+        clock: seconds that pass.
     """
 
     as_json: bool = False
     quiet: bool = False
     verbosity: int = 0
+    clock: Callable[[], float] = monotonic
 
     def result(self, document: Any, text: Callable[[], None]) -> None:
         """Print the document as JSON, or let `text` print it for people."""
@@ -72,10 +74,10 @@ class Output:
         if self.quiet:
             yield silent
         elif sys.stderr.isatty():
-            with _bar(what) as progress:
+            with _bar(what, self.clock) as progress:
                 yield progress
         else:
-            yield _Log(what, verbose=self.verbosity > 0)
+            yield _Log(what, self.clock, verbose=self.verbosity > 0)
 
 
 def _is_number(text: str) -> bool:
@@ -83,7 +85,7 @@ def _is_number(text: str) -> bool:
 
 
 @contextmanager
-def _bar(what: str) -> Iterator[Progress]:
+def _bar(what: str, clock: Callable[[], float]) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -97,12 +99,12 @@ def _bar(what: str) -> Iterator[Progress]:
         console=Console(stderr=True),
         transient=True,
     )
-    began = monotonic()
+    began = clock()
     with bar:
         task = bar.add_task(what, total=None, speed="")
 
         def show(step: Step) -> None:
-            speed = step.rows / max(monotonic() - began, 0.001)
+            speed = step.rows / max(clock() - began, 0.001)
             bar.update(
                 task,
                 description=f"{what} {step.doing}",
@@ -117,13 +119,13 @@ def _bar(what: str) -> Iterator[Progress]:
 class _Log:
     """A line when work has gone on for a while, or at every table with -v."""
 
-    def __init__(self, what: str, *, verbose: bool) -> None:
-        self._what, self._verbose = what, verbose
-        self._began = self._said = monotonic()
+    def __init__(self, what: str, clock: Callable[[], float], *, verbose: bool) -> None:
+        self._what, self._clock, self._verbose = what, clock, verbose
+        self._began = self._said = clock()
         self._doing = ""
 
     def __call__(self, step: Step) -> None:
-        now = monotonic()
+        now = self._clock()
         is_new = self._verbose and step.doing != self._doing
         if not is_new and now - self._said < LOG_EVERY_S:
             return

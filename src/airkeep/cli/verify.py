@@ -73,11 +73,13 @@ def verify(
     """
     import airkeep
 
+    chosen = bool(tables or skip)
     if snapshot is not None and snapshot.startswith("csv/"):
+        if against is not None or sample is not None or chosen:
+            raise click.UsageError("a CSV export takes no --against, --sample, --tables or --skip")
         _verify_csv(ctx, lake, snapshot)
         return
-    if against is not None and snapshot is None:
-        raise click.UsageError("--against needs a SNAPSHOT: which one is the database's?")
+    _check_against(against, snapshot, chosen=chosen)
     opened = ctx.lake(lake)
     with ctx.output.progress("verify") as progress:
         found = airkeep.verify(
@@ -99,6 +101,13 @@ def verify(
             )
     ctx.output.result(Report(found, compared), lambda: _show(found, compared, ctx.output))
     _fail(found, compared, opened.url)
+
+
+def _check_against(against: str | None, snapshot: str | None, *, chosen: bool) -> None:
+    if against is not None and snapshot is None:
+        raise click.UsageError("--against needs a SNAPSHOT: which one is the database's?")
+    if against is None and chosen:
+        raise click.UsageError("--tables and --skip choose what is compared: add --against")
 
 
 def _verify_csv(ctx: Context, lake: str, path: str) -> None:

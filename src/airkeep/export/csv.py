@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from airkeep.database.address import Address, resolve_address
 from airkeep.database.limits import ReadLimits
@@ -52,6 +51,7 @@ from airkeep.snapshot.csv_run import (
     take_second,
 )
 from airkeep.snapshot.csv_text import CsvColumn, CsvWriter
+from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Lake
 from airkeep.snapshot.manifest import SecretsMode
 from airkeep.snapshot.progress import Progress, Step, silent
@@ -125,14 +125,13 @@ def export_csv(
     )
     way = secrets_way(secrets, fernet_key, archive_key)
     limits = limits or ReadLimits()
-    with TemporaryDirectory(prefix="airkeep-", dir=spool) as private:
-        folder = Path(private)
-        with (
-            open_reader(address, folder, limits) as reader,
-            CsvWriter(folder, memory_bytes=max(limits.memory_bytes, _WRITER_BYTES)) as writer,
-        ):
-            run = _Run(lake, reader, writer, options, way, folder, progress)
-            return run.run(since, database_name=_name_of(address))
+    with (
+        private_folder(spool) as folder,
+        open_reader(address, folder, limits) as reader,
+        CsvWriter(folder, memory_bytes=max(limits.memory_bytes, _WRITER_BYTES)) as writer,
+    ):
+        run = _Run(lake, reader, writer, options, way, folder, progress)
+        return run.run(since, database_name=_name_of(address))
 
 
 def _name_of(address: Address) -> str:

@@ -18,7 +18,6 @@ from hashlib import sha256
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from airkeep.database.duck import open_duckdb
@@ -33,6 +32,7 @@ from airkeep.errors import (
 )
 from airkeep.snapshot import names
 from airkeep.snapshot.fold import Layer, fold, layers_of
+from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Snapshot
 from airkeep.snapshot.manifest import FileEntry, Manifest, TableEntry
 from airkeep.snapshot.progress import Progress, Step, silent
@@ -66,13 +66,14 @@ def verify_snapshot(
         record: save what was found beside the manifest.
 
     Raises:
+        ConfigError: `folder` is none.
         StoreError: the lake could not be read. What is wrong with files is in the result.
     """
     if sample is not None and seed is None:
         seed = secrets.randbelow(1 << 32)
-    with TemporaryDirectory(prefix="verify-", dir=folder) as private:
-        check = _Check(snapshot, Path(private), sample=sample, seed=seed, progress=progress)
-        with open_duckdb(memory_bytes=memory_bytes, threads=threads, spool=Path(private)) as db:
+    with private_folder(folder) as private:
+        check = _Check(snapshot, private, sample=sample, seed=seed, progress=progress)
+        with open_duckdb(memory_bytes=memory_bytes, threads=threads, spool=private) as db:
             result = check.run(db)
     return save_result(snapshot.store, result) if record else result
 

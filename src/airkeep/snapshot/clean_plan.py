@@ -210,7 +210,7 @@ def _chosen(
 ) -> Iterator[tuple[Known, str]]:
     if options.keep is not None:
         for known in newest_first:
-            if names.id_time(known.name.id) > now - options.keep:
+            if now - names.id_time(known.name.id) < options.keep:  # any age: no date to overflow
                 yield known, "age"
     for known in newest_first[: options.keep_last or 0]:
         yield known, "last"

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from airkeep.errors import (
     DamagedFileError,
@@ -21,6 +20,7 @@ from airkeep.errors import (
 )
 from airkeep.snapshot.csv_run import CsvFile, CsvSummary, read_summary
 from airkeep.snapshot.csv_text import read_shape
+from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.manifest import FileEntry
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import bring
@@ -70,11 +70,12 @@ def verify_csv(
         folder: where files lie while they are read, by default where temporary files do.
 
     Raises:
+        ConfigError: `folder` is none.
         StoreError: the lake could not be read. What is wrong with files is in the result.
     """
     check = _Check(store, path, progress)
-    with TemporaryDirectory(prefix="verify-", dir=folder) as private:
-        return check.run(Path(private))
+    with private_folder(folder) as private:
+        return check.run(private)
 
 
 class _Check:

@@ -32,7 +32,7 @@ def private_folder(spool: Path | None) -> Iterator[Path]:
         with TemporaryDirectory(prefix="airkeep-", dir=spool) as folder:
             yield Path(folder)
     except BrokenPipeError:
-        raise  # standard output or error, not a file of ours
+        raise  # of whoever is told the progress, not a file of ours
     except OSError as error:
         where = error.filename or spool or "the temporary folder"
         raise explain_os(error, f"{where} (--spool names another folder)") from None

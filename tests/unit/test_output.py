@@ -1,0 +1,97 @@
+"""Progress: a bar on a terminal, lines in a log, nothing where nobody wants it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from airkeep.cli.output import LOG_EVERY_S, Output
+from airkeep.snapshot.progress import Step
+
+WORK = """
+import sys, time
+from airkeep.cli.output import Output
+from airkeep.snapshot.progress import Step
+with Output(quiet={quiet}).progress("export") as tell:
+    for rows in range(0, 8_000, 500):
+        tell(Step("task_instance", rows, 10_000))
+        time.sleep(0.1)
+"""
+
+
+def seen_on_a_terminal(script: str) -> str:
+    """All that a process writes to a terminal, without its colours and movements."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )  # fmt: skip
+    os.close(theirs)
+    said = b""
+    with process, suppress(OSError), os.fdopen(ours, "rb", buffering=0) as terminal:
+        while part := terminal.read(4096):  # an error is the end: the other side was closed
+            said += part
+    assert process.returncode == 0
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.decode())
+
+
+def test_a_terminal_shows_a_bar_with_rows_a_second_and_the_time_left() -> None:
+    said = seen_on_a_terminal(WORK.format(quiet=False))
+
+    shown = re.findall(r"export task_instance \S+ +([\d,]+) rows ([\d,]+) rows/s (\S+)", said)
+    rows, speed = (int(cell.replace(",", "")) for cell in shown[-1][:2])
+    assert 5_000 < rows < 10_000
+    assert 0 < speed <= 5_500  # 500 rows take 0.1 s or more
+    left = [time for _, _, time in shown if re.fullmatch(r"0:00:0\d", time)]
+    assert left, shown
+
+
+def test_a_terminal_of_somebody_who_wants_quiet_shows_nothing() -> None:
+    assert seen_on_a_terminal(WORK.format(quiet=True)) == ""
+
+
+STEPS = [Step("dag", 0, 1_000), Step("dag", 100, 1_000), Step("xcom", 400, 1_000),
+         Step("xcom", 1_200, 1_000)]  # fmt: skip
+
+
+def logged(output: Output, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What comes of the steps in a log: standard error is no terminal here."""
+    with output.progress("export") as tell:
+        for step in STEPS:
+            tell(step)
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err.splitlines()
+
+
+def each(seconds: float) -> Output:
+    """An output whose clock goes on by so much whenever somebody looks at it."""
+    times = iter(range(100))
+    return Output(clock=lambda: next(times) * seconds)
+
+
+def test_a_log_has_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    assert logged(each(LOG_EVERY_S / 2), capsys) == [
+        "export dag: 100 rows of about 1,000, 10 rows/s, 90 s left",
+        "export xcom: 1,200 rows, 60 rows/s",
+    ]
+    assert logged(each(LOG_EVERY_S / 5), capsys) == []
+
+
+def test_a_log_has_a_line_a_table_for_somebody_who_wants_more(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert logged(replace(each(1), verbosity=1), capsys) == [
+        "export dag: 0 rows of about 1,000, 0 rows/s",
+        "export xcom: 400 rows of about 1,000, 133 rows/s, 4 s left",
+    ]
+
+
+def test_a_log_of_somebody_who_wants_quiet_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    assert logged(Output(quiet=True, verbosity=1), capsys) == []
