@@ -28,7 +28,7 @@ from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster, Server
 from command import start as start_airkeep
 from compare import data_of
-from servers import AIRFLOW_DATA, Databases, query
+from servers import AIRFLOW_DATA, Databases, emptied, query
 
 # Sorts first among the rows that matter, holds some 20 MB that do not compress.
 BIG = """
@@ -346,8 +346,8 @@ def test_a_signal_while_a_restore_waits_for_a_lock_is_heard_at_once(
 ) -> None:
     from adbc_driver_postgresql import dbapi
 
-    source, target = databases.airflow("airflow-332"), databases.airflow("airflow-332")
-    airkeep.export(source, lake, environment="prod")
+    airkeep.export(databases.airflow("airflow-332"), lake, environment="prod")
+    target = emptied(server, databases.airflow("airflow-332"))
     with dbapi.connect(target, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.executescript("BEGIN; LOCK TABLE xcom IN SHARE MODE")
         command = start(target, "restore", lake, "latest", "env:")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airkeep.database.address import Address
+from airkeep.database.limits import ReadLimits
 from airkeep.database.sqlite_write import SqliteWriter, split_statements
 from airkeep.errors import (
     AddressError,
@@ -26,6 +27,7 @@ from airkeep.errors import (
     PrivilegeError,
 )
 from airkeep.export.run import export
+from airkeep.restore.run import restore
 from airkeep.snapshot.manifest import ColumnEntry
 from servers import PROJECT, reachable_folder
 from sqlite_files import content, make_airflow, restore_file, schema
@@ -145,8 +147,8 @@ def test_a_snapshot_goes_into_a_migrated_file(
     with writer_of(target) as writer:
         catalog = writer.catalog()
         assert catalog is not None
-        pools = writer.select(catalog.by_label()["slot_pool"], ["pool", "slots"])
-        assert ("default_pool", 128) in pools
+        pools = writer.tally(catalog.by_label()["slot_pool"], "pool")
+        assert ("default_pool", 1) in pools
     snapshot = export(str(source), str(tmp_path / "lake"), environment="e", allow_plain=True)
     assert restore_file(snapshot, target, tmp_path) == []
     assert content(target) == content(source)
@@ -162,6 +164,18 @@ def emptied(source: Path, target: Path) -> None:
                 db.execute(f"DELETE FROM {name}")
         db.execute("DELETE FROM sqlite_sequence")
     db.close()
+
+
+def test_a_living_file_is_refused_though_another_process_holds_its_lock(
+    airflow_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    target, lake = airflow_file("airflow-3.3.2"), str(tmp_path / "lake")
+    export(str(target), lake, environment="e", allow_plain=True)
+    other = sqlite3.connect(target, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(NotEmptyError, match=r"is not empty: rows are in"):
+        restore(lake, "latest", str(target), limits=ReadLimits(lock_timeout_s=1))
+    other.close()
 
 
 def test_a_lock_that_is_not_had_is_busy(tmp_path: Path) -> None:

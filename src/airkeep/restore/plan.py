@@ -16,6 +16,7 @@ from typing import Literal
 
 from airkeep.database.catalog import Catalog, Table
 from airkeep.errors import ConfigError, NotEmptyError, OtherRevisionError, RestoreError
+from airkeep.restore.fresh import TargetTable
 from airkeep.snapshot.manifest import Manifest, TableEntry
 
 Action = Literal["insert", "replace defaults", "nothing"]
@@ -56,14 +57,6 @@ class RestorePlan:
     @property
     def rows(self) -> int:
         return sum(t.rows for t in self.tables if t.action != "nothing")
-
-
-@dataclass(frozen=True)
-class TargetTable:
-    """What stands in a target's table before: rows, and how many of them are defaults."""
-
-    rows: int
-    defaults: int
 
 
 def choose_entries(
@@ -170,18 +163,13 @@ def check_target(
     tables = catalog.by_label()
     for entry in entries:
         _check_table(entry, tables.get(entry.label), target)
-    used = [e.label for e in entries if _used(found.get(e.label))]
+    used = [e.label for e in entries if e.label in found and found[e.label].used]
     if used:
-        shown = ", ".join(f"{label} ({found[label].rows} rows)" for label in used[:5])
         more = f" and {len(used) - 5} more" if len(used) > 5 else ""
         raise NotEmptyError(
-            f"{target} is not empty: {shown}{more}. Restore into an empty or freshly migrated "
-            f"database, or leave these tables out with --skip."
+            f"{target} is not empty: rows are in {', '.join(used[:5])}{more}. Restore into an "
+            f"empty or freshly migrated database, or leave these tables out with --skip."
         )
-
-
-def _used(before: TargetTable | None) -> bool:
-    return before is not None and before.rows > before.defaults
 
 
 def _check_table(entry: TableEntry, table: Table | None, target: str) -> None:

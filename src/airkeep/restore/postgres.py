@@ -13,10 +13,10 @@ from airkeep.database.limits import ReadLimits
 from airkeep.database.sql import ident, qualified
 from airkeep.database.types import wire
 from airkeep.database.write import PostgresWriter
-from airkeep.restore.plan import RestorePlan, TargetTable
+from airkeep.restore.fresh import TargetTable, look_at
+from airkeep.restore.plan import RestorePlan
 from airkeep.restore.rows import TableRows
 from airkeep.snapshot.manifest import ColumnEntry, SequenceEntry
-from airkeep.tables.defaults import default_column, is_default
 
 
 class PostgresTarget:
@@ -44,18 +44,7 @@ class PostgresTarget:
         self._writer.lock(tables)
 
     def look(self, tables: Sequence[Table]) -> list[TargetTable]:
-        counts = self._writer.count(tables)
-        return [
-            TargetTable(rows, self._defaults(table) if rows else 0)
-            for table, rows in zip(tables, counts, strict=True)
-        ]
-
-    def _defaults(self, table: Table) -> int:
-        column = default_column(table.name)
-        if column is None:
-            return 0
-        values = self._writer.values(table, column)
-        return sum(is_default(table.name, {column: value}) for value in values)
+        return look_at(self._writer, tables)
 
     def create(self, schema_sql: str) -> None:
         tables, self._keys, self._references = split_script(schema_sql)
