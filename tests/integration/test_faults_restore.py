@@ -234,6 +234,37 @@ def test_the_next_row_of_every_table_gets_a_free_number(
         assert free, (table, column)
 
 
+UNOWNED = """
+CREATE SCHEMA shop;
+CREATE SEQUENCE shop."odd 'numbers'";
+CREATE TABLE shop.lent (id int PRIMARY KEY DEFAULT nextval($$shop."odd 'numbers'"$$), n int);
+CREATE SEQUENCE shop.user_id_seq;
+CREATE TABLE shop.user (id int PRIMARY KEY, n int);
+"""
+BEHIND = """
+INSERT INTO shop.lent VALUES (50, 1);
+INSERT INTO shop.user VALUES (50, 1);
+"""
+
+
+@pytest.mark.parametrize("create_schema", [True, False])
+def test_a_sequence_that_nobody_owns_is_not_behind_the_rows_that_it_numbers(
+    create_schema: bool, databases: Databases, server: Cluster, lake: str
+) -> None:
+    source = databases.airflow(AIRFLOW)
+    psql(server, source, UNOWNED + BEHIND)
+    airkeep.export(source, lake, environment="prod")
+    if create_schema:
+        target = databases.empty()
+    else:
+        target = emptied(server, databases.airflow(AIRFLOW))
+        psql(server, target, UNOWNED)
+    airkeep.restore(lake, "latest", target, create_schema=create_schema)
+
+    assert query(target, "INSERT INTO shop.lent (n) VALUES (2) RETURNING id") == [(51,)]
+    assert query(target, "SELECT nextval('shop.user_id_seq')") == [(51,)]
+
+
 def test_a_target_whose_numbers_are_ahead_stays_ahead(
     databases: Databases, server: Cluster, lake: str
 ) -> None:

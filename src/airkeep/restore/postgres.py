@@ -10,6 +10,7 @@ from airkeep.database.address import Address
 from airkeep.database.catalog import Catalog, NumberSequence, Table
 from airkeep.database.ddl import split_script
 from airkeep.database.limits import ReadLimits
+from airkeep.database.numbering import numbered_columns
 from airkeep.database.sql import ident, qualified
 from airkeep.database.types import wire
 from airkeep.database.write import PostgresWriter
@@ -110,9 +111,8 @@ class PostgresTarget:
         """The furthest of the source's, the target's own, and the rows that are there."""
         down = sequence.increment < 0
         states = [(entry.last_value, entry.is_called), (sequence.last_value, sequence.is_called)]
-        if entry.owner is not None and entry.owner_column is not None:
-            table = catalog.by_label()[entry.owner]
-            numbered = self._writer.highest(table, entry.owner_column, lowest=down)
+        for table, column in _numbered(catalog, entry, sequence):
+            numbered = self._writer.highest(table, column, lowest=down)
             if numbered is not None:
                 states.append((numbered, True))
         return min(states, key=lambda s: (s[0], not s[1])) if down else max(states)
@@ -124,6 +124,20 @@ class PostgresTarget:
 def _wire(column: ColumnEntry) -> str:
     template = wire(column.type) if column.encoding == "same" else "{0}"
     return template.format(ident(column.name))
+
+
+def _numbered(
+    catalog: Catalog, entry: SequenceEntry, sequence: NumberSequence
+) -> set[tuple[Table, str]]:
+    """The columns that a sequence numbers, its owner among them."""
+    found = {
+        (table, column)
+        for table in catalog.tables
+        for column in numbered_columns((sequence.schema, sequence.name), table)
+    }
+    if entry.owner is not None and entry.owner_column is not None:
+        found.add((catalog.by_label()[entry.owner], entry.owner_column))
+    return found
 
 
 def find_sequence(entry: SequenceEntry, catalog: Catalog) -> NumberSequence | None:
