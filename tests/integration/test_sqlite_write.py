@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import platform
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import threading
@@ -111,6 +115,60 @@ def test_a_file_that_appeared_meanwhile_is_not_overwritten(tmp_path: Path) -> No
             writer.commit()
     assert names(tmp_path) == ["new.db"]
     assert target.read_text() == "somebody else's"
+
+
+LINKS = {"x86_64": (86, 265), "aarch64": (37,)}  # link and linkat, by their system call's number
+
+
+def refuse_links(number: int) -> None:
+    """From here on the kernel refuses this process every hard link, as some file systems do."""
+    calls = LINKS[platform.machine()]
+    filters = [
+        struct.pack("HBBI", 0x20, 0, 0, 0),  # load the system call's number
+        *(struct.pack("HBBI", 0x15, len(calls) - n, 0, call) for n, call in enumerate(calls)),
+        struct.pack("HBBI", 0x06, 0, 0, 0x7FFF0000),  # allow
+        struct.pack("HBBI", 0x06, 0, 0, 0x00050000 | number),  # fail with that error
+    ]
+    code = ctypes.create_string_buffer(b"".join(filters))
+    program = struct.pack("HxxxxxxP", len(filters), ctypes.addressof(code))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+    assert libc.prctl(22, 2, ctypes.c_char_p(program), 0, 0) == 0  # PR_SET_SECCOMP
+
+
+LINKLESS = """
+import sys
+sys.path[:0] = [{tests!r}, {tests!r} + "/integration"]
+from pathlib import Path
+from test_sqlite_write import refuse_links, writer_of
+
+refuse_links({number})
+for name, other in (("new.db", None), ("taken.db", "somebody else's"), ("empty.db", "")):
+    target = Path({folder!r}, name)
+    try:
+        with writer_of(target) as writer:
+            writer.begin()
+            writer.create("CREATE TABLE t (x);")
+            if other is not None:
+                target.write_text(other)
+            writer.commit()
+    except Exception as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_a_new_file_is_no_one_elses_where_there_are_no_hard_links(
+    number: int, tmp_path: Path
+) -> None:
+    script = LINKLESS.format(tests=str(PROJECT / "tests"), number=number, folder=str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == ["NotEmptyError", "NotEmptyError"]
+    assert names(tmp_path) == ["empty.db", "new.db", "taken.db"]
+    assert content(tmp_path / "new.db") == {"t": []}
+    assert (tmp_path / "taken.db").read_text() == "somebody else's"
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-journal"])

@@ -352,14 +352,30 @@ class SqliteWriter:
         _sync(temporary)
         self._check_side_files()
         try:
-            os.link(temporary, self._target)
+            self._take_name(temporary)
         except FileExistsError:
             raise NotEmptyError(
                 f"{self._shown} was made by somebody else meanwhile; nothing was changed"
             ) from None
-        except PermissionError:  # a file system without hard links
-            temporary.rename(self._target)
         _sync(self._target.parent)
+
+    def _take_name(self, temporary: Path) -> None:
+        """Give the file its name, if no other has it.
+
+        Where a hard link cannot do that, an empty file takes the name and is replaced at once. A
+        kill between the two leaves it empty: as good as none, for the next restore and for SQLite.
+        """
+        try:
+            os.link(temporary, self._target)
+        except FileExistsError:
+            raise
+        except OSError:  # file systems without hard links do not agree on what they say
+            os.close(os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            try:
+                temporary.replace(self._target)
+            except OSError:
+                self._target.unlink()
+                raise
 
     def rollback(self) -> None:
         """Undo everything since `begin`; after a commit there is nothing to undo."""
