@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Literal
 
 from airkeep.database.catalog import Catalog, Table
-from airkeep.errors import ConfigError, NotEmptyError, OtherRevisionError, RestoreError
+from airkeep.errors import NotEmptyError, OtherRevisionError, RestoreError
 from airkeep.restore.fresh import TargetTable
 from airkeep.snapshot.manifest import Manifest, TableEntry
 
@@ -57,25 +56,6 @@ class RestorePlan:
     @property
     def rows(self) -> int:
         return sum(t.rows for t in self.tables if t.action != "nothing")
-
-
-def choose_entries(
-    manifest: Manifest, tables: Sequence[str], skip: Sequence[str]
-) -> list[TableEntry]:
-    """The snapshot's tables that --tables and --skip leave.
-
-    Raises:
-        ConfigError: one of them is not in the snapshot.
-    """
-    labels = [t.label for t in manifest.tables]
-    for flag, named in (("--tables", tables), ("--skip", skip)):
-        for name in named:
-            if name not in labels:
-                near = get_close_matches(name, labels, n=1)
-                hint = f" (did you mean {near[0]}?)" if near else ""
-                raise ConfigError(f"{flag} {name}: the snapshot has no such table{hint}")
-    wanted = set(tables) or set(labels)
-    return [t for t in manifest.tables if t.label in wanted and t.label not in set(skip)]
 
 
 def plan_restore(

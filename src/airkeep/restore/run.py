@@ -18,9 +18,10 @@ from airkeep.database.address import Address, resolve_address
 from airkeep.database.limits import ReadLimits
 from airkeep.errors import ConfigError, RestoreError
 from airkeep.restore.fresh import TargetTable
-from airkeep.restore.plan import RestorePlan, choose_entries, plan_restore
+from airkeep.restore.plan import RestorePlan, plan_restore
 from airkeep.restore.rows import TableRows
 from airkeep.restore.target import Target, open_target
+from airkeep.snapshot.choose import choose_entries
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.manifest import TableEntry

@@ -13,7 +13,7 @@ from pathlib import Path
 from airkeep.database.catalog import Catalog, Table
 from airkeep.database.reader import Reader
 from airkeep.database.sql import ident, literal
-from airkeep.errors import ConfigError
+from airkeep.snapshot.choose import choose_entries
 from airkeep.snapshot.lake import Snapshot
 from airkeep.snapshot.manifest import Manifest, SecretsMode, TableEntry
 from airkeep.snapshot.match import Rows, compare_sides
@@ -137,21 +137,6 @@ def compare_with_database(
         unopened=tuple(opener.failed),
         not_compared=sum(n for t in compared for n in t.rows.not_compared.values()),
     )
-
-
-def choose_entries(
-    manifest: Manifest, tables: Sequence[str], skip: Sequence[str]
-) -> list[TableEntry]:
-    """The snapshot's tables that were asked for.
-
-    Raises:
-        ConfigError: one of them is not in the snapshot.
-    """
-    for name in (*tables, *skip):
-        if manifest.table(name) is None:
-            raise ConfigError(f"{name}: no such table in {manifest.environment}/{manifest.id}")
-    chosen = set(tables) or {t.label for t in manifest.tables}
-    return [t for t in manifest.tables if t.label in chosen and t.label not in skip]
 
 
 def _table(
