@@ -7,7 +7,7 @@ apart from the table and asks it for numbers itself. Its names are those that Po
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 _INTEGERS = frozenset({"smallint", "integer", "bigint"})
@@ -43,6 +43,11 @@ class Table(Protocol):
 def numbered_columns(sequence: Place, table: Table) -> list[str]:
     """The table's columns that the sequence numbers."""
     return [c.name for c in table.columns if sequence in _sequences(table, c)]
+
+
+def numbered_tables(sequence: Place, tables: Mapping[str, Table]) -> set[str]:
+    """The labels of the tables with such a column."""
+    return {label for label, table in tables.items() if numbered_columns(sequence, table)}
 
 
 def _sequences(table: Table, column: Column) -> Iterator[Place]:
