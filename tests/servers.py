@@ -121,6 +121,16 @@ def psql(server: Cluster, url: str, *statements: str) -> None:
     server.run("psql", "-q", stdin=";\n".join(statements) + ";\n", database=database)
 
 
+def emptied(server: Cluster, url: str) -> str:
+    """The same database as a migration leaves it: its revision, no other row, numbers from 1."""
+    tables = query(
+        url, "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE "
+             "schemaname !~ '^(pg_|information_schema)' AND tablename <> 'alembic_version'"
+    )  # fmt: skip
+    psql(server, url, f"TRUNCATE {', '.join(name for (name,) in tables)} RESTART IDENTITY")
+    return url
+
+
 def airflow_sqlite(name: str, folder: Path) -> Path:
     """Unpack `data/airflow/<name>.db.gz` into a folder."""
     target = folder / f"{name}.db"

@@ -104,7 +104,7 @@ def restore_file(snapshot: Snapshot, target: Path, folder: Path) -> list[Orphans
             writer.delete(table)
             columns = [c for c in entry.columns if not c.generated]
             loaded = writer.load(table, columns, reader.batches(entry.label))
-            assert loaded == entry.rows == writer.count(table)
+            assert loaded == entry.rows
         writer.set_sequences({s.name: s.last_value for s in manifest.sequences})
         assert writer.finish() == ()
         orphans = writer.check_references()

@@ -378,6 +378,17 @@ def a_sequence_that_may_not_be_read(bench: Bench) -> Fault:
 
 
 @fault
+def a_sequence_of_no_table_that_may_not_be_read(bench: Bench) -> Fault:
+    url = bench.databases.airflow(AIRFLOW)
+    role = bench.reader(url)
+    bench.sql(url, "CREATE SEQUENCE ab_user_id_seq", "CREATE SCHEMA shop",
+              "CREATE SEQUENCE shop.elsewhere")  # fmt: skip
+    return bench.export(
+        role, status=14, says=r"may not read sequence public\.ab_user_id_seq of no table\. Grant"
+    )
+
+
+@fault
 def a_schema_that_may_not_be_used(bench: Bench) -> Fault:
     url = bench.databases.airflow(AIRFLOW)
     bench.sql(url, "CREATE SCHEMA shop", "CREATE TABLE shop.orders (id int PRIMARY KEY)")

@@ -28,7 +28,7 @@ from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster, Server
 from command import start as start_airkeep
 from compare import data_of
-from servers import AIRFLOW_DATA, Databases, query
+from servers import AIRFLOW_DATA, Databases, emptied, psql, query
 
 # Sorts first among the rows that matter, holds some 20 MB that do not compress.
 BIG = """
@@ -350,8 +350,8 @@ def test_a_signal_while_a_restore_waits_for_a_lock_is_heard_at_once(
 ) -> None:
     from adbc_driver_postgresql import dbapi
 
-    source, target = databases.airflow("airflow-332"), databases.airflow("airflow-332")
-    airkeep.export(source, lake, environment="prod")
+    airkeep.export(databases.airflow("airflow-332"), lake, environment="prod")
+    target = emptied(server, databases.airflow("airflow-332"))
     with dbapi.connect(target, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.executescript("BEGIN; LOCK TABLE xcom IN SHARE MODE")
         command = start(target, "restore", lake, "latest", "env:")
@@ -427,6 +427,30 @@ def test_no_room_for_what_comes_from_the_lake_is_said_so(
     assert re.search(r"cannot be written \(File too large\): free some space", said), said
     assert status == 24
     assert_empty_then_whole(lake, source, target)
+
+
+# 70 MB of keys that compress to 1: their files fit where DuckDB's own do not.
+WIDE = """
+CREATE TABLE wide AS SELECT repeat('k', 60) || n AS k FROM generate_series(1, 1000000) n;
+ALTER TABLE wide ADD PRIMARY KEY (k)
+"""
+
+
+def test_a_spool_without_room_to_look_at_a_snapshot_is_said_so(
+    databases: Databases, server: Cluster, lake: str, start: Start
+) -> None:
+    url = databases.airflow("airflow-332")
+    psql(server, url, WIDE)
+    for _ in range(2):
+        airkeep.export(url, lake, environment="prod", tables=["wide"])
+        query(url, "UPDATE wide SET k = 'another' WHERE k LIKE '%k1'")
+    first, second = (name.id for name in airkeep.Lake(lake).names())
+    for doing, arguments in (("counting", ["verify", lake, first]),
+                             ("comparing", ["diff", lake, first, second])):  # fmt: skip
+        command = start(url, *arguments, "--memory", "200MB", before=file_limit(4 << 20))
+        status, said = command.end()
+        assert f"no space left while {doing} wide: free some, or name another folder" in said
+        assert status == 24
 
 
 if _may_mount():  # else the three above stand alone: not everybody may make a file system

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,23 +15,11 @@ import airkeep
 from airkeep.cli.main import cli
 from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
+from airkeep.errors import NotEmptyError
 from compare import data_of, schema_of
-from servers import Databases, query
+from servers import Databases, emptied, psql, query
 
 AIRFLOW = "airflow-332"
-
-
-def psql(server: Cluster, url: str, statements: str) -> None:
-    server.run("psql", "-Xqv", "ON_ERROR_STOP=1", "-c", statements,
-               database=parse_address(url).database)  # fmt: skip
-
-
-def emptied(server: Cluster, url: str) -> str:
-    """The database with its tables and none of its rows, numbers from 1."""
-    names = [f'"{n}"' if "." not in n else n for n in data_of(url) if not n.startswith("sequence")]
-    kept = ", ".join(n for n in names if n != '"alembic_version"')
-    psql(server, url, f"TRUNCATE {kept} RESTART IDENTITY")
-    return url
 
 
 @pytest.fixture
@@ -75,6 +65,68 @@ def test_a_dry_run_does_not_wait_for_writers(
         result = airkeep.restore(lake, "latest", target, dry_run=True, limits=limits)
     assert result.dry_run
     assert result.plan.rows > 1000
+
+
+def test_a_living_database_is_refused_without_a_lock_that_its_writers_mind(
+    databases: Databases, lake: str
+) -> None:
+    from adbc_driver_postgresql import dbapi
+
+    target = databases.airflow(AIRFLOW)
+    airkeep.export(target, lake, environment="prod")
+    limits = airkeep.ReadLimits(lock_timeout_s=1)
+    with dbapi.connect(target, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.executescript("BEGIN; LOCK TABLE xcom IN ROW EXCLUSIVE MODE")
+        for tables in ([], ["log"], ["connection"]):
+            with pytest.raises(NotEmptyError, match=r"is not empty: rows are in"):
+                airkeep.restore(lake, "latest", target, tables=tables, limits=limits)
+
+
+LOGGED = "INSERT INTO log (event, dttm) SELECT '{event}', now() FROM generate_series(1, {rows})"
+
+
+def test_only_rows_that_no_fresh_airflow_has_are_in_the_way(
+    databases: Databases, server: Cluster, lake: str
+) -> None:
+    source = databases.airflow(AIRFLOW)
+    airkeep.export(source, lake, environment="prod")
+    target = emptied(server, databases.airflow(AIRFLOW))
+    psql(server, target, LOGGED.format(event="cli_migratedb", rows=1500),
+         LOGGED.format(event="trigger", rows=1))  # fmt: skip
+    with pytest.raises(NotEmptyError, match=r"is not empty: rows are in log\."):
+        airkeep.restore(lake, "latest", target)
+
+    query(target, "DELETE FROM log WHERE event = 'trigger'")
+    result = airkeep.restore(lake, "latest", target)
+    [log] = [t for t in result.plan.tables if t.label == "log"]
+    assert (log.action, log.defaults) == ("replace defaults", 1500)
+    assert data_of(target)["log"] == data_of(source)["log"]
+
+
+def test_rows_that_came_before_the_locks_are_seen_whatever_the_servers_isolation(
+    databases: Databases, server: Cluster, lake: str
+) -> None:
+    from adbc_driver_postgresql import dbapi
+
+    airkeep.export(databases.airflow(AIRFLOW), lake, environment="prod")
+    target = emptied(server, databases.airflow(AIRFLOW))
+    name = parse_address(target).database
+    isolation = "default_transaction_isolation = 'repeatable read'"
+    psql(server, target, f"ALTER DATABASE {name} SET {isolation}")
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with (
+        dbapi.connect(target, autocommit=True) as connection,
+        connection.cursor() as cursor,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        cursor.executescript(f"BEGIN; {LOGGED.format(event='trigger', rows=1)}")
+        restored = pool.submit(airkeep.restore, lake, "latest", target)
+        while query(target, waiting) == [(0,)]:
+            assert not restored.done()
+            time.sleep(0.1)
+        cursor.executescript("COMMIT")
+        with pytest.raises(NotEmptyError, match=r"rows are in log\."):
+            restored.result(timeout=60)
 
 
 def test_tables_and_skip_restore_a_part(databases: Databases, server: Cluster, lake: str) -> None:
@@ -180,6 +232,37 @@ def test_the_next_row_of_every_table_gets_a_free_number(
             f'coalesce(max("{column}"), 0) FROM "{table}"',
         )
         assert free, (table, column)
+
+
+UNOWNED = """
+CREATE SCHEMA shop;
+CREATE SEQUENCE shop."odd 'numbers'";
+CREATE TABLE shop.lent (id int PRIMARY KEY DEFAULT nextval($$shop."odd 'numbers'"$$), n int);
+CREATE SEQUENCE shop.user_id_seq;
+CREATE TABLE shop.user (id int PRIMARY KEY, n int);
+"""
+BEHIND = """
+INSERT INTO shop.lent VALUES (50, 1);
+INSERT INTO shop.user VALUES (50, 1);
+"""
+
+
+@pytest.mark.parametrize("create_schema", [True, False])
+def test_a_sequence_that_nobody_owns_is_not_behind_the_rows_that_it_numbers(
+    create_schema: bool, databases: Databases, server: Cluster, lake: str
+) -> None:
+    source = databases.airflow(AIRFLOW)
+    psql(server, source, UNOWNED + BEHIND)
+    airkeep.export(source, lake, environment="prod")
+    if create_schema:
+        target = databases.empty()
+    else:
+        target = emptied(server, databases.airflow(AIRFLOW))
+        psql(server, target, UNOWNED)
+    airkeep.restore(lake, "latest", target, create_schema=create_schema)
+
+    assert query(target, "INSERT INTO shop.lent (n) VALUES (2) RETURNING id") == [(51,)]
+    assert query(target, "SELECT nextval('shop.user_id_seq')") == [(51,)]
 
 
 def test_a_target_whose_numbers_are_ahead_stays_ahead(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import platform
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import threading
@@ -15,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airkeep.database.address import Address
+from airkeep.database.limits import ReadLimits
 from airkeep.database.sqlite_write import SqliteWriter, split_statements
 from airkeep.errors import (
     AddressError,
@@ -26,6 +31,7 @@ from airkeep.errors import (
     PrivilegeError,
 )
 from airkeep.export.run import export
+from airkeep.restore.run import restore
 from airkeep.snapshot.manifest import ColumnEntry
 from servers import PROJECT, reachable_folder
 from sqlite_files import content, make_airflow, restore_file, schema
@@ -111,6 +117,60 @@ def test_a_file_that_appeared_meanwhile_is_not_overwritten(tmp_path: Path) -> No
     assert target.read_text() == "somebody else's"
 
 
+LINKS = {"x86_64": (86, 265), "aarch64": (37,)}  # link and linkat, by their system call's number
+
+
+def refuse_links(number: int) -> None:
+    """From here on the kernel refuses this process every hard link, as some file systems do."""
+    calls = LINKS[platform.machine()]
+    filters = [
+        struct.pack("HBBI", 0x20, 0, 0, 0),  # load the system call's number
+        *(struct.pack("HBBI", 0x15, len(calls) - n, 0, call) for n, call in enumerate(calls)),
+        struct.pack("HBBI", 0x06, 0, 0, 0x7FFF0000),  # allow
+        struct.pack("HBBI", 0x06, 0, 0, 0x00050000 | number),  # fail with that error
+    ]
+    code = ctypes.create_string_buffer(b"".join(filters))
+    program = struct.pack("HxxxxxxP", len(filters), ctypes.addressof(code))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+    assert libc.prctl(22, 2, ctypes.c_char_p(program), 0, 0) == 0  # PR_SET_SECCOMP
+
+
+LINKLESS = """
+import sys
+sys.path[:0] = [{tests!r}, {tests!r} + "/integration"]
+from pathlib import Path
+from test_sqlite_write import refuse_links, writer_of
+
+refuse_links({number})
+for name, other in (("new.db", None), ("taken.db", "somebody else's"), ("empty.db", "")):
+    target = Path({folder!r}, name)
+    try:
+        with writer_of(target) as writer:
+            writer.begin()
+            writer.create("CREATE TABLE t (x);")
+            if other is not None:
+                target.write_text(other)
+            writer.commit()
+    except Exception as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_a_new_file_is_no_one_elses_where_there_are_no_hard_links(
+    number: int, tmp_path: Path
+) -> None:
+    script = LINKLESS.format(tests=str(PROJECT / "tests"), number=number, folder=str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == ["NotEmptyError", "NotEmptyError"]
+    assert names(tmp_path) == ["empty.db", "new.db", "taken.db"]
+    assert content(tmp_path / "new.db") == {"t": []}
+    assert (tmp_path / "taken.db").read_text() == "somebody else's"
+
+
 @pytest.mark.parametrize("suffix", ["-wal", "-journal"])
 def test_a_wal_that_outlived_its_database_is_not_replayed_into_ours(
     suffix: str, tmp_path: Path
@@ -145,8 +205,8 @@ def test_a_snapshot_goes_into_a_migrated_file(
     with writer_of(target) as writer:
         catalog = writer.catalog()
         assert catalog is not None
-        pools = writer.select(catalog.by_label()["slot_pool"], ["pool", "slots"])
-        assert ("default_pool", 128) in pools
+        pools = writer.tally(catalog.by_label()["slot_pool"], "pool")
+        assert ("default_pool", 1) in pools
     snapshot = export(str(source), str(tmp_path / "lake"), environment="e", allow_plain=True)
     assert restore_file(snapshot, target, tmp_path) == []
     assert content(target) == content(source)
@@ -162,6 +222,18 @@ def emptied(source: Path, target: Path) -> None:
                 db.execute(f"DELETE FROM {name}")
         db.execute("DELETE FROM sqlite_sequence")
     db.close()
+
+
+def test_a_living_file_is_refused_though_another_process_holds_its_lock(
+    airflow_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    target, lake = airflow_file("airflow-3.3.2"), str(tmp_path / "lake")
+    export(str(target), lake, environment="e", allow_plain=True)
+    other = sqlite3.connect(target, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(NotEmptyError, match=r"is not empty: rows are in"):
+        restore(lake, "latest", str(target), limits=ReadLimits(lock_timeout_s=1))
+    other.close()
 
 
 def test_a_lock_that_is_not_had_is_busy(tmp_path: Path) -> None:

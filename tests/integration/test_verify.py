@@ -10,7 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from airkeep.cli.main import cli
 from airkeep.database.address import resolve_address
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import open_reader
@@ -335,6 +337,53 @@ def test_every_kind_of_difference_from_a_database_is_told(
     assert [s.label for s in found.sequences] == ["log_id_seq"]
     chosen = against(snapshot, url, tmp_path, tables=["dag"])
     assert (chosen.equal, len(chosen.tables)) == (True, 1)
+
+
+def test_with_named_tables_only_their_own_sequences_are_compared(
+    databases: Databases, tmp_path: Path
+) -> None:
+    url, lake = databases.airflow("airflow-332"), str(tmp_path / "lake")
+    for statement in (
+        "CREATE SEQUENCE task_id_sequence",
+        "CREATE SEQUENCE lent",
+        "CREATE SEQUENCE ab_user_id_seq",
+        "CREATE TABLE borrower (id int PRIMARY KEY DEFAULT nextval('lent'))",
+        "CREATE TABLE ab_user (id int PRIMARY KEY)",
+    ):
+        query(url, statement)
+    snapshot = export(url, lake, environment="prod")
+    for name in ("task_id_sequence", "lent", "ab_user_id_seq", "log_id_seq"):
+        query(url, f"SELECT nextval('{name}')")
+
+    def differing(**options: Any) -> list[str]:
+        return [s.label for s in against(snapshot, url, tmp_path, **options).sequences]
+
+    assert differing() == ["ab_user_id_seq", "lent", "log_id_seq", "task_id_sequence"]
+    assert differing(tables=["dag"]) == []
+    assert differing(tables=["borrower"]) == ["lent"]
+    assert differing(tables=["ab_user", "log"]) == ["ab_user_id_seq", "log_id_seq"]
+    assert differing(skip=["borrower", "log"]) == ["ab_user_id_seq", "task_id_sequence"]
+
+
+def test_what_differs_from_a_database_is_counted_in_one_line(
+    databases: Databases, tmp_path: Path
+) -> None:
+    url, lake = databases.airflow("airflow-332"), str(tmp_path / "lake")
+    snapshot = export(url, lake, environment="prod")
+    arguments = ["verify", lake, "latest", "--against", url]
+    name = f"prod/{snapshot.id} and the database differ:"
+    query(url, "SELECT nextval('log_id_seq')")
+    ran = CliRunner().invoke(cli, arguments)
+    assert str(ran.exception) == f"{name} 1 sequence, see above"
+
+    for statement in ("DROP TABLE import_error", "UPDATE dag SET is_paused = NOT is_paused",
+                      "CREATE TABLE a (id int)", "CREATE TABLE b (id int)"):  # fmt: skip
+        query(url, statement)
+    ran = CliRunner().invoke(cli, arguments)
+    assert str(ran.exception) == (
+        f"{name} 1 table with other contents, 1 table only in the snapshot, "
+        f"2 tables only in the database, 1 sequence, see above"
+    )
 
 
 def test_of_a_window_only_its_own_rows_are_compared(databases: Databases, tmp_path: Path) -> None:

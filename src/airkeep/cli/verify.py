@@ -192,9 +192,15 @@ def _fail(found: list[VerifyResult], compared: Comparison | None, url: str) -> N
             worst.exit_status,
         )
     if compared is not None and not compared.equal:
-        tables = sum(not t.equal for t in compared.tables)
+        counts = (
+            (sum(not t.equal for t in compared.tables), "table", " with other contents"),
+            (len(compared.only_here), "table", " only in the snapshot"),
+            (len(compared.only_there), "table", " only in the database"),
+            (len(compared.sequences), "sequence", ""),
+        )
+        found_out = ", ".join(f"{n} {what}{'s' * (n != 1)}{how}" for n, what, how in counts if n)
         raise DifferenceError(
-            f"{compared.snapshot} and the database differ in {tables} tables: see above"
+            f"{compared.snapshot} and the database differ: {found_out}, see above"
         )
 
 

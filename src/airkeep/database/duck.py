@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airkeep.database.failure import explain
 from airkeep.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -38,6 +41,22 @@ def open_duckdb(*, memory_bytes: int, threads: int, spool: Path) -> duckdb.DuckD
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")
     return connection
+
+
+@contextmanager
+def explained(where: str, doing: str) -> Iterator[None]:
+    """Turn what DuckDB raises into ours; half way through an Arrow reader that is an OSError.
+
+    Args:
+        where: what is read.
+        doing: what is under way, "comparing task_instance".
+    """
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        raise explain(error, where=where, doing=doing) from None
 
 
 def duckdb_bytes(memory_bytes: int) -> int:

@@ -53,6 +53,12 @@ SELECT coalesce(string_agg(DISTINCT t, ', '), '') FROM (
     AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
   JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
   WHERE CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'select') END
+  UNION ALL
+  SELECT 'sequence ' || s.oid::regclass::text || ' of no table' FROM pg_class s
+  JOIN pg_namespace n ON n.oid = s.relnamespace AND n.nspname IN ({schemas})
+  WHERE CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'select') END
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+      AND d.objid = s.oid AND d.deptype IN ('a', 'i', 'e'))
 ) AS missing
 """
 
@@ -159,7 +165,8 @@ class PostgresReader:
         if not tables:
             return
         names = ", ".join(literal(qualified(s, n)) for s, n in tables)
-        missing = self.ask(_MISSING_RIGHTS.format(names=names))
+        schemas = ", ".join(literal(s) for s in sorted({s for s, _ in tables}))
+        missing = self.ask(_MISSING_RIGHTS.format(names=names, schemas=schemas))
         if missing:
             plain = missing.replace('"', "")
             raise PrivilegeError(

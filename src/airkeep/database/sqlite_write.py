@@ -180,15 +180,16 @@ class SqliteWriter:
             else:
                 self._later.append(statement)
 
-    def count(self, table: Table) -> int:
-        """How many rows the table has."""
-        [(rows,)] = self._ask(f"SELECT count(*) FROM {ident(table.name)}", table)
-        return int(rows)
+    def has_rows(self, tables: Sequence[Table]) -> list[bool]:
+        """Whether each table has a row."""
+        return [bool(self._ask(f"SELECT 1 FROM {ident(t.name)} LIMIT 1", t)) for t in tables]
 
-    def select(self, table: Table, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """All rows of a small table; text that is not UTF-8 has lone surrogates."""
-        listed = ", ".join(ident(c) for c in columns)
-        return self._ask(f"SELECT {listed} FROM {ident(table.name)}", table)
+    def tally(self, table: Table, column: str, most: int | None = None) -> list[tuple[str, int]]:
+        """How often each value of a column is there, as text; of the first `most` rows only."""
+        values = f"SELECT {ident(column)} AS v FROM {ident(table.name)}"
+        limit = "" if most is None else f" LIMIT {most}"
+        found = self._ask(f"SELECT v, count(*) FROM ({values}{limit}) GROUP BY v", table)
+        return [(str(value), rows) for value, rows in found]
 
     def delete(self, table: Table) -> int:
         """Delete all rows: how many there were."""
@@ -351,14 +352,30 @@ class SqliteWriter:
         _sync(temporary)
         self._check_side_files()
         try:
-            os.link(temporary, self._target)
+            self._take_name(temporary)
         except FileExistsError:
             raise NotEmptyError(
                 f"{self._shown} was made by somebody else meanwhile; nothing was changed"
             ) from None
-        except PermissionError:  # a file system without hard links
-            temporary.rename(self._target)
         _sync(self._target.parent)
+
+    def _take_name(self, temporary: Path) -> None:
+        """Give the file its name, if no other has it.
+
+        Where a hard link cannot do that, an empty file takes the name and is replaced at once. A
+        kill between the two leaves it empty: as good as none, for the next restore and for SQLite.
+        """
+        try:
+            os.link(temporary, self._target)
+        except FileExistsError:
+            raise
+        except OSError:  # file systems without hard links do not agree on what they say
+            os.close(os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            try:
+                temporary.replace(self._target)
+            except OSError:
+                self._target.unlink()
+                raise
 
     def rollback(self) -> None:
         """Undo everything since `begin`; after a commit there is nothing to undo."""

@@ -42,7 +42,8 @@ class PostgresWriter:
         with ExitStack() as stack:
             self._connection = self._connect(stack)
             self._cursor = stack.enter_context(self._connection.cursor())
-            self.execute("BEGIN", doing="beginning")
+            # What others committed before our locks must be seen, whatever the server's default.
+            self.execute("BEGIN ISOLATION LEVEL READ COMMITTED", doing="beginning")
             self._stack = stack.pop_all()
         return self
 
@@ -114,21 +115,24 @@ class PostgresWriter:
                 f"LOCK TABLE ONLY {names} IN SHARE ROW EXCLUSIVE MODE", doing="locking tables"
             )
 
-    def count(self, tables: Sequence[Table]) -> list[int]:
-        """The rows of each table."""
+    def has_rows(self, tables: Sequence[Table]) -> list[bool]:
+        """Whether each table has a row."""
         if not tables:
             return []
         parts = " UNION ALL ".join(
-            f"SELECT {n} AS n, count(*) AS rows FROM ONLY {qualified(t.schema, t.name)}"
+            f"SELECT {n} AS n, EXISTS (SELECT FROM ONLY {qualified(t.schema, t.name)}) AS filled"
             for n, t in enumerate(tables)
         )
-        return [rows for _, rows in sorted(self.query(parts))]
+        return [filled for _, filled in sorted(self.query(parts))]
 
-    def values(self, table: Table, column: str) -> list[str]:
-        """One column of a small table, as text."""
-        name = qualified(table.schema, table.name)
-        found = self.query(f"SELECT {ident(column)}::text FROM ONLY {name}")
-        return [str(value) for (value,) in found]
+    def tally(self, table: Table, column: str, most: int | None = None) -> list[tuple[str, int]]:
+        """How often each value of a column is there, as text; of the first `most` rows only."""
+        values = (
+            f"SELECT {ident(column)}::text AS v FROM ONLY {qualified(table.schema, table.name)}"
+        )
+        limit = "" if most is None else f" LIMIT {most}"
+        found = self.query(f"SELECT v, count(*) FROM ({values}{limit}) AS s GROUP BY v")
+        return [(str(value), rows) for value, rows in found]
 
     def delete(self, table: Table) -> None:
         name = qualified(table.schema, table.name)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Literal
 
 from airkeep.database.catalog import Catalog, Table
-from airkeep.errors import ConfigError, NotEmptyError, OtherRevisionError, RestoreError
+from airkeep.errors import NotEmptyError, OtherRevisionError, RestoreError
+from airkeep.restore.fresh import TargetTable
 from airkeep.snapshot.manifest import Manifest, TableEntry
 
 Action = Literal["insert", "replace defaults", "nothing"]
@@ -56,33 +56,6 @@ class RestorePlan:
     @property
     def rows(self) -> int:
         return sum(t.rows for t in self.tables if t.action != "nothing")
-
-
-@dataclass(frozen=True)
-class TargetTable:
-    """What stands in a target's table before: rows, and how many of them are defaults."""
-
-    rows: int
-    defaults: int
-
-
-def choose_entries(
-    manifest: Manifest, tables: Sequence[str], skip: Sequence[str]
-) -> list[TableEntry]:
-    """The snapshot's tables that --tables and --skip leave.
-
-    Raises:
-        ConfigError: one of them is not in the snapshot.
-    """
-    labels = [t.label for t in manifest.tables]
-    for flag, named in (("--tables", tables), ("--skip", skip)):
-        for name in named:
-            if name not in labels:
-                near = get_close_matches(name, labels, n=1)
-                hint = f" (did you mean {near[0]}?)" if near else ""
-                raise ConfigError(f"{flag} {name}: the snapshot has no such table{hint}")
-    wanted = set(tables) or set(labels)
-    return [t for t in manifest.tables if t.label in wanted and t.label not in set(skip)]
 
 
 def plan_restore(
@@ -170,18 +143,13 @@ def check_target(
     tables = catalog.by_label()
     for entry in entries:
         _check_table(entry, tables.get(entry.label), target)
-    used = [e.label for e in entries if _used(found.get(e.label))]
+    used = [e.label for e in entries if e.label in found and found[e.label].used]
     if used:
-        shown = ", ".join(f"{label} ({found[label].rows} rows)" for label in used[:5])
         more = f" and {len(used) - 5} more" if len(used) > 5 else ""
         raise NotEmptyError(
-            f"{target} is not empty: {shown}{more}. Restore into an empty or freshly migrated "
-            f"database, or leave these tables out with --skip."
+            f"{target} is not empty: rows are in {', '.join(used[:5])}{more}. Restore into an "
+            f"empty or freshly migrated database, or leave these tables out with --skip."
         )
-
-
-def _used(before: TargetTable | None) -> bool:
-    return before is not None and before.rows > before.defaults
 
 
 def _check_table(entry: TableEntry, table: Table | None, target: str) -> None:

@@ -10,13 +10,14 @@ from airkeep.database.address import Address
 from airkeep.database.catalog import Catalog, NumberSequence, Table
 from airkeep.database.ddl import split_script
 from airkeep.database.limits import ReadLimits
+from airkeep.database.numbering import numbered_columns
 from airkeep.database.sql import ident, qualified
 from airkeep.database.types import wire
 from airkeep.database.write import PostgresWriter
-from airkeep.restore.plan import RestorePlan, TargetTable
+from airkeep.restore.fresh import TargetTable, look_at
+from airkeep.restore.plan import RestorePlan
 from airkeep.restore.rows import TableRows
 from airkeep.snapshot.manifest import ColumnEntry, SequenceEntry
-from airkeep.tables.defaults import default_column, is_default
 
 
 class PostgresTarget:
@@ -44,18 +45,7 @@ class PostgresTarget:
         self._writer.lock(tables)
 
     def look(self, tables: Sequence[Table]) -> list[TargetTable]:
-        counts = self._writer.count(tables)
-        return [
-            TargetTable(rows, self._defaults(table) if rows else 0)
-            for table, rows in zip(tables, counts, strict=True)
-        ]
-
-    def _defaults(self, table: Table) -> int:
-        column = default_column(table.name)
-        if column is None:
-            return 0
-        values = self._writer.values(table, column)
-        return sum(is_default(table.name, {column: value}) for value in values)
+        return look_at(self._writer, tables)
 
     def create(self, schema_sql: str) -> None:
         tables, self._keys, self._references = split_script(schema_sql)
@@ -121,9 +111,8 @@ class PostgresTarget:
         """The furthest of the source's, the target's own, and the rows that are there."""
         down = sequence.increment < 0
         states = [(entry.last_value, entry.is_called), (sequence.last_value, sequence.is_called)]
-        if entry.owner is not None and entry.owner_column is not None:
-            table = catalog.by_label()[entry.owner]
-            numbered = self._writer.highest(table, entry.owner_column, lowest=down)
+        for table, column in _numbered(catalog, entry, sequence):
+            numbered = self._writer.highest(table, column, lowest=down)
             if numbered is not None:
                 states.append((numbered, True))
         return min(states, key=lambda s: (s[0], not s[1])) if down else max(states)
@@ -135,6 +124,20 @@ class PostgresTarget:
 def _wire(column: ColumnEntry) -> str:
     template = wire(column.type) if column.encoding == "same" else "{0}"
     return template.format(ident(column.name))
+
+
+def _numbered(
+    catalog: Catalog, entry: SequenceEntry, sequence: NumberSequence
+) -> set[tuple[Table, str]]:
+    """The columns that a sequence numbers, its owner among them."""
+    found = {
+        (table, column)
+        for table in catalog.tables
+        for column in numbered_columns((sequence.schema, sequence.name), table)
+    }
+    if entry.owner is not None and entry.owner_column is not None:
+        found.add((catalog.by_label()[entry.owner], entry.owner_column))
+    return found
 
 
 def find_sequence(entry: SequenceEntry, catalog: Catalog) -> NumberSequence | None:

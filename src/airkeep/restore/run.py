@@ -1,8 +1,10 @@
 """Put a snapshot back: everything in one transaction, or nothing.
 
-Looked at first: the target's tables and rows, under locks that keep other writers out. Then
-the plan; a dry run ends there. Then tables in the plan's order, sequences, and the commit. A
-file's sha256 is compared before its rows go anywhere, so a damaged snapshot changes nothing.
+Looked at first: the target's tables and rows, without a lock that a writer would wait for, since
+the target may be a living database by mistake. Then the plan; a dry run ends there. Then the same
+again under locks that keep other writers out, tables in the plan's order, sequences, and the
+commit. A file's sha256 is compared before its rows go anywhere, so a damaged snapshot changes
+nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from time import monotonic
 from airkeep.database.address import Address, resolve_address
 from airkeep.database.limits import ReadLimits
 from airkeep.errors import ConfigError, RestoreError
-from airkeep.restore.plan import RestorePlan, TargetTable, choose_entries, plan_restore
+from airkeep.restore.fresh import TargetTable
+from airkeep.restore.plan import RestorePlan, plan_restore
 from airkeep.restore.rows import TableRows
 from airkeep.restore.target import Target, open_target
+from airkeep.snapshot.choose import choose_entries
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.manifest import TableEntry
@@ -106,11 +110,11 @@ class _Restore:
         began = monotonic()
         entries = choose_entries(self.snapshot.manifest, tables, skip)
         with open_target(self.address, self.folder, self.limits) as target:
-            if not dry_run:
-                target.begin()
-            plan = self.plan(target, entries, create_schema=create_schema, dry_run=dry_run)
+            plan = self.plan(target, entries, create_schema=create_schema)
             if dry_run:
                 return RestoreResult(plan, plan.rows, 0.0, dry_run=True)
+            target.begin()
+            plan = self.plan(target, entries, create_schema=create_schema, lock=True)
             notes = self.load(target, plan, entries)
             self.progress(Step("committing", self.rows, plan.rows))
             target.commit()
@@ -122,14 +126,14 @@ class _Restore:
         entries: Sequence[TableEntry],
         *,
         create_schema: bool,
-        dry_run: bool,
+        lock: bool = False,
     ) -> RestorePlan:
         catalog = target.catalog()
         found: dict[str, TargetTable] = {}
         if catalog is not None and not create_schema:
             wanted = {e.label for e in entries}
             tables = [t for t in catalog.tables if catalog.label(t) in wanted]
-            if not dry_run:
+            if lock:
                 target.lock(tables)
             looked = target.look(tables)
             found = {catalog.label(t): seen for t, seen in zip(tables, looked, strict=True)}

@@ -9,10 +9,10 @@ from airkeep.database.address import Address
 from airkeep.database.catalog import Catalog, Table
 from airkeep.database.limits import ReadLimits
 from airkeep.database.sqlite_write import SqliteWriter
-from airkeep.restore.plan import RestorePlan, TargetTable
+from airkeep.restore.fresh import TargetTable, look_at
+from airkeep.restore.plan import RestorePlan
 from airkeep.restore.rows import TableRows
 from airkeep.snapshot.manifest import SequenceEntry
-from airkeep.tables.defaults import default_column, is_default
 
 
 class SqliteTarget:
@@ -38,15 +38,7 @@ class SqliteTarget:
         """`begin` took the file's one lock."""
 
     def look(self, tables: Sequence[Table]) -> list[TargetTable]:
-        return [self._look(table) for table in tables]
-
-    def _look(self, table: Table) -> TargetTable:
-        rows = self._writer.count(table)
-        column = default_column(table.name)
-        if not rows or column is None:
-            return TargetTable(rows, 0)
-        values = self._writer.select(table, [column])
-        return TargetTable(rows, sum(is_default(table.name, {column: v}) for (v,) in values))
+        return look_at(self._writer, tables)
 
     def create(self, schema_sql: str) -> None:
         self._writer.create(schema_sql)

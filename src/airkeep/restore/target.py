@@ -9,7 +9,8 @@ from typing import Protocol, Self
 from airkeep.database.address import Address
 from airkeep.database.catalog import Catalog, Table
 from airkeep.database.limits import ReadLimits
-from airkeep.restore.plan import RestorePlan, TargetTable
+from airkeep.restore.fresh import TargetTable
+from airkeep.restore.plan import RestorePlan
 from airkeep.restore.rows import TableRows
 from airkeep.snapshot.manifest import SequenceEntry
 
@@ -21,7 +22,7 @@ class Target(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def begin(self) -> None:
-        """Take what a restore needs to write; a dry run does not call this."""
+        """Take what a restore needs to write, after a first look; a dry run does not call this."""
 
     def catalog(self) -> Catalog | None:
         """What is there now; None when there is no table."""
@@ -30,7 +31,7 @@ class Target(Protocol):
         """Keep other writers out of these tables until the end."""
 
     def look(self, tables: Sequence[Table]) -> list[TargetTable]:
-        """How many rows each table has, and how many of them every fresh Airflow has."""
+        """What stands in each table; no lock is waited for or taken that a writer minds."""
 
     def create(self, schema_sql: str) -> None:
         """Make the tables; keys and indexes may wait for `finish`."""

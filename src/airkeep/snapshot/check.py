@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airkeep.database.duck import open_duckdb
+from airkeep.database.duck import explained, open_duckdb
 from airkeep.database.sql import ident, literal
 from airkeep.errors import (
     DamagedFileError,
@@ -68,6 +68,8 @@ def verify_snapshot(
     Raises:
         ConfigError: `folder` is none.
         StoreError: the lake could not be read. What is wrong with files is in the result.
+        DatabaseError: memory ran out.
+        DiskFullError: the spool folder's disk is full.
     """
     if sample is not None and seed is None:
         seed = secrets.randbelow(1 << 32)
@@ -243,12 +245,17 @@ class _Check:
             self.local(file).unlink()
             return
         path = literal(str(self.local(file)))
-        try:
-            [(rows,)] = db.execute(f"SELECT num_rows FROM parquet_file_metadata({path})").fetchall()
-            described = db.execute(f"DESCRIBE FROM read_parquet({path})").fetchall()
-        except duckdb.Error:
-            self.problem(file.path, "is no Parquet file")
-            return
+        with explained(file.path, f"looking at {label}"):
+            try:
+                [(rows,)] = db.execute(
+                    f"SELECT num_rows FROM parquet_file_metadata({path})"
+                ).fetchall()
+                described = db.execute(f"DESCRIBE FROM read_parquet({path})").fetchall()
+            except duckdb.OutOfMemoryException:
+                raise
+            except duckdb.Error:
+                self.problem(file.path, "is no Parquet file")
+                return
         if rows != file.rows:
             self.problem(file.path, f"has {rows} rows, its manifest says {file.rows}")
         found = {str(row[0]): _type(str(row[1])) for row in described}
@@ -307,10 +314,11 @@ class _Check:
         counted = f"SELECT count(*) AS n, {filled} AS filled FROM ({query}) GROUP BY {group}"
         if not entry.key:
             counted = f"SELECT count(*) AS n, false AS filled FROM ({query})"
-        [(rows, twice)] = db.execute(
-            f"SELECT coalesce(sum(n), 0)::BIGINT, count(*) FILTER (WHERE n > 1 AND filled) "
-            f"FROM ({counted})"
-        ).fetchall()
+        with explained(str(self.tip.name), f"counting {entry.label}"):
+            [(rows, twice)] = db.execute(
+                f"SELECT coalesce(sum(n), 0)::BIGINT, count(*) FILTER (WHERE n > 1 AND filled) "
+                f"FROM ({counted})"
+            ).fetchall()
         self.rows += rows
         if rows != entry.rows:
             chain = "" if len(layers) == 1 else f" after folding {len(layers)} snapshots"

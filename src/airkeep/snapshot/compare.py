@@ -6,14 +6,16 @@ that only one has, sequences, windows, secrets that no key opened.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airkeep.database.catalog import Catalog, Table
+from airkeep.database.numbering import numbered_tables
 from airkeep.database.reader import Reader
 from airkeep.database.sql import ident, literal
-from airkeep.errors import ConfigError
+from airkeep.snapshot.choose import choose_entries
 from airkeep.snapshot.fold import fold
 from airkeep.snapshot.lake import Snapshot
 from airkeep.snapshot.manifest import Manifest, SecretsMode, TableEntry
@@ -72,6 +74,7 @@ class Comparison:
         only_here: tables that the database lacks.
         only_there: tables that the snapshot lacks; a difference only where a complete snapshot
             should hold them.
+        sequences: those whose states differ; where tables were named, of these tables only.
         unopened: names of secrets that the given keys do not open.
         not_compared: secret values that could not be compared.
     """
@@ -125,7 +128,8 @@ def compare_with_database(
                 compared.append(_table(here, reader, entry, there[entry.label], opener))
             done += entry.rows
     only_there = () if tables else tuple(sorted(set(there) - {t.label for t in manifest.tables}))
-    sequences = _sequences(manifest, reader.catalog, labels & set(there))
+    both = labels & set(there)
+    sequences = _sequences(manifest, reader.catalog, both, of_none=not tables)
     only_here = tuple(sorted(labels - set(there)))
     missing = [label for label in only_there if manifest.complete and is_airflow_table(label)]
     return Comparison(
@@ -138,21 +142,6 @@ def compare_with_database(
         unopened=tuple(opener.failed),
         not_compared=sum(n for t in compared for n in t.rows.not_compared.values()),
     )
-
-
-def choose_entries(
-    manifest: Manifest, tables: Sequence[str], skip: Sequence[str]
-) -> list[TableEntry]:
-    """The snapshot's tables that were asked for.
-
-    Raises:
-        ConfigError: one of them is not in the snapshot.
-    """
-    for name in (*tables, *skip):
-        if manifest.table(name) is None:
-            raise ConfigError(f"{name}: no such table in {manifest.environment}/{manifest.id}")
-    chosen = set(tables) or {t.label for t in manifest.tables}
-    return [t for t in manifest.tables if t.label in chosen and t.label not in skip]
 
 
 def _table(
@@ -212,22 +201,37 @@ def column_changes(here: Side, there: Side) -> tuple[ColumnChange, ...]:
 
 
 def _sequences(
-    manifest: Manifest, catalog: Catalog, labels: set[str]
+    manifest: Manifest, catalog: Catalog, labels: set[str], *, of_none: bool
 ) -> tuple[SequenceChange, ...]:
+    """Compare the sequences that number these tables, and `of_none` those that number no table."""
+    here = {s.label: _state(s.last_value, called=s.is_called) for s in manifest.sequences}
     there = {
         catalog.label_of(s.schema, s.name): _state(s.last_value, called=s.is_called)
-        for s in catalog.select(labels).sequences
+        for s in catalog.sequences
     }
-    here = {
-        s.label: _state(s.last_value, called=s.is_called)
-        for s in manifest.sequences
-        if s.owner is None or s.owner in labels
-    }
+    tables = _numbered(manifest, catalog)
     return tuple(
         SequenceChange(label, here.get(label), there.get(label))
         for label in sorted({*here, *there})
         if here.get(label) != there.get(label)
+        and (tables[label] & labels if tables[label] else of_none)
     )
+
+
+def _numbered(manifest: Manifest, catalog: Catalog) -> Mapping[str, set[str]]:
+    """The tables that each sequence numbers, on either side."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    ours, theirs = {t.label: t for t in manifest.tables}, catalog.by_label()
+    for entry in manifest.sequences:
+        found[entry.label] |= numbered_tables((entry.schema, entry.name), ours)
+        if entry.owner is not None:
+            found[entry.label].add(entry.owner)
+    for one in catalog.sequences:
+        label = catalog.label_of(one.schema, one.name)
+        found[label] |= numbered_tables((one.schema, one.name), theirs)
+        if one.owner_table is not None:
+            found[label].add(catalog.label_of(one.owner_schema, one.owner_table))
+    return found
 
 
 def _state(last_value: int, *, called: bool) -> str:

@@ -24,15 +24,8 @@ from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.manifest import FileEntry
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import bring
-from airkeep.snapshot.results import Kind, Problem
+from airkeep.snapshot.results import Kind, Problem, status_of
 from airkeep.store.interface import Store
-
-_STATUS: dict[Kind, int] = {
-    "damaged": DamagedFileError.exit_status,
-    "missing": MissingFileError.exit_status,
-    "newer": NewerFormatError.exit_status,
-    "manifest": ManifestError.exit_status,
-}
 
 
 @dataclass(frozen=True)
@@ -56,8 +49,7 @@ class CsvVerifyResult:
 
     @property
     def exit_status(self) -> int:
-        """0, or the status of the gravest problem: damaged before missing before unreadable."""
-        return min((_STATUS[p.kind] for p in self.problems), default=0)
+        return status_of(self.problems)
 
 
 def verify_csv(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from airkeep.database.duck import explained
 from airkeep.database.sql import ident
 from airkeep.snapshot.manifest import SecretsMode
 from airkeep.snapshot.opener import Keys, Opener, open_secrets
@@ -71,9 +72,13 @@ def compare_sides(
     Args:
         modes: how each side holds its secrets.
         examples: how many keys of each kind to give.
+
+    Raises:
+        DatabaseError: memory ran out.
+        DiskFullError: the spool folder's disk is full.
     """
     opener = opener or Opener(Keys())
-    with db.cursor() as cursor:
+    with explained(label, f"comparing {label}"), db.cursor() as cursor:
         made = (
             open_secrets(cursor, here, "airkeep_here", label, opener, modes[0]),
             open_secrets(cursor, there, "airkeep_there", label, opener, modes[1]),

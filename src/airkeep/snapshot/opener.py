@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airkeep.database.sql import ident
 from airkeep.snapshot.manifest import SecretsMode
 from airkeep.snapshot.read import BATCH_ROWS
-from airkeep.snapshot.seal import PREFIX, Keyring
+from airkeep.snapshot.seal import PREFIX, Keyring, column_values
 from airkeep.snapshot.sides import Side
 from airkeep.tables.secrets import Holds, Secret
 
@@ -118,16 +118,13 @@ def _opened_batch(
 
     read = batch
     for secret in held:
-        flags, names = _column(read, secret.flag), _column(read, secret.named_by)
+        flags, names = column_values(read, secret.flag), column_values(read, secret.named_by)
         values = [
             opener.form(value, secret, flag, mode=mode, name=f"{label} {name}.{secret.column}")
-            for value, flag, name in zip(_column(read, secret.column), flags, names, strict=True)
+            for value, flag, name in zip(
+                column_values(read, secret.column), flags, names, strict=True
+            )
         ]
         index = batch.schema.get_field_index(secret.column)
         batch = batch.set_column(index, secret.column, pa.array(values, type=pa.string()))
     return batch
-
-
-def _column(batch: pa.RecordBatch, name: str) -> list[Any]:
-    index = batch.schema.get_field_index(name) if name else -1
-    return batch.column(index).to_pylist() if index >= 0 else [None] * batch.num_rows

@@ -50,6 +50,11 @@ class Problem:
     kind: Kind
 
 
+def status_of(problems: Sequence[Problem]) -> int:
+    """0, or the status of the gravest problem: damaged before missing before unreadable."""
+    return min((_STATUS[p.kind] for p in problems), default=0)
+
+
 @dataclass(frozen=True)
 class VerifyResult:
     """What a verification read and found.
@@ -82,9 +87,7 @@ class VerifyResult:
 
     @property
     def exit_status(self) -> int:
-        """0, or the status of the gravest problem: damaged before missing before unreadable."""
-        kinds = {p.kind for p in self.problems}
-        return next((status for kind, status in _STATUS.items() if kind in kinds), 0)
+        return status_of(self.problems)
 
 
 @dataclass(frozen=True)

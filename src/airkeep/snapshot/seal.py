@@ -128,8 +128,8 @@ class SecretsWay:
 
         index = batch.schema.get_field_index(secret.column)
         kind = batch.schema.field(index)
-        flags = _column(batch, secret.flag)
-        names = _column(batch, secret.named_by)
+        flags = column_values(batch, secret.flag)
+        names = column_values(batch, secret.named_by)
         values = batch.column(index).to_pylist()
         treated = [
             self._treat_value(value, secret, flag, f"{label} {name}.{secret.column}", alarms, gone)
@@ -206,8 +206,8 @@ class SecretsBack:
         for secret in secrets:
             index = batch.schema.get_field_index(secret.column)
             kind = batch.schema.field(index)
-            flags = _column(batch, secret.flag)
-            names = _column(batch, secret.named_by)
+            flags = column_values(batch, secret.flag)
+            names = column_values(batch, secret.named_by)
             values = [
                 self._back(value, secret, flag, f"{label} {name}.{secret.column}")
                 for value, flag, name in zip(
@@ -259,7 +259,8 @@ class SecretsBack:
             raise DecryptError(self.failed, key=self.archive.variable)
 
 
-def _column(batch: pa.RecordBatch, name: str) -> list[Any]:
+def column_values(batch: pa.RecordBatch, name: str) -> list[Any]:
+    """A column's values; as many None where the batch has no such column."""
     index = batch.schema.get_field_index(name) if name else -1
     return batch.column(index).to_pylist() if index >= 0 else [None] * batch.num_rows
 

@@ -1,0 +1,28 @@
+"""Which of a snapshot's tables `--tables` and `--skip` leave, for a restore and a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from airkeep.errors import ConfigError
+from airkeep.snapshot.manifest import Manifest, TableEntry
+
+
+def choose_entries(
+    manifest: Manifest, tables: Sequence[str], skip: Sequence[str]
+) -> list[TableEntry]:
+    """The snapshot's tables that --tables and --skip leave.
+
+    Raises:
+        ConfigError: one of them is not in the snapshot.
+    """
+    labels = [t.label for t in manifest.tables]
+    for flag, named in (("--tables", tables), ("--skip", skip)):
+        for name in named:
+            if name not in labels:
+                near = get_close_matches(name, labels, n=1)
+                hint = f" (did you mean {near[0]}?)" if near else ""
+                raise ConfigError(f"{flag} {name}: the snapshot has no such table{hint}")
+    wanted = set(tables) or set(labels)
+    return [t for t in manifest.tables if t.label in wanted and t.label not in set(skip)]
