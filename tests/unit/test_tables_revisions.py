@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_schemas import ROOT, SHARED, needs_shared
-from airkeep.tables.revisions import UNKNOWN, AirflowVersion, airflow_version, is_known
+from airkeep.tables.revisions import UNKNOWN, AirflowVersion, airflow_version
 
 REVISIONS_FILE = ROOT / "src/airkeep/tables/revisions.tsv"
 LINES = [line.split("\t") for line in REVISIONS_FILE.read_text().splitlines()[2:]]
@@ -36,13 +36,13 @@ REVISIONS = [line[0] for line in LINES]
 )
 def test_a_revision_names_the_releases_that_end_with_it(revision: str, text: str) -> None:
     assert str(airflow_version([revision])) == text
-    assert is_known([revision])
+    assert airflow_version([revision]).known
 
 
 def test_three_heads_are_one_release() -> None:
     heads = ["004c1210f153", "a56c9515abdc", "74effc47d867"]
     assert airflow_version(heads) == AirflowVersion("1.10.5", "1.10.6")
-    assert not is_known(heads[1:])
+    assert not airflow_version(heads[1:]).known
 
 
 def test_a_row_that_another_row_comes_after_is_ignored() -> None:

@@ -141,7 +141,7 @@ def missing_tables(catalog: Catalog, chosen: Collection[str]) -> set[str]:
     odd = {what.partition(place)[2] for what in catalog.left_out}
     odd |= {catalog.label(t) for t in catalog.tables if _is_main(t, catalog) and t.has_children}
     own = {label for label in catalog.by_label() if is_airflow_table(label)}
-    if str(airflow_version(catalog.revisions)) == "unknown":
+    if not airflow_version(catalog.revisions).known:
         own |= {catalog.label(t) for t in catalog.tables if _is_main(t, catalog)}
     return {name for name in odd if is_airflow_table(name)} | (own - set(chosen))
 

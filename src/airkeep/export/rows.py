@@ -110,7 +110,7 @@ def estimate_rows(reader: Reader, plan: ExportPlan) -> int:
 def odd_things(catalog: Catalog, chosen: Collection[str]) -> tuple[str, ...]:
     """What a reader of the snapshot should know: an odd revision, tables that cannot be whole."""
     found = []
-    if str(airflow_version(catalog.revisions)) == "unknown":
+    if not airflow_version(catalog.revisions).known:
         shown = ", ".join(catalog.revisions) or "none"
         found.append(f"the alembic revision ({shown}) is not one that an Airflow release ends at")
     missing = missing_tables(catalog, chosen)

@@ -90,9 +90,6 @@ _DEFAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "kube_worker_uuid": ("one_row_id", ("*",)),
 }
 
-FRESH_TABLES = frozenset(_DEFAULTS)
-"""Tables in which a fresh Airflow may hold rows; in all others one row makes it used."""
-
 
 def natural_key(table: str, columns: Collection[str]) -> tuple[str, ...]:
     """The columns by which a row is the same row in another database.

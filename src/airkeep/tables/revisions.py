@@ -79,11 +79,6 @@ def airflow_version(revisions: Collection[str]) -> AirflowVersion:
     return AirflowVersion(first=newest, last=chain.last_before_next(newest))
 
 
-def is_known(revisions: Collection[str]) -> bool:
-    """Whether some Airflow release ends with exactly these revisions."""
-    return airflow_version(revisions).known
-
-
 @dataclass(frozen=True)
 class _Chain:
     version: dict[str, str]
