@@ -30,6 +30,8 @@ SAID = [
     ("SSL SYSCALL error: EOF detected", LostConnectionError, "run it again"),
     ('IO Error: Could not write file "/tmp/x": No space left on device', DiskFullError, "--spool"),
     ("IO Error: Could not write all bytes: File too large", DiskFullError, "--spool"),
+    ("Out of Memory Error: failed to offload data block of size 256.0 KiB (0 bytes/0 bytes used).\n"
+     "This limit was set by the 'max_temp_directory_size' setting.", DiskFullError, "--spool"),
     ('ERROR:  could not extend file "base/1/2": No space left on device', DiskFullError,
      "the server's own disk"),
     ('ERROR:  insert or update on table "ti" violates foreign key constraint "ti_run_fkey"',

@@ -49,7 +49,10 @@ _CONNECT = (
      "no server's socket in that folder: correct it, or start the server"),
 )  # fmt: skip
 
-_FULL = re.compile(r"No space left on device|[Dd]isk quota|File too large|[Dd]isk full")
+# The last one is DuckDB's, of a temporary folder that may not grow into the disk's last tenth.
+_FULL = re.compile(
+    r"No space left on device|[Dd]isk quota|File too large|[Dd]isk full|max_temp_directory_size"
+)
 _LOST = re.compile(
     r"server closed the connection|terminating connection|connection has been closed|"
     r"no connection to the server|could not (receive|send) data|Connection reset|EOF detected|"
