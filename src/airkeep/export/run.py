@@ -293,7 +293,7 @@ class _Export:
         if parent is None:
             yield None
             return
-        with SnapshotReader(parent, folder=self.folder, memory_bytes=200 << 20) as back:
+        with SnapshotReader(parent, folder=self.folder) as back:
             yield back
 
     def entry(

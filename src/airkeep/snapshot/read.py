@@ -10,12 +10,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Self
 
-from airkeep.database.duck import open_duckdb
-from airkeep.database.failure import explain
+from airkeep.database.duck import explained, open_duckdb
 from airkeep.errors import DamagedFileError, MissingFileError, NotFoundError
 from airkeep.snapshot.fold import Layer, fold, layers_of
 from airkeep.snapshot.lake import Snapshot
@@ -47,15 +47,18 @@ class SnapshotReader:
             self._folder = Path(mkdtemp(prefix="read-", dir=self._parent_folder))
             stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
             self._chain = self.snapshot.chain()
-            self.db: duckdb.DuckDBPyConnection = open_duckdb(
-                memory_bytes=self._memory_bytes, threads=self._threads, spool=self._folder
-            )
-            stack.callback(self.db.close)
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @cached_property
+    def db(self) -> duckdb.DuckDBPyConnection:
+        """Opened when it is first asked for: who only fetches files needs none."""
+        db = open_duckdb(memory_bytes=self._memory_bytes, threads=self._threads, spool=self._folder)
+        self._stack.callback(db.close)
+        return db
 
     def fetch(self, label: str) -> list[Layer]:
         """Bring a table's files here, newest layer first, each hashed.
@@ -97,21 +100,19 @@ class SnapshotReader:
         Raises:
             DatabaseError: memory ran out, or the spool folder's disk is full.
         """
-        import duckdb
-
         db = self.db if opened is None else self.db.cursor()
-        try:
+        with explained(str(self.snapshot.name), doing):
             if opened is not None:
                 db.register("opened", opened)
             return db.execute(statement).to_arrow_reader(BATCH_ROWS)
-        except duckdb.Error as error:
-            raise explain(error, where=str(self.snapshot.name), doing=doing) from None
 
     def batches(self, label: str) -> Iterator[pa.RecordBatch]:
         """The folded rows of a table as Arrow batches, columns as in the manifest."""
         layers = self.fetch(label)
+        doing = f"reading {label}"
         try:
-            yield from self.arrow(fold(layers), doing=f"reading {label}")
+            with explained(str(self.snapshot.name), doing):
+                yield from self.arrow(fold(layers), doing=doing)
         finally:
             self.drop(layers)
 
