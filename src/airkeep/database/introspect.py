@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from airkeep.database import questions
 from airkeep.database.catalog import (
     Catalog,
     Column,
@@ -31,182 +32,6 @@ Ask = Callable[[str], str]
 
 AIRFLOW_CORE = frozenset({"dag", "dag_run", "task_instance"})
 
-_USER_SCHEMA = (
-    "n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%' ESCAPE '\\'"
-    " AND NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.classid = 'pg_class'::regclass"
-    " AND x.objid = c.oid AND x.deptype = 'e')"
-)
-
-_TABLES = f"""
-SELECT coalesce(json_agg(json_build_object(
-    'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
-    'persistence', c.relpersistence, 'partition', c.relispartition,
-    'inherits', EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhrelid = c.oid),
-    'has_children', EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhparent = c.oid),
-    'usable', has_schema_privilege(n.oid, 'usage')
-  ) ORDER BY n.nspname, c.relname), '[]')::text
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND {_USER_SCHEMA}
-"""
-
-_COLUMNS = f"""
-SELECT coalesce(json_agg(json_build_object(
-    'oid', a.attrelid::bigint, 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
-    'type_kind', t.typtype,
-    'notnull', a.attnotnull, 'identity', a.attidentity, 'generated', a.attgenerated,
-    'default', pg_get_expr(d.adbin, d.adrelid),
-    'not_null_name', (SELECT k.conname FROM pg_constraint k WHERE k.conrelid = a.attrelid
-        AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]),
-    'collation', CASE WHEN a.attcollation <> t.typcollation
-      THEN (SELECT quote_ident(cn.nspname) || '.' || quote_ident(co.collname) FROM pg_collation co
-            JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation) END
-  ) ORDER BY a.attrelid, a.attnum), '[]')::text
-FROM pg_attribute a
-JOIN pg_class c ON c.oid = a.attrelid
-JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_type t ON t.oid = a.atttypid
-LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r' AND {_USER_SCHEMA}
-"""
-
-_CONSTRAINTS = f"""
-SELECT coalesce(json_agg(json_build_object(
-    'oid', k.conrelid::bigint, 'name', k.conname, 'kind', k.contype,
-    'definition', pg_get_constraintdef(k.oid),
-    'columns', (SELECT json_agg(a.attname ORDER BY u.n)
-       FROM unnest(k.conkey) WITH ORDINALITY u(num, n)
-       JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num),
-    'target_schema', fn.nspname, 'target', f.relname,
-    'target_columns', (SELECT json_agg(a.attname ORDER BY u.n)
-       FROM unnest(k.confkey) WITH ORDINALITY u(num, n)
-       JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num),
-    'deferrable', k.condeferrable
-  ) ORDER BY k.conrelid, k.contype, k.conname), '[]')::text
-FROM pg_constraint k
-JOIN pg_class c ON c.oid = k.conrelid
-JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_class f ON f.oid = k.confrelid
-LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace
-WHERE k.contype IN ('p', 'u', 'c', 'f', 'x') AND c.relkind = 'r' AND {_USER_SCHEMA}
-"""
-
-_INDEXES = f"""
-SELECT coalesce(json_agg(json_build_object(
-    'oid', i.indrelid::bigint, 'name', ic.relname, 'definition', pg_get_indexdef(i.indexrelid),
-    'unique', i.indisunique, 'clustered', i.indisclustered
-  ) ORDER BY i.indrelid, ic.relname), '[]')::text
-FROM pg_index i
-JOIN pg_class ic ON ic.oid = i.indexrelid
-JOIN pg_class c ON c.oid = i.indrelid
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid
-                  AND k.contype IN ('p', 'u', 'x'))
-  AND c.relkind = 'r' AND i.indisvalid AND {_USER_SCHEMA}
-"""
-
-_SEQUENCES = f"""
-SELECT coalesce(json_agg(json_build_object(
-    'schema', n.nspname, 'name', c.relname, 'type', format_type(s.seqtypid, NULL),
-    'start', s.seqstart, 'increment', s.seqincrement, 'minimum', s.seqmin, 'maximum', s.seqmax,
-    'cache', s.seqcache, 'cycle', s.seqcycle,
-    'owner_schema', tn.nspname, 'owner_table', t.relname, 'owner_column', a.attname,
-    'identity', coalesce(d.deptype = 'i', false),
-    'readable', has_sequence_privilege(c.oid, 'select')
-  ) ORDER BY n.nspname, c.relname), '[]')::text
-FROM pg_sequence s
-JOIN pg_class c ON c.oid = s.seqrelid
-JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
-  AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
-LEFT JOIN pg_class t ON t.oid = d.refobjid
-LEFT JOIN pg_namespace tn ON tn.oid = t.relnamespace
-LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-WHERE c.relpersistence <> 't' AND {_USER_SCHEMA}
-"""
-
-_ENUMS = f"""
-SELECT coalesce(json_agg(json_build_object('schema', n.nspname, 'name', c.typname, 'labels',
-    (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = c.oid)
-  ) ORDER BY n.nspname, c.typname), '[]')::text
-FROM pg_type c JOIN pg_namespace n ON n.oid = c.typnamespace
-WHERE c.typtype = 'e' AND {_USER_SCHEMA.replace("'pg_class'::regclass", "'pg_type'::regclass")}
-"""
-
-_SCHEMAS = f"""
-SELECT coalesce(json_agg(n.nspname ORDER BY n.nspname), '[]')::text FROM pg_namespace n
-JOIN pg_namespace c ON c.oid = n.oid
-WHERE {_USER_SCHEMA.replace("'pg_class'::regclass", "'pg_namespace'::regclass")}
-"""
-
-_FUNCTIONS = f"""
-SELECT coalesce(json_agg(pg_get_functiondef(c.oid) ORDER BY n.nspname, c.proname, c.oid), '[]')
-  ::text
-FROM pg_proc c JOIN pg_namespace n ON n.oid = c.pronamespace
-WHERE c.prokind IN ('f', 'p')
-  AND {_USER_SCHEMA.replace("'pg_class'::regclass", "'pg_proc'::regclass")}
-"""
-
-_TRIGGERS = f"""
-SELECT coalesce(json_agg(json_build_object('oid', c.oid::bigint, 'definition',
-    pg_get_triggerdef(t.oid)) ORDER BY n.nspname, c.relname, t.tgname), '[]')::text
-FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT t.tgisinternal AND c.relkind = 'r' AND {_USER_SCHEMA}
-"""
-
-# What is there beside all that, and what `schema.sql` does not make.
-_BESIDE = f"""
-SELECT coalesce(json_agg(what ORDER BY what), '[]')::text FROM (
-  SELECT 'aggregate ' || n.nspname || '.' || c.proname AS what
-  FROM pg_proc c JOIN pg_namespace n ON n.oid = c.pronamespace
-  WHERE c.prokind NOT IN ('f', 'p')
-    AND {_USER_SCHEMA.replace("'pg_class'::regclass", "'pg_proc'::regclass")}
-  UNION ALL
-  SELECT CASE c.typtype WHEN 'd' THEN 'domain ' WHEN 'r' THEN 'range type '
-    ELSE 'composite type ' END || n.nspname || '.' || c.typname
-  FROM pg_type c JOIN pg_namespace n ON n.oid = c.typnamespace
-  WHERE (c.typtype IN ('d', 'r') OR c.typtype = 'c' AND EXISTS (
-      SELECT 1 FROM pg_class r WHERE r.oid = c.typrelid AND r.relkind = 'c'))
-    AND {_USER_SCHEMA.replace("'pg_class'::regclass", "'pg_type'::regclass")}
-  UNION ALL
-  SELECT CASE WHEN p.polname IS NULL THEN 'row-level security of ' ELSE 'policy ' || p.polname
-    || ' of ' END || n.nspname || '.' || c.relname
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_policy p ON p.polrelid = c.oid
-  WHERE c.relkind = 'r' AND (c.relrowsecurity OR p.polname IS NOT NULL) AND {_USER_SCHEMA}
-  UNION ALL
-  SELECT 'rule ' || r.rulename || ' of ' || n.nspname || '.' || c.relname
-  FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
-  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND {_USER_SCHEMA}
-  UNION ALL
-  SELECT 'storage parameters of ' || n.nspname || '.' || c.relname
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind = 'r' AND c.reloptions IS NOT NULL AND {_USER_SCHEMA}
-  UNION ALL
-  SELECT 'disabled trigger ' || t.tgname || ' of ' || n.nspname || '.' || c.relname
-  FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-  JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE NOT t.tgisinternal AND t.tgenabled <> 'O' AND c.relkind = 'r' AND {_USER_SCHEMA}
-  UNION ALL
-  SELECT 'comments on ' || n.nspname || '.' || c.relname
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind = 'r' AND {_USER_SCHEMA} AND EXISTS (SELECT 1 FROM pg_description d
-    WHERE d.classoid = 'pg_class'::regclass AND d.objoid = c.oid)
-  UNION ALL
-  SELECT 'extension ' || e.extname FROM pg_extension e WHERE e.extname <> 'plpgsql'
-) AS beside
-"""
-
-_SERVER = "SELECT current_setting('server_version')"
-
-_LINEAGE = """
-SELECT json_build_object('database_oid',
-    (SELECT oid::bigint FROM pg_database WHERE datname = current_database()),
-    'server_start', to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC',
-      'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-    'xmin', {xmin}, 'xmax', {xmax})::text
-"""
-
 _KINDS = {
     "p": "partitioned table",
     "v": "view",
@@ -221,41 +46,42 @@ def read_catalog(ask: Ask) -> Catalog:
     Raises:
         NotAirflowError: no schema, or more than one, holds dag, dag_run and task_instance.
     """
-    found = _rows(ask, _TABLES)
+    found = _rows(ask, questions.TABLES)
     kept = [t for t in found if _is_ordinary(t)]
     main = _main_schema(kept)
     parts = {
         name: _by_oid(_rows(ask, statement))
         for name, statement in (
-            ("columns", _COLUMNS),
-            ("constraints", _CONSTRAINTS),
-            ("indexes", _INDEXES),
-            ("triggers", _TRIGGERS),
+            ("columns", questions.COLUMNS),
+            ("constraints", questions.CONSTRAINTS),
+            ("indexes", questions.INDEXES),
+            ("triggers", questions.TRIGGERS),
         )
     }
     tables = tuple(_table(t, parts) for t in kept)
     return Catalog(
         engine="postgresql",
-        server_version=ask(_SERVER),
+        server_version=ask(questions.SERVER),
         main_schema=main,
         tables=tables,
         revisions=_revisions(ask, main, {t.name for t in tables if t.schema == main}),
         sequences=_sequences(ask),
         enums=tuple(
-            EnumType(e["schema"], e["name"], tuple(e["labels"] or ())) for e in _rows(ask, _ENUMS)
+            EnumType(e["schema"], e["name"], tuple(e["labels"] or ()))
+            for e in _rows(ask, questions.ENUMS)
         ),
-        functions=tuple(json.loads(ask(_FUNCTIONS))),
-        schemas=tuple(json.loads(ask(_SCHEMAS))),
+        functions=tuple(json.loads(ask(questions.FUNCTIONS))),
+        schemas=tuple(json.loads(ask(questions.SCHEMAS))),
         left_out=(
             *(_left_out(t) for t in found if t not in kept),
-            *json.loads(ask(_BESIDE)),
+            *json.loads(ask(questions.BESIDE)),
         ),
     )
 
 
 def table_names(ask: Ask) -> list[tuple[str, str]]:
     """The (schema, name) of every ordinary table: what an export locks before it looks closer."""
-    return [(t["schema"], t["name"]) for t in _rows(ask, _TABLES) if _is_ordinary(t)]
+    return [(t["schema"], t["name"]) for t in _rows(ask, questions.TABLES) if _is_ordinary(t)]
 
 
 def ordinary_tables(ask: Ask) -> tuple[str, list[tuple[str, str]]]:
@@ -264,7 +90,7 @@ def ordinary_tables(ask: Ask) -> tuple[str, list[tuple[str, str]]]:
     Raises:
         NotAirflowError: as `read_catalog` does.
     """
-    found = [t for t in _rows(ask, _TABLES) if _is_ordinary(t)]
+    found = [t for t in _rows(ask, questions.TABLES) if _is_ordinary(t)]
     return _main_schema(found), [(t["schema"], t["name"]) for t in found]
 
 
@@ -284,7 +110,7 @@ def read_lineage(ask: Ask) -> Lineage:
         )
     )
     xmin, xmax = (f"{name}::text::bigint" for name in names)
-    got = json.loads(ask(_LINEAGE.format(xmin=xmin, xmax=xmax)))
+    got = json.loads(ask(questions.LINEAGE.format(xmin=xmin, xmax=xmax)))
     system = _optional(
         ask, "pg_control_system()", "SELECT system_identifier::text FROM pg_control_system()"
     )
@@ -401,7 +227,7 @@ def _column(row: Mapping[str, Any]) -> Column:
 
 
 def _sequences(ask: Ask) -> tuple[NumberSequence, ...]:
-    rows = _rows(ask, _SEQUENCES)
+    rows = _rows(ask, questions.SEQUENCES)
     readable = [r for r in rows if r.pop("readable")]
     states = _states(ask, [qualified(r["schema"], r["name"]) for r in readable])
     known = {(r["schema"], r["name"]): s for r, s in zip(readable, states, strict=True)}
