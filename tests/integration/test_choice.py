@@ -10,7 +10,7 @@ import pytest
 import airkeep
 from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
-from airkeep.errors import NotAirflowError
+from airkeep.errors import DatabaseError, NotAirflowError
 from compare import data_of
 from servers import Databases, psql, query
 
@@ -124,3 +124,26 @@ def test_what_the_schema_does_not_make_again_is_named(
         "storage parameters of public.mine",
     }
     assert found.manifest.complete
+
+
+def test_columns_that_differ_by_case_only_are_refused_by_name(
+    source: str, server: Cluster, tmp_path: Path
+) -> None:
+    psql(server, source, 'CREATE TABLE odd ("Id" int PRIMARY KEY, id text)')
+    with pytest.raises(DatabaseError, match=r"table odd .*\(Id, id\).*--skip"):
+        airkeep.export(source, str(tmp_path), environment="e")
+    assert airkeep.export(source, str(tmp_path), environment="e", skip=["odd"]).manifest.complete
+
+
+def test_tables_that_differ_by_case_only_are_not_taken_for_each_other(
+    source: str, server: Cluster, databases: Databases, tmp_path: Path
+) -> None:
+    psql(
+        server, source, "CREATE TABLE odd AS SELECT 1 AS id",
+        'CREATE TABLE "Odd" AS SELECT 2 AS id',
+        'CREATE SCHEMA "PUBLIC"', 'CREATE TABLE "PUBLIC".odd AS SELECT 3 AS id',
+    )  # fmt: skip
+    target = databases.empty()
+    found = airkeep.export(source, str(tmp_path), environment="e")
+    airkeep.restore(str(tmp_path), found, target, create_schema=True)
+    assert data_of(target) == data_of(source)
