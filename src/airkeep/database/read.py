@@ -63,16 +63,6 @@ SELECT coalesce(string_agg(DISTINCT t, ', '), '') FROM (
 """
 
 
-# DuckDB finds a table whatever the case of its name, so it may find the other one.
-_TWINS = """
-SELECT oid::bigint FROM (
-  SELECT c.oid, count(*) OVER (PARTITION BY lower(n.nspname), lower(c.relname)) AS alike
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')) AS t
-WHERE alike > 1
-"""
-
-
 class PostgresReader:
     """One fixed instant of a database; a context manager.
 
@@ -88,7 +78,6 @@ class PostgresReader:
         self._stack = ExitStack()
         self._spools = 0
         self._wide: frozenset[int] | None = None
-        self._twins: frozenset[int] = frozenset()
         self.catalog: Catalog
         self.fixed_at: datetime
         self.lineage: Lineage | None = None
@@ -159,7 +148,6 @@ class PostgresReader:
             return False
         self._check_columns([t for label, t in catalog.by_label().items() if label in touched])
         self.catalog = catalog
-        self._twins = frozenset(oid for (oid,) in self.query(_TWINS))
         clock = self.ask("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text")
         self.fixed_at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(clock))
         self.lineage = read_lineage(self.ask)
@@ -321,8 +309,7 @@ class PostgresReader:
             for c, way in zip(columns, ways, strict=True)
         )
         exact = where is None and columns and not any(way.encoding == "text" for way in ways)
-        plain = not table.has_children and table.oid not in self._twins
-        if exact and plain and not self._is_waited_for(table):
+        if exact and not table.has_children and not self._is_waited_for(table):
             return f"SELECT {wanted} FROM {_DB}.{qualified(table.schema, table.name)}"
         inner = ", ".join(_server_side(c.name, way) for c, way in zip(columns, ways, strict=True))
         statement = f"SELECT {inner} FROM ONLY {qualified(table.schema, table.name)}"
