@@ -33,11 +33,7 @@ OTHER_STATUSES = (
     (1, "", "A bug in airkeep; `-vv` shows where."),
     (2, "", "The command line is not understood."),
     (main.HUNG_UP, "", "SIGHUP: the terminal is gone. As Ctrl-C."),
-    (
-        main.INTERRUPTED,
-        "",
-        "Ctrl-C. Nothing half-done is left; a commit under way may have ended. Temporary files are gone.",
-    ),
+    (main.INTERRUPTED, "", "Ctrl-C. Nothing is half-done (a commit under way may have ended)."),
     (main.UNREAD, "", "Done, but standard output was closed before all was printed."),
     (main.TERMINATED, "", "SIGTERM. As Ctrl-C."),
 )
