@@ -50,7 +50,7 @@ and notes to standard error.
   `AIRKEEP_LAKE` or `airkeep.toml`.
 - `SNAPSHOT` is an id, the unique beginning of one, `latest`, any of them after `ENVIRONMENT/`, or
   `ENVIRONMENT@time`, the newest at or before a time. A name that fits several is an error that
-  lists them.
+  lists them. For `restore`, `latest` and `@time` pass over snapshots that are not complete.
 """
 
 STATUS_HEAD = """

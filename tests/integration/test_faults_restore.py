@@ -45,7 +45,9 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(
         assert found["plan"]["snapshot"] == f"prod/{snapshot.id}"
     else:
         assert re.search(r"task_instance +insert +445 ", ran.stdout)
-        assert re.search(r"[\d,]+ rows would go into \d+ tables of postgresql://", ran.stdout)
+        assert re.search(
+            r"[\d,]+ rows of prod/\S+ would go into \d+ tables of postgresql://", ran.stdout
+        )
     assert (data_of(target), schema_of(server, target)) == before
     assert query(target, "SELECT count(*) FROM pg_locks WHERE mode <> 'AccessShareLock' AND "
                          "database = (SELECT oid FROM pg_database "

@@ -135,10 +135,24 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(folder: Path) -
     assert "'FLAG'" in environment_used(folder, ["-e", "flag"], both)
 
 
+@pytest.mark.parametrize(
+    "arguments", [["snapshots"], ["verify"], ["show", "latest"], ["diff", "a", "b"], ["clean"]]
+)
+def test_a_lake_that_is_not_there_is_no_empty_one(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, *names = arguments
+    lake = tmp_path / "mistyped"
+    assert run([command, str(lake), *names]) == 34
+    assert capsys.readouterr().err.startswith(f"airkeep: there is no folder {lake}")
+    assert not lake.exists()
+
+
 def test_a_dash_is_the_configured_lake_and_database(folder: Path) -> None:
     (folder / "airkeep.toml").write_text(f'lake = "{folder}/configured"\n')
     listed = CliRunner().invoke(cli, ["snapshots", "-"])
-    assert "configured holds no snapshot" in listed.stderr
+    assert "there is no folder" in str(listed.exception)
+    assert "configured" in str(listed.exception)
 
     ran = CliRunner().invoke(
         cli, ["export", "-", "-", "-e", "x"], env={"AIRKEEP_DATABASE": "sqlite:///here.db"}

@@ -20,7 +20,11 @@ _SHOWN = 20
 @click.argument("lake")
 @click.option("--environment", "-e", help="Only this environment's.")
 @click.option("--keep", type=Age(), help="Keep snapshots younger than this: 30d.")
-@click.option("--keep-last", type=click.IntRange(0), help="Keep the newest so many.")
+@click.option(
+    "--keep-last",
+    type=click.IntRange(0),
+    help="Keep the newest so many, complete ones and others apart.",
+)
 @click.option("--keep-daily", type=click.IntRange(0), help="Keep one a day, for so many days.")
 @click.option("--keep-weekly", type=click.IntRange(0), help="Keep one a week, for so many weeks.")
 @click.option("--keep-monthly", type=click.IntRange(0), help="Keep one a month, for so many.")
@@ -83,3 +87,7 @@ def _show(result: CleanResult, out: Output) -> None:
     files = len(plan.garbage) if result.dry_run else result.deleted
     count = plan.garbage_bytes if result.dry_run else result.bytes
     out.line(f"{would} {len(names)} snapshots and {files:,} files of garbage, {size(count)}")
+    if names and not result.dry_run:
+        out.note(
+            "the files of these snapshots are garbage from now on: clean again after the grace"
+        )

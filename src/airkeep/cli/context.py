@@ -14,7 +14,7 @@ import click
 
 from airkeep.cli.output import Output
 from airkeep.config import BY_NAME, FILE, Settings, load_settings
-from airkeep.errors import ConfigError
+from airkeep.errors import ConfigError, NoSuchSnapshotError
 
 if TYPE_CHECKING:
     from airkeep.database.address import Address
@@ -39,17 +39,20 @@ class Context:
     settings: Settings
     output: Output
 
-    def lake(self, url: str, *, remember: bool = False) -> Lake:
+    def lake(self, url: str, *, remember: bool = False, new: bool = False) -> Lake:
         """The lake of the argument; `-` is the configured one.
 
         Args:
             remember: keep small documents in a local cache: pays where hundreds are read.
+            new: a folder that is not there is made by the first save.
         """
         from airkeep.snapshot.cache import Cache
         from airkeep.snapshot.lake import Lake
         from airkeep.store.open import open_store
 
         wanted = self.settings.need("lake") if url == "-" else url
+        if not new and "://" not in wanted and not Path(wanted).is_dir():
+            raise NoSuchSnapshotError(f"there is no folder {wanted}: correct the lake's name")
         store = open_store(wanted, options=dict(self.settings.store))
         if not remember:
             return Lake(store)

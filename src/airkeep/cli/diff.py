@@ -64,7 +64,10 @@ def _show(found: Diff, out: Output) -> None:
     for label in found.tables_removed:
         out.line(f"table removed: {label}")
     if found.not_compared:
-        out.note(f"{found.not_compared} secret values were not compared: a key is missing")
+        out.note(
+            f"{found.not_compared} secret values were not compared: "
+            f"a key is missing, or they were dropped"
+        )
     if found.equal:
         out.line(f"no difference between {found.first} and {found.second}")
 

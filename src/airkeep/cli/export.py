@@ -69,7 +69,7 @@ def export(
         _export_csv if form == "csv" else _export_snapshot,
         ctx.output,
         ctx.address(database),
-        ctx.lake(lake),
+        ctx.lake(lake, new=True),
         environment=settings.need("environment"),
         since=since,
         tables=split_names(tables),

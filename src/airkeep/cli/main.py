@@ -83,7 +83,7 @@ def run(arguments: list[str]) -> int:
     status = _run(arguments)
     if status and _stopped_by:
         word, status = _STOPS[_stopped_by[0]]
-        return _fail(f"{word}; nothing half-done is left, temporary files are gone", status)
+        return _fail(f"{word}; nothing half-done counts, temporary files are gone", status)
     return status
 
 

@@ -59,6 +59,8 @@ def restore(
         )
     for note in result.notes:
         ctx.output.note(f"note: {note}")
+    if result.plan.secrets == "drop":
+        ctx.output.note("note: the snapshot holds no secrets: passwords and the like stay empty")
     ctx.output.result(result, lambda: _show(result, ctx.output))
 
 
@@ -71,9 +73,11 @@ def _show(result: RestoreResult, out: Output) -> None:
         )
     tables = sum(t.action != "nothing" for t in plan.tables)
     if result.dry_run:
-        out.line(f"{plan.rows:,} rows would go into {tables} tables of {plan.target}")
+        out.line(
+            f"{plan.rows:,} rows of {plan.snapshot} would go into {tables} tables of {plan.target}"
+        )
     else:
         out.line(
-            f"{result.rows:,} rows restored into {tables} tables of {plan.target} "
-            f"in {seconds(result.took_s)}"
+            f"{result.rows:,} rows of {plan.snapshot} restored into {tables} tables of "
+            f"{plan.target} in {seconds(result.took_s)}"
         )

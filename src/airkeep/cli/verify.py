@@ -173,7 +173,10 @@ def _compared(compared: Comparison, out: Output) -> None:
     for s in compared.sequences:
         out.line(f"sequence {s.label}: {s.here or 'none'}, {s.there or 'none'}")
     if compared.not_compared:
-        out.note(f"{compared.not_compared} secret values were not compared: a key is missing")
+        out.note(
+            f"{compared.not_compared} secret values were not compared: "
+            f"a key is missing, or they were dropped"
+        )
     if compared.equal:
         rows = sum(t.rows.equal for t in compared.tables)
         out.line(f"equal: {rows:,} rows of {len(compared.tables)} tables")

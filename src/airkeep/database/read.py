@@ -40,6 +40,7 @@ _DB = "pg"
 # For the connections that a parallel scan opens. Ours has the lock, so theirs can only wait behind
 # somebody who waits for ours: in vain (see `_is_waited_for`).
 _SCAN_LOCK_TIMEOUT_S = 2
+_NAMED = 10  # in an error; the others are counted
 _ATTEMPTS = 5  # a table created or dropped between the first look and the locks
 
 
@@ -179,10 +180,11 @@ class PostgresReader:
         schemas = ", ".join(literal(s) for s in sorted({s for s, _ in tables}))
         missing = self.ask(_MISSING_RIGHTS.format(names=names, schemas=schemas))
         if missing:
-            plain = missing.replace('"', "")
+            found = missing.replace('"', "").split(", ")
+            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
             raise PrivilegeError(
-                f"{self._address}: the database user may not read {plain}. "
-                f"Grant SELECT, or leave it out with --skip."
+                f"{self._address}: the database user may not read {', '.join(found[:_NAMED])}"
+                f"{more}. Grant SELECT, or leave it out with --skip."
             )
 
     def ask(self, statement: str) -> str:

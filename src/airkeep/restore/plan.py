@@ -16,7 +16,7 @@ from typing import Literal
 from airkeep.database.catalog import Catalog, Table
 from airkeep.errors import NotEmptyError, OtherRevisionError, RestoreError
 from airkeep.restore.fresh import TargetTable
-from airkeep.snapshot.manifest import Manifest, TableEntry
+from airkeep.snapshot.manifest import Manifest, SecretsMode, TableEntry
 
 Action = Literal["insert", "replace defaults", "nothing"]
 
@@ -49,6 +49,7 @@ class RestorePlan:
     snapshot: str
     target: str
     airflow_version: str
+    secrets: SecretsMode
     create_schema: bool
     tables: tuple[TableRestore, ...]
     deferred: tuple[tuple[str, str], ...] = ()
@@ -100,6 +101,7 @@ def plan_restore(
         snapshot=name,
         target=target,
         airflow_version=manifest.airflow_version,
+        secrets=manifest.secrets.mode,
         create_schema=create_schema,
         tables=tuple(_fate(by_label[label], found.get(label)) for label in order),
         deferred=tuple(deferred),

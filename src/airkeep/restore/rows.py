@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from airkeep.database.sql import ident
@@ -30,11 +30,12 @@ class TableRows:
         entry: TableEntry,
         back: SecretsBack,
         secrets: Sequence[Secret],
+        tell: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.entry = entry
         self.columns: tuple[ColumnEntry, ...] = tuple(c for c in entry.columns if not c.generated)
         self.count = 0
-        self._reader, self._back, self._secrets = reader, back, secrets
+        self._reader, self._back, self._secrets, self._tell = reader, back, secrets, tell
 
     def read(self, select: Sequence[str] | None = None) -> pa.RecordBatchReader:
         """The rows as Arrow batches.
@@ -57,6 +58,7 @@ class TableRows:
         def counted() -> Iterator[pa.RecordBatch]:
             for batch in found:
                 self.count += batch.num_rows
+                self._tell(self.count)
                 yield batch
             self._reader.drop(layers)
 

@@ -9,7 +9,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -171,7 +171,9 @@ class _Restore:
                 self.progress(Step(fate.label, self.rows, plan.rows))
                 if fate.rows:
                     entry = by_label[fate.label]
-                    rows = TableRows(reader, entry, self.back, self.secrets(entry))
+                    rows = TableRows(
+                        reader, entry, self.back, self.secrets(entry), self.teller(entry, plan.rows)
+                    )
                     target.load(tables[fate.label], rows)
                     self.check_count(entry, rows.count)
         self.progress(Step("building keys and indexes", self.rows, plan.rows))
@@ -186,6 +188,11 @@ class _Restore:
                 for batch in reader.batches(entry.label):
                     self.back.treat(batch, entry.label, secrets)
         self.back.check_failures()
+
+    def teller(self, entry: TableEntry, expected: int) -> Callable[[int], None]:
+        """Tells how far one table is."""
+        before = self.rows
+        return lambda count: self.progress(Step(entry.label, before + count, expected))
 
     def check_count(self, entry: TableEntry, rows: int) -> None:
         if rows != entry.rows:

@@ -246,22 +246,30 @@ class Lake:
         if "@" in name:
             environment, _, time = name.partition("@")
             last = names.make_id(names.parse_time(time))
-            fitting = [n for n in self.names(environment) if n.id <= last]
-            return self._newest(name, fitting, complete=complete)
+            known = self.names(environment)
+            fitting = [n for n in known if n.id <= last]
+            return self._newest(name, fitting, known, complete=complete)
         environment, slash, rest = name.rpartition("/")
         known = self.names(environment if slash else None)
         if rest == "latest":
             self._one_environment(name, known)
-            return self._newest(name, known, complete=complete)
+            return self._newest(name, known, known, complete=complete)
         fitting = [n for n in known if n.id.startswith(rest)] if rest else []
         return self.get(self._only(name, fitting, known))
 
-    def _newest(self, name: str, fitting: Sequence[SnapshotName], *, complete: bool) -> Snapshot:
+    def _newest(
+        self,
+        name: str,
+        fitting: Sequence[SnapshotName],
+        known: Sequence[SnapshotName],
+        *,
+        complete: bool,
+    ) -> Snapshot:
         for candidate in fitting:
             if not complete or self._summary(candidate).complete:
                 return self.get(candidate)
         kind = "complete snapshot" if complete else "snapshot"
-        raise NoSuchSnapshotError(f"{self.url} holds no {kind} for {name!r}{_hint(fitting)}")
+        raise NoSuchSnapshotError(f"{self.url} holds no {kind} for {name!r}{_hint(known)}")
 
     def _one_environment(self, name: str, known: Sequence[SnapshotName]) -> None:
         environments = sorted({n.environment for n in known})
