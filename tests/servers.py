@@ -11,6 +11,7 @@ import importlib.util
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,6 +130,18 @@ def emptied(server: Cluster, url: str) -> str:
     )  # fmt: skip
     psql(server, url, f"TRUNCATE {', '.join(name for (name,) in tables)} RESTART IDENTITY")
     return url
+
+
+def wait_until_alone(url: str) -> None:
+    """Until the server has noticed that a client is gone."""
+    others = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'airkeep'"
+    )
+    deadline = time.monotonic() + 30
+    while query(url, others) != [(0,)]:
+        assert time.monotonic() < deadline, "a connection of ours stayed"
+        time.sleep(0.05)
 
 
 def airflow_sqlite(name: str, folder: Path) -> Path:

@@ -28,7 +28,7 @@ from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster, Server
 from command import start as start_airkeep
 from compare import data_of
-from servers import AIRFLOW_DATA, Databases, emptied, psql, query
+from servers import AIRFLOW_DATA, Databases, emptied, psql, query, wait_until_alone
 
 # Sorts first among the rows that matter, holds some 20 MB that do not compress.
 BIG = """
@@ -247,18 +247,6 @@ def assert_empty_then_whole(lake: str, source: str, target: str) -> None:
     assert data_of(target) == {}
     airkeep.restore(lake, "latest", target, create_schema=True)
     assert data_of(target) == data_of(source)
-
-
-def wait_until_alone(url: str) -> None:
-    """Until the server has noticed that a client is gone."""
-    others = (
-        "SELECT count(*) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND application_name = 'airkeep'"
-    )
-    deadline = time.monotonic() + 30
-    while query(url, others) != [(0,)]:
-        assert time.monotonic() < deadline, "a connection of ours stayed"
-        time.sleep(0.05)
 
 
 # A dropped terminal, Ctrl-C, and what a container's runtime sends.

@@ -15,7 +15,7 @@ from airkeep.snapshot.lake import SnapshotName
 from airkeep.snapshot.read import SnapshotReader
 from command import start
 from compare import data_of
-from servers import Databases, query
+from servers import Databases, query, wait_until_alone
 
 AIRFLOW = "airflow-332"
 SEED = 20261121
@@ -147,15 +147,3 @@ def test_a_target_is_empty_or_complete_however_a_restore_ends(
     if not data_of(target):
         airkeep.restore(lake, "latest", target, create_schema=True)
     assert data_of(target) == whole
-
-
-def wait_until_alone(url: str) -> None:
-    """Until the server has noticed that a client is gone."""
-    others = (
-        "SELECT count(*) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND application_name = 'airkeep'"
-    )
-    deadline = time.monotonic() + 30
-    while query(url, others) != [(0,)]:
-        assert time.monotonic() < deadline, "a connection of ours stayed"
-        time.sleep(0.05)

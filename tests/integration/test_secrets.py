@@ -14,12 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import airkeep
-from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
 from airkeep.errors import DecryptError, MissingKeyError, PlainSecretError
 from airkeep.tables.secrets import SECRETS, looks_like_fernet
 from compare import data_of
-from servers import FERNET_KEY, Databases, query
+from servers import FERNET_KEY, Databases, psql, query
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
@@ -47,10 +46,6 @@ def fernet(key: str) -> Fernet:
     from cryptography.fernet import Fernet
 
     return Fernet(key)
-
-
-def psql(server: Cluster, url: str, statements: str) -> None:
-    server.run("psql", "-qc", statements, database=parse_address(url).database)
 
 
 def values(url: str) -> dict[str, str | None]:
