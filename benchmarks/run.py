@@ -34,7 +34,8 @@ HELP_RUNS = 15
 BARE_PYTHON = "python -c pass"
 HELP = "airkeep --help"
 FULL = "full export"
-UNCHANGED = "increment, nothing changed"
+UNCHANGED = "increment, its tables unchanged"
+IDLE = "increment, no transaction since"
 
 
 @dataclass(frozen=True)
@@ -110,13 +111,21 @@ class Bench:
         return self._restore("restore-whole", title, self.whole, is_whole=True)
 
     def increment(self) -> Table:
-        """A full export, and an increment on top of it when nothing has changed since."""
+        """A full export, and increments of a table that is as it was.
+
+        Once beside others' transactions, so every row is looked at, and once without any.
+        """
+
+        def write_elsewhere() -> None:
+            self._server.run("psql", "--command=SELECT pg_current_xact_id()")
+
         with TemporaryDirectory(prefix="lake-", dir=CACHE) as lake:
             command = who.export_command((), lake=lake)
             around = connection_environment(self.table.url)
             given = [
                 Contestant(FULL, command, around),
-                Contestant(UNCHANGED, [*command, "--increment"], around),
+                Contestant(UNCHANGED, [*command, "--increment"], around, before=write_elsewhere),
+                Contestant(IDLE, [*command, "--increment"], around),
             ]
             title = f"Increment, {TABLE} alone, {self.table.table_rows:,} rows"
             return self._contest("increment", title, given, floor=FULL)
@@ -145,7 +154,7 @@ class Bench:
         bare: str | None = None,
         rounds: int | None = None,
     ) -> Table:
-        always = {floor, bare, FULL, UNCHANGED, HELP}
+        always = {floor, bare, FULL, UNCHANGED, IDLE, HELP}
         chosen = [c for c in given if not self._peers or c.name in self._peers | always]
         results = hold(title, chosen, rounds=rounds or self._runs)
         self.results[key] = {r.name: r for r in results}

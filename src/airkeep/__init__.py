@@ -10,14 +10,20 @@
 Nothing here prints, reads the environment or imports a heavy library before it is needed.
 """
 
-from airkeep.database.address import Address, resolve_address
-from airkeep.database.limits import ReadLimits
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from airkeep.errors import AirkeepError
-from airkeep.export.csv import export_csv
 from airkeep.export.run import export
 from airkeep.restore.run import restore
-from airkeep.snapshot.lake import Lake, Snapshot
-from airkeep.snapshot.verify import clean, compare, diff, verify, verify_csv
+from airkeep.version import __version__
+
+if TYPE_CHECKING:
+    from airkeep.database.address import Address, resolve_address
+    from airkeep.database.limits import ReadLimits
+    from airkeep.export.csv import export_csv
+    from airkeep.snapshot.lake import Lake, Snapshot
+    from airkeep.snapshot.verify import clean, compare, diff, verify, verify_csv
 
 __all__ = [
     "Address",
@@ -25,6 +31,7 @@ __all__ = [
     "Lake",
     "ReadLimits",
     "Snapshot",
+    "__version__",
     "clean",
     "compare",
     "diff",
@@ -35,3 +42,24 @@ __all__ = [
     "verify",
     "verify_csv",
 ]
+
+# Imported when they are asked for. `export` and `restore` cannot be: packages have their names.
+_LATER = {
+    "Address": "airkeep.database.address",
+    "Lake": "airkeep.snapshot.lake",
+    "ReadLimits": "airkeep.database.limits",
+    "Snapshot": "airkeep.snapshot.lake",
+    "clean": "airkeep.snapshot.verify",
+    "compare": "airkeep.snapshot.verify",
+    "diff": "airkeep.snapshot.verify",
+    "export_csv": "airkeep.export.csv",
+    "resolve_address": "airkeep.database.address",
+    "verify": "airkeep.snapshot.verify",
+    "verify_csv": "airkeep.snapshot.verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'airkeep' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

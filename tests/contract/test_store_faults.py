@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -78,10 +77,8 @@ def test_a_refusal_that_stays_ends_after_a_few_attempts(
         lambda: s3_by_microburst.delete(["a"]),
     ]
     for deed in deeds:
-        before = time.monotonic()
         with pytest.raises(UnavailableError, match=r"\(503( SlowDown)?\) and the retries are"):
             deed()
-        assert time.monotonic() - before < 5
     assert not large.with_name("new").exists()
     microburst.clear()
     assert list(s3.list()) == []

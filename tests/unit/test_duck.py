@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,9 @@ from typing import Any
 
 import duckdb
 import duckdb_extension_postgres_scanner as wheel
+import pytest
+
+from airkeep.database.duck import load_postgres, open_duckdb
 
 LOAD = """
 import json, sys
@@ -20,7 +22,7 @@ sys.modules["duckdb_extension_postgres_scanner"] = None  # as if it were not ins
 from airkeep.database.duck import load_postgres, open_duckdb
 from airkeep.errors import DatabaseError
 folder, repository = map(Path, sys.argv[1:])
-db = open_duckdb(memory_bytes=400 << 20, threads=1, spool=folder)
+db = open_duckdb(memory_bytes=400 << 20, threads=1, spool=folder, unsigned=True)
 db.execute(f"SET extension_directory = '{folder / 'extensions'}'")
 db.execute(f"SET custom_extension_repository = '{repository}'")
 try:
@@ -43,6 +45,28 @@ def load(folder: Path, repository: Path) -> dict[str, Any]:
     return said
 
 
+def extension() -> Path:
+    [file] = (f for p in wheel.__path__ for f in Path(p).rglob("postgres_scanner.duckdb_extension"))
+    return file
+
+
+def tampered(content: bytes) -> bytes:
+    """Another byte in the middle: the footer with the signature stays as it was."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def repository(folder: Path, *, is_tampered: bool = False) -> Path:
+    """A repository as DuckDB lays one out, with the wheel's file."""
+    [(platform,)] = duckdb.sql("PRAGMA platform").fetchall()
+    place = folder / "repository" / f"v{duckdb.__version__}" / platform
+    place.mkdir(parents=True)
+    content = extension().read_bytes()
+    packed = place / "postgres_scanner.duckdb_extension.gz"
+    packed.write_bytes(gzip.compress(tampered(content) if is_tampered else content, 1))
+    return folder / "repository"
+
+
 def test_an_extension_that_cannot_be_had_names_the_line_that_installs_it(tmp_path: Path) -> None:
     said = load(tmp_path, tmp_path / "not-there")
 
@@ -51,12 +75,19 @@ def test_an_extension_that_cannot_be_had_names_the_line_that_installs_it(tmp_pat
 
 
 def test_an_extension_comes_from_duckdbs_repository_where_the_wheel_is_not(tmp_path: Path) -> None:
-    [(platform,)] = duckdb.sql("PRAGMA platform").fetchall()
-    place = tmp_path / "repository" / f"v{duckdb.__version__}" / platform
-    place.mkdir(parents=True)
-    [ours] = (f for p in wheel.__path__ for f in Path(p).rglob("postgres_scanner.duckdb_extension"))
-    packed = place / "postgres_scanner.duckdb_extension.gz"
-    with ours.open("rb") as source, gzip.open(packed, "wb", compresslevel=1) as target:
-        shutil.copyfileobj(source, target)
+    assert load(tmp_path, repository(tmp_path)) == {"loaded": [True]}
 
-    assert load(tmp_path, tmp_path / "repository") == {"loaded": [True]}
+
+def test_a_repositorys_extension_that_was_tampered_with_is_not_loaded(tmp_path: Path) -> None:
+    place = repository(tmp_path, is_tampered=True)
+
+    assert "has no postgres extension" in load(tmp_path, place)["error"]
+
+
+def test_nothing_unsigned_is_loaded_after_the_wheels_extension(tmp_path: Path) -> None:
+    file = tmp_path / "other.duckdb_extension"
+    file.write_bytes(tampered(extension().read_bytes()))
+    with open_duckdb(memory_bytes=400 << 20, threads=1, spool=tmp_path, unsigned=True) as db:
+        load_postgres(db)
+        with pytest.raises(duckdb.Error, match="signature"):
+            db.execute(f"LOAD '{file}'")

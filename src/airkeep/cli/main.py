@@ -6,6 +6,7 @@ A command's module is imported when it is asked for, and libraries only when it 
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -19,6 +20,7 @@ import click
 
 from airkeep.cli.streams import take_streams
 from airkeep.errors import AirkeepError
+from airkeep.version import __version__
 
 COMMANDS = {
     "export": "airkeep.cli.export:export",
@@ -54,7 +56,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="airkeep", prog_name="airkeep")
+@click.version_option(__version__, prog_name="airkeep")
 def cli() -> None:
     """Keep the metadata of Apache Airflow environments: export, verify, restore.
 
@@ -68,13 +70,20 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command line and exit with its status."""
+    """Run a command line and end the process with its status.
+
+    At once: everything is closed by now, and to take the interpreter and DuckDB's library down
+    piece by piece lasts 50 ms, a tenth of an unchanged increment.
+    """
     for number in _STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup, or a shell's `&`, left it
             signal.signal(number, _stop)
     output = take_streams()
     status = run(list(sys.argv[1:] if arguments is None else arguments))
-    sys.exit(status or _lost(output.error))
+    sys.stdout.flush()
+    status = status or _lost(output.error)
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def run(arguments: list[str]) -> int:

@@ -21,8 +21,14 @@ SMALL_BYTES = 300_000_000
 LEAST_BYTES = 60 << 20
 
 
-def open_duckdb(*, memory_bytes: int, threads: int, spool: Path) -> duckdb.DuckDBPyConnection:
-    """A private in-memory DuckDB that keeps to `memory_bytes` for the whole process, about."""
+def open_duckdb(
+    *, memory_bytes: int, threads: int, spool: Path, unsigned: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """A private in-memory DuckDB that keeps to `memory_bytes` for the whole process, about.
+
+    Args:
+        unsigned: extensions need no signature until `load_postgres` is done.
+    """
     import duckdb
 
     limit = duckdb_bytes(memory_bytes)
@@ -36,6 +42,7 @@ def open_duckdb(*, memory_bytes: int, threads: int, spool: Path) -> duckdb.DuckD
             "temp_directory": str(spool / "duckdb"),
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "true",
+            "allow_unsigned_extensions": unsigned,
         },
     )
     connection.execute("SET TimeZone = 'UTC'")
@@ -66,13 +73,21 @@ def duckdb_bytes(memory_bytes: int) -> int:
 
 
 def load_postgres(connection: duckdb.DuckDBPyConnection) -> None:
-    """Load the PostgreSQL scanner: from its wheel, else from DuckDB's own repository."""
+    """Load the PostgreSQL scanner: from its wheel, else from DuckDB's own repository.
+
+    The wheel's file needs no signature where `open_duckdb` allowed that: it is trusted as DuckDB's
+    library beside it is (docs/decisions/0011-extension-from-its-wheel.md). Afterwards, and without
+    the wheel, every extension needs one.
+    """
     import duckdb
 
     from airkeep.database.sql import literal
 
-    if (file := _wheel_extension(duckdb.__version__)) is not None:
+    file = _wheel_extension(duckdb.__version__)
+    if file is not None:
         connection.execute(f"LOAD {literal(str(file))}")
+    connection.execute("SET allow_unsigned_extensions = false")
+    if file is not None:
         return
     try:
         connection.execute("INSTALL postgres")

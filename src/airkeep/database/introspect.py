@@ -1,9 +1,9 @@
 """Read a PostgreSQL database's own catalogue into a `Catalog`.
 
-Every question is one SELECT that answers with one JSON text, so the same statements run
-through DuckDB (inside the export's transaction) and through ADBC (at a restore's target).
-Servers from 12 on are understood. PostgreSQL 18 lists NOT NULL among the constraints;
-here it stays what older servers know, a property of the column.
+Every question is one SELECT that answers with one JSON text, so the same statements run through
+DuckDB (inside the export's transaction) and through ADBC (at a restore's target); questions that
+need no other's answer are asked as one. Servers from 12 on are understood. PostgreSQL 18 lists NOT
+NULL among the constraints; here it stays what older servers know, a property of the column.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ Ask = Callable[[str], str]
 
 AIRFLOW_CORE = frozenset({"dag", "dag_run", "task_instance"})
 
+_PARTS = ("columns", "constraints", "indexes", "triggers")
 _KINDS = {
     "p": "partitioned table",
     "v": "view",
@@ -46,36 +47,25 @@ def read_catalog(ask: Ask) -> Catalog:
     Raises:
         NotAirflowError: no schema, or more than one, holds dag, dag_run and task_instance.
     """
-    found = _rows(ask, questions.TABLES)
+    told = _answers(ask, questions.CATALOG)
+    found = told["tables"]
     kept = [t for t in found if _is_ordinary(t)]
     main = _main_schema(kept)
-    parts = {
-        name: _by_oid(_rows(ask, statement))
-        for name, statement in (
-            ("columns", questions.COLUMNS),
-            ("constraints", questions.CONSTRAINTS),
-            ("indexes", questions.INDEXES),
-            ("triggers", questions.TRIGGERS),
-        )
-    }
+    parts = {name: _by_oid(told[name]) for name in _PARTS}
     tables = tuple(_table(t, parts) for t in kept)
     return Catalog(
         engine="postgresql",
-        server_version=ask(questions.SERVER),
+        server_version=told["server"],
         main_schema=main,
         tables=tables,
         revisions=_revisions(ask, main, {t.name for t in tables if t.schema == main}),
-        sequences=_sequences(ask),
+        sequences=_sequences(ask, told["sequences"]),
         enums=tuple(
-            EnumType(e["schema"], e["name"], tuple(e["labels"] or ()))
-            for e in _rows(ask, questions.ENUMS)
+            EnumType(e["schema"], e["name"], tuple(e["labels"] or ())) for e in told["enums"]
         ),
-        functions=tuple(json.loads(ask(questions.FUNCTIONS))),
-        schemas=tuple(json.loads(ask(questions.SCHEMAS))),
-        left_out=(
-            *(_left_out(t) for t in found if t not in kept),
-            *json.loads(ask(questions.BESIDE)),
-        ),
+        functions=tuple(told["functions"]),
+        schemas=tuple(told["schemas"]),
+        left_out=(*(_left_out(t) for t in found if t not in kept), *told["beside"]),
     )
 
 
@@ -100,10 +90,10 @@ def _is_ordinary(table: Mapping[str, Any]) -> bool:
 
 def read_lineage(ask: Ask) -> Lineage:
     """The database's identity and the transaction horizon of the caller's snapshot."""
-    modern = int(ask("SELECT current_setting('server_version_num')")) >= 130000
+    server = _answers(ask, questions.ABOUT_SERVER)
     names = (
         ("pg_snapshot_xmin(pg_current_snapshot())", "pg_snapshot_xmax(pg_current_snapshot())")
-        if modern
+        if server["version"] >= 130000
         else (
             "txid_snapshot_xmin(txid_current_snapshot())",
             "txid_snapshot_xmax(txid_current_snapshot())",
@@ -111,14 +101,11 @@ def read_lineage(ask: Ask) -> Lineage:
     )
     xmin, xmax = (f"{name}::text::bigint" for name in names)
     got = json.loads(ask(questions.LINEAGE.format(xmin=xmin, xmax=xmax)))
-    system = _optional(
-        ask, "pg_control_system()", "SELECT system_identifier::text FROM pg_control_system()"
-    )
-    timeline = _optional(
-        ask, "pg_control_checkpoint()", "SELECT timeline_id::text FROM pg_control_checkpoint()"
-    )
+    # To ask without the right would abort the transaction.
+    system = ask(questions.SYSTEM) if server["may_ask_system"] else ""
+    timeline = ask(questions.TIMELINE) if server["may_ask_checkpoint"] else ""
     return Lineage(
-        system_identifier=system or "",
+        system_identifier=system,
         database_oid=got["database_oid"],
         timeline=int(timeline) if timeline else None,
         server_start=got["server_start"],
@@ -127,10 +114,11 @@ def read_lineage(ask: Ask) -> Lineage:
     )
 
 
-def _optional(ask: Ask, function: str, statement: str) -> str | None:
-    """The answer, where this user may call the function; asking without the right would abort."""
-    allowed = ask(f"SELECT has_function_privilege({literal(function)}, 'execute')::text")
-    return ask(statement) if allowed == "true" else None
+def _answers(ask: Ask, statements: Mapping[str, str]) -> dict[str, Any]:
+    """The answers of several questions in one round trip."""
+    parts = (f"{literal(name)}, ({statement})::json" for name, statement in statements.items())
+    answers: dict[str, Any] = json.loads(ask(f"SELECT json_build_object({', '.join(parts)})::text"))
+    return answers
 
 
 def _rows(ask: Ask, statement: str) -> list[dict[str, Any]]:
@@ -226,8 +214,7 @@ def _column(row: Mapping[str, Any]) -> Column:
     )
 
 
-def _sequences(ask: Ask) -> tuple[NumberSequence, ...]:
-    rows = _rows(ask, questions.SEQUENCES)
+def _sequences(ask: Ask, rows: list[dict[str, Any]]) -> tuple[NumberSequence, ...]:
     readable = [r for r in rows if r.pop("readable")]
     states = _states(ask, [qualified(r["schema"], r["name"]) for r in readable])
     known = {(r["schema"], r["name"]): s for r, s in zip(readable, states, strict=True)}

@@ -171,7 +171,30 @@ SELECT coalesce(json_agg(what ORDER BY what), '[]')::text FROM (
 ) AS beside
 """
 
-SERVER = "SELECT current_setting('server_version')"
+CATALOG = {
+    "tables": TABLES,
+    "columns": COLUMNS,
+    "constraints": CONSTRAINTS,
+    "indexes": INDEXES,
+    "triggers": TRIGGERS,
+    "sequences": SEQUENCES,
+    "enums": ENUMS,
+    "functions": FUNCTIONS,
+    "schemas": SCHEMAS,
+    "beside": BESIDE,
+    "server": "SELECT to_json(current_setting('server_version'))",
+}
+
+ABOUT_SERVER = {
+    "version": "SELECT current_setting('server_version_num')",
+    "may_ask_system": "SELECT to_json(has_function_privilege('pg_control_system()', 'execute'))",
+    "may_ask_checkpoint": (
+        "SELECT to_json(has_function_privilege('pg_control_checkpoint()', 'execute'))"
+    ),
+}
+
+SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
+TIMELINE = "SELECT timeline_id::text FROM pg_control_checkpoint()"
 
 LINEAGE = """
 SELECT json_build_object('database_oid',

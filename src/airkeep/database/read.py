@@ -106,7 +106,10 @@ class PostgresReader:
         }
         login = stack.enter_context(libpq(self._address, settings=settings, folder=self._folder))
         db = open_duckdb(
-            memory_bytes=limits.memory_bytes, threads=limits.threads, spool=self._folder
+            memory_bytes=limits.memory_bytes,
+            threads=limits.threads,
+            spool=self._folder,
+            unsigned=True,
         )
         stack.callback(_close, db)
         load_postgres(db)

@@ -13,7 +13,6 @@ from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 
 from airkeep.database.address import Address, resolve_address
@@ -58,6 +57,7 @@ from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.seal import SecretsWay
 from airkeep.snapshot.write import file_sha256
 from airkeep.tables.revisions import airflow_version
+from airkeep.version import __version__
 
 # What readers of such exports ask for by name. One that this Airflow does not have is said to
 # be missing, so that nobody takes it for empty.
@@ -217,7 +217,7 @@ class _Run:
         there = catalog.by_label()
         return CsvSummary(
             format=FORMAT,
-            airkeep=version("airkeep"),
+            airkeep=__version__,
             run_id=self.id,
             environment=self.options.environment,
             export_timestamp=fixed_at,

@@ -252,8 +252,17 @@ def changed_since(parent_xmin: int, now_xmax: int) -> str:
     the distance to the horizon is taken modulo 2^32. A frozen row that is older than 2^32
     transactions may look new and is exported once too often; a new one can never look old.
     """
-    low = parent_xmin % WRAP
-    return f"((xmin::text::bigint - {low}) & {WRAP - 1}) < {now_xmax - parent_xmin}"
+    span = now_xmax - parent_xmin
+    if span == 0 or span >= WRAP:
+        return "true" if span else "false"  # no transaction since then; or any row may be new
+    low, high = parent_xmin % WRAP, (parent_xmin + span) % WRAP
+    # Four bytes, most significant first: compared as numbers are, in half the time of xmin::text.
+    sides = f"xidsend(xmin) >= {_sent(low)}", f"xidsend(xmin) < {_sent(high)}"
+    return f"({(' OR ' if high < low else ' AND ').join(sides)})"
+
+
+def _sent(xid: int) -> str:
+    return f"decode('{xid:08x}', 'hex')"
 
 
 def altered_since(changed: str, oids: Collection[int]) -> str:

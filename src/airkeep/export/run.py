@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 
@@ -55,6 +54,7 @@ from airkeep.snapshot.seal import SecretsWay
 from airkeep.snapshot.write import SnapshotWriter
 from airkeep.tables.revisions import airflow_version
 from airkeep.tables.roles import is_airflow_table
+from airkeep.version import __version__
 
 
 @dataclass(frozen=True)
@@ -235,14 +235,14 @@ class _Export:
     def count(self, labels: Sequence[str], changed: str) -> dict[str, Counts]:
         tables = self.reader.catalog.by_label()
         parts = [
-            f"SELECT {n} AS n, count(*) AS rows, count(*) FILTER (WHERE NOT ({changed})) AS old "
+            f"SELECT {n} AS n, count(*) AS rows, count(*) FILTER (WHERE {changed}) AS new "
             f"FROM ONLY {qualified(tables[label].schema, tables[label].name)}"
             for n, label in enumerate(labels)
         ]
         if not parts:
             return {}
         found = self.reader.query(" UNION ALL ".join(parts))
-        return {labels[n]: Counts(rows, old) for n, rows, old in found}
+        return {labels[n]: Counts(rows, rows - new) for n, rows, new in found}
 
     def settled(self, plan: ExportPlan) -> dict[str, int] | None:
         """Per table the rows older than our own horizon; None: all of them are."""
@@ -376,7 +376,7 @@ class _Export:
         parent = plan.parent
         return m.Manifest(
             format=m.FORMAT,
-            airkeep=version("airkeep"),
+            airkeep=__version__,
             run_id=str(uuid.uuid4()),
             environment=writer.environment,
             id=writer.id,

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from hashlib import sha256
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +37,7 @@ from airkeep.snapshot.manifest import FileEntry, Manifest, TableEntry
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import bring
 from airkeep.snapshot.results import Kind, Problem, VerifyResult, save_result
+from airkeep.version import __version__
 
 if TYPE_CHECKING:
     import duckdb
@@ -118,7 +118,7 @@ class _Check:
             bytes=self.bytes,
             rows=self.rows,
             at=datetime.now(UTC),
-            airkeep=version("airkeep"),
+            airkeep=__version__,
             share=self.sample,
             seed=self.seed,
         )
