@@ -18,6 +18,9 @@ import click
 from airkeep.snapshot.progress import Progress, Step, silent
 
 LOG_EVERY_S = 10.0
+# Of all rows, before the pace so far says when it will be done: small tables, which take a
+# round trip for a row, come first.
+SOUND_PART = 0.05
 
 
 @dataclass(frozen=True)
@@ -87,30 +90,30 @@ def _is_number(text: str) -> bool:
 @contextmanager
 def _bar(what: str, clock: Callable[[], float]) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
     bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         TextColumn("{task.completed:,.0f} rows"),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[pace]}"),
         console=Console(stderr=True),
         transient=True,
     )
     began = clock()
     with bar:
-        task = bar.add_task(what, total=None, speed="")
+        bar.add_task(what, total=None, pace="")
+        [task] = bar.tasks
 
         def show(step: Step) -> None:
-            speed = step.rows / max(clock() - began, 0.001)
+            is_told = 0 < step.total_rows >= step.rows
+            task.total = step.total_rows if is_told else None  # without one the bar pulses
             bar.update(
-                task,
+                task.id,
                 description=f"{what} {step.doing}",
                 completed=step.rows,
-                total=max(step.total_rows, step.rows) or None,
-                speed=f"{speed:,.0f} rows/s",
+                pace=_pace(step, clock() - began),
             )
 
         yield show
@@ -130,15 +133,17 @@ class _Log:
         if not is_new and now - self._said < LOG_EVERY_S:
             return
         self._said, self._doing = now, step.doing
-        speed = step.rows / max(now - self._began, 0.001)
         of = f" of about {step.total_rows:,}" if step.total_rows > step.rows else ""
-        left = ""
-        if step.rows and step.total_rows > step.rows:
-            left = f", {(step.total_rows - step.rows) / max(speed, 1):,.0f} s left"
-        click.echo(
-            f"{self._what} {step.doing}: {step.rows:,} rows{of}, {speed:,.0f} rows/s{left}",
-            err=True,
-        )
+        pace = _pace(step, now - self._began)
+        click.echo(f"{self._what} {step.doing}: {step.rows:,} rows{of}, {pace}", err=True)
+
+
+def _pace(step: Step, took_s: float) -> str:
+    """Rows a second so far, and the time left where that can be said."""
+    speed = f"{step.rows / max(took_s, 0.001):,.0f} rows/s"
+    if not step.total_rows * SOUND_PART <= step.rows < step.total_rows:
+        return speed
+    return f"{speed}, {seconds((step.total_rows - step.rows) / step.rows * took_s)} left"
 
 
 def size(count: int) -> str:
