@@ -47,6 +47,7 @@ def open_duckdb(
     )
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET enable_external_file_cache = false")  # a file is read once
     return connection
 
 

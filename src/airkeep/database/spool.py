@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 POLL_S = 0.05
 MAX_FILE_BYTES = 64 << 20  # what one upload holds in memory; a file may exceed it by a row group
-# 24 of DuckDB's vectors. With 100k two threads meet the memory limit and spill: half as much CPU
-# again, 440 MB for 280 (measured on 1 M task instances); below 30k files grow.
-ROW_GROUP_ROWS = 49_152
-SMALL_ROW_GROUP_ROWS = 30_720
+# 15 of DuckDB's vectors. With 100k two threads meet the memory limit and spill: half as much CPU
+# again, 440 MB for 220 (measured on 1 M task instances); below 30k files grow. A reader holds a
+# group too.
+ROW_GROUP_ROWS = 30_720
 # Of wide rows: each thread that reads them back holds a group, packed and unpacked.
 GROUP_BYTES = 16 << 20
 LEAST_GROUP_ROWS = 2048
@@ -58,9 +58,9 @@ class SpoolLimits:
 
 
 def spool_limits(memory_bytes: int) -> SpoolLimits:
-    """Smaller files and row groups where there is little memory."""
+    """Smaller files where there is little memory."""
     if memory_bytes < SMALL_BYTES:
-        return SpoolLimits(16 << 20, SMALL_ROW_GROUP_ROWS)
+        return SpoolLimits(16 << 20)
     return SpoolLimits()
 
 
