@@ -11,7 +11,6 @@ Secrets come from the environment only: a file is copied, committed and backed u
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -19,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from airkeep.errors import ConfigError
+from airkeep.errors import ConfigError, did_you_mean
 
 FILE = "airkeep.toml"
 STORE_PREFIX = "AIRKEEP_STORE_"
@@ -308,9 +307,11 @@ def _check_names(file: Mapping[str, object]) -> None:
         if name == "store":
             _check_store(value)
         elif name not in BY_NAME:
-            near = difflib.get_close_matches(name, [*BY_NAME, "store"], n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(BY_NAME)}, store"
-            raise ConfigError(f"{FILE} has {name!r}, which is no setting: {hint}")
+            known = [*BY_NAME, "store"]
+            raise ConfigError(
+                f"{FILE} has {name!r}, which is no setting{did_you_mean(name, known)}: known are "
+                f"{', '.join(known)}"
+            )
         elif BY_NAME[name].is_secret:
             raise ConfigError(
                 f"{FILE} holds the secret {name}: take it out and set {BY_NAME[name].variables[0]}"

@@ -40,8 +40,15 @@ was found and what to do next, in one line, and holds no secret.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import ClassVar
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` (did you mean NEAR?)`, to end a message with; empty where nothing known is near."""
+    near = get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 class AirkeepError(Exception):
@@ -231,7 +238,7 @@ class PlainSecretError(ExportError):
         self.names = tuple(names)
         shown = ", ".join(self.names[:10]) + (", ..." if len(self.names) > 10 else "")
         super().__init__(
-            f"{len(self.names)} secret values stand in plain text where Airflow encrypts: {shown}. "
+            f"secrets stand in plain text where Airflow encrypts ({len(self.names)}): {shown}. "
             f"Use --secrets seal or drop, or take them along with --allow-plain."
         )
 

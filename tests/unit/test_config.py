@@ -125,7 +125,7 @@ def test_a_wrong_value_is_named_with_its_place_and_what_was_expected(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("memroy = 1", "'memroy', which is no setting: did you mean memory?"),
+        ("memroy = 1", "'memroy', which is no setting (did you mean memory?): known"),
         ("zzz = 1", "'zzz', which is no setting: known are environment, lake,"),
         ('fernet_key = "hunter2"', "the secret fernet_key: take it out and set AIRKEEP_FERNET_KEY"),
         ('archive_key = "hunter2"', "set AIRKEEP_ARCHIVE_KEY"),

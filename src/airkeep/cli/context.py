@@ -128,10 +128,10 @@ def setting_option(name: str, *flags: str, help: str) -> Callable[[Command], Com
 
 
 tables_option = click.option(
-    "--tables", multiple=True, metavar="TABLE", help="Only this table; may be repeated."
+    "--tables", multiple=True, metavar="TABLE", help="Only this table; may be repeated, or a,b,c."
 )
 skip_option = click.option(
-    "--skip", multiple=True, metavar="TABLE", help="Not this table; may be repeated."
+    "--skip", multiple=True, metavar="TABLE", help="Not this table; may be repeated, or a,b,c."
 )
 
 

@@ -65,7 +65,7 @@ def _show(found: Diff, out: Output) -> None:
         out.line(f"table removed: {label}")
     if found.not_compared:
         out.note(
-            f"{found.not_compared} secret values were not compared: "
+            f"secret values that were not compared: {found.not_compared}; "
             f"a key is missing, or they were dropped"
         )
     if found.equal:

@@ -6,7 +6,7 @@ import click
 
 from airkeep.cli.context import Context, shared_options
 from airkeep.cli.output import Output, size
-from airkeep.errors import NoSuchSnapshotError
+from airkeep.errors import NoSuchSnapshotError, did_you_mean
 from airkeep.snapshot.manifest import Manifest, TableEntry
 
 
@@ -24,7 +24,8 @@ def show(ctx: Context, lake: str, snapshot: str, *, table: str | None) -> None:
         return
     entry = manifest.table(table)
     if entry is None:
-        raise NoSuchSnapshotError(f"{found.name} has no table {table!r}")
+        hint = did_you_mean(table, [t.label for t in manifest.tables])
+        raise NoSuchSnapshotError(f"{found.name} has no table {table!r}{hint}")
     ctx.output.result(entry, lambda: _table(entry, ctx.output))
 
 

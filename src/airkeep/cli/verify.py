@@ -174,7 +174,7 @@ def _compared(compared: Comparison, out: Output) -> None:
         out.line(f"sequence {s.label}: {s.here or 'none'}, {s.there or 'none'}")
     if compared.not_compared:
         out.note(
-            f"{compared.not_compared} secret values were not compared: "
+            f"secret values that were not compared: {compared.not_compared}; "
             f"a key is missing, or they were dropped"
         )
     if compared.equal:
@@ -191,7 +191,8 @@ def _fail(found: list[VerifyResult], compared: Comparison | None, url: str) -> N
         problems = [p for r in bad for p in r.problems]
         raise _ProblemsError(
             f"{_count(problems)} in {len(bad)} of {len(found)} snapshots, first: "
-            f"{worst.problems[0].path}: {worst.problems[0].what}",
+            f"{worst.problems[0].path}: {worst.problems[0].what}. "
+            f"Bring the file back from a copy, or make a full export.",
             worst.exit_status,
         )
     if compared is not None and not compared.equal:

@@ -11,7 +11,6 @@ which a host and a database follow, so it has one meaning. A text with two meani
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
-from airkeep.errors import AddressError
+from airkeep.errors import AddressError, did_you_mean
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
@@ -224,12 +223,7 @@ def _read_query(query: str) -> dict[str, str]:
     known = LIBPQ_OPTIONS | DRIVER_OPTIONS | PLACE_OPTIONS
     for name, value in pairs:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise _UnreadableError(
-                f"has an option that is not known (did you mean {near[0]}?)"
-                if near
-                else "has an option that is not known"
-            )
+            raise _UnreadableError(f"has an option that is not known{did_you_mean(name, known)}")
         if "\0" in value:
             raise _UnreadableError("has a NUL character")
     options = dict(pairs)

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Literal
 
 from airkeep.database.catalog import Catalog, Lineage, Table
 from airkeep.database.sql import literal
-from airkeep.errors import ConfigError
+from airkeep.errors import ConfigError, did_you_mean
 from airkeep.snapshot.manifest import LineageEntry, Manifest, SecretsMode, TableEntry
 from airkeep.snapshot.names import id_time
 from airkeep.tables.revisions import airflow_version
@@ -80,7 +79,7 @@ def choose_tables(labels: Collection[str], options: ExportOptions) -> set[str]:
     for flag, named in (("--tables", options.tables), ("--skip", options.skip)):
         for name in named:
             if name not in labels:
-                raise ConfigError(f"{flag} {name}: no such table{_nearest(name, labels)}")
+                raise ConfigError(f"{flag} {name}: no such table{did_you_mean(name, labels)}")
     chosen = set(options.tables) or set(labels)
     if options.airflow_only:
         chosen = {label for label in chosen if is_airflow_table(label)}
@@ -90,11 +89,6 @@ def choose_tables(labels: Collection[str], options: ExportOptions) -> set[str]:
 def touched_tables(labels: Collection[str], chosen: Collection[str], *, window: bool) -> set[str]:
     """What is to be locked: the chosen ones, and those that a window asks which rows to take."""
     return set(needed_by(chosen)) & set(labels) if window else set(chosen)
-
-
-def _nearest(name: str, labels: Collection[str]) -> str:
-    near = get_close_matches(name, labels, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def plan_export(

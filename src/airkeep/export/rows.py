@@ -12,7 +12,7 @@ from itertools import chain
 from airkeep.database.catalog import Catalog
 from airkeep.database.reader import Reader
 from airkeep.database.spool import SpoolFile
-from airkeep.errors import PlainSecretError
+from airkeep.errors import ConfigError, PlainSecretError
 from airkeep.export.plan import ExportOptions, ExportPlan, TablePlan, missing_tables
 from airkeep.snapshot.manifest import SecretsMode
 from airkeep.snapshot.seal import SecretsWay, open_keyring
@@ -27,12 +27,18 @@ def cutoff(since: Since, fixed_at: datetime) -> datetime | None:
     """Where a window begins, UTC: an age is counted back from the instant.
 
     A time without a zone is UTC.
+
+    Raises:
+        ConfigError: it is still to come.
     """
     if since is None:
         return None
     if isinstance(since, timedelta):
         return fixed_at - since
-    return since.replace(tzinfo=UTC) if since.tzinfo is None else since.astimezone(UTC)
+    at = since.replace(tzinfo=UTC) if since.tzinfo is None else since.astimezone(UTC)
+    if at > fixed_at:
+        raise ConfigError(f"--since {at:%Y-%m-%dT%H:%M:%SZ} is still to come: no run is of it")
+    return at
 
 
 def secrets_way(

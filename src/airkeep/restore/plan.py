@@ -131,11 +131,6 @@ def check_target(
             f"{target} has {len(catalog.tables)} tables already: --create-schema needs an empty "
             f"database. Leave the flag out to restore into them."
         )
-    if catalog.engine != manifest.server.engine:
-        raise RestoreError(
-            f"the snapshot is of {manifest.server.engine}, {target} is {catalog.engine}: "
-            f"restore it into {manifest.server.engine}"
-        )
     if set(catalog.revisions) != set(manifest.revisions):
         raise OtherRevisionError(
             f"{target} is at revision {_listed(catalog.revisions)}, the snapshot at "

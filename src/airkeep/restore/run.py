@@ -16,7 +16,7 @@ from time import monotonic
 
 from airkeep.database.address import Address, resolve_address
 from airkeep.database.limits import ReadLimits
-from airkeep.errors import ConfigError, RestoreError
+from airkeep.errors import RestoreError
 from airkeep.restore.fresh import TargetTable
 from airkeep.restore.plan import RestorePlan, plan_restore
 from airkeep.restore.rows import TableRows
@@ -79,8 +79,9 @@ def restore(
         open_keyring(fernet_key, variable="the target's Fernet key"),
     )
     if address.kind != found.manifest.server.engine:
-        raise ConfigError(
-            f"the snapshot is of {found.manifest.server.engine}: {address} cannot take it"
+        engine = found.manifest.server.engine
+        raise RestoreError(
+            f"the snapshot is of {engine}, {address} is {address.kind}: restore it into {engine}"
         )
     limits = limits or ReadLimits()
     with private_folder(spool) as folder:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
-from airkeep.errors import ConfigError
+from airkeep.errors import ConfigError, did_you_mean
 from airkeep.snapshot.manifest import Manifest, TableEntry
 
 
@@ -21,8 +20,7 @@ def choose_entries(
     for flag, named in (("--tables", tables), ("--skip", skip)):
         for name in named:
             if name not in labels:
-                near = get_close_matches(name, labels, n=1)
-                hint = f" (did you mean {near[0]}?)" if near else ""
+                hint = did_you_mean(name, labels)
                 raise ConfigError(f"{flag} {name}: the snapshot has no such table{hint}")
     wanted = set(tables) or set(labels)
     return [t for t in manifest.tables if t.label in wanted and t.label not in set(skip)]
