@@ -15,6 +15,8 @@ import pytest
 from airkeep.database.address import parse_address
 from airkeep.database.programs import embedded_programs
 from airkeep.database.server import Cluster, Server
+from azure_server import azure_server
+from gs_server import gs_server
 from s3_server import s3_server
 from servers import (
     OPTIONS,
@@ -27,7 +29,7 @@ from servers import (
     reachable_folder,
 )
 
-__all__ = ["s3_server"]
+__all__ = ["azure_server", "gs_server", "s3_server"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

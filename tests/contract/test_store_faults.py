@@ -26,7 +26,7 @@ from airkeep.errors import (
 from airkeep.store import UPLOADS, Retry, Store, open_store
 from contract.places import MULTIPART_BYTES, QUICK, Microburst
 from contract.proxy import Fault, Proxy
-from s3_server import S3Server, free_ports, without_aws
+from s3_server import S3Server, free_ports, without_clouds
 
 ONCE = Retry(attempts=1, total_s=5)
 
@@ -484,7 +484,7 @@ def test_a_profile_alone_is_told_as_no_credentials(s3_server: S3Server) -> None:
         "try: open_store('s3://b/x', retry=Retry(attempts=2)).load('a')\n"
         "except StoreAccessError as e: print(e)\n"
     )
-    environ = without_aws(os.environ) | {
+    environ = without_clouds(os.environ) | {
         "AWS_PROFILE": "dev",
         "AWS_ENDPOINT_URL": s3_server.endpoint,
         "AWS_METADATA_ENDPOINT": "http://169.254.169.254.invalid",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import urllib.parse
 from typing import Final
 
 from airkeep.errors import (
@@ -72,7 +73,8 @@ def explain(error: Exception, *, path: str, url: str, bucket: str) -> StoreError
     text = str(error)
     status = int(_found(_STATUS, text) or 0)
     code = _found(_CODE, text)
-    request = _found(_REQUEST, text)
+    # To Google obstore writes the bucket `my%2Dbucket`.
+    request = urllib.parse.unquote(_found(_REQUEST, text))
     said = " ".join(filter(None, [str(status or ""), code])) or "no answer"
     if code in _AGAIN_CODES or status in _AGAIN_STATUSES or status >= 500:
         return UnavailableError(_unavailable(url, said))
