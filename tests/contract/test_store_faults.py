@@ -18,13 +18,12 @@ import pytest
 
 from airkeep.errors import (
     AlreadySavedError,
-    NotFoundError,
     StoreAccessError,
     StoreError,
     UnavailableError,
 )
 from airkeep.store import UPLOADS, Retry, Store, open_store
-from contract.places import MULTIPART_BYTES, QUICK, Microburst
+from contract.places import MULTIPART_BYTES, QUICK, Microburst, refusals
 from contract.proxy import Fault, Proxy
 from s3_server import S3Server, free_ports, without_clouds
 
@@ -422,25 +421,6 @@ def test_opening_asks_nothing_and_says_no_secret(s3_server: S3Server) -> None:
     store = open_store("s3://no-such-bucket/x/", options=s3_server.options)
     assert store.url == "s3://no-such-bucket/x"
     assert s3_server.secret_key not in repr(store) + str(vars(store))
-
-
-def refusals(store: Store, file: Path) -> Iterator[str]:
-    """What every method says, when each is refused."""
-    deeds: list[Callable[[], object]] = [
-        lambda: store.save("a", b"a"),
-        lambda: store.save_file("a", file),
-        lambda: store.load("a"),
-        lambda: store.load_file("a", file.with_name("new")),
-        lambda: list(store.list()),
-        store.folders,
-        lambda: store.head("a"),
-        lambda: store.delete(["a"]),
-    ]
-    for deed in deeds:
-        with pytest.raises(StoreAccessError) as caught:
-            deed()
-        assert not isinstance(caught.value, NotFoundError)
-        yield str(caught.value)
 
 
 def assert_one_line_without(said: str, *secrets: str) -> None:
