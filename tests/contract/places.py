@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from airkeep.errors import NotFoundError, StoreAccessError
 from airkeep.store import Retry, Store
 
 QUICK = Retry(attempts=4, first_wait_s=0.01, longest_wait_s=0.05, total_s=20)
@@ -51,3 +55,22 @@ class Microburst:
         with urllib.request.urlopen(request, timeout=10) as answer:
             text = answer.read()
         return json.loads(text) if text else None
+
+
+def refusals(store: Store, file: Path) -> Iterator[str]:
+    """What every method says, when each is refused."""
+    deeds: list[Callable[[], object]] = [
+        lambda: store.save("a", b"a"),
+        lambda: store.save_file("a", file),
+        lambda: store.load("a"),
+        lambda: store.load_file("a", file.with_name("new")),
+        lambda: list(store.list()),
+        store.folders,
+        lambda: store.head("a"),
+        lambda: store.delete(["a"]),
+    ]
+    for deed in deeds:
+        with pytest.raises(StoreAccessError) as caught:
+            deed()
+        assert not isinstance(caught.value, NotFoundError)
+        yield str(caught.value)

@@ -1,4 +1,4 @@
-"""What every store promises, kept by every store: memory, a folder, a real S3 server."""
+"""What every store promises, kept by every store: memory, a folder, S3, Google, Azure."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ def test_a_path_is_saved_once(store: Store, tmp_path: Path) -> None:
 
 def test_of_twelve_savers_of_one_path_exactly_one_succeeds(place: Place) -> None:
     stores = [place.open() for _ in range(12)]
-    turns = 1 if place.kind == "s3" else 5  # SeaweedFS lets a loser wait for whole seconds
+    # SeaweedFS, behind gs too, lets a loser wait for whole seconds.
+    turns = 1 if place.kind in {"s3", "gs"} else 5
     for turn in range(turns):
         path, start = f"race/{turn}", threading.Barrier(12)
 
@@ -260,7 +261,8 @@ def test_a_folder_goes_with_its_last_file(place: Place) -> None:
     store.save("d/1/a", b"")
     store.save("d/2/b", b"")
     store.delete(["d/1/a"])
-    if place.kind != "s3":  # SeaweedFS keeps folders, and removes empty ones when it has time
+    # SeaweedFS, behind gs too, keeps folders, and removes empty ones when it has time.
+    if place.kind not in {"s3", "gs"}:
         assert list(store.folders("d/")) == ["2"]
     store.delete(["d/2/b"])
     assert paths(store) == []
@@ -289,7 +291,11 @@ def test_savers_and_deleters_of_one_folder_do_not_hurt_each_other(place: Place) 
 
 
 def test_five_thousand_small_files_are_listed_once_each(place: Place) -> None:
-    want = [f"index/environment=prod/{n:05}.json" for n in range(5_050)]
+    # Azurite takes minutes to delete among thousands; 256 go in one request there. The gs of
+    # the tests is slow, and lists a thousand at once.
+    few = {"az": (600, 300), "gs": (1_250, 100)}
+    count, gone = few.get(place.kind, (5_050, 2_500))
+    want = [f"index/environment=prod/{n:05}.json" for n in range(count)]
     stores = [place.open() for _ in range(8)]
 
     def save(number: int) -> None:
@@ -306,8 +312,8 @@ def test_five_thousand_small_files_are_listed_once_each(place: Place) -> None:
 
     assert paths(stores[0], "index/") == want
     assert list(stores[0].folders("index/")) == ["environment=prod"]
-    stores[0].delete(want[:2_500])  # more than one request's worth
-    assert paths(stores[0]) == want[2_500:]
+    stores[0].delete(want[:gone])  # more than one request's worth
+    assert paths(stores[0]) == want[gone:]
 
 
 def test_the_url_is_printable_and_opens_the_same_place(place: Place) -> None:

@@ -18,15 +18,14 @@ import pytest
 
 from airkeep.errors import (
     AlreadySavedError,
-    NotFoundError,
     StoreAccessError,
     StoreError,
     UnavailableError,
 )
 from airkeep.store import UPLOADS, Retry, Store, open_store
-from contract.places import MULTIPART_BYTES, QUICK, Microburst
+from contract.places import MULTIPART_BYTES, QUICK, Microburst, refusals
 from contract.proxy import Fault, Proxy
-from s3_server import S3Server, free_ports, without_aws
+from s3_server import S3Server, free_ports, without_clouds
 
 ONCE = Retry(attempts=1, total_s=5)
 
@@ -424,25 +423,6 @@ def test_opening_asks_nothing_and_says_no_secret(s3_server: S3Server) -> None:
     assert s3_server.secret_key not in repr(store) + str(vars(store))
 
 
-def refusals(store: Store, file: Path) -> Iterator[str]:
-    """What every method says, when each is refused."""
-    deeds: list[Callable[[], object]] = [
-        lambda: store.save("a", b"a"),
-        lambda: store.save_file("a", file),
-        lambda: store.load("a"),
-        lambda: store.load_file("a", file.with_name("new")),
-        lambda: list(store.list()),
-        store.folders,
-        lambda: store.head("a"),
-        lambda: store.delete(["a"]),
-    ]
-    for deed in deeds:
-        with pytest.raises(StoreAccessError) as caught:
-            deed()
-        assert not isinstance(caught.value, NotFoundError)
-        yield str(caught.value)
-
-
 def assert_one_line_without(said: str, *secrets: str) -> None:
     assert "\n" not in said
     for secret in (*secrets, "X-Amz-Signature", "<Error>", "Debug source"):
@@ -484,7 +464,7 @@ def test_a_profile_alone_is_told_as_no_credentials(s3_server: S3Server) -> None:
         "try: open_store('s3://b/x', retry=Retry(attempts=2)).load('a')\n"
         "except StoreAccessError as e: print(e)\n"
     )
-    environ = without_aws(os.environ) | {
+    environ = without_clouds(os.environ) | {
         "AWS_PROFILE": "dev",
         "AWS_ENDPOINT_URL": s3_server.endpoint,
         "AWS_METADATA_ENDPOINT": "http://169.254.169.254.invalid",

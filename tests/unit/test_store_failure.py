@@ -103,3 +103,26 @@ def test_what_the_operating_system_says_has_a_name_too(number: int, kind: type[S
     assert type(found) is kind
     assert os.strerror(number) in str(found)
     assert "/lake/a" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("url", "way"),
+    [
+        ("s3://bucket/x", "aws configure export-credentials"),
+        ("gs://bucket/x", "GOOGLE_APPLICATION_CREDENTIALS"),
+        ("az://bucket/x", "AZURE_STORAGE_ACCOUNT_KEY"),
+    ],
+)
+def test_where_no_credentials_were_found_the_clouds_own_way_is_told(url: str, way: str) -> None:
+    error = obs.GenericError("Error performing GET http://169.254.169.254/a in 1s - HTTP error: x")
+    said = str(explain(error, path="a", url=url, bucket="bucket"))
+    assert "no credentials were found" in said
+    assert way in said
+
+
+def test_a_bucket_is_known_in_a_request_that_encodes_its_name() -> None:
+    asked = "Error performing GET https://host/my%2Dbucket?list-type=2 in 1ms - status code: 404 No"
+    error = FileNotFoundError(asked)
+    assert isinstance(
+        explain(error, path="a", url="gs://my-bucket", bucket="my-bucket"), NotFoundError
+    )

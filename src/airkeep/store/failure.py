@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import urllib.parse
 from typing import Final
 
 from airkeep.errors import (
@@ -22,6 +23,8 @@ from airkeep.errors import (
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9.]{1,80})</Code>")
+# Azure's answer for one of many that are deleted has no code.
+_NO_CONTAINER: Final = "The specified container does not exist"
 _REQUEST: Final = re.compile(r"Error performing [A-Z]+ (\S+)")
 
 _AGAIN_CODES: Final = frozenset(
@@ -44,13 +47,22 @@ _ADVICE: Final = {
     "PermanentRedirect": "the bucket is in another region: set AWS_REGION to it",
     "AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_REGION to it",
 }
-NO_CREDENTIALS: Final = (
-    "no credentials were found in the environment or from a role. Set them; a profile is not "
+_CREDENTIALS: Final = {
+    "gs": "Set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account",
+    "az": (
+        "Set AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN, or give the machine an identity"
+    ),
+}
+_AWS_CREDENTIALS: Final = (
+    "Set them; a profile is not "
     'read: eval "$(aws configure export-credentials --profile NAME --format env)" sets them'
 )
-_NO_RIGHT: Final = (
-    "check the credentials, and that they may list, read, write and delete there "
-    "(s3:ListBucket, GetObject, PutObject, DeleteObject, AbortMultipartUpload; the KMS key's too)"
+_RIGHTS: Final = {
+    "gs": "the role Storage Object User has these rights",
+    "az": "the role Storage Blob Data Contributor has these rights",
+}
+_AWS_RIGHTS: Final = (
+    "s3:ListBucket, GetObject, PutObject, DeleteObject, AbortMultipartUpload; the KMS key's too"
 )
 
 
@@ -62,6 +74,14 @@ def names_no_credentials(said: str) -> bool:
     return bool(_INCOMPLETE.search(said))
 
 
+def no_credentials(url: str) -> StoreAccessError:
+    """What is said where none were found, with the way out of the URL's cloud."""
+    way = _CREDENTIALS.get(_cloud(url), _AWS_CREDENTIALS)
+    return StoreAccessError(
+        f"{url} cannot be used: no credentials were found in the environment or from a role. {way}"
+    )
+
+
 def explain(error: Exception, *, path: str, url: str, bucket: str) -> StoreError:
     """Rebuild what obstore raised.
 
@@ -71,13 +91,14 @@ def explain(error: Exception, *, path: str, url: str, bucket: str) -> StoreError
     """
     text = str(error)
     status = int(_found(_STATUS, text) or 0)
-    code = _found(_CODE, text)
-    request = _found(_REQUEST, text)
+    code = _found(_CODE, text) or ("ContainerNotFound" if _NO_CONTAINER in text else "")
+    # To Google obstore writes the bucket `my%2Dbucket`.
+    request = urllib.parse.unquote(_found(_REQUEST, text))
     said = " ".join(filter(None, [str(status or ""), code])) or "no answer"
     if code in _AGAIN_CODES or status in _AGAIN_STATUSES or status >= 500:
         return UnavailableError(_unavailable(url, said))
     if names_no_credentials(text):
-        return StoreAccessError(f"{url} cannot be used: {NO_CREDENTIALS}")
+        return no_credentials(url)
     if request and bucket not in request:
         return _credentials_error(request, url, said, status)
     if code in _ADVICE or code.startswith("KMS."):
@@ -97,7 +118,11 @@ def _by_type(error: Exception, *, path: str, url: str, said: str, answered: bool
         return AlreadySavedError(path, url)
     denied = (obs.PermissionDeniedError, obs.UnauthenticatedError)
     if isinstance(error, denied) or said.startswith(("401", "403")):
-        return StoreAccessError(f"{url} cannot be used ({said}): {_NO_RIGHT}")
+        rights = _RIGHTS.get(_cloud(url), _AWS_RIGHTS)
+        return StoreAccessError(
+            f"{url} cannot be used ({said}): check the credentials, and that they may list, read, "
+            f"write and delete there ({rights})"
+        )
     if "HTTP error: builder error" in str(error):
         return StoreAccessError(f"{url} cannot be used: its endpoint is no http(s) URL")
     if not answered and "HTTP error" in str(error):
@@ -110,7 +135,7 @@ def _credentials_error(request: str, url: str, said: str, status: int) -> StoreE
     # 169.254.169.254 is where EC2 gives a role's keys, and the last place looked at: no
     # answer there means that this machine is not on EC2, and waiting will not help.
     if status or "//169.254.169.254" in request:
-        return StoreAccessError(f"{url} cannot be used: {NO_CREDENTIALS}")
+        return no_credentials(url)
     return UnavailableError(f"{url} cannot be used: the role's credentials were not had ({said})")
 
 
@@ -119,6 +144,10 @@ def _unavailable(url: str, said: str) -> str:
         f"{url} did not serve ({said}) and the retries are used up: "
         f"check the network and the endpoint, then try again"
     )
+
+
+def _cloud(url: str) -> str:
+    return url.partition("://")[0]
 
 
 def _found(pattern: re.Pattern[str], text: str) -> str:

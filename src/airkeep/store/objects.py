@@ -273,4 +273,6 @@ class ObjectStore:
 
 
 def _entry(meta: ObjectMeta) -> Entry:
-    return Entry(meta["path"], meta["size"], meta["last_modified"], meta["e_tag"])
+    # Azure quotes the etag of one file, not those of a listing.
+    etag = meta["e_tag"].strip('"') if meta["e_tag"] else None
+    return Entry(meta["path"], meta["size"], meta["last_modified"], etag)

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from airkeep.errors import ConfigError, StoreAccessError
-from airkeep.store.failure import NO_CREDENTIALS, names_no_credentials
+from airkeep.store.failure import names_no_credentials, no_credentials
 from airkeep.store.interface import Store
 from airkeep.store.local import LocalStore
 from airkeep.store.objects import DEFAULT_MULTIPART_BYTES, Clients, ObjectStore
@@ -205,7 +205,7 @@ def _wrong_settings(
     if unknown:
         return ConfigError(f"{unknown[1]} is no option of {url}")
     if names_no_credentials(said):
-        return StoreAccessError(f"{url} cannot be used: {NO_CREDENTIALS}")
+        return no_credentials(url)
     if "Account must be specified" in said:
         return ConfigError(f"{url} needs an account: set AZURE_STORAGE_ACCOUNT_NAME")
     if "Could not parse path" in said:
