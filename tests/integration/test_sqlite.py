@@ -35,6 +35,7 @@ from airkeep.export.run import export
 from airkeep.snapshot.lake import Lake
 from airkeep.snapshot.manifest import ColumnEntry
 from airkeep.snapshot.read import SnapshotReader
+from command import start
 from servers import PROJECT, SHARED, reachable_folder
 from sqlite_files import content, fingerprint, make_airflow, restore_file, schema
 
@@ -523,3 +524,16 @@ def test_an_error_while_duckdb_reads_is_sqlites(tmp_path: Path) -> None:
 def test_a_missing_file_is_a_wrong_address(tmp_path: Path) -> None:
     with pytest.raises(AddressError, match=r"none\.db: no such file"):
         export(f"sqlite:///{tmp_path}/none.db", str(tmp_path / "lake"), environment="e")
+
+
+def test_an_export_that_ends_in_the_middle_of_a_table_is_one_line(
+    airflow_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    url = f"sqlite:///{airflow_file('airflow-3.3.2')}"
+    arguments = ("export", "env:", "lake", "-e", "prod", "--secrets", "plain")
+    with start(tmp_path, url, *arguments) as process:
+        assert process.stderr is not None
+        said = process.stderr.read().splitlines()
+
+    assert process.returncode == 61
+    assert [line[:20] for line in said] == ["airkeep: connection "]

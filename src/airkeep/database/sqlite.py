@@ -276,17 +276,16 @@ class SqliteReader:
 
     def _rows(self, statement: str) -> Iterator[list[Row]]:
         """The rows in groups that end at a number of rows or of bytes, whichever comes first."""
-        with closing(self._raw.execute(statement)) as cursor:
-            rows: list[Row] = []
-            size = 0
-            for row in cursor:
-                rows.append(row)
-                size += sum([len(value) for value in row if type(value) is bytes])
-                if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
-                    yield rows
-                    rows, size = [], 0
-            if rows:
+        rows: list[Row] = []
+        size = 0
+        for row in self._raw.execute(statement):
+            rows.append(row)
+            size += sum([len(value) for value in row if type(value) is bytes])
+            if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
                 yield rows
+                rows, size = [], 0
+        if rows:
+            yield rows
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
