@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -262,6 +264,7 @@ def test_a_new_row_never_looks_old(h: int, span: int, data: Any) -> None:
 
 
 @given(xids, spans, st.integers(1, WRAP))
+@example(2 * WRAP, 10, WRAP - 10)
 def test_an_old_row_looks_new_only_when_its_number_was_used_again(
     h: int, span: int, age: int
 ) -> None:
@@ -273,6 +276,10 @@ def test_an_old_row_looks_new_only_when_its_number_was_used_again(
 def test_rows_that_look_old_can_only_become_fewer(h: int, span: int, later: int, row: int) -> None:
     if is_changed(row, h, h + span):
         assert is_changed(row, h, h + span + later)
+
+
+def test_no_table_is_looked_through_when_no_transaction_ran() -> None:
+    assert changed_since(900, 900) == "false"  # a constant, for which the server reads nothing
 
 
 def test_the_catalogue_is_asked_about_the_tables_there_are() -> None:
@@ -401,6 +408,17 @@ def test_airflow_only_of_an_unknown_airflow_is_not_complete_when_it_leaves_somet
     assert not plan_export(catalog, PROD, chosen=chosen).complete
     assert "dag_dream" in odd_things(catalog, chosen)[-1]
     assert plan_export(catalog, PROD, chosen=catalog.by_label()).complete
+    known = replace(catalog, revisions=("da3f683c3a5a",))  # 1.10.12, which has no such table
+    assert plan_export(known, PROD, chosen=chosen).complete
+
+
+def test_what_is_left_out_beside_airflows_tables_leaves_it_complete() -> None:
+    catalog = replace(
+        CATALOG,
+        left_out=("view public.seen", "partitioned table celery.log"),
+        tables=(*CATALOG.tables, replace(LOG, schema="celery", has_children=True)),
+    )
+    assert plan_export(catalog, PROD, chosen=LABELS).complete
 
 
 def test_a_window_asks_for_what_its_conditions_read() -> None:
@@ -408,6 +426,8 @@ def test_a_window_asks_for_what_its_conditions_read() -> None:
     assert window >= {"task_instance", "variable", "dag_run"}
     assert window <= set(LABELS)
     assert touched_tables(LABELS, {"task_instance"}, window=False) == {"task_instance"}
+    lacking = [n for n in LABELS if n != "dag_run"]
+    assert touched_tables(lacking, {"task_instance"}, window=True) == {"task_instance"}
 
 
 @pytest.mark.parametrize(
@@ -422,6 +442,20 @@ def test_a_cutoff_is_utc_whatever_was_given(since: Any, expected: str) -> None:
     found = cutoff(since, datetime(2026, 11, 21, tzinfo=UTC))
     assert found is not None
     assert f"{found:%Y-%m-%d %H:%M %Z}" == f"{expected} UTC"
+
+
+def test_a_cutoff_without_a_zone_is_utc_wherever_this_runs(somewhere: None) -> None:
+    assert cutoff(datetime(2026, 11, 1), NOON) == datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def somewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine that is not in UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC-9")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.mark.parametrize(("secrets", "is_complete"), [("seal", True), ("plain", True)])

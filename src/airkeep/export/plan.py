@@ -133,7 +133,7 @@ def missing_tables(catalog: Catalog, chosen: Collection[str]) -> set[str]:
     """
     place = f" {catalog.main_schema}."
     odd = {what.partition(place)[2] for what in catalog.left_out}
-    odd |= {catalog.label(t) for t in catalog.tables if _is_main(t, catalog) and t.has_children}
+    odd |= {catalog.label(t) for t in catalog.tables if t.has_children}
     own = {label for label in catalog.by_label() if is_airflow_table(label)}
     if not airflow_version(catalog.revisions).known:
         own |= {catalog.label(t) for t in catalog.tables if _is_main(t, catalog)}
