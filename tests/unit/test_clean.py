@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -24,7 +27,8 @@ from airkeep.snapshot.clean import (
 )
 from airkeep.snapshot.clean_plan import CleanPlan, KeepOptions, Known, LakeState, plan_clean
 from airkeep.snapshot.lake import Lake, SnapshotName
-from airkeep.store.interface import Entry
+from airkeep.store.interface import Entry, Store
+from airkeep.store.open import open_store
 from fake_lake import (
     NEWEST,
     commit,
@@ -341,7 +345,42 @@ def test_clean_in_a_loop_never_hurts_exports(lake: Lake, cleaning: list[int]) ->
             assert lake.store.head(file.path).bytes == file.bytes
 
 
+def test_a_dry_run_saves_nothing(tmp_path: Path) -> None:
+    clean_lake(Lake(str(tmp_path / "lake")), dry_run=True)
+    assert not (tmp_path / "lake").exists()
+
+
 def test_the_stores_clock_is_asked_and_nothing_stays_of_the_question(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     assert abs(store_time(lake.store) - datetime.now(UTC)) < timedelta(seconds=30)
     assert list(lake.store.list("")) == []
+
+
+class Elsewhere:
+    """A folder on a machine whose clock is not ours."""
+
+    def __init__(self, folder: Path, ahead: timedelta) -> None:
+        self.inner, self.ahead = open_store(str(folder)), ahead
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def head(self, path: str) -> Entry:
+        return self.told(self.inner.head(path))
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        return map(self.told, self.inner.list(prefix))
+
+    def told(self, entry: Entry) -> Entry:
+        return replace(entry, modified=entry.modified + self.ahead)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=-3), timedelta(days=3)])
+def test_ages_are_told_by_the_stores_clock(ahead: timedelta, tmp_path: Path) -> None:
+    lake = Lake(cast("Store", Elsewhere(tmp_path, ahead)))
+    lake.store.save("uploads/young", b"x")
+    lake.store.save("uploads/old", b"x")
+    long_ago = (datetime.now(UTC) - GRACE - timedelta(hours=1)).timestamp()
+    os.utime(tmp_path / "uploads/old", (long_ago, long_ago))
+    assert clean_lake(lake).deleted == 1
+    assert paths(lake) == ["uploads/young"]
