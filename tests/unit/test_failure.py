@@ -61,14 +61,20 @@ def test_a_table_whose_name_means_something_else_changes_nothing() -> None:
         'IO Error: Failed to execute query "SELECT certificate, recovery FROM ssl": '
         "ERROR:  division by zero"
     )
-    error = explain(RuntimeError(said), where=WHERE, doing="reading ssl")
-    assert type(error) is DatabaseError
+    for text in (said, "Binder Error: no column certificate in ssl"):
+        error = explain(RuntimeError(text), where=WHERE, doing="reading ssl")
+        assert type(error) is DatabaseError
     said = (
         "Unable to connect at \"dbname='x' sslmode='require'\": connection failed: "
         "FATAL:  too many clients already"
     )
     told = explain_connect(RuntimeError(said), where=WHERE)
     assert "no connection left" in str(told)
+    said = (
+        "Unable to connect at \"host='/run' sslmode='disable'\": connection to server on socket "
+        '"/run/.s.PGSQL.5432" failed: No such file or directory'
+    )
+    assert "no server's socket" in str(explain_connect(RuntimeError(said), where=WHERE))
 
 
 CONNECT = [
