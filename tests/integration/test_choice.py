@@ -11,6 +11,7 @@ import airkeep
 from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
 from airkeep.errors import DatabaseError, NotAirflowError
+from airkeep.snapshot.progress import Step
 from compare import data_of
 from servers import Databases, psql, query
 
@@ -52,6 +53,9 @@ def test_of_two_airflows_the_one_that_the_user_may_use_is_taken(
     url = f"postgresql://{name}:x@{place.host}:{place.port}/{place.database}"
     try:
         found = airkeep.export(url, str(tmp_path), environment="e", airflow_only=True)
+        psql(server, source, "REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+        with pytest.raises(NotAirflowError, match="several schemas hold an Airflow"):
+            airkeep.export(url, str(tmp_path), environment="e")
     finally:
         psql(server, source, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
     assert found.manifest.main_schema == "public"
@@ -97,6 +101,21 @@ def test_a_window_of_chosen_tables_still_goes_by_runs(source: str, tmp_path: Pat
         "xcom": rows["xcom"],
     }
     assert rows["task_instance"] == len(data_of(source)["task_instance"])
+
+
+def test_a_window_of_chosen_tables_locks_the_runs_that_it_asks(source: str, tmp_path: Path) -> None:
+    locked: dict[str, set[str]] = {}
+
+    def look(step: Step) -> None:
+        held = "SELECT relation::regclass::text FROM pg_locks WHERE mode = 'AccessShareLock'"
+        locked.setdefault(step.doing, {name for (name,) in query(source, held)})
+
+    airkeep.export(
+        source, str(tmp_path), environment="e", since=datetime(2020, 1, 1, tzinfo=UTC),
+        tables=["log", "task_instance"], progress=look,
+    )  # fmt: skip
+    assert locked["log"] >= {"log", "task_instance", "dag_run"}
+    assert "xcom" not in locked["log"]
 
 
 def test_what_the_schema_does_not_make_again_is_named(
