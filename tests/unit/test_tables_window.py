@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 from functools import cache
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_schemas import ALL, OURS, columns_of, database, schema
-from airkeep.tables.window import WindowRule, window_rule
+from airkeep.tables.window import WindowRule, needed_by, window_rule
 
 OLD, RECENT = "2026-01-01 00:00:00.000000", "2026-11-15 00:00:00.000000"
 CUTOFF = "'2026-11-01 00:00:00.000000'"
@@ -227,6 +228,13 @@ def test_every_rule_is_sql_that_runs(version: str) -> None:
     assert [kept(db, version, table, "rowid") for table in schema(version)] == (
         [[]] * len(schema(version))
     )
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_what_a_condition_asks_is_known_beforehand(version: str) -> None:
+    for table, rule in rules(version).items():
+        asked = set(re.findall(r'FROM "(\w+)"', rule.where(CUTOFF) or ""))
+        assert asked <= needed_by([table]), table
 
 
 @pytest.mark.parametrize("version", OURS)
