@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,18 @@ import pytest
 from airkeep.snapshot.lake import Lake
 from command import start
 
+SPEAK = """
+import sys, click
+from airkeep.cli.main import COMMANDS, main
+
+@click.command()
+def speak():
+    sys.stdout.write("a result")
+    sys.stderr.write("a note")
+
+COMMANDS["speak"] = "__main__:speak"
+main(["speak"])
+"""
 EXPORT = ("export", "env:", "lake", "-e", "prod", "-vv")
 
 
@@ -96,6 +110,14 @@ def test_a_full_disk_behind_standard_output_is_told(url: str, tmp_path: Path) ->
     assert ran.status == 24
     assert ran.err.startswith("airkeep: standard output cannot be written (No space left on dev")
     assert ran.err.count("\n") == 1
+
+
+def test_a_last_line_without_an_end_is_said_or_known_to_be_lost() -> None:
+    speak = [sys.executable, "-c", SPEAK]
+    ran = subprocess.run(speak, capture_output=True, text=True, check=True)
+    assert (ran.stdout, ran.stderr) == ("a result", "a note")
+    with Path("/dev/full").open("w") as full:
+        assert subprocess.run(speak, stdout=full, stderr=full, check=False).returncode == 24
 
 
 def test_standard_error_may_be_closed_from_the_start(url: str, tmp_path: Path) -> None:

@@ -49,6 +49,19 @@ def test_the_library_imports_nothing_heavy() -> None:
     assert listed("import airkeep") == []
 
 
+@pytest.mark.parametrize("before", ["pass", "import airkeep.export.csv, airkeep.restore.plan"])
+def test_every_public_name_of_the_library_is_there_and_no_other(before: str) -> None:
+    script = (
+        f"{before}\nfrom airkeep import *\nimport airkeep, types\n"
+        "print([n for n in airkeep.__all__ if isinstance(getattr(airkeep, n), types.ModuleType)])\n"
+        "print(hasattr(airkeep, 'exports'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\nFalse\n"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_every_command_has_help(command: str, flag: str) -> None:
