@@ -15,6 +15,8 @@ from airkeep.snapshot.progress import Step
 from compare import data_of
 from servers import Databases, psql, query
 
+CORE = ("dag", "dag_run", "task_instance")
+
 
 @pytest.fixture
 def source(databases: Databases) -> str:
@@ -37,8 +39,7 @@ def test_a_copy_of_dag_run_in_another_schema_is_not_taken_for_airflow(
 def test_of_two_airflows_the_one_that_the_user_may_use_is_taken(
     source: str, server: Cluster, databases: Databases, tmp_path: Path
 ) -> None:
-    core = ("dag", "dag_run", "task_instance")
-    copies = [f"CREATE TABLE other.{t} AS TABLE {t}" for t in core]
+    copies = [f"CREATE TABLE other.{t} AS TABLE {t}" for t in CORE]
     psql(server, source, "CREATE SCHEMA other", *copies)
     with pytest.raises(NotAirflowError, match=r"other, public\. .* USAGE on only one"):
         airkeep.export(source, str(tmp_path), environment="e")
@@ -103,7 +104,10 @@ def test_a_window_of_chosen_tables_still_goes_by_runs(source: str, tmp_path: Pat
     assert rows["task_instance"] == len(data_of(source)["task_instance"])
 
 
-def test_a_window_of_chosen_tables_locks_the_runs_that_it_asks(source: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("since", [None, datetime(2020, 1, 1, tzinfo=UTC)])
+def test_a_window_of_chosen_tables_locks_the_runs_that_it_asks(
+    since: datetime | None, source: str, tmp_path: Path
+) -> None:
     locked: dict[str, set[str]] = {}
 
     def look(step: Step) -> None:
@@ -111,11 +115,11 @@ def test_a_window_of_chosen_tables_locks_the_runs_that_it_asks(source: str, tmp_
         locked.setdefault(step.doing, {name for (name,) in query(source, held)})
 
     airkeep.export(
-        source, str(tmp_path), environment="e", since=datetime(2020, 1, 1, tzinfo=UTC),
-        tables=["log", "task_instance"], progress=look,
+        source, str(tmp_path), environment="e", since=since, tables=["log", "task_instance"],
+        progress=look,
     )  # fmt: skip
-    assert locked["log"] >= {"log", "task_instance", "dag_run"}
-    assert "xcom" not in locked["log"]
+    runs = {"dag_run"} if since else set()
+    assert locked["log"] & {*CORE, "log", "xcom"} == {"log", "task_instance"} | runs
 
 
 def test_what_the_schema_does_not_make_again_is_named(
