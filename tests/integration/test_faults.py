@@ -318,6 +318,12 @@ def a_closed_port(bench: Bench) -> Fault:
 
 
 @fault
+def no_socket_there(bench: Bench) -> Fault:
+    url = _elsewhere(bench, host="/nowhere", options=(("sslmode", "prefer"),))
+    return bench.export(url, status=12, says=r"no server's socket in that folder")
+
+
+@fault
 def a_wrong_password(bench: Bench) -> Fault:
     url = bench.reader(bench.databases.empty())
     wrong = replace(parse_address(url), password=PASSWORD + "y").reveal()
@@ -351,7 +357,8 @@ def a_database_that_may_not_be_entered(bench: Bench) -> Fault:
     url = bench.databases.airflow(AIRFLOW)
     name = parse_address(url).database
     role = bench.role(url, f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
-    return bench.export(role, status=12, says=r"may not connect to that database: GRANT")
+    said = r"may not connect to that database: GRANT"  # though the address speaks of TLS
+    return bench.export(f"{role}?sslmode=prefer", status=12, says=said)
 
 
 @fault
