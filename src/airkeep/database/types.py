@@ -63,11 +63,12 @@ TEXT = Travel("VARCHAR", "text")
 
 
 def travel(column: Column) -> Travel:
-    """How the column's values travel, from the type as `format_type` prints it."""
+    """How the column's values travel, from the type as `format_type` prints it.
+
+    That is with its schema for whatever is no type of PostgreSQL's own (the search path is empty).
+    """
     if column.type_kind == "e":
         return Travel("VARCHAR")
-    if column.type_kind != "b":
-        return TEXT
     parquet = _EXACT.get(_MODIFIER.sub("", column.type))
     return TEXT if parquet is None else Travel(parquet)
 
