@@ -448,6 +448,13 @@ def test_a_cutoff_without_a_zone_is_utc_wherever_this_runs(somewhere: None) -> N
     assert cutoff(datetime(2026, 11, 1), NOON) == datetime(2026, 11, 1, tzinfo=UTC)
 
 
+def test_a_cutoff_that_is_still_to_come_is_refused_and_now_is_not() -> None:
+    east = timezone(timedelta(hours=2))
+    assert cutoff(NOON.astimezone(east), NOON) == NOON
+    with pytest.raises(ConfigError, match=r"2026-11-21T12:00:01Z is still to come"):
+        cutoff(NOON.astimezone(east) + timedelta(seconds=1), NOON)
+
+
 @pytest.fixture
 def somewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine that is not in UTC."""
