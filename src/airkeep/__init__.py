@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from airkeep.database.address import Address, resolve_address
     from airkeep.database.limits import ReadLimits
     from airkeep.export.csv import export_csv
+    from airkeep.snapshot.clean import clean
     from airkeep.snapshot.lake import Lake, Snapshot
-    from airkeep.snapshot.verify import clean, compare, diff, verify, verify_csv
+    from airkeep.snapshot.verify import compare, diff, verify, verify_csv
 
 __all__ = [
     "Address",
@@ -49,7 +50,7 @@ _LATER = {
     "Lake": "airkeep.snapshot.lake",
     "ReadLimits": "airkeep.database.limits",
     "Snapshot": "airkeep.snapshot.lake",
-    "clean": "airkeep.snapshot.verify",
+    "clean": "airkeep.snapshot.clean",
     "compare": "airkeep.snapshot.verify",
     "diff": "airkeep.snapshot.verify",
     "export_csv": "airkeep.export.csv",

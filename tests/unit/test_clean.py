@@ -19,7 +19,7 @@ from airkeep.errors import NotFoundError
 from airkeep.snapshot import names
 from airkeep.snapshot.clean import (
     GRACE,
-    clean_lake,
+    clean,
     read_state,
     removed_path,
     run_clean,
@@ -203,11 +203,11 @@ def test_only_garbage_goes_when_nothing_is_said_about_keeping(lake: Lake) -> Non
     for path in (*stray, *others):
         lake.store.save(path, b"x")
 
-    assert clean_lake(lake).deleted == 0  # all of it is young
-    dry = clean_lake(lake, now=LATER, dry_run=True)
+    assert clean(lake).deleted == 0  # all of it is young
+    dry = clean(lake, now=LATER, dry_run=True)
     assert {g.path for g in dry.plan.garbage} == {*stray, *(f.path for f in dead.files())}
     assert dry.plan.garbage_bytes == len(stray) + len(b"schema") + len(b"rows")
-    done = clean_lake(lake, now=LATER)
+    done = clean(lake, now=LATER)
     assert (done.deleted, done.removed, done.spared) == (len(dry.plan.garbage), (), 0)
     assert paths(lake) == sorted([*before, *others])
     msgspec.json.encode(done)
@@ -216,7 +216,7 @@ def test_only_garbage_goes_when_nothing_is_said_about_keeping(lake: Lake) -> Non
 def test_a_removed_snapshot_keeps_its_data_for_the_grace(lake: Lake) -> None:
     old, new = (save_snapshot(lake.store, snapshot_name(n)) for n in (1, 0))
     now = datetime.now(NEWEST.tzinfo)
-    done = clean_lake(lake, keep_last=1, grace=timedelta(minutes=5), now=now)
+    done = clean(lake, keep_last=1, grace=timedelta(minutes=5), now=now)
 
     name = SnapshotName("prod", old.id)
     assert done.removed == (str(name),)
@@ -226,7 +226,7 @@ def test_a_removed_snapshot_keeps_its_data_for_the_grace(lake: Lake) -> None:
         lake.store.load(names.index_path("prod", old.id))
     assert old.tables[0].files[0].path in paths(lake)
 
-    clean_lake(lake, keep_last=1, grace=timedelta(minutes=5), now=now + timedelta(minutes=10))
+    clean(lake, keep_last=1, grace=timedelta(minutes=5), now=now + timedelta(minutes=10))
     assert not [p for p in paths(lake) if old.id in p]
     assert new.tables[0].files[0].path in paths(lake)
 
@@ -236,7 +236,7 @@ def test_one_environment_is_cleaned_without_the_others(lake: Lake) -> None:
         for n in (0, 1):
             save_snapshot(lake.store, snapshot_name(n, environment))
     lake.store.save("uploads/x", b"x")
-    clean_lake(lake, environment="dev", keep_last=1, now=LATER)
+    clean(lake, environment="dev", keep_last=1, now=LATER)
     assert len(lake.names("dev")) == 1
     assert len(lake.names("prod")) == 2
     assert "uploads/x" in paths(lake)
@@ -251,7 +251,7 @@ def test_around_a_manifest_that_cannot_be_read_everything_stays(lake: Lake, kind
     lake.store.save(names.manifest_path("prod", odd.id), data[kind])
     before = paths(lake)
 
-    done = clean_lake(lake, keep_last=1, now=LATER)
+    done = clean(lake, keep_last=1, now=LATER)
     assert paths(lake) == before
     assert [odd.id in w for w in done.plan.warnings] == [True]
     assert {k.name.removeprefix("prod/") for k in done.plan.kept} == {old.id, odd.id, new.id}
@@ -264,7 +264,7 @@ def test_an_increment_without_its_parent_is_reported_and_left(lake: Lake) -> Non
     lake.store.delete([names.manifest_path("prod", full.id)])
     before = paths(lake)
 
-    done = clean_lake(lake, keep_last=1, now=LATER)
+    done = clean(lake, keep_last=1, now=LATER)
     assert done.plan.broken == (f"prod/{child.id}",)
     assert paths(lake) == before
 
@@ -313,7 +313,7 @@ def test_a_removal_that_was_killed_half_way_is_finished(lake: Lake) -> None:
     old = save_snapshot(lake.store, snapshot_name(1))
     save_snapshot(lake.store, snapshot_name(0))
     lake.store.save(removed_path(SnapshotName("prod", old.id)), b"half way")
-    clean_lake(lake, keep_last=1, now=LATER)
+    clean(lake, keep_last=1, now=LATER)
     assert len(lake.names()) == 1
     assert lake.store.load(removed_path(SnapshotName("prod", old.id))) != b"half way"
 
@@ -325,7 +325,7 @@ def cleaning(lake: Lake) -> Iterator[list[int]]:
 
     def loop() -> None:
         while not stop.is_set():
-            rounds.append(clean_lake(lake, keep_last=2, grace=timedelta(seconds=2)).deleted)
+            rounds.append(clean(lake, keep_last=2, grace=timedelta(seconds=2)).deleted)
 
     thread = threading.Thread(target=loop)
     thread.start()
@@ -346,7 +346,7 @@ def test_clean_in_a_loop_never_hurts_exports(lake: Lake, cleaning: list[int]) ->
 
 
 def test_a_dry_run_saves_nothing(tmp_path: Path) -> None:
-    clean_lake(Lake(str(tmp_path / "lake")), dry_run=True)
+    clean(Lake(str(tmp_path / "lake")), dry_run=True)
     assert not (tmp_path / "lake").exists()
 
 
@@ -382,5 +382,5 @@ def test_ages_are_told_by_the_stores_clock(ahead: timedelta, tmp_path: Path) -> 
     lake.store.save("uploads/old", b"x")
     long_ago = (datetime.now(UTC) - GRACE - timedelta(hours=1)).timestamp()
     os.utime(tmp_path / "uploads/old", (long_ago, long_ago))
-    assert clean_lake(lake).deleted == 1
+    assert clean(lake).deleted == 1
     assert paths(lake) == ["uploads/young"]

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from airkeep.database.address import Address
-from airkeep.database.cancel import cancellable
 from airkeep.database.catalog import Catalog, Lineage, Table
 from airkeep.database.duck import SMALL_BYTES, duckdb_bytes, load_postgres, open_duckdb
 from airkeep.database.failure import explain, explain_connect
@@ -31,6 +30,7 @@ from airkeep.database.sql import ident, literal, qualified
 from airkeep.database.types import TEXT_SETTINGS, Travel, travel
 from airkeep.database.width import Reading, measure, plan_reading, wide_tables
 from airkeep.errors import BusyError, DatabaseError, PrivilegeError
+from airkeep.interrupt import interruptible
 
 if TYPE_CHECKING:
     import duckdb
@@ -115,7 +115,7 @@ class PostgresReader:
         load_postgres(db)
         try:
             attach = f"ATTACH {literal(login.conninfo)} AS {_DB} (TYPE postgres, READ_ONLY)"
-            cancellable(lambda: db.execute(attach), db.interrupt)
+            interruptible(lambda: db.execute(attach), cancel=db.interrupt)
         except duckdb.Error as error:
             raise explain_connect(error, where=str(self._address)) from None
         return db
@@ -199,7 +199,7 @@ class PostgresReader:
         """Run any SELECT inside the transaction; a few rows."""
         with self._explained(doing):
             text = f"FROM postgres_query('{_DB}', {literal(statement)})"
-            return cancellable(lambda: self._db.execute(text).fetchall(), self._db.interrupt)
+            return self._run(text)
 
     def ways(self, table: Table) -> list[Travel]:
         """How the values of each stored column travel."""
@@ -208,7 +208,11 @@ class PostgresReader:
     def _execute(self, statement: str, *, doing: str) -> None:
         with self._explained(doing):
             text = f"CALL postgres_execute('{_DB}', {literal(statement)})"
-            cancellable(lambda: self._db.execute(text).fetchall(), self._db.interrupt)
+            self._run(text)
+
+    def _run(self, statement: str) -> list[Any]:
+        run = self._db.execute
+        return interruptible(lambda: run(statement).fetchall(), cancel=self._db.interrupt)
 
     def spool(self, table: Table, where: str | None = None) -> Iterator[SpoolFile]:
         """The table's rows as closed Parquet files; the caller deletes each when done.

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airkeep.database.address import Address
-from airkeep.database.cancel import cancellable
 from airkeep.database.catalog import Catalog, NumberSequence, Table
 from airkeep.database.failure import explain, explain_connect
 from airkeep.database.introspect import read_catalog, table_names
@@ -22,6 +21,7 @@ from airkeep.database.limits import ReadLimits
 from airkeep.database.sql import ident, literal, qualified
 from airkeep.database.types import TEXT_SETTINGS
 from airkeep.errors import LostConnectionError, NotAirflowError
+from airkeep.interrupt import interruptible
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -194,7 +194,7 @@ class PostgresWriter:
 
     def _do(self, doing: str, action: Callable[[], T]) -> T:
         with self._explained(doing):
-            return cancellable(action, self._cursor.adbc_cancel)
+            return interruptible(action, cancel=self._cursor.adbc_cancel)
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:

@@ -73,8 +73,8 @@ class CleanResult:
     spared: int = 0
 
 
-def clean_lake(
-    lake: Lake,
+def clean(
+    lake: str | Lake,
     *,
     environment: str | None = None,
     keep: timedelta | None = None,
@@ -86,7 +86,7 @@ def clean_lake(
     dry_run: bool = False,
     now: datetime | None = None,
 ) -> CleanResult:
-    """Plan, then delete.
+    """Remove garbage, and snapshots that no `keep` option names.
 
     Args:
         environment: only its snapshots and files; uploads belong to none and stay then.
@@ -95,6 +95,7 @@ def clean_lake(
         now: defaults to the store's own clock, whatever this machine's says; a dry run, which saves
             nothing, takes this machine's.
     """
+    lake = Lake(lake) if isinstance(lake, str) else lake
     options = KeepOptions(keep, keep_last, keep_daily, keep_weekly, keep_monthly)
     now = now or (datetime.now(UTC) if dry_run else store_time(lake.store))
     state = read_state(lake, environment)

@@ -1,19 +1,17 @@
-"""Verify, compare, diff and clean as a library's user calls them: names in, results out.
+"""Verify, compare and diff as a library's user calls them: names in, results out.
 
-The work is in `check`, `compare`, `diff`, `clean`; here are the private folders, keys and readers.
+The work is in `check`, `compare`, `diff`; here are the private folders, keys and readers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 
 from airkeep.database.address import Address, resolve_address
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import open_reader
 from airkeep.snapshot.check import verify_snapshot
-from airkeep.snapshot.clean import GRACE, CleanResult, clean_lake
 from airkeep.snapshot.compare import Comparison, compare_with_database
 from airkeep.snapshot.csv_check import CsvVerifyResult
 from airkeep.snapshot.csv_check import verify_csv as check_csv
@@ -86,32 +84,6 @@ def verify_csv(
     """Verify a dated CSV export by its summary (`csv/<env>/.../export_summary_<time>.json.gz`)."""
     opened = Lake(lake) if isinstance(lake, str) else lake
     return check_csv(opened.store, summary, folder=spool, progress=progress)
-
-
-def clean(
-    lake: str | Lake,
-    *,
-    environment: str | None = None,
-    keep: timedelta | None = None,
-    keep_last: int | None = None,
-    keep_daily: int | None = None,
-    keep_weekly: int | None = None,
-    keep_monthly: int | None = None,
-    grace: timedelta = GRACE,
-    dry_run: bool = False,
-) -> CleanResult:
-    """Remove garbage, and snapshots that no `keep` option names; see `clean_lake`."""
-    return clean_lake(
-        Lake(lake) if isinstance(lake, str) else lake,
-        environment=environment,
-        keep=keep,
-        keep_last=keep_last,
-        keep_daily=keep_daily,
-        keep_weekly=keep_weekly,
-        keep_monthly=keep_monthly,
-        grace=grace,
-        dry_run=dry_run,
-    )
 
 
 def compare(

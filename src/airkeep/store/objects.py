@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from airkeep.errors import AlreadySavedError, NotFoundError, StoreError, UnavailableError
+from airkeep.interrupt import interruptible
 from airkeep.store.failure import explain
 from airkeep.store.interface import UPLOADS, Entry, check_path, check_prefix
-from airkeep.store.interrupt import interruptible
 from airkeep.store.retry import Retry
 from airkeep.store.transfer import new_file, open_file
 
