@@ -146,9 +146,9 @@ def test_a_window_a_choice_and_foreign_tables_as_for_a_snapshot(
 ) -> None:
     url = databases.airflow("airflow-332")
     query(url, "CREATE TABLE mine (a int)")
-    future = datetime(2999, 1, 1, tzinfo=UTC)
-    snapshot = export(url, str(lake), environment="prod", since=future)
-    new = export_csv(url, str(lake), environment="prod", since=future)
+    nothing_yet = datetime.now(UTC)
+    snapshot = export(url, str(lake), environment="prod", since=nothing_yet)
+    new = export_csv(url, str(lake), environment="prod", since=nothing_yet)
     chosen = export_csv(url, str(lake), environment="prod", tables=["dag", "mine"], skip=["dag"])
     ours = export_csv(url, str(lake), environment="prod", airflow_only=True, skip=["log"])
 
