@@ -7,6 +7,7 @@ failure, so that a green run means that everything ran.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -39,6 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a PostgreSQL to test against, with a user that may create databases "
         "(default: one of our own, started for the session)",
     )
+
+
+def pytest_configure() -> None:
+    """Hear signals as a terminal's programs do: nohup and background jobs hand on ignored ones."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
