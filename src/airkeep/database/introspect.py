@@ -99,19 +99,13 @@ def read_lineage(ask: Ask) -> Lineage:
             "txid_snapshot_xmax(txid_current_snapshot())",
         )
     )
-    xmin, xmax = (f"{name}::text::bigint" for name in names)
-    got = json.loads(ask(questions.LINEAGE.format(xmin=xmin, xmax=xmax)))
+    asked = {key: q.format(xmin=names[0], xmax=names[1]) for key, q in questions.LINEAGE.items()}
     # To ask without the right would abort the transaction.
-    system = ask(questions.SYSTEM) if server["may_ask_system"] else ""
-    timeline = ask(questions.TIMELINE) if server["may_ask_checkpoint"] else ""
-    return Lineage(
-        system_identifier=system,
-        database_oid=got["database_oid"],
-        timeline=int(timeline) if timeline else None,
-        server_start=got["server_start"],
-        xmin=got["xmin"],
-        xmax=got["xmax"],
-    )
+    if server["may_ask_system"]:
+        asked["system_identifier"] = questions.SYSTEM
+    if server["may_ask_checkpoint"]:
+        asked["timeline"] = questions.TIMELINE
+    return Lineage(**{"system_identifier": "", "timeline": None, **_answers(ask, asked)})
 
 
 def _answers(ask: Ask, statements: Mapping[str, str]) -> dict[str, Any]:

@@ -193,13 +193,17 @@ ABOUT_SERVER = {
     ),
 }
 
-SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
+# With {xmin} and {xmax} as the server's version calls them.
+LINEAGE = {
+    "database_oid": (
+        "SELECT to_json(oid::bigint) FROM pg_database WHERE datname = current_database()"
+    ),
+    "server_start": (
+        "SELECT to_json(to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', "
+        "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'))"
+    ),
+    "xmin": "SELECT {xmin}::text",
+    "xmax": "SELECT {xmax}::text",
+}
+SYSTEM = "SELECT to_json(system_identifier::text) FROM pg_control_system()"
 TIMELINE = "SELECT timeline_id::text FROM pg_control_checkpoint()"
-
-LINEAGE = """
-SELECT json_build_object('database_oid',
-    (SELECT oid::bigint FROM pg_database WHERE datname = current_database()),
-    'server_start', to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC',
-      'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-    'xmin', {xmin}, 'xmax', {xmax})::text
-"""

@@ -20,7 +20,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class _Chain:
 
 @cache
 def _chain() -> _Chain:
-    text = files(__package__).joinpath("revisions.tsv").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("revisions.tsv").read_text(encoding="utf-8")
     _, last_patches, *lines = text.splitlines()
     chain = _Chain({}, {}, {}, tuple(last_patches.split()))
     for line in lines:
