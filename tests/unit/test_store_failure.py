@@ -85,6 +85,13 @@ def test_a_request_for_credentials_is_told_from_one_to_the_bucket(
     assert type(explain(error, path="a", url="s3://bucket/x", bucket="bucket")) is kind
 
 
+@pytest.mark.parametrize("bucket", ["latest", "api"])
+def test_a_bucket_named_like_a_word_of_ec2s_own_address_hides_no_missing_role(bucket: str) -> None:
+    said = "Error performing PUT http://169.254.169.254/latest/api/token in 1s - HTTP error: x"
+    found = explain(obs.GenericError(said), path="a", url=f"s3://{bucket}", bucket=bucket)
+    assert type(found) is StoreAccessError
+
+
 @pytest.mark.parametrize(
     ("number", "kind"),
     [

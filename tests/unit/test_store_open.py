@@ -63,10 +63,41 @@ def test_a_url_that_names_no_place_is_told(url: str, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_secret_in_a_url_is_refused_and_not_repeated() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://AKIA:hunter2@bucket/x",
+        "s3://AKIA:slash/hunter2@bucket/x",
+        "s3://AKIA:/hunter2/x@bucket/x",
+        "s3:///x?X-Amz-Signature=hunter2",
+        "gs://bucket/x?token=hunter2",
+        "az://container/x?sv=2026&sig=a/hunter2=",
+        "az://container?sig=hunter2",
+    ],
+)
+def test_a_secret_in_a_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(ConfigError, match="keys and options belong in the environment") as caught:
-        open_store("s3://AKIA:hunter2@bucket/x")
+        open_store(url, options=KEYS)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("s3:/bucket", r"did you mean s3://bucket\?"),
+        ("GS:/AKIA:hunter2@bucket/x", r"did you mean gs://bucket\?"),
+        ("file:/data/lake", r"did you mean file:///absolute/path\?"),
+    ],
+)
+def test_a_url_with_one_slash_makes_no_folder(url: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=meant) as caught:
+        open_store(url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["C:/lake", "./s3:/bucket", "a:b/c", "2026-11-21T14:30/lake"])
+def test_a_folders_name_may_hold_a_colon(path: str) -> None:
+    assert open_store(path).url == path
 
 
 def test_an_option_that_is_none_is_named_without_its_value() -> None:

@@ -51,9 +51,9 @@ class Context:
         from airkeep.store.open import open_store
 
         wanted = self.settings.need("lake") if url == "-" else url
+        store = open_store(wanted, options=dict(self.settings.store))
         if not new and "://" not in wanted and not Path(wanted).is_dir():
             raise NoSuchSnapshotError(f"there is no folder {wanted}: correct the lake's name")
-        store = open_store(wanted, options=dict(self.settings.store))
         if not remember:
             return Lake(store)
         home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")

@@ -25,6 +25,7 @@ _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9.]{1,80})</Code>")
 # Azure's answer for one of many that are deleted has no code.
 _NO_CONTAINER: Final = "The specified container does not exist"
+_OF_EC2: Final = "//169.254.169.254"  # where it gives a role's keys
 _REQUEST: Final = re.compile(r"Error performing [A-Z]+ (\S+)")
 
 _AGAIN_CODES: Final = frozenset(
@@ -99,7 +100,8 @@ def explain(error: Exception, *, path: str, url: str, bucket: str) -> StoreError
         return UnavailableError(_unavailable(url, said))
     if names_no_credentials(text):
         return no_credentials(url)
-    if request and bucket not in request:
+    # Looked for first: its paths hold words that name buckets too, `latest`, `api`.
+    if _OF_EC2 in request or (request and bucket not in request):
         return _credentials_error(request, url, said, status)
     if code in _ADVICE or code.startswith("KMS."):
         advice = _ADVICE.get(code, "the key of the server-side encryption cannot be used")
@@ -132,9 +134,9 @@ def _by_type(error: Exception, *, path: str, url: str, said: str, answered: bool
 
 
 def _credentials_error(request: str, url: str, said: str, status: int) -> StoreError:
-    # 169.254.169.254 is where EC2 gives a role's keys, and the last place looked at: no
-    # answer there means that this machine is not on EC2, and waiting will not help.
-    if status or "//169.254.169.254" in request:
+    # The last place looked at: no answer there means that this machine is not on EC2, and
+    # waiting will not help.
+    if status or _OF_EC2 in request:
         return no_credentials(url)
     return UnavailableError(f"{url} cannot be used: the role's credentials were not had ({said})")
 

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client
 
 _SCHEME: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://(.*)", re.DOTALL)
+# A drive's letter is left to be a folder: nobody means a cloud by it.
+_ONE_SLASH: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)")
+_QUERY: Final = re.compile(r"\?.*=", re.DOTALL)
 _UNKNOWN_OPTION: Final = re.compile(r"Configuration key: '([A-Za-z0-9_]{1,80})'")
 
 SILENCE: Final = timedelta(seconds=60)  # without an answer, or without its next byte
@@ -92,6 +95,13 @@ def open_store(
 def _folder(path: str) -> Store:
     if not path.strip():
         raise ConfigError(f"no lake was named: expected a folder, or {_schemes()}")
+    if odd := _ONE_SLASH.match(path):
+        scheme = odd[1].lower()
+        meant = "file:///absolute/path" if scheme == "file" else f"{scheme}://bucket"
+        raise ConfigError(
+            f"{scheme}:/ has one slash: did you mean {meant}? A folder of that name is "
+            f"./{scheme}:/..."
+        )
     return LocalStore(Path(path).expanduser(), url=path)
 
 
@@ -111,13 +121,14 @@ def _clients(scheme: str, rest: str, options: Mapping[str, str], retry: Retry) -
         return _memory()
     bucket, _, prefix = rest.partition("/")
     prefix = prefix.strip("/")
-    if not bucket:
-        raise ConfigError(f"{scheme}://{rest} names no bucket: expected {scheme}://bucket/prefix")
-    if "@" in bucket or "?" in bucket or "#" in bucket:
+    # First, before anything repeats the URL: a secret key may hold a slash, a SAS is a query.
+    if set(bucket) & set(":@?#") or _QUERY.search(prefix):
         raise ConfigError(
             f"a {scheme}:// URL takes a bucket and a prefix only: keys and options belong "
             f"in the environment"
         )
+    if not bucket:
+        raise ConfigError(f"{scheme}://{rest} names no bucket: expected {scheme}://bucket/prefix")
     make = _CLIENTS[scheme]
     try:
         quick, slow, patient = (
