@@ -49,7 +49,9 @@ and notes to standard error.
 - `LAKE` is a folder, `s3://bucket/prefix`, `gs://...` or `az://...`; `-` is the one of
   `AIRKEEP_LAKE` or `airkeep.toml`.
 - `SNAPSHOT` is an id, the unique beginning of one, `latest`, any of them after `ENVIRONMENT/`, or
-  `ENVIRONMENT@time`, the newest at or before a time. A name that fits several is an error that
+  `ENVIRONMENT@time`, the newest at or before a time. Times are UTC unless they say otherwise
+  (`prod@2026-11-21T18:00`, `prod@2026-11-21T18:00+01:00`); a date alone is the first instant of
+  that day, so that `prod@2026-11-21` was made before it. A name that fits several is an error that
   lists them. For `restore`, `latest` and `@time` pass over snapshots that are not complete.
 """
 

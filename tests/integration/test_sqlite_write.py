@@ -33,6 +33,7 @@ from airkeep.errors import (
 from airkeep.export.run import export
 from airkeep.restore.run import restore
 from airkeep.snapshot.manifest import ColumnEntry
+from airkeep.snapshot.progress import Step
 from servers import PROJECT, reachable_folder
 from sqlite_files import content, make_airflow, restore_file, schema
 
@@ -211,6 +212,27 @@ def test_a_snapshot_goes_into_a_migrated_file(
     assert restore_file(snapshot, target, tmp_path) == []
     assert content(target) == content(source)
     assert schema(target) == schema(source)
+
+
+def test_a_restore_says_which_newer_snapshots_it_passed_over_and_builds_no_keys_that_are_there(
+    airflow_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    source, lake = airflow_file("airflow-3.3.2"), str(tmp_path / "lake")
+    whole = export(str(source), lake, environment="e", allow_plain=True)
+    part = export(str(source), lake, environment="e", allow_plain=True, tables=["dag"])
+    target = tmp_path / "fresh.db"
+    emptied(source, target)
+    steps: list[Step] = []
+    done = restore(lake, "latest", str(target), tables=["dag"], progress=steps.append)
+    assert done.plan.snapshot == str(whole.name)
+    assert f"passed over {part.name}: it is not complete" in done.notes
+    assert "building keys and indexes" not in {step.doing for step in steps}
+    assert restore(lake, "latest", str(tmp_path / "new.db"), create_schema=True, dry_run=True).notes
+    named = restore(
+        lake, str(whole.name), str(tmp_path / "new.db"), create_schema=True, progress=steps.append
+    )
+    assert "building keys and indexes" in {step.doing for step in steps}
+    assert not any("passed over" in note for note in named.notes)
 
 
 def emptied(source: Path, target: Path) -> None:

@@ -63,7 +63,8 @@ def cli() -> None:
     DATABASE is postgresql://..., sqlite:///..., a file, or env: for the one that this process's
     Airflow uses. LAKE is a folder, s3://..., gs://... or az://...; for either, - is the one of
     airkeep.toml, AIRKEEP_DATABASE or AIRKEEP_LAKE. SNAPSHOT is [ENVIRONMENT/]id, the unique
-    beginning of an id, latest, or ENVIRONMENT@time.
+    beginning of an id, latest, or ENVIRONMENT@time: prod@2026-11-21T18:00, in UTC, is the newest
+    at or before six in the evening, prod@2026-11-21 the newest before that day began.
 
     Exit statuses: docs/cli.md.
     """

@@ -31,6 +31,8 @@ def snapshots(ctx: Context, lake: str, *, environment: str | None, show_all: boo
     from airkeep.snapshot.results import newest_verified_of, state
 
     opened = ctx.lake(lake, remember=show_all)
+    if environment is not None:
+        opened.check_environment(environment)
     names = opened.names(environment)
     wanted = names if show_all else names[:NEWEST]
     found = opened.summaries(wanted)

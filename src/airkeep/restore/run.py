@@ -10,7 +10,7 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
@@ -23,7 +23,7 @@ from airkeep.restore.rows import TableRows
 from airkeep.restore.target import Target, open_target
 from airkeep.snapshot.choose import choose_entries
 from airkeep.snapshot.folder import private_folder
-from airkeep.snapshot.lake import Lake, Snapshot
+from airkeep.snapshot.lake import Lake, Snapshot, SnapshotName
 from airkeep.snapshot.manifest import TableEntry
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import SnapshotReader, bring
@@ -71,7 +71,11 @@ def restore(
         AirkeepError: see `airkeep.errors`; the target is as it was.
     """
     lake = Lake(lake) if isinstance(lake, str) else lake
-    found = lake.find(snapshot, complete=True) if isinstance(snapshot, str) else snapshot
+    over: list[SnapshotName] = []
+    if isinstance(snapshot, str):
+        found = lake.find(snapshot, complete=True, passed_over=over)
+    else:
+        found = snapshot
     address = resolve_address(database, {}) if isinstance(database, str) else database
     back = SecretsBack(
         found.manifest.secrets.mode,
@@ -86,7 +90,9 @@ def restore(
     limits = limits or ReadLimits()
     with private_folder(spool) as folder:
         run = _Restore(found, address, back, folder, limits, progress)
-        return run.run(tables, skip, create_schema=create_schema, dry_run=dry_run)
+        result = run.run(tables, skip, create_schema=create_schema, dry_run=dry_run)
+    passed = tuple(f"passed over {name}: it is not complete" for name in over)
+    return replace(result, notes=(*passed, *result.notes))
 
 
 class _Restore:
@@ -177,7 +183,8 @@ class _Restore:
                     )
                     target.load(tables[fate.label], rows)
                     self.check_count(entry, rows.count)
-        self.progress(Step("building keys and indexes", self.rows, plan.rows))
+        ending = "building keys and indexes" if plan.create_schema else "setting sequences"
+        self.progress(Step(ending, self.rows, plan.rows))
         notes = target.finish(plan)
         target.set_sequences(self.snapshot.manifest.sequences, by_label)
         return notes

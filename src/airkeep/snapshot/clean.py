@@ -94,8 +94,14 @@ def clean(
         grace: how old a file must be to be garbage. Longer than any export pauses.
         now: defaults to the store's own clock, whatever this machine's says; a dry run, which saves
             nothing, takes this machine's.
+
+    Raises:
+        NoSuchSnapshotError: the lake has other environments only.
+        StoreError: the lake could not be read, or not be written.
     """
     lake = Lake(lake) if isinstance(lake, str) else lake
+    if environment is not None:
+        lake.check_environment(environment)
     options = KeepOptions(keep, keep_last, keep_daily, keep_weekly, keep_monthly)
     now = now or (datetime.now(UTC) if dry_run else store_time(lake.store))
     state = read_state(lake, environment)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC
 from functools import cached_property
 from hashlib import sha256
 
@@ -23,6 +24,7 @@ from airkeep.errors import (
     MissingFileError,
     NoSuchSnapshotError,
     NotFoundError,
+    did_you_mean,
 )
 from airkeep.snapshot import names
 from airkeep.snapshot.manifest import (
@@ -163,6 +165,19 @@ class Lake:
         folders = self.store.folders("snapshots/")
         return sorted(f.removeprefix(_ENV) for f in folders if f.startswith(_ENV))
 
+    def check_environment(self, environment: str) -> None:
+        """Refuse an environment that nothing here is of; an empty lake takes any.
+
+        Raises:
+            NoSuchSnapshotError: there are others, and not this one.
+        """
+        there = self.environments()
+        if there and environment not in there:
+            raise NoSuchSnapshotError(
+                f"{self.url} has no environment {environment!r}{did_you_mean(environment, there)}: "
+                f"there {'is' if len(there) == 1 else 'are'} {_listed(there)}"
+            )
+
     def names(self, environment: str | None = None) -> list[SnapshotName]:
         """Every committed snapshot, newest first.
 
@@ -234,42 +249,67 @@ class Lake:
     def get(self, name: SnapshotName) -> Snapshot:
         return Snapshot(self.store, name)
 
-    def find(self, name: str, *, complete: bool = False) -> Snapshot:
+    def find(
+        self, name: str, *, complete: bool = False, passed_over: list[SnapshotName] | None = None
+    ) -> Snapshot:
         """The one snapshot that `name` means.
 
         Args:
             complete: `latest` and `E@time` pass over snapshots that are not complete.
+            passed_over: takes the names of those, newest first.
 
         Raises:
             NoSuchSnapshotError: none fits, or several do.
         """
         if "@" in name:
             environment, _, time = name.partition("@")
-            last = names.make_id(names.parse_time(time))
-            known = self.names(environment)
+            at = names.parse_time(time)
+            last = names.make_id(at)
+            known = self._known(environment)
             fitting = [n for n in known if n.id <= last]
-            return self._newest(name, fitting, known, complete=complete)
+            if known and not fitting:
+                raise NoSuchSnapshotError(
+                    f"{self.url} holds no snapshot for {name!r}: none at or before "
+                    f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}; the oldest is {known[-1]}"
+                )
+            return self._newest(name, fitting, complete=complete, passed_over=passed_over)
         environment, slash, rest = name.rpartition("/")
-        known = self.names(environment if slash else None)
+        known = self._known(environment if slash else None)
         if rest == "latest":
             self._one_environment(name, known)
-            return self._newest(name, known, known, complete=complete)
+            return self._newest(name, known, complete=complete, passed_over=passed_over)
         fitting = [n for n in known if n.id.startswith(rest)] if rest else []
         return self.get(self._only(name, fitting, known))
+
+    def _known(self, environment: str | None) -> list[SnapshotName]:
+        """Where a name is looked for; an environment that is not there is told by its name."""
+        if environment is not None and not names.ENVIRONMENT.fullmatch(environment):
+            known = []  # no path is made of it
+        else:
+            known = self.names(environment)
+        if not known and environment is not None:
+            self.check_environment(environment)
+        return known
 
     def _newest(
         self,
         name: str,
         fitting: Sequence[SnapshotName],
-        known: Sequence[SnapshotName],
         *,
         complete: bool,
+        passed_over: list[SnapshotName] | None,
     ) -> Snapshot:
         for candidate in fitting:
             if not complete or self._summary(candidate).complete:
                 return self.get(candidate)
-        kind = "complete snapshot" if complete else "snapshot"
-        raise NoSuchSnapshotError(f"{self.url} holds no {kind} for {name!r}{_hint(known)}")
+            if passed_over is not None:
+                passed_over.append(candidate)
+        if not complete or not fitting:
+            raise NoSuchSnapshotError(f"{self.url} holds no snapshot for {name!r}{_hint(fitting)}")
+        raise NoSuchSnapshotError(
+            f"{self.url} holds no complete snapshot for {name!r}{_hint(fitting)}. Name one by its "
+            f"id to restore it as it is."
+        )
 
     def _one_environment(self, name: str, known: Sequence[SnapshotName]) -> None:
         environments = sorted({n.environment for n in known})
@@ -295,7 +335,7 @@ def _hint(known: Sequence[SnapshotName]) -> str:
     return f": there are {_listed(known)}" if known else " (and none at all of that environment)"
 
 
-def _listed(found: Sequence[SnapshotName]) -> str:
+def _listed(found: Sequence[SnapshotName | str]) -> str:
     return ", ".join(str(n) for n in found[:_CANDIDATES]) + (
         ", ..." if len(found) > _CANDIDATES else ""
     )
