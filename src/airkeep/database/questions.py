@@ -200,7 +200,7 @@ LINEAGE = {
     ),
     "server_start": (
         "SELECT to_json(to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', "
-        "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'))"
+        '\'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\'))'
     ),
     "xmin": "SELECT {xmin}::text",
     "xmax": "SELECT {xmax}::text",
