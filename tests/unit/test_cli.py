@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import airkeep
 from airkeep.cli.context import Age
 from airkeep.cli.main import COMMANDS, cli, run
 from airkeep.snapshot.lake import Lake
@@ -60,6 +61,26 @@ def test_every_public_name_of_the_library_is_there_and_no_other(before: str) -> 
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\nFalse\n"
+
+
+def test_a_type_checker_and_dir_know_the_public_names_and_no_other(tmp_path: Path) -> None:
+    package = Path(airkeep.__file__)
+    user = tmp_path / "user.py"
+    user.write_text(
+        "import airkeep\n"
+        + "".join(f"airkeep.{name}\n" for name in airkeep.__all__)
+        + "airkeep.exports\n"
+    )
+    # Not followed, what the package imports is not checked, and this takes a second.
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=skip", "--config-file="]
+    done = subprocess.run(
+        [*mypy, "--cache-dir", str(tmp_path / "cache"), str(package), str(user)],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    lines = [line for line in done.stdout.splitlines() if line.startswith(str(user.name))]
+    assert len(lines) == 1, done.stdout
+    assert 'has no attribute "exports"' in lines[0]
+    assert set(airkeep.__all__) <= set(dir(airkeep))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
