@@ -47,8 +47,9 @@ from typing import ClassVar
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """` (did you mean NEAR?)`, to end a message with; empty where nothing known is near."""
-    near = get_close_matches(name, list(known), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    spelled = {one.lower(): one for one in known}
+    near = get_close_matches(name.lower(), spelled, n=1)
+    return f" (did you mean {spelled[near[0]]}?)" if near else ""
 
 
 class AirkeepError(Exception):
@@ -62,6 +63,11 @@ class ConfigError(AirkeepError):
     """A setting is wrong or missing."""
 
     exit_status = 3
+
+
+def no_such_table(flag: str, name: str, where: str, known: Iterable[str]) -> ConfigError:
+    """What every command says of a table that is not where it is looked for."""
+    return ConfigError(f"{flag} {name}: no such table in {where}{did_you_mean(name, known)}")
 
 
 class MissingExtraError(AirkeepError):

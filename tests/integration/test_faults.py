@@ -476,7 +476,7 @@ def an_unknown_table_at_restore(bench: Bench) -> Fault:
     bench.snapshot()
     return bench.restore(
         bench.guarded(), "latest", "env:", "--skip", "xcomm",
-        status=3, says=r"--skip xcomm: the snapshot has no such table \(did you mean xcom\?\)",
+        status=3, says=r"--skip xcomm: no such table in the snapshot \(did you mean xcom\?\)",
     )  # fmt: skip
 
 

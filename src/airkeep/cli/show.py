@@ -6,7 +6,7 @@ import click
 
 from airkeep.cli.context import Context, shared_options
 from airkeep.cli.output import Output, size
-from airkeep.errors import NoSuchSnapshotError, did_you_mean
+from airkeep.errors import no_such_table
 from airkeep.snapshot.manifest import Manifest, TableEntry
 
 
@@ -24,8 +24,8 @@ def show(ctx: Context, lake: str, snapshot: str, *, table: str | None) -> None:
         return
     entry = manifest.table(table)
     if entry is None:
-        hint = did_you_mean(table, [t.label for t in manifest.tables])
-        raise NoSuchSnapshotError(f"{found.name} has no table {table!r}{hint}")
+        labels = [t.label for t in manifest.tables]
+        raise no_such_table("--table", table, "the snapshot", labels)
     ctx.output.result(entry, lambda: _table(entry, ctx.output))
 
 

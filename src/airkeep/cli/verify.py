@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airkeep.snapshot.results import Problem, VerifyResult
 
 _SHOWN = 20
+_TABLES_SHOWN = 5
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]
@@ -128,20 +129,18 @@ def _verify_csv(ctx: Context, lake: str, path: str) -> None:
 
     ctx.output.result(result, text)
     if not result.ok:
-        first = result.problems[0]
         raise _ProblemsError(
-            f"{_count(result.problems)}, first: {first.path}: {first.what}",
-            result.exit_status,
+            "", result.problems, "Bring the file back from a copy, or export again."
         )
 
 
 def _show(found: list[VerifyResult], compared: Comparison | None, out: Output) -> None:
     for result in found:
-        depth = "all" if result.share is None else f"{result.share:.0%}, seed {result.seed}"
+        drawn = "" if result.share is None else f" ({result.share:.0%}, seed {result.seed})"
         state = "ok" if result.ok else _count(result.problems)
         out.line(
             f"{result.environment}/{result.id}  {state}  {result.read:,} of {result.files:,} files "
-            f"read ({depth})  {size(result.bytes)}  {result.rows:,} rows"
+            f"read{drawn}  {size(result.bytes)}  {result.rows:,} rows"
         )
         for problem in result.problems[:_SHOWN]:
             out.line(f"  {problem.kind}: {problem.path}: {problem.what}")
@@ -150,10 +149,11 @@ def _show(found: list[VerifyResult], compared: Comparison | None, out: Output) -
         if result.note:
             out.note(f"note: {result.note}")
     if compared is not None:
-        _compared(compared, out)
+        show_comparison(compared, out)
 
 
-def _compared(compared: Comparison, out: Output) -> None:
+def show_comparison(compared: Comparison, out: Output) -> None:
+    """For people: what differs, or that nothing does."""
     changed = [t for t in compared.tables if not t.equal]
     out.table(
         ["table", "only in the snapshot", "only in the database", "changed", "equal"],
@@ -166,10 +166,8 @@ def _compared(compared: Comparison, out: Output) -> None:
     for table in changed:
         for c in table.columns:
             out.line(f"column {table.label}.{c.name}: {c.here or 'none'}, {c.there or 'none'}")
-    for label in compared.only_here:
-        out.line(f"only in the snapshot: {label}")
-    for label in compared.only_there:
-        out.line(f"only in the database: {label}")
+    _only("the snapshot", compared.only_here, out)
+    _only("the database", compared.only_there, out)
     for s in compared.sequences:
         out.line(f"sequence {s.label}: {s.here or 'none'}, {s.there or 'none'}")
     if compared.not_compared:
@@ -182,18 +180,23 @@ def _compared(compared: Comparison, out: Output) -> None:
         out.line(f"equal: {rows:,} rows of {len(compared.tables)} tables")
 
 
+def _only(where: str, labels: Sequence[str], out: Output) -> None:
+    if labels:
+        shown = labels if out.verbosity else labels[:_TABLES_SHOWN]
+        more = ", ... (-v lists all)" if len(shown) < len(labels) else ""
+        are = "table is" if len(labels) == 1 else "tables are"
+        out.line(f"{len(labels)} {are} only in {where}: {', '.join(shown)}{more}")
+
+
 def _fail(found: list[VerifyResult], compared: Comparison | None, url: str) -> None:
     if not found:
         raise NoSuchSnapshotError(f"{url} holds no snapshot")
     bad = [r for r in found if not r.ok]
     if bad:
-        worst = min(bad, key=lambda r: r.exit_status)
-        problems = [p for r in bad for p in r.problems]
         raise _ProblemsError(
-            f"{_count(problems)} in {len(bad)} of {len(found)} snapshots, first: "
-            f"{worst.problems[0].path}: {worst.problems[0].what}. "
-            f"Bring the file back from a copy, or make a full export.",
-            worst.exit_status,
+            f" in {len(bad)} of {len(found)} snapshots",
+            [p for r in bad for p in r.problems],
+            "Bring the file back from a copy, or make a full export.",
         )
     if compared is not None and not compared.equal:
         counts = (
@@ -213,8 +216,16 @@ def _count(problems: Sequence[Problem]) -> str:
 
 
 class _ProblemsError(SnapshotError):
-    """The gravest problem's status, with a line that sums all of them up."""
+    """The gravest problem, its status, and what to do where a file is not what it was.
 
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.exit_status = status  # type: ignore[misc]
+    A manifest that cannot be read, or only by a newer airkeep, says itself what to do.
+    """
+
+    def __init__(self, where: str, problems: Sequence[Problem], advice: str) -> None:
+        from airkeep.snapshot.results import gravest, status_of
+
+        worst = gravest(problems)
+        first = "" if len(problems) == 1 else ", the gravest"
+        then = f". {advice}" if worst.kind in ("damaged", "missing") else ""
+        super().__init__(f"{_count(problems)}{where}{first}: {worst.path}: {worst.what}{then}")
+        self.exit_status = status_of(problems)  # type: ignore[misc]

@@ -14,7 +14,7 @@ from typing import Literal
 
 from airkeep.database.catalog import Catalog, Lineage, Table
 from airkeep.database.sql import literal
-from airkeep.errors import ConfigError, did_you_mean
+from airkeep.errors import no_such_table
 from airkeep.snapshot.manifest import LineageEntry, Manifest, SecretsMode, TableEntry
 from airkeep.snapshot.names import id_time
 from airkeep.tables.revisions import airflow_version
@@ -79,7 +79,7 @@ def choose_tables(labels: Collection[str], options: ExportOptions) -> set[str]:
     for flag, named in (("--tables", options.tables), ("--skip", options.skip)):
         for name in named:
             if name not in labels:
-                raise ConfigError(f"{flag} {name}: no such table{did_you_mean(name, labels)}")
+                raise no_such_table(flag, name, "the database", labels)
     chosen = set(options.tables) or set(labels)
     if options.airflow_only:
         chosen = {label for label in chosen if is_airflow_table(label)}

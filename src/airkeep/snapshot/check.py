@@ -36,7 +36,7 @@ from airkeep.snapshot.lake import Snapshot
 from airkeep.snapshot.manifest import FileEntry, Manifest, TableEntry
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import bring
-from airkeep.snapshot.results import Kind, Problem, VerifyResult, save_result
+from airkeep.snapshot.results import Kind, Problem, VerifyResult, said_of, save_result
 from airkeep.version import __version__
 
 if TYPE_CHECKING:
@@ -339,9 +339,9 @@ class _Check:
             case DamagedFileError():
                 self.problem(path, f"has {error.found}, its manifest says {error.expected}")
             case NewerFormatError():
-                self.problem(path, str(error), kind="newer")
+                self.problem(path, said_of(path, error), kind="newer")
             case ManifestError():
-                self.problem(path, str(error), kind="manifest")
+                self.problem(path, said_of(path, error), kind="manifest")
             case _:
                 raise error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airkeep.errors import ConfigError, did_you_mean
+from airkeep.errors import no_such_table
 from airkeep.snapshot.manifest import Manifest, TableEntry
 
 
@@ -20,7 +20,6 @@ def choose_entries(
     for flag, named in (("--tables", tables), ("--skip", skip)):
         for name in named:
             if name not in labels:
-                hint = did_you_mean(name, labels)
-                raise ConfigError(f"{flag} {name}: the snapshot has no such table{hint}")
+                raise no_such_table(flag, name, "the snapshot", labels)
     wanted = set(tables) or set(labels)
     return [t for t in manifest.tables if t.label in wanted and t.label not in set(skip)]

@@ -24,7 +24,7 @@ from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.manifest import FileEntry
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import bring
-from airkeep.snapshot.results import Kind, Problem, status_of
+from airkeep.snapshot.results import Kind, Problem, said_of, status_of
 from airkeep.store.interface import Store
 
 
@@ -100,9 +100,9 @@ class _Check:
         except MissingFileError:
             self.problem(self.path, "is not in the lake", kind="missing")
         except NewerFormatError as error:
-            self.problem(self.path, str(error), kind="newer")
+            self.problem(self.path, said_of(self.path, error), kind="newer")
         except ManifestError as error:
-            self.problem(self.path, str(error), kind="manifest")
+            self.problem(self.path, said_of(self.path, error), kind="manifest")
         else:
             for what in _contradictions(summary):
                 self.problem(self.path, what)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from airkeep.errors import ConfigError, did_you_mean
+from airkeep.errors import no_such_table
 from airkeep.snapshot.compare import ColumnChange, column_changes, side_of
 from airkeep.snapshot.fold import fold, layers_of
 from airkeep.snapshot.lake import Snapshot
@@ -94,8 +94,7 @@ def diff_snapshots(
     ours = {t.label: t for t in first.tables}
     theirs = {t.label: t for t in second.tables}
     if table is not None and table not in {**ours, **theirs}:
-        hint = did_you_mean(table, {**ours, **theirs})
-        raise ConfigError(f"{table}: no such table in {first.name} or {second.name}{hint}")
+        raise no_such_table("--table", table, "either snapshot", {**ours, **theirs})
     labels = [label for label in ours if label in theirs and table in (None, label)]
     opener = Opener(keys or Keys())
     found = []

@@ -21,6 +21,7 @@ from airkeep.errors import (
     MissingFileError,
     NewerFormatError,
     NotFoundError,
+    SnapshotError,
     StoreError,
 )
 from airkeep.snapshot import names
@@ -50,9 +51,19 @@ class Problem:
     kind: Kind
 
 
+def gravest(problems: Sequence[Problem]) -> Problem:
+    """The first of those that give the status: damaged before missing before unreadable."""
+    return min(problems, key=lambda p: _STATUS[p.kind])
+
+
 def status_of(problems: Sequence[Problem]) -> int:
-    """0, or the status of the gravest problem: damaged before missing before unreadable."""
-    return min((_STATUS[p.kind] for p in problems), default=0)
+    """0, or the status of the gravest problem."""
+    return _STATUS[gravest(problems).kind] if problems else 0
+
+
+def said_of(path: str, error: SnapshotError) -> str:
+    """What an error says of a path, as a problem's `what`: the path stands before it there."""
+    return str(error).removeprefix(f"{path} ").removesuffix(".")
 
 
 @dataclass(frozen=True)
