@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airkeep.database.address import parse_address
 from airkeep.database.failure import explain, explain_connect
 from airkeep.errors import (
     AirkeepError,
@@ -68,13 +69,15 @@ def test_a_table_whose_name_means_something_else_changes_nothing() -> None:
         "Unable to connect at \"dbname='x' sslmode='require'\": connection failed: "
         "FATAL:  too many clients already"
     )
-    told = explain_connect(RuntimeError(said), where=WHERE)
+    told = explain_connect(RuntimeError(said), address=parse_address(WHERE))
     assert "no connection left" in str(told)
     said = (
         "Unable to connect at \"host='/run' sslmode='disable'\": connection to server on socket "
         '"/run/.s.PGSQL.5432" failed: No such file or directory'
     )
-    assert "no server's socket" in str(explain_connect(RuntimeError(said), where=WHERE))
+    assert "no server's socket" in str(
+        explain_connect(RuntimeError(said), address=parse_address(WHERE))
+    )
 
 
 CONNECT = [
@@ -95,8 +98,38 @@ CONNECT = [
 @pytest.mark.parametrize(("said", "told"), CONNECT)
 def test_a_connection_that_was_never_made_says_why(said: str, told: str) -> None:
     conninfo = f"host=x password='{SECRET}'"
-    error = explain_connect(RuntimeError(f"unable to attach {conninfo}: {said}"), where=WHERE)
+    error = explain_connect(
+        RuntimeError(f"unable to attach {conninfo}: {said}"), address=parse_address(WHERE)
+    )
     assert type(error) is ConnectError
     assert str(error).startswith(f"{WHERE}: ")
     assert told in str(error)
     assert SECRET not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "told"),
+    [
+        ("postgresql://keeper@host/", 'FATAL:  database "keeper" does not exist',
+         "no database 'keeper'. The address names none"),
+        ("postgresql:///airflow", "connection to server on socket failed: No such file or directory",
+         "The address names no host"),
+        ("postgresql:///airflow?host=/run", "connection to server on socket failed: No such file or "
+         "directory", "no server's socket in that folder"),
+    ],
+)  # fmt: skip
+def test_what_the_address_leaves_out_is_told(url: str, said: str, told: str) -> None:
+    address = parse_address(url)
+    error = explain_connect(RuntimeError(said), address=address)
+    assert type(error) is ConnectError
+    assert str(error).startswith(f"{address}: ")
+    assert told in str(error)
+
+
+def test_a_schema_that_takes_no_tables_wants_another_right_than_a_table() -> None:
+    said = RuntimeError("ERROR:  permission denied for schema public")
+    error = explain(said, where=WHERE, doing="creating tables")
+    assert type(error) is PrivilegeError
+    assert "GRANT CREATE ON SCHEMA public TO this user" in str(error)
+    assert "--skip" not in str(error)
+    assert "--skip" in str(explain(said, where=WHERE, doing="locking tables"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from airkeep.database.address import Address
 from airkeep.errors import (
     AirkeepError,
     BusyError,
@@ -26,6 +27,7 @@ _POLICY = re.compile(r"row-level security policy for table (\"?[^\s\"]+\"?)")
 _REFERENCE = re.compile(r"violates foreign key constraint (\"[^\"]+\")")
 _COMPLAINT = re.compile(r"(?:ERROR|FATAL):\s+([^\n]*)")
 
+_NO_SOCKET = re.compile(r"No such file or directory")
 _CONNECT = (
     (re.compile(r"password authentication failed|no password supplied|PAM authentication"),
      "the server refused the user name or password: correct them in the address"),
@@ -45,7 +47,7 @@ _CONNECT = (
      "the server has no connection left: try again when others have ended"),
     (re.compile(r"the database system is (starting up|shutting down|not accepting)|recovery"),
      "the server is starting or stopping: try again when it is up"),
-    (re.compile(r"No such file or directory"),
+    (_NO_SOCKET,
      "no server's socket in that folder: correct it, or start the server"),
 )  # fmt: skip
 
@@ -90,6 +92,12 @@ def _of_this_machine(text: str, where: str, doing: str) -> AirkeepError | None:
 
 def _of_the_server(text: str, where: str, doing: str) -> AirkeepError | None:
     if found := _DENIED.search(text):
+        kind, _, name = found[1].partition(" ")
+        if kind in ("schema", "database") and doing.startswith("creating"):
+            return PrivilegeError(
+                f"{where}: permission denied for {found[1]} while {doing}. Have its owner run "
+                f"GRANT CREATE ON {kind.upper()} {name} TO this user."
+            )
         return PrivilegeError(
             f"{where}: permission denied for {found[1]} while {doing}. Grant it, or leave the "
             f"table out with --skip."
@@ -142,11 +150,22 @@ def _connect_error(text: str, where: str) -> ConnectError | None:
     return None
 
 
-def explain_connect(error: Exception, *, where: str) -> AirkeepError:
+def explain_connect(error: Exception, *, address: Address) -> AirkeepError:
     """The same for a connection that was never made."""
     text = str(error)
-    known = _connect_error(_said(text) or text, where)
-    return known or ConnectError(f"{where}: no connection ({_complaint(text)})")
+    said = _said(text) or text
+    if not address.database and (found := _MISSING_DATABASE.search(said)):
+        return ConnectError(
+            f"{address}: the server has no database {found[1]!r}. The address names none, so the "
+            f"user's name was taken: write postgresql://.../DATABASE"
+        )
+    if not address.host and _NO_SOCKET.search(said):
+        return ConnectError(
+            f"{address}: no server's socket is on this machine. The address names no host, so "
+            f"one was looked for: write postgresql://USER@HOST/DATABASE, or start the server"
+        )
+    known = _connect_error(said, str(address))
+    return known or ConnectError(f"{address}: no connection ({_complaint(text)})")
 
 
 def _complaint(text: str) -> str:

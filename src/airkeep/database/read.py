@@ -117,7 +117,7 @@ class PostgresReader:
             attach = f"ATTACH {literal(login.conninfo)} AS {_DB} (TYPE postgres, READ_ONLY)"
             interruptible(lambda: db.execute(attach), cancel=db.interrupt)
         except duckdb.Error as error:
-            raise explain_connect(error, where=str(self._address)) from None
+            raise explain_connect(error, address=self._address) from None
         return db
 
     def fix(self, choose: Choose) -> None:

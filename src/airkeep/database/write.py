@@ -68,7 +68,7 @@ class PostgresWriter:
             # Autocommit, with a BEGIN of our own: ADBC's executescript commits whatever is open.
             connection = dbapi.connect(login.uri, autocommit=True)
         except Error as error:
-            raise explain_connect(error, where=str(self._address)) from None
+            raise explain_connect(error, address=self._address) from None
         stack.callback(connection.close)
         return connection
 

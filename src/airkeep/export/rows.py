@@ -15,7 +15,7 @@ from airkeep.database.spool import SpoolFile
 from airkeep.errors import ConfigError, PlainSecretError
 from airkeep.export.plan import ExportOptions, ExportPlan, TablePlan, missing_tables
 from airkeep.snapshot.manifest import SecretsMode
-from airkeep.snapshot.seal import SecretsWay, open_keyring
+from airkeep.snapshot.seal import ARCHIVE_KEY, SOURCE_KEY, SecretsWay, open_keyring
 from airkeep.tables.revisions import airflow_version
 from airkeep.tables.roles import is_airflow_table
 from airkeep.tables.secrets import encrypts
@@ -52,8 +52,8 @@ def secrets_way(
     """
     way = SecretsWay(
         secrets,
-        open_keyring(fernet_key, variable="the environment's Fernet key"),
-        open_keyring(archive_key, variable="AIRKEEP_ARCHIVE_KEY"),
+        open_keyring(fernet_key, variable=SOURCE_KEY),
+        open_keyring(archive_key, variable=ARCHIVE_KEY),
     )
     way.check_keys()
     return way

@@ -15,8 +15,9 @@ from pathlib import Path
 from time import monotonic
 
 from airkeep.database.address import Address, resolve_address
+from airkeep.database.catalog import Catalog
 from airkeep.database.limits import ReadLimits
-from airkeep.errors import RestoreError
+from airkeep.errors import NotAirflowError, NotEmptyError, RestoreError
 from airkeep.restore.fresh import TargetTable
 from airkeep.restore.plan import RestorePlan, plan_restore
 from airkeep.restore.rows import TableRows
@@ -27,7 +28,7 @@ from airkeep.snapshot.lake import Lake, Snapshot, SnapshotName
 from airkeep.snapshot.manifest import TableEntry
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import SnapshotReader, bring
-from airkeep.snapshot.seal import SecretsBack, open_keyring
+from airkeep.snapshot.seal import ARCHIVE_KEY, TARGET_KEY, SecretsBack, open_keyring
 from airkeep.tables.secrets import Secret, secrets_of
 
 
@@ -79,8 +80,8 @@ def restore(
     address = resolve_address(database, {}) if isinstance(database, str) else database
     back = SecretsBack(
         found.manifest.secrets.mode,
-        open_keyring(archive_key, variable="AIRKEEP_ARCHIVE_KEY"),
-        open_keyring(fernet_key, variable="the target's Fernet key"),
+        open_keyring(archive_key, variable=ARCHIVE_KEY),
+        open_keyring(fernet_key, variable=TARGET_KEY),
     )
     if address.kind != found.manifest.server.engine:
         engine = found.manifest.server.engine
@@ -135,7 +136,7 @@ class _Restore:
         create_schema: bool,
         lock: bool = False,
     ) -> RestorePlan:
-        catalog = target.catalog()
+        catalog = self.catalog(target, create_schema=create_schema)
         found: dict[str, TargetTable] = {}
         if catalog is not None and not create_schema:
             wanted = {e.label for e in entries}
@@ -152,6 +153,17 @@ class _Restore:
             found=found,
             create_schema=create_schema,
         )
+
+    def catalog(self, target: Target, *, create_schema: bool) -> Catalog | None:
+        try:
+            return target.catalog()
+        except NotAirflowError:
+            if not create_schema:
+                raise
+            raise NotEmptyError(
+                f"{self.address} has tables of something else already: --create-schema needs an "
+                f"empty database. Name another one."
+            ) from None
 
     def load(
         self, target: Target, plan: RestorePlan, entries: Sequence[TableEntry]

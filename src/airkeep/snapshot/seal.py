@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
 
 PREFIX = "airkeep:1:"
+# Where keys come from, for messages.
+SOURCE_KEY = "the environment's Fernet key (AIRKEEP_FERNET_KEY or AIRFLOW__CORE__FERNET_KEY)"
+TARGET_KEY = "the target's Fernet key (AIRKEEP_FERNET_KEY or AIRFLOW__CORE__FERNET_KEY)"
+ARCHIVE_KEY = "AIRKEEP_ARCHIVE_KEY"
 _KEY = re.compile(r"[A-Za-z0-9_+/-]{43}=")
 
 

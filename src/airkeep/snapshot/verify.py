@@ -21,7 +21,7 @@ from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.opener import Keys
 from airkeep.snapshot.progress import Progress, silent
 from airkeep.snapshot.results import VerifyResult
-from airkeep.snapshot.seal import open_keyring
+from airkeep.snapshot.seal import ARCHIVE_KEY, SOURCE_KEY, open_keyring
 
 
 def verify(
@@ -163,6 +163,6 @@ def diff(
 
 def _keys(fernet_key: str | None, archive_key: str | None) -> Keys:
     return Keys(
-        fernet=open_keyring(fernet_key, variable="the environment's Fernet key"),
-        archive=open_keyring(archive_key, variable="AIRKEEP_ARCHIVE_KEY"),
+        fernet=open_keyring(fernet_key, variable=SOURCE_KEY),
+        archive=open_keyring(archive_key, variable=ARCHIVE_KEY),
     )
