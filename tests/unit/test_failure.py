@@ -112,10 +112,10 @@ def test_a_connection_that_was_never_made_says_why(said: str, told: str) -> None
     [
         ("postgresql://keeper@host/", 'FATAL:  database "keeper" does not exist',
          "no database 'keeper'. The address names none"),
-        ("postgresql:///airflow", "connection to server on socket failed: No such file or directory",
+        ("postgresql:///airflow", "connection failed: No such file or directory",
          "The address names no host"),
-        ("postgresql:///airflow?host=/run", "connection to server on socket failed: No such file or "
-         "directory", "no server's socket in that folder"),
+        ("postgresql:///airflow?host=/run", "connection failed: No such file or directory",
+         "no server's socket in that folder"),
     ],
 )  # fmt: skip
 def test_what_the_address_leaves_out_is_told(url: str, said: str, told: str) -> None:
