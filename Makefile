@@ -30,16 +30,20 @@ define debian
 	fi
 endef
 
-.PHONY: help setup demo check test test-slow bench bench-large bench-listing docs clean tls-server jdbc azurite
+.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing docs clean tls-server jdbc azurite
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(filter-out uv,$(UV)) ## make the virtual environment, with uv fetched if need be
+	@[ -d .venv ] || echo "setting up the virtual environment: about 1 GB, once"
 	@$(UV) sync --locked --quiet
 
 demo: setup ## export, verify, damage and restore a real Airflow database
 	@$(RUN) python -m tools.demo
+
+playground: setup ## a PostgreSQL with the demo's database, until Ctrl-C
+	@$(RUN) python -m tools.playground
 
 check: setup azurite ## lint, types, layers, lock file, quick tests
 	$(RUN) ruff check

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from docs.pages import blocks, page
-from servers import FERNET_KEY, Databases
+from docs.pages import PROJECT, blocks, page
+from servers import FERNET_KEY, Databases, query
 
 # What differs from run to run: an id, a day, a time of day, a size, a duration, a place.
 _VARIES = (
@@ -75,6 +76,28 @@ def test_the_readme_session_prints_what_it_shows(names: dict[str, Any], tmp_path
             check=False,
         )
         assert _same(done.stdout) == _same(shown[0]), command
+
+
+def test_the_playground_holds_the_sessions_databases_until_it_is_ended() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tools.playground"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    ) as playground:
+        assert playground.stdout is not None
+        exported = {}
+        for line in playground.stdout:
+            if found := re.fullmatch(r"export (\w+)=(\S+)\n", line):
+                exported[found[1]] = found[2]
+            if len(exported) == 2:
+                break
+        source = exported["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+        assert query(source, "SELECT count(*) FROM dag_run") == [(78,)]
+        assert query(exported["NEW_DATABASE"], "SELECT count(*) FROM pg_tables "
+                     "WHERE schemaname = 'public'") == [(0,)]  # fmt: skip
+        playground.send_signal(signal.SIGINT)
+        assert "are gone" in playground.stdout.read()
+    assert playground.returncode == 0
+    with pytest.raises(Exception, match="refused"):
+        query(source, "SELECT 1")
 
 
 def _same(text: str) -> list[str]:
