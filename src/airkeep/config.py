@@ -23,8 +23,8 @@ from airkeep.errors import ConfigError, did_you_mean
 FILE = "airkeep.toml"
 STORE_PREFIX = "AIRKEEP_STORE_"
 SECRETS_MODES = ("keep", "seal", "drop", "plain")
-# A scan with one thread and 50,000-row groups takes 172 MB in all (measured),
-# so a smaller promise could not be kept.
+# An export with --memory 200MB takes 163 MB in all (docs/benchmarks.md): a much smaller promise
+# could not be kept.
 MIN_MEMORY_BYTES = 150_000_000
 
 _UNITS = {"": 1, "b": 1} | {

@@ -132,5 +132,9 @@ def test_a_log_has_a_line_a_table_with_v_and_none_with_q(url: str, tmp_path: Pat
     said = run(tmp_path, url, *export, "-v").err
     assert re.search(r"^export dag_run: [\d,]+ rows, [\d,]+ rows/s$", said, re.MULTILINE)
 
+    timed = run(tmp_path, url, *EXPORT).err.splitlines()[-1]
+    parts = "locking and reading the catalogue", "planning", "reading and saving rows"
+    assert re.fullmatch(", ".join(rf"{part} [\d.]+ s" for part in parts), timed)
+
     assert "rows/s" not in run(tmp_path, url, *export).err  # it took less than ten seconds
     assert run(tmp_path, url, *export, "-q").err == ""

@@ -102,9 +102,9 @@ def shared_options(*settings: str, tuning: bool = True) -> Callable[[Command], C
         decorated = click.option(
             "-v", "--verbose", count=True, help="Say more: -v what, -vv where time goes."
         )(decorated)
-        decorated = click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")(
-            decorated
-        )
+        decorated = click.option(
+            "-q", "--quiet", is_flag=True, help="No progress, no notes, -v or not."
+        )(decorated)
         decorated = click.option("--json", "as_json", is_flag=True, help="One JSON document.")(
             decorated
         )

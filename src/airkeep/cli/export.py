@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from airkeep.database.address import Address
     from airkeep.snapshot.lake import Lake
 
+# What the manifest's timings are called for people.
+_PARTS = {
+    "fix": "locking and reading the catalogue",
+    "plan": "planning",
+    "rows": "reading and saving rows",
+}
+
 
 @click.command()
 @click.argument("database")
@@ -100,7 +107,7 @@ def _export_snapshot(
     if increment and manifest.full_because:
         out.note(f"a full snapshot, because {manifest.full_because}")
     if out.verbosity > 1:
-        out.note(", ".join(f"{k} {v} s" for k, v in manifest.timings_s.items()))
+        out.note(", ".join(f"{_PARTS.get(k, k)} {v} s" for k, v in manifest.timings_s.items()))
 
     from airkeep.snapshot.manifest import summarize
 
