@@ -91,9 +91,9 @@ backed up.
 ## The store's own options
 
 Whatever the cloud's client takes, by obstore's names in lower case: in the file's `[store]` table,
-or as `AIRKEEP_STORE_<NAME>` (`AIRKEEP_STORE_AWS_ENDPOINT_URL`). A name that the client does not know
-is an error; for a lake in a folder, which takes none, all of them are left unread. They stand over
-the cloud's own variables, which are read too:
+or as `AIRKEEP_STORE_<NAME>` (`AIRKEEP_STORE_AWS_ENDPOINT_URL`). A name that the client does not
+know is an error; for a lake in a folder, which takes none, all of them are left unread. They stand
+over the cloud's own variables, which are read too:
 """
 
 CACHE = """

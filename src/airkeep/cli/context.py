@@ -103,7 +103,7 @@ def shared_options(*settings: str, tuning: bool = True) -> Callable[[Command], C
             "-v", "--verbose", count=True, help="Say more: -v what, -vv where time goes."
         )(decorated)
         decorated = click.option(
-            "-q", "--quiet", is_flag=True, help="No progress, no notes, -v or not."
+            "-q", "--quiet", is_flag=True, help="No progress and no notes, whatever -v says."
         )(decorated)
         decorated = click.option("--json", "as_json", is_flag=True, help="One JSON document.")(
             decorated

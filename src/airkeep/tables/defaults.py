@@ -4,9 +4,10 @@
 first web server (or `sync-perm`) adds FAB's roles and permissions, `db init` the default
 connections, the first DAG processor a bundle, each command line its line in `log`. A database
 that holds nothing else is *fresh*: a restore may empty these tables and put the snapshot's rows
-there, ids and all. In a living environment the same rows must not come twice; there they are
-matched by natural key and what points at them is moved (`dag_run.log_template_id`,
-`ab_permission_view_role.role_id`, ...).
+there, ids and all. In a living environment the same rows must not come twice: there they would be
+matched by natural key, and what points at them moved (`dag_run.log_template_id`,
+`ab_permission_view_role.role_id`, ...). No restore goes into one yet, so that nothing but the tests
+asks for natural keys.
 
 A default row is known by name and may have been edited since: a pool resized, a password in
 `aws_default`. So a target is fresh only if *every* row of *every* table is a default one; where a

@@ -45,7 +45,8 @@ class WindowRule:
         table: its name.
         kind: by runs, by its own time, or all of it.
         phrase: the same for people; the manifest keeps it.
-        time_column: the first of the table's own dates, where it has one: for reports.
+        time_column: the first of the table's own dates, where it has one: for reports, when
+            there are some.
     """
 
     table: str
