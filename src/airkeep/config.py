@@ -236,6 +236,7 @@ SETTINGS: tuple[Setting, ...] = tuple(
     if one.metadata
 )
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
+_BY_FIELD: Mapping[str, Setting] = {setting.field: setting for setting in SETTINGS}
 
 
 def load_settings(
@@ -288,6 +289,18 @@ def _read(setting: Setting, source: str, value: object) -> object:
         found = "" if hidden else f", found {value!r}"
         message = f"{source}: expected {setting.expected}{found}"
     raise ConfigError(message)
+
+
+def check_setting(name: str, value: object) -> None:
+    """Refuse a value that a setting may not have, where Python hands it over.
+
+    Args:
+        name: the field's, as the library's functions call it.
+
+    Raises:
+        ConfigError: it may not; says what may.
+    """
+    _read(_BY_FIELD[name], name, value)
 
 
 def _read_file(text: str) -> Mapping[str, object]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airkeep.errors import ChangedError, UnavailableError
+from airkeep.errors import ChangedError, ExportError, UnavailableError
 from airkeep.snapshot import names
 from airkeep.snapshot.lake import Lake, SnapshotName
 from airkeep.snapshot.write import SnapshotWriter
@@ -77,6 +77,16 @@ def test_a_parent_that_goes_in_the_middle_of_the_commit_takes_it_along(tmp_path:
     manifest = replace(small, tables=(), schema_sql=writer.schema_sql)
     with pytest.raises(ChangedError, match="was removed during the export"):
         writer.commit(manifest)
+    assert lake.committed() == []
+
+
+def test_a_manifest_that_nobody_could_read_is_not_committed(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    writer = started(lake.store, snapshot_name(1))
+    small = replace(make_manifest(snapshot_name(1)), tables=(), schema_sql=writer.schema_sql)
+    odd = replace(small, secrets=replace(small.secrets, mode="Drop"))  # type: ignore[arg-type]
+    with pytest.raises(ExportError, match="no snapshot was made"):
+        writer.commit(odd)
     assert lake.committed() == []
 
 

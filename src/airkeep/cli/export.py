@@ -18,7 +18,7 @@ from airkeep.cli.context import (
     split_names,
     tables_option,
 )
-from airkeep.cli.output import Output, seconds, size
+from airkeep.cli.output import Output, counted, seconds, size
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _export_snapshot(
         summary,
         lambda: out.line(
             f"{snapshot.name}  {manifest.mode}  Airflow {manifest.airflow_version}  "
-            f"{summary.tables} tables  {summary.rows:,} rows  {size(summary.bytes)}  "
+            f"{counted(summary.tables, 'table')}  {summary.rows:,} rows  {size(summary.bytes)}  "
             f"{seconds(summary.took_s)}"
             f"{'' if manifest.complete else '  (not complete)'}"
         ),
@@ -139,7 +139,7 @@ def _export_csv(out: Output, address: Address, lake: Lake, **options: Any) -> No
         {"path": done.run.path, "summary": summary},
         lambda: out.line(
             f"{done.run.path}  csv  Airflow {summary.airflow_version}  "
-            f"{summary.total_tables} tables  {summary.total_rows:,} rows  {size(saved)}  "
+            f"{counted(summary.total_tables, 'table')}  {summary.total_rows:,} rows  {size(saved)}  "
             f"{seconds(monotonic() - began)}"
         ),
     )

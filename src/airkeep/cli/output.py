@@ -146,6 +146,11 @@ def _pace(step: Step, took_s: float) -> str:
     return f"{speed}, {seconds((step.total_rows - step.rows) / step.rows * took_s)} left"
 
 
+def counted(count: int, what: str) -> str:
+    """`1, "table"` -> `1 table`, `2, "table"` -> `2 tables`."""
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 def size(count: int) -> str:
     """`1234567` -> `1.2 MB`."""
     number = float(count)

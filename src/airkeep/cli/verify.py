@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from airkeep.cli.context import Context, shared_options, split_names
-from airkeep.cli.output import Output, size
+from airkeep.cli.output import Output, counted, size
 from airkeep.errors import (
     DifferenceError,
     NoSuchSnapshotError,
@@ -205,14 +205,14 @@ def _fail(found: list[VerifyResult], compared: Comparison | None, url: str) -> N
             (len(compared.only_there), "table", " only in the database"),
             (len(compared.sequences), "sequence", ""),
         )
-        found_out = ", ".join(f"{n} {what}{'s' * (n != 1)}{how}" for n, what, how in counts if n)
+        found_out = ", ".join(f"{counted(n, what)}{how}" for n, what, how in counts if n)
         raise DifferenceError(
             f"{compared.snapshot} and the database differ: {found_out}, see above"
         )
 
 
 def _count(problems: Sequence[Problem]) -> str:
-    return f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+    return counted(len(problems), "problem")
 
 
 class _ProblemsError(SnapshotError):

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
@@ -110,6 +111,20 @@ def resolve_address(text: str, environ: Mapping[str, str]) -> Address:
         f"(postgresql://user:password@host/database, sqlite:///file), nor env:, "
         f"nor a file that exists"
     )
+
+
+DatabasePlace = str | PathLike[str] | Address
+
+
+def open_address(database: DatabasePlace) -> Address:
+    """The address that a function of the library was given: made already, a URL, or a file's path.
+
+    Raises:
+        AddressError: as `resolve_address`.
+    """
+    if isinstance(database, str):
+        return resolve_address(database, {})
+    return database if isinstance(database, Address) else Address("sqlite", fspath(database))
 
 
 def parse_address(text: str) -> Address:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from airkeep.database.address import Address, resolve_address
+from airkeep.database.address import Address, DatabasePlace, open_address
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Reader, open_reader
 from airkeep.database.spool import SpoolFile
@@ -38,6 +38,7 @@ from airkeep.export.rows import (
 )
 from airkeep.export.run import check_case
 from airkeep.snapshot import names
+from airkeep.snapshot.choose import named
 from airkeep.snapshot.csv_run import (
     FORMAT,
     CsvFile,
@@ -51,7 +52,7 @@ from airkeep.snapshot.csv_run import (
 )
 from airkeep.snapshot.csv_text import CsvColumn, CsvWriter
 from airkeep.snapshot.folder import private_folder
-from airkeep.snapshot.lake import Lake
+from airkeep.snapshot.lake import Lake, LakePlace, open_lake
 from airkeep.snapshot.manifest import SecretsMode
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.seal import SecretsWay
@@ -82,8 +83,8 @@ class CsvExport:
 
 
 def export_csv(
-    database: str | Address,
-    lake: str | Lake,
+    database: DatabasePlace,
+    lake: LakePlace,
     *,
     environment: str,
     since: Since = None,
@@ -112,18 +113,18 @@ def export_csv(
         AirkeepError: see `airkeep.errors`; no summary was saved.
     """
     names.check_environment(environment)
-    address = resolve_address(database, {}) if isinstance(database, str) else database
-    lake = Lake(lake) if isinstance(lake, str) else lake
+    way = secrets_way(secrets, fernet_key, archive_key)
+    address = open_address(database)
+    lake = open_lake(lake)
     check_case(environment, [*lake.environments(), *lake.store.folders("csv/")])
     options = ExportOptions(
         environment=environment,
-        tables=tuple(tables),
-        skip=tuple(skip),
+        tables=named(tables),
+        skip=named(skip),
         airflow_only=airflow_only,
         secrets=secrets,
         allow_plain=allow_plain,
     )
-    way = secrets_way(secrets, fernet_key, archive_key)
     limits = limits or ReadLimits()
     with (
         private_folder(spool) as folder,

@@ -14,7 +14,7 @@ from typing import Literal
 
 from airkeep.database.catalog import Catalog, Lineage, Table
 from airkeep.database.sql import literal
-from airkeep.errors import no_such_table
+from airkeep.errors import ConfigError, no_such_table
 from airkeep.snapshot.manifest import LineageEntry, Manifest, SecretsMode, TableEntry
 from airkeep.snapshot.names import id_time
 from airkeep.tables.revisions import airflow_version
@@ -74,7 +74,7 @@ def choose_tables(labels: Collection[str], options: ExportOptions) -> set[str]:
     """The labels that the options ask for.
 
     Raises:
-        ConfigError: --tables or --skip names a table that is not there.
+        ConfigError: --tables or --skip names a table that is not there, or they leave none.
     """
     for flag, named in (("--tables", options.tables), ("--skip", options.skip)):
         for name in named:
@@ -83,6 +83,9 @@ def choose_tables(labels: Collection[str], options: ExportOptions) -> set[str]:
     chosen = set(options.tables) or set(labels)
     if options.airflow_only:
         chosen = {label for label in chosen if is_airflow_table(label)}
+    if not chosen - set(options.skip):
+        flags = "--airflow-only, --tables" if options.airflow_only else "--tables"
+        raise ConfigError(f"{flags} and --skip leave no table")
     return chosen - set(options.skip)
 
 
@@ -190,7 +193,7 @@ def comparable(table: Table, entry: TableEntry) -> bool:
 
 
 def _cutoff(since: datetime, catalog: Catalog) -> str:
-    text = since.strftime("%Y-%m-%d %H:%M:%S.%f")
+    text = since.replace(tzinfo=None).isoformat(" ", "microseconds")
     return (
         f"TIMESTAMPTZ {literal(text + '+00')}" if catalog.engine == "postgresql" else literal(text)
     )

@@ -6,14 +6,16 @@ Nothing here knows whether a snapshot or CSV files are made of them.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 
+from airkeep.config import check_setting
 from airkeep.database.catalog import Catalog
 from airkeep.database.reader import Reader
 from airkeep.database.spool import SpoolFile
 from airkeep.errors import ConfigError, PlainSecretError
 from airkeep.export.plan import ExportOptions, ExportPlan, TablePlan, missing_tables
+from airkeep.snapshot import names
 from airkeep.snapshot.manifest import SecretsMode
 from airkeep.snapshot.seal import ARCHIVE_KEY, SOURCE_KEY, SecretsWay, open_keyring
 from airkeep.tables.revisions import airflow_version
@@ -29,13 +31,16 @@ def cutoff(since: Since, fixed_at: datetime) -> datetime | None:
     A time without a zone is UTC.
 
     Raises:
-        ConfigError: it is still to come.
+        ConfigError: it is still to come, or outside the calendar.
     """
     if since is None:
         return None
-    if isinstance(since, timedelta):
-        return fixed_at - since
-    at = since.replace(tzinfo=UTC) if since.tzinfo is None else since.astimezone(UTC)
+    try:
+        at = fixed_at - since if isinstance(since, timedelta) else names.utc(since)
+    except OverflowError:
+        raise ConfigError(
+            f"--since {since} is outside the years 1 to 9999: write an age such as 30d, or a date"
+        ) from None
     if at > fixed_at:
         raise ConfigError(f"--since {at:%Y-%m-%dT%H:%M:%SZ} is still to come: no run is of it")
     return at
@@ -47,9 +52,10 @@ def secrets_way(
     """What is done with secrets, with the keys for it.
 
     Raises:
-        ConfigError: a key is none.
+        ConfigError: a key is none, or there is no such way.
         MissingKeyError: seal without an archive key.
     """
+    check_setting("secrets", secrets)
     way = SecretsWay(
         secrets,
         open_keyring(fernet_key, variable=SOURCE_KEY),

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
-from airkeep.database.address import Address, resolve_address
+from airkeep.database.address import DatabasePlace, open_address
 from airkeep.database.catalog import Lineage
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Reader, open_reader
@@ -45,9 +45,10 @@ from airkeep.export.rows import (
 )
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
+from airkeep.snapshot.choose import named
 from airkeep.snapshot.fold import fold
 from airkeep.snapshot.folder import private_folder
-from airkeep.snapshot.lake import Lake, Snapshot, SnapshotName
+from airkeep.snapshot.lake import Lake, LakePlace, Snapshot, SnapshotName, open_lake
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import SnapshotReader
 from airkeep.snapshot.seal import SecretsWay
@@ -66,8 +67,8 @@ class Counts:
 
 
 def export(
-    database: str | Address,
-    lake: str | Lake,
+    database: DatabasePlace,
+    lake: LakePlace,
     *,
     environment: str,
     increment: bool = False,
@@ -105,21 +106,21 @@ def export(
         AirkeepError: see `airkeep.errors`; no snapshot was made.
     """
     names.check_environment(environment)
+    way = secrets_way(secrets, fernet_key, archive_key)
     if increment and since is not None:
         raise ConfigError("--increment and --since exclude each other: a window has no parent")
-    address = resolve_address(database, {}) if isinstance(database, str) else database
-    lake = Lake(lake) if isinstance(lake, str) else lake
+    address = open_address(database)
+    lake = open_lake(lake)
     check_case(environment, lake.environments())
     options = ExportOptions(
         environment=environment,
         increment=increment,
-        tables=tuple(tables),
-        skip=tuple(skip),
+        tables=named(tables),
+        skip=named(skip),
         airflow_only=airflow_only,
         secrets=secrets,
         allow_plain=allow_plain,
     )
-    way = secrets_way(secrets, fernet_key, archive_key)
     with private_folder(spool) as folder:
         limits = limits or ReadLimits()
         with open_reader(address, folder, limits) as reader:

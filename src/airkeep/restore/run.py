@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
-from airkeep.database.address import Address, resolve_address
+from airkeep.database.address import Address, DatabasePlace, open_address
 from airkeep.database.catalog import Catalog
 from airkeep.database.limits import ReadLimits
 from airkeep.errors import NotAirflowError, NotEmptyError, RestoreError
@@ -24,7 +24,7 @@ from airkeep.restore.rows import TableRows
 from airkeep.restore.target import Target, open_target
 from airkeep.snapshot.choose import choose_entries
 from airkeep.snapshot.folder import private_folder
-from airkeep.snapshot.lake import Lake, Snapshot, SnapshotName
+from airkeep.snapshot.lake import LakePlace, Snapshot, SnapshotName, open_lake
 from airkeep.snapshot.manifest import TableEntry
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import SnapshotReader, bring
@@ -44,9 +44,9 @@ class RestoreResult:
 
 
 def restore(
-    lake: str | Lake,
+    lake: LakePlace,
     snapshot: str | Snapshot,
-    database: str | Address,
+    database: DatabasePlace,
     *,
     dry_run: bool = False,
     create_schema: bool = False,
@@ -71,13 +71,13 @@ def restore(
     Raises:
         AirkeepError: see `airkeep.errors`; the target is as it was.
     """
-    lake = Lake(lake) if isinstance(lake, str) else lake
+    lake = open_lake(lake)
     over: list[SnapshotName] = []
     if isinstance(snapshot, str):
         found = lake.find(snapshot, complete=True, passed_over=over)
     else:
         found = snapshot
-    address = resolve_address(database, {}) if isinstance(database, str) else database
+    address = open_address(database)
     back = SecretsBack(
         found.manifest.secrets.mode,
         open_keyring(archive_key, variable=ARCHIVE_KEY),

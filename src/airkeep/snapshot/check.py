@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from airkeep.database.duck import explained, open_duckdb
 from airkeep.database.sql import ident, literal
 from airkeep.errors import (
+    ConfigError,
     DamagedFileError,
     ManifestError,
     MissingFileError,
@@ -66,11 +67,13 @@ def verify_snapshot(
         record: save what was found beside the manifest.
 
     Raises:
-        ConfigError: `folder` is none.
+        ConfigError: `folder` is none, or `sample` no share.
         StoreError: the lake could not be read. What is wrong with files is in the result.
         DatabaseError: memory ran out.
         DiskFullError: the spool folder's disk is full.
     """
+    if sample is not None and not 0 < sample <= 1:
+        raise ConfigError(f"sample: expected a share above 0, at most 1 (0.05), found {sample}")
     if sample is not None and seed is None:
         seed = secrets.randbelow(1 << 32)
     with private_folder(folder) as private:

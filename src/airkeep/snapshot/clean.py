@@ -39,10 +39,11 @@ from airkeep.snapshot.clean_plan import (
     KeepOptions,
     Known,
     LakeState,
+    check_not_negative,
     owner_of,
     plan_clean,
 )
-from airkeep.snapshot.lake import Lake, SnapshotName
+from airkeep.snapshot.lake import Lake, LakePlace, SnapshotName, open_lake
 from airkeep.snapshot.manifest import Manifest, decode_manifest, encode, summarize
 from airkeep.store.interface import UPLOADS, Entry, Store
 
@@ -74,7 +75,7 @@ class CleanResult:
 
 
 def clean(
-    lake: str | Lake,
+    lake: LakePlace,
     *,
     environment: str | None = None,
     keep: timedelta | None = None,
@@ -96,10 +97,12 @@ def clean(
             nothing, takes this machine's.
 
     Raises:
+        ConfigError: an age or a number below 0.
         NoSuchSnapshotError: the lake has other environments only.
         StoreError: the lake could not be read, or not be written.
     """
-    lake = Lake(lake) if isinstance(lake, str) else lake
+    lake = open_lake(lake)
+    check_not_negative("grace", grace)
     if environment is not None:
         lake.check_environment(environment)
     options = KeepOptions(keep, keep_last, keep_daily, keep_weekly, keep_monthly)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
+from airkeep.errors import ConfigError
 from airkeep.snapshot import names
 from airkeep.snapshot.lake import SnapshotName
 from airkeep.store.interface import Entry
@@ -38,6 +39,9 @@ class KeepOptions:
         keep_last: the newest so many.
         keep_daily: the newest of each of the last so many days that have one; likewise weeks
             (ISO) and months, UTC.
+
+    Raises:
+        ConfigError: one is below 0, which would keep nothing.
     """
 
     keep: timedelta | None = None
@@ -46,10 +50,25 @@ class KeepOptions:
     keep_weekly: int | None = None
     keep_monthly: int | None = None
 
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            check_not_negative(option.name, getattr(self, option.name))
+
     @property
     def given(self) -> bool:
         counts = (self.keep_last, self.keep_daily, self.keep_weekly, self.keep_monthly)
         return self.keep is not None or any(c is not None for c in counts)
+
+
+def check_not_negative(name: str, value: timedelta | int | None) -> None:
+    """Refuse an age or a number below 0.
+
+    Raises:
+        ConfigError: it is.
+    """
+    least = timedelta() if isinstance(value, timedelta) else 0
+    if value is not None and value < least:  # type: ignore[operator]
+        raise ConfigError(f"{name}: expected {least} or more, found {value}")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from functools import cached_property
 from hashlib import sha256
+from os import PathLike, fspath
 
 from airkeep.errors import (
     DamagedFileError,
@@ -138,19 +139,23 @@ class Lake:
     """A folder or bucket of snapshots.
 
     Args:
-        url: a folder, `s3://bucket/prefix`, `gs://`, `az://`; or an open store.
+        url: a folder or its path, `s3://bucket/prefix`, `gs://`, `az://`; or an open store.
         options: what the store takes beside the URL (docs/configuration.md).
         load: how small documents are read; the command line gives one that remembers.
     """
 
     def __init__(
         self,
-        url: str | Store,
+        url: str | PathLike[str] | Store,
         *,
         options: Mapping[str, str] | None = None,
         load: Load | None = None,
     ) -> None:
-        self.store = open_store(url, options=options or {}) if isinstance(url, str) else url
+        self.store = (
+            open_store(fspath(url), options=options or {})
+            if isinstance(url, str | PathLike)
+            else url
+        )
         self._load = load or self.store.load
 
     def __repr__(self) -> str:
@@ -329,6 +334,14 @@ class Lake:
                 f"{name!r} fits {len(fitting)} snapshots: {_listed(fitting)}. Write more of the id."
             )
         return fitting[0]
+
+
+LakePlace = str | PathLike[str] | Lake
+
+
+def open_lake(lake: LakePlace) -> Lake:
+    """The lake that a function of the library was given: open already, or by its name."""
+    return lake if isinstance(lake, Lake) else Lake(lake)
 
 
 def _hint(known: Sequence[SnapshotName]) -> str:

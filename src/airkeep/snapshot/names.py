@@ -18,7 +18,7 @@ from airkeep.errors import ConfigError, NoSuchSnapshotError
 
 ENVIRONMENT = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
-_FORMAT = "%Y%m%dT%H%M%S.%fZ"
+_FORMAT = "%Y%m%dT%H%M%S.%fZ"  # to read: strftime's %Y does not fill a year before 1000 up
 _TABLE_SAFE = "._- "  # percent-encoded beside letters and digits: everything else
 
 
@@ -35,9 +35,19 @@ def check_environment(name: str) -> str:
     return name
 
 
+def utc(at: datetime) -> datetime:
+    """The same instant in UTC, which is what a time without a zone is.
+
+    Raises:
+        OverflowError: in UTC it is outside the calendar.
+    """
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
 def make_id(at: datetime) -> str:
     """`20261121T143022.123456Z`; ids sort as their times do."""
-    return at.astimezone(UTC).strftime(_FORMAT)
+    at = at.astimezone(UTC)
+    return f"{at.year:04}{at:%m%dT%H%M%S.%fZ}"
 
 
 def id_time(snapshot_id: str) -> datetime:
@@ -97,9 +107,8 @@ def parse_time(text: str) -> datetime:
         NoSuchSnapshotError: it is no time.
     """
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
+        return utc(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
         raise NoSuchSnapshotError(
             f"{text!r} is no time: write 2026-11-21 or 2026-11-21T14:30:00Z after the @"
         ) from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from airkeep.database.address import Address, resolve_address
+from airkeep.database.address import DatabasePlace, open_address
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import open_reader
 from airkeep.snapshot.check import verify_snapshot
@@ -17,7 +17,7 @@ from airkeep.snapshot.csv_check import CsvVerifyResult
 from airkeep.snapshot.csv_check import verify_csv as check_csv
 from airkeep.snapshot.diff import Diff, diff_snapshots
 from airkeep.snapshot.folder import private_folder
-from airkeep.snapshot.lake import Lake, Snapshot
+from airkeep.snapshot.lake import Lake, LakePlace, Snapshot, open_lake
 from airkeep.snapshot.opener import Keys
 from airkeep.snapshot.progress import Progress, silent
 from airkeep.snapshot.results import VerifyResult
@@ -25,7 +25,7 @@ from airkeep.snapshot.seal import ARCHIVE_KEY, SOURCE_KEY, open_keyring
 
 
 def verify(
-    lake: str | Lake,
+    lake: LakePlace,
     snapshot: str | Snapshot | None = None,
     *,
     sample: float | None = None,
@@ -46,7 +46,7 @@ def verify(
     Raises:
         StoreError: the lake could not be read.
     """
-    opened = Lake(lake) if isinstance(lake, str) else lake
+    opened = open_lake(lake)
     limits = limits or ReadLimits()
     wanted = _wanted(opened, snapshot)
     results: list[VerifyResult] = []
@@ -75,21 +75,21 @@ def _wanted(lake: Lake, snapshot: str | Snapshot | None) -> list[Snapshot]:
 
 
 def verify_csv(
-    lake: str | Lake,
+    lake: LakePlace,
     summary: str,
     *,
     spool: Path | None = None,
     progress: Progress = silent,
 ) -> CsvVerifyResult:
     """Verify a dated CSV export by its summary (`csv/<env>/.../export_summary_<time>.json.gz`)."""
-    opened = Lake(lake) if isinstance(lake, str) else lake
+    opened = open_lake(lake)
     return check_csv(opened.store, summary, folder=spool, progress=progress)
 
 
 def compare(
-    lake: str | Lake,
+    lake: LakePlace,
     snapshot: str | Snapshot,
-    database: str | Address,
+    database: DatabasePlace,
     *,
     tables: Sequence[str] = (),
     skip: Sequence[str] = (),
@@ -107,9 +107,9 @@ def compare(
     Raises:
         AirkeepError: see `airkeep.errors`. Differences are in the result.
     """
-    opened = Lake(lake) if isinstance(lake, str) else lake
+    opened = open_lake(lake)
     found = opened.find(snapshot) if isinstance(snapshot, str) else snapshot
-    address = resolve_address(database, {}) if isinstance(database, str) else database
+    address = open_address(database)
     limits = limits or ReadLimits()
     with (
         private_folder(spool) as folder,
@@ -129,7 +129,7 @@ def compare(
 
 
 def diff(
-    lake: str | Lake,
+    lake: LakePlace,
     first: str | Snapshot,
     second: str | Snapshot,
     *,
@@ -145,7 +145,7 @@ def diff(
     Args:
         table: only this one, with example keys.
     """
-    opened = Lake(lake) if isinstance(lake, str) else lake
+    opened = open_lake(lake)
     one, two = (opened.find(s) if isinstance(s, str) else s for s in (first, second))
     limits = limits or ReadLimits()
     with private_folder(spool) as folder:

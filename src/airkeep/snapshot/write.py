@@ -14,10 +14,17 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from airkeep.errors import AlreadySavedError, ChangedError, NotFoundError, StoreError
+from airkeep.errors import (
+    AlreadySavedError,
+    ChangedError,
+    ExportError,
+    ManifestError,
+    NotFoundError,
+    StoreError,
+)
 from airkeep.snapshot import names
 from airkeep.snapshot.lake import Snapshot, SnapshotName
-from airkeep.snapshot.manifest import FileEntry, Manifest, encode, summarize
+from airkeep.snapshot.manifest import FileEntry, Manifest, decode_manifest, encode, summarize
 from airkeep.store.interface import Store
 
 _ID_ATTEMPTS = 1000
@@ -75,6 +82,7 @@ class SnapshotWriter:
 
         Raises:
             ChangedError: a file of ours or the parent has gone meanwhile; nothing was committed.
+        ExportError: nobody could read the manifest; nothing was committed.
             StoreError: nothing was committed either, but for a store that stopped answering in the
                 middle of the save.
         """
@@ -82,6 +90,7 @@ class SnapshotWriter:
         self._check_parent(manifest)
         path = names.manifest_path(self.environment, self.id)
         document = encode(manifest)
+        _check_readable(document, path)
         self._store.save(path, document)
         try:  # again: a `clean` that removed it just now looks for children just after
             self._check_parent(manifest)
@@ -114,6 +123,17 @@ class SnapshotWriter:
                 f"{gone[0]} and {len(gone) - 1} other files were removed or changed during the "
                 f"export: is `clean` running with too short a grace? Export again."
             )
+
+
+def _check_readable(document: bytes, path: str) -> None:
+    """Nothing removes a snapshot whose manifest cannot be read, and no increment stands on it."""
+    try:
+        decode_manifest(document, path)
+    except ManifestError as error:
+        raise ExportError(
+            "no snapshot was made, nobody could have read its manifest: that is a bug in airkeep, "
+            "please report it"
+        ) from error
 
 
 def save_index(store: Store, manifest: Manifest) -> bool:
