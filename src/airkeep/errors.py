@@ -18,7 +18,7 @@
     │   └── UnavailableError        25   the store did not answer (may be tried again)
     ├── SnapshotError               30
     │   ├── DamagedFileError        31   a file's bytes are not what its manifest says
-    │   ├── MissingFileError        32   a file that the manifest names is gone
+    │   ├── MissingFileError        32   a manifest, or a file that it names, is gone
     │   ├── NewerFormatError        33   written by a newer airkeep
     │   ├── NoSuchSnapshotError     34   no snapshot of that name, or more than one
     │   ├── ManifestError           35   a manifest that cannot be understood
@@ -187,14 +187,15 @@ class DamagedFileError(SnapshotError):
 
 
 class MissingFileError(SnapshotError):
-    """A file that the manifest names is not in the lake."""
+    """A manifest, or a file that it names, is not in the lake."""
 
     exit_status = 32
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, message: str = "") -> None:
         self.path = path
         super().__init__(
-            f"{path} is named by its manifest and is not in the lake. "
+            message
+            or f"{path} is named by its manifest and is not in the lake. "
             f"Restore another snapshot, or leave this table out with --skip."
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ from airkeep.database.programs import (
     unprivileged_user,
 )
 from airkeep.database.server import Cluster, Server
+from airkeep.snapshot import names
 from airkeep.snapshot.lake import Snapshot
 from airkeep.snapshot.read import SnapshotReader
+from airkeep.snapshot.results import save_result
 from servers import OPTIONS, Databases, psql, query
 
 XIDS_PER_CLOG_FILE = 32 * 8192 * 4
@@ -45,8 +48,8 @@ def rows(snapshot: Snapshot, label: str, folder: Path) -> list[tuple[object, ...
 
 def assert_exact(snapshot: Snapshot, url: str, folder: Path) -> None:
     for table in snapshot.tables:
-        names = ", ".join(f'"{c.name}"' for c in table.columns)
-        expected = sorted(query(url, f"SELECT {names} FROM {table.label}"), key=repr)
+        columns = ", ".join(f'"{c.name}"' for c in table.columns)
+        expected = sorted(query(url, f"SELECT {columns} FROM {table.label}"), key=repr)
         assert rows(snapshot, table.label, folder) == expected, table.label
         assert table.rows == len(expected)
 
@@ -134,8 +137,8 @@ def test_a_change_that_moves_no_row_version_is_seen(
 
     assert tip.manifest.mode == "increment"
     for label in ("dag", "moody"):
-        names = ", ".join(f"{c.name}::text" for c in tip.manifest.table(label).columns)  # type: ignore[union-attr]
-        expected = sorted(query(source, f"SELECT {names} FROM {label}"), key=repr)
+        columns = ", ".join(f"{c.name}::text" for c in tip.manifest.table(label).columns)  # type: ignore[union-attr]
+        expected = sorted(query(source, f"SELECT {columns} FROM {label}"), key=repr)
         found = rows(tip, label, tmp_path)
         assert [tuple(None if v is None else str(v) for v in row) for row in found] == expected
 
@@ -189,6 +192,60 @@ def test_the_same_rows_copied_to_another_database_are_no_increment(
     finally:
         server.drop(name)
     assert (tip.manifest.mode, tip.manifest.full_because) == ("full", "it is another database")
+
+
+def path_of(snapshot: Snapshot, lake: Path) -> Path:
+    return lake / names.manifest_path(snapshot.environment, snapshot.id)
+
+
+def test_no_increment_stands_on_a_parent_that_did_not_verify(source: str, tmp_path: Path) -> None:
+    full = increment(source, tmp_path)
+    [file, *_] = [f for t in full.tables for f in t.files]
+    saved = (tmp_path / file.path).read_bytes()
+    (tmp_path / file.path).unlink()
+    [result] = airkeep.verify(tmp_path, str(full.name))
+    assert not result.ok
+
+    tip = increment(source, tmp_path)
+    assert (tip.manifest.mode, tip.manifest.full_because) == ("full", "the parent did not verify")
+    assert [r.ok for r in airkeep.verify(tmp_path, "prod/latest")] == [True]
+
+    # The newest word counts, of the whole chain, and of the manifest that is there.
+    child = increment(source, tmp_path)
+    assert child.manifest.mode == "increment"
+    (tmp_path / file.path).write_bytes(saved)
+    [result] = airkeep.verify(tmp_path, str(tip.name))
+    save_result(child.store, replace(result, ok=False))
+    assert increment(source, tmp_path).manifest.full_because == "the parent did not verify"
+    [result] = airkeep.verify(tmp_path, "prod/latest")
+    save_result(child.store, replace(result, ok=False, manifest_sha256="0" * 64))
+    assert increment(source, tmp_path).manifest.mode == "increment"
+
+
+@pytest.mark.parametrize("what", ["cut off", "gone", "its parent gone", "its parent another"])
+def test_a_parent_that_cannot_be_read_makes_a_full_snapshot(
+    what: str, source: str, tmp_path: Path
+) -> None:
+    full = increment(source, tmp_path)
+    tip = increment(source, tmp_path)
+    assert tip.manifest.mode == "increment"
+    if what == "cut off":
+        path_of(tip, tmp_path).write_bytes(path_of(tip, tmp_path).read_bytes()[:-100])
+    elif what == "gone":  # and the index entry stays
+        path_of(tip, tmp_path).unlink()
+    elif what == "its parent gone":
+        path_of(full, tmp_path).unlink()
+    else:
+        with path_of(full, tmp_path).open("ab") as manifest:
+            manifest.write(b" ")
+
+    found = increment(source, tmp_path)
+    assert found.manifest.mode == "full"
+    assert found.manifest.full_because == (
+        "the newest snapshot, or one that it stands on, cannot be read"
+    )
+    assert increment(source, tmp_path).manifest.mode == "increment"
+    assert_exact(found, source, tmp_path)
 
 
 # Servers of our own: started twice, copied, and moved through time.

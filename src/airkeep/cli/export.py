@@ -139,7 +139,7 @@ def _export_csv(out: Output, address: Address, lake: Lake, **options: Any) -> No
         {"path": done.run.path, "summary": summary},
         lambda: out.line(
             f"{done.run.path}  csv  Airflow {summary.airflow_version}  "
-            f"{counted(summary.total_tables, 'table')}  {summary.total_rows:,} rows  {size(saved)}  "
-            f"{seconds(monotonic() - began)}"
+            f"{counted(summary.total_tables, 'table')}  {summary.total_rows:,} rows  "
+            f"{size(saved)}  {seconds(monotonic() - began)}"
         ),
     )

@@ -10,29 +10,31 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
 from airkeep.database.address import DatabasePlace, open_address
-from airkeep.database.catalog import Lineage
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Reader, open_reader
 from airkeep.database.spool import SpoolFile
-from airkeep.database.sql import qualified
 from airkeep.errors import ConfigError
 from airkeep.export.describe import lineage_entry, schema_text, sequence_entries, table_entry
+from airkeep.export.parent import (
+    Counts,
+    Ground,
+    changed_rows,
+    find_parent,
+    settled_rows,
+)
 from airkeep.export.plan import (
     ExportOptions,
     ExportPlan,
     TablePlan,
-    altered_since,
-    changed_since,
     choose_tables,
     plan_export,
     touched_tables,
-    why_not_parent,
 )
 from airkeep.export.rows import (
     Since,
@@ -48,7 +50,7 @@ from airkeep.snapshot import names
 from airkeep.snapshot.choose import named
 from airkeep.snapshot.fold import fold
 from airkeep.snapshot.folder import private_folder
-from airkeep.snapshot.lake import Lake, LakePlace, Snapshot, SnapshotName, open_lake
+from airkeep.snapshot.lake import Lake, LakePlace, Snapshot, open_lake
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import SnapshotReader
 from airkeep.snapshot.seal import SecretsWay
@@ -56,14 +58,6 @@ from airkeep.snapshot.write import SnapshotWriter
 from airkeep.tables.revisions import airflow_version
 from airkeep.tables.roles import is_airflow_table
 from airkeep.version import __version__
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Rows of a table, and how many of them are older than a horizon."""
-
-    rows: int
-    old: int
 
 
 def export(
@@ -158,7 +152,6 @@ class _Export:
         self.timings: dict[str, float] = {}
         self.rows_done = 0
         self.rows_expected = 0
-        self.altered: frozenset[int] = frozenset()
         self.chosen: set[str] = set()
 
     def run(self, since: Since, dag_run: m.DagRunEntry | None) -> Snapshot:
@@ -166,10 +159,23 @@ class _Export:
             self.reader.fix(lambda labels: self.choose(labels, window=since is not None))
         self.options = replace(self.options, since=cutoff(since, self.reader.fixed_at))
         with self.timed("plan"):
-            parent, because, counts = self.find_parent()
-            plan = self.plan(parent, because)
+            ground = find_parent(
+                self.lake,
+                self.reader,
+                self.options,
+                chosen=self.chosen,
+                archive_keys=self.archive_keys,
+            )
+            plan = plan_export(
+                self.reader.catalog,
+                self.options,
+                chosen=self.chosen,
+                parent=ground.manifest,
+                because=ground.because,
+                altered=ground.altered,
+            )
             count_plain(self.reader, plan, self.options, self.way)
-            settled = self.settled(plan)
+            settled = settled_rows(self.reader, plan)
         catalog = self.reader.catalog
         own = {label for label in catalog.by_label() if is_airflow_table(label)}
         kept = catalog.select(own | self.chosen) if self.options.airflow_only else catalog
@@ -179,110 +185,38 @@ class _Export:
             names.make_id(self.reader.fixed_at),
             schema_text(kept),
         )
-        self.rows_expected = self.estimate(plan, counts)
+        self.rows_expected = (
+            estimate_rows(self.reader, plan)
+            if ground.parent is None
+            else sum(c.rows - c.old for c in ground.counts.values())
+        )
         with self.timed("rows"):
-            entries = self.entries(plan, writer, parent, counts, settled)
+            entries = self.entries(plan, writer, ground, settled)
         self.way.check_failures()
-        return writer.commit(self.manifest(writer, plan, entries, dag_run))
+        return writer.commit(self.manifest(writer, plan, ground.parent, entries, dag_run))
+
+    @property
+    def archive_keys(self) -> tuple[str, ...]:
+        sealed = self.options.secrets == "seal" and self.way.archive is not None
+        return self.way.archive.fingerprints if sealed and self.way.archive else ()
 
     def choose(self, labels: Collection[str], *, window: bool) -> set[str]:
         self.chosen = choose_tables(labels, self.options)
         return touched_tables(labels, self.chosen, window=window)
 
-    # What the increment stands on.
-
-    def find_parent(self) -> tuple[Snapshot | None, str | None, dict[str, Counts]]:
-        if not self.options.increment:
-            return None, None, {}
-        parent = self.newest_complete()
-        if parent is None:
-            return None, "there is no complete snapshot of this environment yet", {}
-        reason = why_not_parent(
-            parent.manifest,
-            catalog=self.reader.catalog,
-            lineage=self.reader.lineage,
-            fixed_at=self.reader.fixed_at,
-            secrets=self.options.secrets,
-            archive_keys=self.archive_keys(),
-        )
-        if reason is not None:
-            return None, reason, {}
-        counts = self.count_since(parent.manifest)
-        for label, count in counts.items():
-            entry = parent.manifest.table(label)
-            if entry and entry.settled is not None and count.old > entry.settled:
-                return None, f"{label} has more old rows than the parent had", {}
-        return parent, None, counts
-
-    def newest_complete(self) -> Snapshot | None:
-        for name in self.lake.names(self.options.environment):
-            snapshot = self.lake.get(name)
-            if snapshot.manifest.complete:
-                return snapshot
-        return None
-
-    def archive_keys(self) -> tuple[str, ...]:
-        sealed = self.options.secrets == "seal" and self.way.archive is not None
-        return self.way.archive.fingerprints if sealed and self.way.archive else ()
-
-    def count_since(self, parent: m.Manifest) -> dict[str, Counts]:
-        condition = self.changed(parent)
-        oids = [t.oid for t in self.reader.catalog.tables]
-        found = self.reader.query(altered_since(condition, oids))
-        self.altered = frozenset(oid for (oid,) in found)
-        labels = [t.label for t in self.plan(parent, None).tables if t.how == "changed"]
-        return self.count(labels, condition)
-
-    def count(self, labels: Sequence[str], changed: str) -> dict[str, Counts]:
-        tables = self.reader.catalog.by_label()
-        parts = [
-            f"SELECT {n} AS n, count(*) AS rows, count(*) FILTER (WHERE {changed}) AS new "
-            f"FROM ONLY {qualified(tables[label].schema, tables[label].name)}"
-            for n, label in enumerate(labels)
-        ]
-        if not parts:
-            return {}
-        found = self.reader.query(" UNION ALL ".join(parts))
-        return {labels[n]: Counts(rows, rows - new) for n, rows, new in found}
-
-    def settled(self, plan: ExportPlan) -> dict[str, int] | None:
-        """Per table the rows older than our own horizon; None: all of them are."""
-        lineage: Lineage | None = self.reader.lineage
-        if lineage is None or lineage.xmin == lineage.xmax:
-            return None
-        labels = [t.label for t in plan.tables]
-        counts = self.count(labels, changed_since(lineage.xmin, lineage.xmax))
-        return {label: count.old for label, count in counts.items()}
-
     # What is taken.
-
-    def plan(self, parent: m.Manifest | Snapshot | None, because: str | None) -> ExportPlan:
-        return plan_export(
-            self.reader.catalog,
-            self.options,
-            chosen=self.chosen,
-            parent=parent.manifest if isinstance(parent, Snapshot) else parent,
-            because=because,
-            altered=self.altered,
-        )
-
-    def estimate(self, plan: ExportPlan, counts: dict[str, Counts]) -> int:
-        if plan.parent is not None:
-            return sum(c.rows - c.old for c in counts.values())
-        return estimate_rows(self.reader, plan)
 
     def entries(
         self,
         plan: ExportPlan,
         writer: SnapshotWriter,
-        parent: Snapshot | None,
-        counts: dict[str, Counts],
+        ground: Ground,
         settled: dict[str, int] | None,
     ) -> tuple[m.TableEntry, ...]:
         found = []
-        with self.parent_reader(parent) as back:
+        with self.parent_reader(ground.parent) as back:
             for table in plan.tables:
-                entry = self.entry(table, writer, back, counts.get(table.label))
+                entry = self.entry(table, writer, back, ground.counts.get(table.label))
                 old = None if self.reader.lineage is None or table.where else entry.rows
                 if settled is not None and old is not None:
                     old = settled[table.label]
@@ -309,7 +243,7 @@ class _Export:
             return table_entry(self.reader, table, files, rows=sum(f.rows for f in files))
         files = ()
         if counts.rows > counts.old:
-            files = self.save(table, self.changed(back.snapshot.manifest), writer)
+            files = self.save(table, changed_rows(back.snapshot.manifest, self.reader), writer)
         deleted: tuple[m.FileEntry, ...] = ()
         if not counts.old == table.parent.settled == table.parent.rows:
             deleted = self.save_gone(table, writer, back)
@@ -317,11 +251,6 @@ class _Export:
         return replace(
             entry, whole=False, deleted=deleted, deleted_rows=sum(f.rows for f in deleted)
         )
-
-    def changed(self, parent: m.Manifest) -> str:
-        now = self.reader.lineage
-        assert parent.lineage is not None and now is not None  # noqa: S101, PT018
-        return changed_since(parent.lineage.xmin, now.xmax)
 
     def save(
         self, table: TablePlan, where: str | None, writer: SnapshotWriter
@@ -369,12 +298,12 @@ class _Export:
         self,
         writer: SnapshotWriter,
         plan: ExportPlan,
+        parent: Snapshot | None,
         entries: tuple[m.TableEntry, ...],
         dag_run: m.DagRunEntry | None,
     ) -> m.Manifest:
         reader, options = self.reader, self.options
         catalog = reader.catalog
-        parent = plan.parent
         return m.Manifest(
             format=m.FORMAT,
             airkeep=__version__,
@@ -386,11 +315,11 @@ class _Export:
             server=m.ServerEntry(catalog.engine, catalog.server_version),
             main_schema=catalog.main_schema,
             mode="full" if parent is None else "increment",
-            parent=None if parent is None else m.ParentEntry(parent.id, self.parent_sha256(parent)),
+            parent=None if parent is None else m.ParentEntry(parent.id, parent.manifest_sha256),
             full_because=plan.full_because,
             complete=plan.complete,
             window=m.WindowEntry(options.since) if options.since else None,
-            secrets=m.SecretsEntry(options.secrets, self.archive_keys(), len(self.way.plain)),
+            secrets=m.SecretsEntry(options.secrets, self.archive_keys, len(self.way.plain)),
             lineage=lineage_entry(reader.lineage),
             schema_sql=writer.schema_sql,
             tables=entries,
@@ -402,6 +331,3 @@ class _Export:
             finished=datetime.now(UTC),
             timings_s=self.timings,
         )
-
-    def parent_sha256(self, parent: m.Manifest) -> str:
-        return self.lake.get(SnapshotName(parent.environment, parent.id)).manifest_sha256

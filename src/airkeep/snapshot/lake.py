@@ -87,7 +87,9 @@ class Snapshot:
         try:
             return self.store.load(path)
         except NotFoundError:
-            raise MissingFileError(path) from None
+            raise MissingFileError(
+                path, f"{path}: there is no manifest, the snapshot was removed. Use another one."
+            ) from None
 
     @cached_property
     def manifest(self) -> Manifest:
