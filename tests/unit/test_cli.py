@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,8 +21,11 @@ from click.testing import CliRunner
 import airkeep
 from airkeep.cli.context import Age
 from airkeep.cli.main import COMMANDS, cli, run
+from airkeep.errors import ManifestError
+from airkeep.snapshot import names
 from airkeep.snapshot.lake import Lake
-from fake_lake import save_snapshot, snapshot_name
+from airkeep.snapshot.manifest import encode
+from fake_lake import newer_format, save_snapshot, snapshot_name
 
 HEAVY = ("duckdb", "pyarrow", "obstore", "cryptography", "rich", "adbc_driver_postgresql",
          "adbc_driver_manager", "numpy", "pandas")  # fmt: skip
@@ -137,6 +141,35 @@ def test_a_listing_of_an_empty_lake(tmp_path: Path) -> None:
 
 
 # A setting: flag > environment > airkeep.toml > default, seen through a command.
+
+
+def test_a_manifest_that_cannot_be_read_hides_no_other_snapshot(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    made = [save_snapshot(lake.store, snapshot_name(number)) for number in range(3)]
+    good, cut, newer = (f"prod/{manifest.id}" for manifest in made)
+    (tmp_path / names.manifest_path(*cut.split("/"))).write_bytes(encode(made[1])[:-100])
+    (tmp_path / names.manifest_path(*newer.split("/"))).write_bytes(newer_format(made[2]))
+    shutil.rmtree(tmp_path / "index")
+
+    text = CliRunner().invoke(cli, ["snapshots", str(tmp_path)])
+    lines = [line.split() for line in text.stdout.splitlines()[1:]]
+    assert text.exit_code == 0
+    assert [(line[0], line[-1]) for line in lines] == [
+        (good, "-"), (cut, "unreadable"), (newer, "newer"),
+    ]  # fmt: skip
+    [cut_off, newer_one] = text.stderr.splitlines()
+    assert cut_off.startswith(f"warning: snapshots/environment={cut}/manifest.json is not a")
+    assert newer_one.endswith("pip install --upgrade airkeep")
+
+    document = CliRunner().invoke(cli, ["snapshots", str(tmp_path), "--json"])
+    listed = json.loads(document.stdout)
+    assert [(one["name"], one["state"]) for one in listed] == [
+        (good, "-"), (cut, "unreadable"), (newer, "newer"),
+    ]  # fmt: skip
+    assert [one["summary"] is None for one in listed] == [False, True, True]
+    with pytest.raises(ManifestError):
+        lake.snapshots()
+    assert [s.id for s in lake.snapshots(newest=1)] == [made[0].id]
 
 
 @pytest.fixture

@@ -58,10 +58,11 @@ class Output:
             click.echo(text, err=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Aligned columns; numbers to the right."""
+        """Aligned columns; numbers to the right, `-` where there is none."""
         if not rows:
             return
-        right = [all(_is_number(r[i]) for r in rows) for i in range(len(columns))]
+        known = [[r[i] for r in rows if r[i] != "-"] for i in range(len(columns))]
+        right = [bool(cells) and all(map(_is_number, cells)) for cells in known]
         widths = [max(len(r[i]) for r in [columns, *rows]) for i in range(len(columns))]
         for number, row in enumerate([columns, *rows]):
             cells = (

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from airkeep.cli.context import Context, shared_options
 from airkeep.cli.output import seconds, size
+from airkeep.errors import MissingFileError, NewerFormatError, SnapshotError
 from airkeep.snapshot.manifest import Summary
+
+if TYPE_CHECKING:
+    from airkeep.snapshot.lake import SnapshotName
+    from airkeep.snapshot.results import Verified
 
 NEWEST = 50
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of the list; the document of --json is a list of these."""
+    """One line of the list; the document of --json is a list of these.
 
-    summary: Summary
+    Attributes:
+        summary: None where there is neither an index entry nor a manifest that can be read.
+    """
+
+    name: str
+    summary: Summary | None
     state: str
 
 
@@ -28,7 +39,7 @@ class Listed:
 @shared_options(tuning=False)
 def snapshots(ctx: Context, lake: str, *, environment: str | None, show_all: bool) -> None:
     """List the snapshots of LAKE, newest first."""
-    from airkeep.snapshot.results import newest_verified_of, state
+    from airkeep.snapshot.results import newest_verified_of
 
     opened = ctx.lake(lake, remember=show_all)
     if environment is not None:
@@ -42,25 +53,44 @@ def snapshots(ctx: Context, lake: str, *, environment: str | None, show_all: boo
         out = ctx.output
         out.table(
             ["snapshot", "airflow", "mode", "tables", "rows", "size", "took", "holds", "state"],
-            [
-                [
-                    f"{s.environment}/{s.id}",
-                    s.airflow_version,
-                    s.mode,
-                    str(s.tables),
-                    f"{s.rows:,}",
-                    size(s.bytes),
-                    seconds(s.took_s),
-                    "all" if s.complete else "window" if s.window else "part",
-                    state(v),
-                ]
-                for s, v in zip(found, verified, strict=True)
-            ],
+            [[one.name, *_cells(one.summary), one.state] for one in listed],
         )
         if not names:
             out.note(f"{opened.url} holds no snapshot")
         elif len(found) < len(names):
             out.note(f"{len(names) - len(found):,} older ones: --all shows them")
 
-    listed = [Listed(s, state(v)) for s, v in zip(found, verified, strict=True)]
+    listed = list(map(_listed, wanted, found, verified))
     ctx.output.result(listed, text)
+    for error in found:
+        if isinstance(error, SnapshotError):
+            ctx.output.note(f"warning: {error}")
+
+
+def _listed(
+    name: SnapshotName, found: Summary | SnapshotError, verified: Verified | None
+) -> Listed:
+    from airkeep.snapshot.results import state
+
+    match found:
+        case NewerFormatError():
+            return Listed(str(name), None, "newer")
+        case MissingFileError():
+            return Listed(str(name), None, "removed")
+        case SnapshotError():
+            return Listed(str(name), None, "unreadable")
+    return Listed(str(name), found, state(verified))
+
+
+def _cells(s: Summary | None) -> list[str]:
+    if s is None:
+        return ["-"] * 7
+    return [
+        s.airflow_version,
+        s.mode,
+        str(s.tables),
+        f"{s.rows:,}",
+        size(s.bytes),
+        seconds(s.took_s),
+        "all" if s.complete else "window" if s.window else "part",
+    ]

@@ -25,6 +25,7 @@ from airkeep.errors import (
     MissingFileError,
     NoSuchSnapshotError,
     NotFoundError,
+    SnapshotError,
     did_you_mean,
 )
 from airkeep.snapshot import names
@@ -234,12 +235,28 @@ class Lake:
 
         Args:
             newest: how many at most; None for all.
-        """
-        return self.summaries(self.names(environment)[:newest])
 
-    def summaries(self, wanted: Sequence[SnapshotName]) -> list[Summary]:
+        Raises:
+            SnapshotError: one has no index entry, and a manifest that cannot be read. None is left
+                out in silence; `names` and `summaries` tell the others.
+        """
+        found = self.summaries(self.names(environment)[:newest])
+        for summary in found:
+            if isinstance(summary, SnapshotError):
+                raise summary
+        return [s for s in found if isinstance(s, Summary)]
+
+    def summaries(self, wanted: Sequence[SnapshotName]) -> list[Summary | SnapshotError]:
+        """The summary of each, or why there is none."""
+
+        def look(name: SnapshotName) -> Summary | SnapshotError:
+            try:
+                return self._summary(name)
+            except SnapshotError as error:
+                return error
+
         with ThreadPoolExecutor(_LOADERS) as pool:
-            return list(pool.map(self._summary, wanted))
+            return list(pool.map(look, wanted))
 
     def _summary(self, name: SnapshotName) -> Summary:
         try:
