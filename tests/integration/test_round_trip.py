@@ -10,7 +10,7 @@ import airkeep
 from airkeep.database.server import Cluster
 from airkeep.errors import DamagedFileError, NotEmptyError, OtherRevisionError
 from compare import data_of, schema_of
-from servers import Databases
+from servers import Databases, psql, query
 
 DUMPS = (
     "airflow-263",
@@ -47,6 +47,18 @@ def test_a_foreign_application_in_the_same_database_goes_along(
 
     assert schema_of(server, target) == schema_of(server, source)
     assert data_of(target) == data_of(source)
+
+
+def test_a_table_with_a_long_name_in_another_script_comes_back(
+    server: Cluster, databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-332"), databases.empty()
+    name = "ж" * 31  # the longest: 62 bytes, which are 186 characters of a path
+    psql(server, source, f"CREATE TABLE {name} AS SELECT 1 AS id")
+    airkeep.export(source, tmp_path, environment="airflow-production-eu-west-1")
+    assert airkeep.verify(tmp_path, "latest")[0].ok
+    airkeep.restore(tmp_path, "latest", target, create_schema=True, tables=name)
+    assert query(target, f"SELECT id FROM {name}") == [(1,)]
 
 
 def test_airflow_only_leaves_the_foreign_tables_out(

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +35,7 @@ from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Snapshot
 from airkeep.snapshot.manifest import FileEntry, Manifest, TableEntry
 from airkeep.snapshot.progress import Progress, Step, silent
-from airkeep.snapshot.read import bring
+from airkeep.snapshot.read import bring, local_name
 from airkeep.snapshot.results import Kind, Problem, VerifyResult, said_of, save_result
 from airkeep.version import __version__
 
@@ -238,7 +237,7 @@ class _Check:
         return None
 
     def local(self, file: FileEntry) -> Path:
-        return self.folder / sha256(file.path.encode()).hexdigest()
+        return self.folder / local_name(file)
 
     def open(self, db: duckdb.DuckDBPyConnection, label: str | None, file: FileEntry) -> None:
         """Compare what the Parquet file says of itself with what the manifest says."""

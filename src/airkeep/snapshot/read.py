@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Self
@@ -77,7 +78,7 @@ class SnapshotReader:
         ]
 
     def _bring(self, file: FileEntry) -> Path:
-        local = self._folder / file.path.replace("/", "!")
+        local = self._folder / local_name(file)
         if not local.exists():
             bring(self.snapshot.store, file, local)
         return local
@@ -115,6 +116,11 @@ class SnapshotReader:
                 yield from self.arrow(fold(layers), doing=doing)
         finally:
             self.drop(layers)
+
+
+def local_name(file: FileEntry) -> str:
+    """What a file of the lake is called in a private folder, of one length for every path."""
+    return sha256(file.path.encode()).hexdigest()
 
 
 def bring(store: Store, file: FileEntry, local: Path) -> None:
