@@ -111,6 +111,7 @@ ALTERATIONS = {
         "ALTER TYPE mood RENAME VALUE 'z' TO 'b'",
     ),
     "an attribute dropped": ("ALTER TYPE pair DROP ATTRIBUTE y",),
+    "a table that a value names renamed": ("ALTER TABLE other.named RENAME TO renamed",),
 }
 
 
@@ -125,6 +126,10 @@ def test_a_change_that_moves_no_row_version_is_seen(
         "CREATE TYPE pair AS (x int, y int)",
         "CREATE TABLE moody (id int PRIMARY KEY, one mood, many mood[], two pair)",
         "INSERT INTO moody VALUES (1, 'a', '{a,b}', '(1,2)'), (2, 'b', '{b,b}', '(3,4)')",
+        "CREATE SCHEMA other",
+        "CREATE TABLE other.named (id int PRIMARY KEY)",
+        "CREATE TABLE naming (id int PRIMARY KEY, one regclass, many regclass[])",
+        "INSERT INTO naming VALUES (1, 'other.named', NULL), (2, NULL, '{other.named}')",
     )
     increment(source, tmp_path)
     versions = query(source, "SELECT xmin::text FROM dag UNION ALL SELECT xmin::text FROM moody")
@@ -136,7 +141,7 @@ def test_a_change_that_moves_no_row_version_is_seen(
     tip = increment(source, tmp_path)
 
     assert tip.manifest.mode == "increment"
-    for label in ("dag", "moody"):
+    for label in ("dag", "moody", "naming"):
         columns = ", ".join(f"{c.name}::text" for c in tip.manifest.table(label).columns)  # type: ignore[union-attr]
         expected = sorted(query(source, f"SELECT {columns} FROM {label}"), key=repr)
         found = rows(tip, label, tmp_path)

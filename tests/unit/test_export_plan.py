@@ -287,6 +287,17 @@ def test_the_catalogue_is_asked_about_the_tables_there_are() -> None:
     assert "IN (0)" in altered_since("true", [])
 
 
+@pytest.mark.parametrize(
+    ("kind", "is_comparable"),
+    [("regclass", False), ("regproc[]", False), ("aclitem[]", False), ("public.regclass", True)],
+)
+def test_a_value_that_is_another_objects_name_is_not_told_by_its_row(
+    kind: str, is_comparable: bool
+) -> None:
+    table = replace(LOG, columns=(replace(LOG.columns[0], type=kind), *LOG.columns[1:]))
+    assert comparable(table, entry(table)) is is_comparable
+
+
 # Which tables are chosen.
 
 
