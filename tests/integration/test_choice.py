@@ -158,6 +158,17 @@ def test_columns_that_differ_by_case_only_are_refused_by_name(
     assert airkeep.export(source, str(tmp_path), environment="e", skip=["odd"]).manifest.complete
 
 
+@pytest.mark.parametrize("columns", ["", "a int GENERATED ALWAYS AS (1 + 1) STORED"])
+def test_a_table_that_stores_no_value_is_refused_by_name(
+    columns: str, source: str, server: Cluster, tmp_path: Path
+) -> None:
+    psql(server, source, "CREATE SCHEMA other", f"CREATE TABLE other.bare ({columns})")
+    with pytest.raises(DatabaseError, match=r"table other\.bare has no column .* --skip other"):
+        airkeep.export(source, tmp_path, environment="e")
+    found = airkeep.export(source, tmp_path, environment="e", skip="other.bare")
+    assert found.manifest.complete
+
+
 def test_tables_that_differ_by_case_only_are_not_taken_for_each_other(
     source: str, server: Cluster, databases: Databases, tmp_path: Path
 ) -> None:

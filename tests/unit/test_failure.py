@@ -38,8 +38,10 @@ SAID = [
     ('ERROR:  insert or update on table "ti" violates foreign key constraint "ti_run_fkey"',
      RestoreError, '"ti_run_fkey".*--tables'),
     ("Out of Memory Error: failed to allocate data", DatabaseError, "--memory"),
-    (f'ERROR:  invalid input syntax for type json: "{SECRET}"', DatabaseError, "invalid input"),
-    (f"Binder Error: something odd about {SECRET}", DatabaseError, "the database library failed"),
+    (f'ERROR:  invalid input syntax for type json: "{SECRET}"', DatabaseError,
+     "invalid input syntax for type json while reading x. The server's log"),
+    (f"Binder Error: something odd about {SECRET}", DatabaseError,
+     "the database library failed while reading x. Run it again; .* --skip"),
 ]  # fmt: skip
 
 

@@ -72,7 +72,14 @@ def explain(error: Exception, *, where: str, doing: str) -> AirkeepError:
     """
     text = str(error)
     refused = _of_this_machine(text, where, doing) or _of_the_server(text, where, doing)
-    return refused or DatabaseError(f"{where}: {_complaint(text)} while {doing}")
+    if refused is not None:
+        return refused
+    step = (
+        "The server's log says more."
+        if _COMPLAINT.search(text)
+        else "Run it again; if it fails again, leave the table out with --skip."
+    )
+    return DatabaseError(f"{where}: {_complaint(text)} while {doing}. {step}")
 
 
 def _of_this_machine(text: str, where: str, doing: str) -> AirkeepError | None:

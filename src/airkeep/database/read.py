@@ -150,19 +150,24 @@ class PostgresReader:
         if {(t.schema, t.name) for t in catalog.tables} != set(labels.values()):
             self._db.execute("ROLLBACK")
             return False
-        self._check_columns([t for label, t in catalog.by_label().items() if label in touched])
+        self._check_columns({n: t for n, t in catalog.by_label().items() if n in touched})
         self.catalog = catalog
         clock = self.ask("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text")
         self.fixed_at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(clock))
         self.lineage = read_lineage(self.ask)
         return True
 
-    def _check_columns(self, tables: Sequence[Table]) -> None:
-        for table in tables:
+    def _check_columns(self, tables: Mapping[str, Table]) -> None:
+        for label, table in tables.items():
+            if not table.stored_columns:
+                raise DatabaseError(
+                    f"{self._address}: table {label} has no column whose values are stored, so a "
+                    f"Parquet file cannot hold its rows: leave it out with --skip {label}"
+                )
             names = [c.name.lower() for c in table.columns]
             if alike := [c.name for c in table.columns if names.count(c.name.lower()) > 1]:
                 raise DatabaseError(
-                    f"{self._address}: table {table.name} has columns that differ by case only "
+                    f"{self._address}: table {label} has columns that differ by case only "
                     f"({', '.join(alike)}), which readers of Parquet take for one: rename one, or "
                     f"leave the table out with --skip"
                 )
@@ -317,14 +322,14 @@ class PostgresReader:
             f"{ident(c.name)}::{way.parquet} AS {ident(c.name)}"
             for c, way in zip(columns, ways, strict=True)
         )
-        exact = where is None and columns and not any(way.encoding == "text" for way in ways)
+        exact = where is None and not any(way.encoding == "text" for way in ways)
         if exact and not table.has_children and not self._is_waited_for(table):
             return f"SELECT {wanted} FROM {_DB}.{qualified(table.schema, table.name)}"
         inner = ", ".join(_server_side(c.name, way) for c, way in zip(columns, ways, strict=True))
         statement = f"SELECT {inner} FROM ONLY {qualified(table.schema, table.name)}"
         if where is not None:
             statement += f" WHERE {where}"
-        return f"SELECT {wanted or '*'} FROM postgres_query('{_DB}', {literal(statement)})"
+        return f"SELECT {wanted} FROM postgres_query('{_DB}', {literal(statement)})"
 
     def _is_waited_for(self, table: Table) -> bool:
         """Whether somebody waits to have the table alone, and so for the end of our transaction.
