@@ -21,14 +21,40 @@ SMALL_BYTES = 300_000_000
 LEAST_BYTES = 60 << 20
 
 
-def open_duckdb(
-    *, memory_bytes: int, threads: int, spool: Path, unsigned: bool = False
-) -> duckdb.DuckDBPyConnection:
-    """A private in-memory DuckDB that keeps to `memory_bytes` for the whole process, about.
+def open_duckdb(*, memory_bytes: int, threads: int, spool: Path) -> duckdb.DuckDBPyConnection:
+    """A private in-memory DuckDB that keeps to `memory_bytes` for the whole process, about."""
+    return _open(memory_bytes, threads, spool, unsigned=False)
 
-    Args:
-        unsigned: extensions need no signature until `load_postgres` is done.
+
+def open_postgres_duckdb(
+    *, memory_bytes: int, threads: int, spool: Path
+) -> duckdb.DuckDBPyConnection:
+    """The same with the PostgreSQL scanner: from its wheel, else from DuckDB's own repository.
+
+    The wheel's file needs no signature: it is trusted as DuckDB's library beside it is
+    (docs/decisions/0011-extension-from-its-wheel.md). Nothing else is loaded without one.
+
+    Raises:
+        DatabaseError: the scanner cannot be loaded.
     """
+    import duckdb
+
+    file = _wheel_extension(duckdb.__version__)
+    connection = _open(memory_bytes, threads, spool, unsigned=file is not None)
+    try:
+        if file is None:
+            install_postgres(connection)
+        else:
+            _load_wheel(connection, file)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _open(
+    memory_bytes: int, threads: int, spool: Path, *, unsigned: bool
+) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     limit = duckdb_bytes(memory_bytes)
@@ -73,31 +99,41 @@ def duckdb_bytes(memory_bytes: int) -> int:
     return max(memory_bytes - outside, LEAST_BYTES)
 
 
-def load_postgres(connection: duckdb.DuckDBPyConnection) -> None:
-    """Load the PostgreSQL scanner: from its wheel, else from DuckDB's own repository.
-
-    The wheel's file needs no signature where `open_duckdb` allowed that: it is trusted as DuckDB's
-    library beside it is (docs/decisions/0011-extension-from-its-wheel.md). Afterwards, and without
-    the wheel, every extension needs one.
-    """
+def _load_wheel(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
     import duckdb
 
     from airkeep.database.sql import literal
 
-    file = _wheel_extension(duckdb.__version__)
-    if file is not None:
+    try:
         connection.execute(f"LOAD {literal(str(file))}")
+    except (duckdb.Error, OSError):
+        raise DatabaseError(
+            f"the postgres extension of DuckDB {duckdb.__version__} is installed and cannot be "
+            f"loaded: pip install --force-reinstall {_wheel(duckdb.__version__)}"
+        ) from None
     connection.execute("SET allow_unsigned_extensions = false")
-    if file is not None:
-        return
+
+
+def install_postgres(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load the PostgreSQL scanner from DuckDB's repository, signed.
+
+    Raises:
+        DatabaseError: it cannot be had there.
+    """
+    import duckdb
+
     try:
         connection.execute("INSTALL postgres")
         connection.execute("LOAD postgres")
     except duckdb.Error:
         raise DatabaseError(
             f"DuckDB {duckdb.__version__} has no postgres extension and could not download it: "
-            f"pip install duckdb-extension-postgres-scanner=={duckdb.__version__}"
+            f"pip install {_wheel(duckdb.__version__)}"
         ) from None
+
+
+def _wheel(version: str) -> str:
+    return f"duckdb-extension-postgres-scanner=={version}"
 
 
 def _wheel_extension(version: str) -> Path | None:

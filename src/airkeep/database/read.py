@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from airkeep.database.address import Address
 from airkeep.database.catalog import Catalog, Lineage, Table
-from airkeep.database.duck import SMALL_BYTES, duckdb_bytes, load_postgres, open_duckdb
+from airkeep.database.duck import SMALL_BYTES, duckdb_bytes, open_postgres_duckdb
 from airkeep.database.failure import explain, explain_connect
 from airkeep.database.introspect import ordinary_tables, read_catalog, read_lineage
 from airkeep.database.libpq import libpq
@@ -105,14 +105,12 @@ class PostgresReader:
             "row_security": "off",  # a hidden row is an error, never a row less
         }
         login = stack.enter_context(libpq(self._address, settings=settings, folder=self._folder))
-        db = open_duckdb(
+        db = open_postgres_duckdb(
             memory_bytes=limits.memory_bytes,
             threads=limits.threads,
             spool=self._folder,
-            unsigned=True,
         )
         stack.callback(_close, db)
-        load_postgres(db)
         try:
             attach = f"ATTACH {literal(login.conninfo)} AS {_DB} (TYPE postgres, READ_ONLY)"
             interruptible(lambda: db.execute(attach), cancel=db.interrupt)
