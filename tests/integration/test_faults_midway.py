@@ -326,6 +326,79 @@ def test_a_signal_in_mid_restore_leaves_the_target_empty(
     assert_empty_then_whole(lake, source, target)
 
 
+WAITING_FOR_A_LOCK = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+
+@pytest.mark.parametrize(("number", "expected", "word"), STOPS)
+def test_a_signal_while_an_export_waits_for_a_lock_is_heard_at_once(
+    number: signal.Signals, expected: int, word: str, lake: str, start: Start, databases: Databases
+) -> None:
+    from adbc_driver_postgresql import dbapi
+
+    source = databases.airflow("airflow-332")
+    with dbapi.connect(source, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.executescript("BEGIN; LOCK TABLE dag IN ACCESS EXCLUSIVE MODE")
+        command = start(source, "export", "env:", lake, "-e", "prod", "--lock-timeout", "0")
+        wait_for(source, WAITING_FOR_A_LOCK, command)
+        command.process.send_signal(number)
+        status, said = command.end(within_s=10)
+
+        assert (status, said.partition(";")[0]) == (expected, f"airkeep: {word}")
+        wait_until_alone(source)
+
+
+# A value that the server turns into text for a minute. `variable` is looked through for secrets.
+SLOW = """
+CREATE TYPE slow AS (n int);
+CREATE FUNCTION slow(slow) RETURNS text LANGUAGE plpgsql
+AS $$ BEGIN PERFORM pg_catalog.pg_sleep(60); RETURN ''; END $$;
+CREATE CAST (slow AS text) WITH FUNCTION slow(slow);
+ALTER TABLE {table} ADD COLUMN slow slow DEFAULT ROW(1)::slow
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "secrets"), [("dag", "keep"), ("variable", "keep"), ("variable", "drop")]
+)
+def test_ctrl_c_while_the_server_is_busy_for_an_export_is_heard_at_once(
+    table: str, secrets: str, lake: str, start: Start, databases: Databases, server: Cluster
+) -> None:
+    source = databases.airflow("airflow-332")
+    server.run("psql", "-qc", SLOW.format(table=table), database=parse_address(source).database)
+    command = start(source, "export", "env:", lake, "-e", "prod", "--secrets", secrets)
+    busy = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    wait_for(source, busy, command)
+    command.process.send_signal(signal.SIGINT)
+    status, said = command.end(within_s=10)
+
+    assert (status, said.partition(";")[0]) == (130, "airkeep: interrupted")
+    wait_until_alone(source)
+
+
+def wait_for(url: str, count: str, command: Command) -> None:
+    """Until a query counts something, while the command runs."""
+    while query(url, count) == [(0,)]:
+        assert command.process.poll() is None
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("arguments", [("export", "env:", "{lake}", "-e", "prod"),
+                                       ("restore", "{lake}", "latest", "env:")])  # fmt: skip
+def test_ctrl_c_while_a_server_does_not_answer_a_login_is_heard_at_once(
+    arguments: tuple[str, ...], lake: str, start: Start, databases: Databases
+) -> None:
+    airkeep.export(databases.airflow("airflow-332"), lake, environment="prod")
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"postgresql://me:secret@127.0.0.1:{mute.getsockname()[1]}/db?connect_timeout=60"
+        command = start(url, *(part.format(lake=lake) for part in arguments))
+        login, _ = mute.accept()
+        with login:
+            command.process.send_signal(signal.SIGINT)
+            status, said = command.end(within_s=10)
+
+    assert (status, said.partition(";")[0]) == (130, "airkeep: interrupted")
+
+
 @pytest.mark.parametrize(("number", "expected", "word"), STOPS)
 def test_a_signal_while_a_restore_waits_for_a_lock_is_heard_at_once(
     number: signal.Signals,
@@ -343,10 +416,7 @@ def test_a_signal_while_a_restore_waits_for_a_lock_is_heard_at_once(
     with dbapi.connect(target, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.executescript("BEGIN; LOCK TABLE xcom IN SHARE MODE")
         command = start(target, "restore", lake, "latest", "env:")
-        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-        while query(target, waiting) == [(0,)]:
-            assert command.process.poll() is None
-            time.sleep(0.1)
+        wait_for(target, WAITING_FOR_A_LOCK, command)
         command.process.send_signal(number)
         status, said = command.end(within_s=10)
 

@@ -10,12 +10,12 @@ each value travels.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airkeep.database.address import Address
 from airkeep.database.catalog import Catalog, Lineage, Table
@@ -25,7 +25,7 @@ from airkeep.database.introspect import ordinary_tables, read_catalog, read_line
 from airkeep.database.libpq import libpq
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Choose
-from airkeep.database.spool import SpoolFile, fitted, spool, spool_limits
+from airkeep.database.spool import SpoolFile, SpoolLimits, fitted, spool, spool_limits
 from airkeep.database.sql import ident, literal, qualified
 from airkeep.database.types import TEXT_SETTINGS, Travel, travel
 from airkeep.database.width import Reading, measure, plan_reading, wide_tables
@@ -35,6 +35,8 @@ from airkeep.interrupt import interruptible
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+
+T = TypeVar("T")
 
 _DB = "pg"
 # For the connections that a parallel scan opens. Ours has the lock, so theirs can only wait behind
@@ -78,6 +80,7 @@ class PostgresReader:
         self._sizes = spool_limits(limits.memory_bytes)
         self._stack = ExitStack()
         self._spools = 0
+        self._backend = 0
         self._wide: frozenset[int] | None = None
         self.catalog: Catalog
         self.fixed_at: datetime
@@ -86,6 +89,9 @@ class PostgresReader:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._db = self._connect(stack)
+            # Now, as a SELECT after the BEGIN would fix the instant before the locks; the
+            # transaction gets the same connection from DuckDB, as no other is open.
+            self._backend = int(self.ask("SELECT pg_backend_pid()::text"))
             self._stack = stack.pop_all()
         return self
 
@@ -110,13 +116,25 @@ class PostgresReader:
             threads=limits.threads,
             spool=self._folder,
         )
-        stack.callback(_close, db)
         try:
             attach = f"ATTACH {literal(login.conninfo)} AS {_DB} (TYPE postgres, READ_ONLY)"
-            interruptible(lambda: db.execute(attach), cancel=db.interrupt)
+            interruptible(lambda: db.execute(attach))  # nothing can cancel a login
         except duckdb.Error as error:
             raise explain_connect(error, address=self._address) from None
+        stack.callback(_close, db)
         return db
+
+    def _cancel(self) -> None:
+        """End what our connection waits for, in DuckDB and in the server.
+
+        DuckDB's interrupt alone is heard when the server has answered: it waits in libpq. The
+        connections of a parallel scan need no more: they read 8 MB a statement, and wait
+        `_SCAN_LOCK_TIMEOUT_S` for a lock.
+        """
+        self._db.interrupt()
+        statement = f"SELECT pg_cancel_backend({self._backend})"
+        with self._db.cursor() as other:  # has a connection of its own
+            other.execute(f"FROM postgres_query('{_DB}', {literal(statement)})")
 
     def fix(self, choose: Choose) -> None:
         """Lock every table that is wanted, then fix the instant and read the catalogue.
@@ -214,8 +232,10 @@ class PostgresReader:
             self._run(text)
 
     def _run(self, statement: str) -> list[Any]:
-        run = self._db.execute
-        return interruptible(lambda: run(statement).fetchall(), cancel=self._db.interrupt)
+        return self._wait(lambda: self._db.execute(statement).fetchall())
+
+    def _wait(self, action: Callable[[], T]) -> T:
+        return interruptible(action, cancel=self._cancel)
 
     def spool(self, table: Table, where: str | None = None) -> Iterator[SpoolFile]:
         """The table's rows as closed Parquet files; the caller deletes each when done.
@@ -233,12 +253,23 @@ class PostgresReader:
             limits = replace(limits, row_group_rows=min(limits.row_group_rows, reading.rows))
             for condition in reading.conditions(where):
                 query = self._select(table, condition)
-                yield from spool(self._db, query, self._next_folder(), limits, least=least)
+                yield from self._spool(self._db, query, limits, least)
         self._check_times(table, least)
 
-    def _next_folder(self) -> Path:
+    def _spool(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        query: str,
+        limits: SpoolLimits,
+        least: dict[str, set[str]] | None = None,
+    ) -> Iterator[SpoolFile]:
+        def cancel() -> None:
+            connection.interrupt()
+            self._cancel()
+
         self._spools += 1
-        return self._folder / f"{self._spools:05d}"
+        folder = self._folder / f"{self._spools:05d}"
+        return spool(connection, query, folder, limits, cancel=cancel, least=least)
 
     @contextmanager
     def _reading(self, table: Table) -> Iterator[Reading]:
@@ -292,15 +323,17 @@ class PostgresReader:
     def batches(self, table: Table, where: str | None = None) -> Iterator[pa.RecordBatch]:
         """The table's rows as Arrow batches: for tables whose values must be looked at."""
         with self._explained(f"reading {table.name}"):
-            reader = self._db.execute(self._select(table, where)).to_arrow_reader(10_000)
-            yield from reader
+            query = self._select(table, where)
+            rows = self._wait(lambda: self._db.execute(query).to_arrow_reader(10_000))
+            while (batch := self._wait(lambda: next(rows, None))) is not None:
+                yield batch
 
     def spool_gone(self, table: Table, parent_keys: str) -> Iterator[SpoolFile]:
         """The keys that `parent_keys` (DuckDB's SQL) has and the table has no more."""
         same = " AND ".join(f"p.{ident(k)} IS NOT DISTINCT FROM c.{ident(k)}" for k in table.key)
         query = f"SELECT p.* FROM ({parent_keys}) p ANTI JOIN ({self._keys(table)}) c ON {same}"
         with self._explained(f"comparing the keys of {table.name}"):
-            yield from spool(self._db, query, self._next_folder(), self._sizes)
+            yield from self._spool(self._db, query, self._sizes)
 
     def _keys(self, table: Table) -> str:
         only = replace(table, columns=tuple(table.column(k) for k in table.key))
@@ -311,7 +344,7 @@ class PostgresReader:
         with self._db.cursor() as cursor, self._explained("spooling"):
             rows, limits = fitted(batches, self._sizes)
             cursor.register("batches", rows)
-            yield from spool(cursor, "FROM batches", self._next_folder(), limits)
+            yield from self._spool(cursor, "FROM batches", limits)
 
     def _select(self, table: Table, where: str | None) -> str:
         """DuckDB's statement: a parallel scan where every value is exact, else through text."""

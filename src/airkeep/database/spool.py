@@ -8,8 +8,8 @@ that was handed on too early would be an error, never a short file.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from airkeep.database.duck import SMALL_BYTES
 from airkeep.database.sql import literal
 from airkeep.errors import DatabaseError
+from airkeep.interrupt import begin, end
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,9 +36,6 @@ LEAST_GROUP_ROWS = 2048
 # zstd's second level: files 1 % larger than at DuckDB's third, a fifth less CPU (same table).
 ZSTD_LEVEL = 2
 _MAGIC = b"PAR1"
-
-
-Statistics = dict[str, dict[str, str]]  # of one file: quoted column name -> figure -> text
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,7 @@ def spool(
     folder: Path,
     limits: SpoolLimits,
     *,
+    cancel: Callable[[], object] | None = None,
     least: dict[str, set[str]] | None = None,
 ) -> Iterator[SpoolFile]:
     """Run `query` and yield its rows as files in `folder`; no rows, no file.
@@ -91,26 +90,33 @@ def spool(
     Rows come in no particular order (`preserve_insertion_order` is off for speed).
 
     Args:
+        cancel: ends what the query waits for when the caller stops early; by default DuckDB's own
+            interrupt, which is enough where nothing waits outside DuckDB.
         least: is filled at the end with every file's least value of each column, as text.
 
     Raises:
         duckdb.Error: as the query raised it; the caller knows what was being read.
     """
-    job = _Copy(connection, query, folder, limits)
+    statement = (
+        f"COPY ({query}) TO {literal(str(folder))} (FORMAT parquet, COMPRESSION zstd, "
+        f"COMPRESSION_LEVEL {ZSTD_LEVEL}, ROW_GROUP_SIZE {limits.row_group_rows}, "
+        f"FILE_SIZE_BYTES {limits.max_file_bytes}, PER_THREAD_OUTPUT, RETURN_STATS)"
+    )
     watcher = connection.cursor()
-    job.start()
+    # In a thread of its own: DuckDB releases the interpreter while it works.
+    job = begin(lambda: connection.execute(statement).fetchall())
     done: dict[Path, SpoolFile] = {}
     try:
-        while job.is_alive():
-            job.join(POLL_S)
+        while not job.done():
+            wait([job], POLL_S)
             yield from _closed(watcher, folder, done)
     except BaseException:
-        connection.interrupt()
-        job.join()
+        end(job, cancel or connection.interrupt)
         raise
     finally:
         watcher.close()
-    for path, rows, size, columns in job.result():
+    for file, rows, size, _footer, columns, *_ in sorted(job.result()):
+        path = Path(file)
         if least is not None:
             for name, figures in columns.items():
                 least.setdefault(_plain(name), set()).add(figures.get("min", ""))
@@ -121,37 +127,6 @@ def spool(
                 path.unlink()
         elif (done[path].rows, done[path].bytes) != (rows, size):
             raise DatabaseError(f"{path.name} grew after it was closed: run the export again")
-
-
-class _Copy(threading.Thread):
-    """The COPY in a thread of its own: DuckDB releases the interpreter while it works."""
-
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, query: str, folder: Path, limits: SpoolLimits
-    ) -> None:
-        super().__init__(name="airkeep-copy", daemon=True)
-        self._connection, self._folder = connection, folder
-        self._statement = (
-            f"COPY ({query}) TO {literal(str(folder))} (FORMAT parquet, COMPRESSION zstd, "
-            f"COMPRESSION_LEVEL {ZSTD_LEVEL}, ROW_GROUP_SIZE {limits.row_group_rows}, "
-            f"FILE_SIZE_BYTES {limits.max_file_bytes}, PER_THREAD_OUTPUT, RETURN_STATS)"
-        )
-        self._rows: list[tuple[Path, int, int, Statistics]] = []
-        self._error: Exception | None = None
-
-    def run(self) -> None:
-        import duckdb
-
-        try:
-            found = self._connection.execute(self._statement).fetchall()
-            self._rows = [(Path(r[0]), int(r[1]), int(r[2]), r[4]) for r in found]
-        except (duckdb.Error, RuntimeError) as error:
-            self._error = error
-
-    def result(self) -> list[tuple[Path, int, int, Statistics]]:
-        if self._error is not None:
-            raise self._error
-        return sorted(self._rows, key=lambda row: row[0])
 
 
 def _plain(name: str) -> str:

@@ -66,7 +66,7 @@ class PostgresWriter:
         login = stack.enter_context(libpq(self._address, settings=settings, folder=self._folder))
         try:
             # Autocommit, with a BEGIN of our own: ADBC's executescript commits whatever is open.
-            connection = dbapi.connect(login.uri, autocommit=True)
+            connection = interruptible(lambda: dbapi.connect(login.uri, autocommit=True))
         except Error as error:
             raise explain_connect(error, address=self._address) from None
         stack.callback(connection.close)
