@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -362,6 +364,97 @@ def test_hanging_up_twice_does_not_disturb_the_putting_away() -> None:
         [sys.executable, "-c", HUNG_UP_TWICE], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (129, "all is put away\n")
+
+
+# At each file that is removed, somebody presses once more.
+IMPATIENT = """
+import os, signal, sys
+from pathlib import Path
+from airkeep.cli import main
+from airkeep.snapshot.folder import private_folder
+def press(event, _):
+    if event in ("os.remove", "os.rmdir"):
+        os.kill(os.getpid(), signal.SIGINT)
+def work(*_, **__):
+    with private_folder(Path(sys.argv[1])) as folder:
+        for name in "abc":
+            (folder / name).touch()
+        sys.addaudithook(press)
+        if {early}:
+            os.kill(os.getpid(), signal.SIGINT)
+main.cli.main = work
+main.main(["export"])
+"""
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_pressing_on_leaves_no_files(early: bool, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPATIENT.format(early=early), str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        130,
+        "airkeep: interrupted; nothing half-done counts, temporary files are gone; "
+        "'airkeep clean' removes what a snapshot left in the lake\n",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+STUCK = """
+import os, signal, time
+from airkeep.cli import main
+def meet(*_, **__):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        time.sleep(60)
+main.cli.main = meet
+main.GIVE_UP_S = 0.2
+main.main([])
+"""
+
+
+def test_what_never_answers_does_not_hold_a_stop_back_for_ever() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert done.returncode == 143
+    assert re.fullmatch(
+        r"airkeep: terminated; something does not answer .*remove airkeep-\*.*\n", done.stderr
+    )
+
+
+DONE = """
+import sys
+from airkeep.cli import main
+def meet(*_, **__):
+    print("the result", end="")
+    print("done", file=sys.stderr)
+main.cli.main = meet
+main.main([])
+"""
+
+
+def test_ctrl_c_when_the_work_is_done_and_nobody_reads_is_no_traceback() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    with subprocess.Popen(
+        [sys.executable, "-c", DONE], stdout=writing, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "done\n"
+        time.sleep(0.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline() == "airkeep: interrupted\n"
+        assert process.wait(20) == 130
+    os.close(reading)
+    os.close(writing)
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -36,6 +37,7 @@ HUNG_UP = 129
 INTERRUPTED = 130
 TERMINATED = 143
 UNREAD = 141  # as a shell shows SIGPIPE
+GIVE_UP_S = 20  # twice what a connection may take, and below the 30 s after which Kubernetes kills
 
 
 _VERBOSE = re.compile(r"-[qv]+|--verbose")
@@ -76,14 +78,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     At once: everything is closed by now, and to take the interpreter and DuckDB's library down
     piece by piece lasts 50 ms, a tenth of an unchanged increment.
     """
-    for number in _STOPS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup, or a shell's `&`, left it
-            signal.signal(number, _stop)
-    output = take_streams()
-    status = run(list(sys.argv[1:] if arguments is None else arguments))
-    sys.stdout.flush()
-    status = status or _lost(output.error)
-    sys.stderr.flush()
+    try:
+        for number in _STOPS:
+            # Ignored it is where nohup, or a shell's `&`, left it so.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _stop)
+        output = take_streams()
+        status = run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        status = status or _lost(output.error)
+        sys.stderr.flush()
+    except _Stopped:  # before the command began, or after its end
+        status = _fail(*_STOPS[_stopped_by[0]])
     os._exit(status)
 
 
@@ -93,7 +99,9 @@ def run(arguments: list[str]) -> int:
     status = _run(arguments)
     if status and _stopped_by:
         word, status = _STOPS[_stopped_by[0]]
-        return _fail(f"{word}; nothing half-done counts, temporary files are gone", status)
+        more = "; 'airkeep clean' removes what a snapshot left in the lake"
+        told = f"{word}; nothing half-done counts, temporary files are gone"
+        return _fail(told + more if arguments[:1] == ["export"] else told, status)
     return status
 
 
@@ -153,10 +161,24 @@ class _Stopped(BaseException):
 
 
 def _stop(number: int, _frame: FrameType | None) -> Any:
+    if _stopped_by:
+        return  # another would break the unwinding off: kernel and shell both send a SIGHUP
     _stopped_by.append(signal.Signals(number))
-    if number == signal.SIGHUP:  # kernel and shell both send one: the second comes in mid-unwinding
-        signal.signal(number, signal.SIG_IGN)
+    last = threading.Timer(GIVE_UP_S, _give_up)
+    last.daemon = True
+    last.start()
     raise _Stopped
+
+
+def _give_up() -> None:
+    """End the process all the same: a server that is gone is waited for in C, deaf to signals."""
+    word, status = _STOPS[_stopped_by[0]]
+    _fail(
+        f"{word}; something does not answer for {GIVE_UP_S} s, so this ends at once. Nothing "
+        f"half-done counts; remove airkeep-* among the temporary files (--spool)",
+        status,
+    )
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,12 @@ def private_folder(spool: Path | None) -> Iterator[Path]:
     if spool is not None and not spool.is_dir():
         raise ConfigError(f"there is no folder {spool}: make it, or name another with --spool")
     try:
-        with TemporaryDirectory(prefix="airkeep-", dir=spool) as folder:
-            yield Path(folder)
+        temporary = TemporaryDirectory(prefix="airkeep-", dir=spool)
+        try:
+            with temporary as folder:
+                yield Path(folder)
+        finally:
+            temporary.cleanup()  # again: a Ctrl-C may have broken the first one off
     except BrokenPipeError:
         raise  # of whoever is told the progress, not a file of ours
     except OSError as error:
