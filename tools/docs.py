@@ -33,7 +33,13 @@ OTHER_STATUSES = (
     (1, "", "A bug in airkeep; `-vv` shows where."),
     (2, "", "The command line is not understood."),
     (main.HUNG_UP, "", "SIGHUP: the terminal is gone. As Ctrl-C."),
-    (main.INTERRUPTED, "", "Ctrl-C. Nothing is half-done (a commit under way may have ended)."),
+    (
+        main.INTERRUPTED,
+        "",
+        "Ctrl-C. Nothing is half-done (a commit under way may have ended). What does not answer is "
+        f"waited for {main.GIVE_UP_S} s at most; then temporary files are left. Before its own "
+        "code runs, some 0.2 s, Python answers, with a traceback.",
+    ),
     (main.UNREAD, "", "Done, but standard output was closed before all was printed."),
     (main.TERMINATED, "", "SIGTERM. As Ctrl-C."),
 )
