@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -225,6 +225,30 @@ def mover(url: str) -> Iterator[list[int]]:
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.parametrize(
+    "change", ["DROP TABLE came", "DROP TABLE came; CREATE TABLE went (n int)",
+               "CREATE TABLE went (n int)"]
+)  # fmt: skip
+def test_a_table_that_comes_or_goes_before_the_locks_is_seen(
+    change: str, source: str, tmp_path: Path
+) -> None:
+    query(source, "CREATE TABLE came (n int)")
+    looks: list[set[str]] = []
+
+    def choose(labels: Collection[str]) -> set[str]:
+        if not looks:
+            for statement in change.split("; "):
+                query(source, statement)
+        looks.append(set(labels))
+        return set(labels)
+
+    with PostgresReader(parse_address(source), tmp_path, ReadLimits()) as reader:
+        reader.fix(choose)
+        assert len(looks) == 2
+        assert set(reader.catalog.by_label()) == looks[1] != looks[0]
+        assert reader.ask("SELECT current_setting('transaction_isolation')") == "repeatable read"
 
 
 def test_every_table_shows_the_same_instant_while_writers_go_on(heavy: str, tmp_path: Path) -> None:

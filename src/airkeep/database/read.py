@@ -29,7 +29,7 @@ from airkeep.database.spool import SpoolFile, SpoolLimits, fitted, spool, spool_
 from airkeep.database.sql import ident, literal, qualified
 from airkeep.database.types import TEXT_SETTINGS, Travel, travel
 from airkeep.database.width import Reading, measure, plan_reading, wide_tables
-from airkeep.errors import BusyError, DatabaseError, PrivilegeError
+from airkeep.errors import BusyError, DatabaseError, LostConnectionError, PrivilegeError
 from airkeep.interrupt import interruptible
 
 if TYPE_CHECKING:
@@ -161,7 +161,15 @@ class PostgresReader:
         touched = choose(labels)
         wanted = [place for label, place in labels.items() if label in touched]
         self._check_rights(wanted)
-        self._begin(wanted)
+        try:
+            self._begin(wanted)
+        except (BusyError, LostConnectionError):
+            raise
+        except DatabaseError:
+            self._db.execute("ROLLBACK")
+            if ordinary_tables(self.ask) == (main, seen):
+                raise
+            return False  # the lock was asked of a table that had gone
         catalog = read_catalog(self.ask)
         if {(t.schema, t.name) for t in catalog.tables} != set(labels.values()):
             self._db.execute("ROLLBACK")
