@@ -77,7 +77,7 @@ def judge(target: Target, found: float, unit: str) -> list[str]:
         is_met, asked = found <= target.most, f"at most {target.most:g}{unit}"
     else:
         is_met, asked = found >= (target.least or 0), f"at least {target.least:g}{unit}"
-    shown = f"{found:.0f}" if unit == " MB" else f"{found:.2f}"
+    shown = f"{found:.0f}" if unit == " MB" else f"{found:.3g}"
     return [target.what, asked, f"{shown}{unit}", "yes" if is_met else "no"]
 
 
