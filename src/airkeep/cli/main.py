@@ -29,6 +29,7 @@ COMMANDS = {
     "show": "airkeep.cli.show:show",
     "verify": "airkeep.cli.verify:verify",
     "restore": "airkeep.cli.restore:restore",
+    "query": "airkeep.cli.query:query",
     "diff": "airkeep.cli.diff:diff",
     "clean": "airkeep.cli.clean:clean",
     "key": "airkeep.cli.key:key",

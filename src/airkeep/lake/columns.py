@@ -1,0 +1,92 @@
+"""One type for a column whatever database and version a piece of it came from.
+
+PostgreSQL types its columns, SQLite its values, and Airflow changed both over the years. Here every
+value gets one of seven kinds. Times are UTC, without a zone: a TIMESTAMP says the same to DuckDB,
+Spark and Trino.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal
+
+from airkeep.database.sql import ident
+from airkeep.snapshot.manifest import ColumnEntry
+
+Kind = Literal["boolean", "integer", "float", "text", "bytes", "date", "instant"]
+
+SQL_TYPE: dict[Kind, str] = {
+    "boolean": "BOOLEAN",
+    "integer": "BIGINT",
+    "float": "DOUBLE",
+    "text": "VARCHAR",
+    "bytes": "BLOB",
+    "date": "DATE",
+    "instant": "TIMESTAMP",
+}
+
+_KINDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+    ("instant", ("timestamp", "datetime")),
+    ("boolean", ("boolean", "bool")),
+    ("integer", ("integer", "bigint", "smallint", "int")),
+    ("float", ("double precision", "double", "real", "float")),
+    ("bytes", ("bytea", "blob")),
+    ("date", ("date",)),
+)
+_UUID = "char(32)"  # SQLite's, for PostgreSQL's uuid; a digest is varchar(32)
+
+
+def kind_of(column: ColumnEntry) -> Kind:
+    """What a column holds, by the type that its database declares."""
+    declared = column.type.lower()
+    word = declared.partition("(")[0].partition(" with")[0].strip()
+    return next((kind for kind, words in _KINDS if word in words), "text")
+
+
+def united(kinds: Collection[Kind]) -> Kind:
+    """The kind that holds all of these."""
+    several = set(kinds)
+    if len(several) == 1:
+        return several.pop()
+    return "float" if several == {"integer", "float"} else "text"
+
+
+def value(column: ColumnEntry, engine: str, to: Kind) -> str:
+    """The column's value as that kind, as an expression of DuckDB's SQL.
+
+    A SQLite value that its declared type cannot hold becomes NULL, save in text.
+    """
+    name = ident(column.name)
+    if column.encoding == "literal":
+        name = _plain(name)
+    if engine == "sqlite":
+        return _sqlite(name, column, to)
+    if kind_of(column) == to and column.parquet == SQL_TYPE[to]:
+        return name
+    return f"CAST({name} AS {SQL_TYPE[to]})"
+
+
+def _sqlite(name: str, column: ColumnEntry, to: Kind) -> str:
+    own = kind_of(column)
+    if column.parquet == "BLOB":
+        return name if to == "bytes" else f"CAST({name} AS VARCHAR)"
+    if own == "text" and column.type.lower() == _UUID:
+        parts = ", '-', ".join(f"substr({name}, {at}, {n})" for at, n in _UUID_PARTS)
+        return f"CASE WHEN length({name}) = 32 THEN concat({parts}) ELSE {name} END"
+    text = f"CAST({name} AS VARCHAR)"
+    if to == "bytes":
+        return f"encode({text})"
+    if to == "text" or column.parquet == SQL_TYPE[to]:
+        return text if to == "text" else name
+    if to == "boolean" and column.parquet == "BIGINT":
+        return f"CAST({name} AS BOOLEAN)"
+    return f"TRY_CAST({text} AS {SQL_TYPE[to]})"
+
+
+_UUID_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+
+
+def _plain(name: str) -> str:
+    """A SQLite literal as the text that it stands for; bytes stay as they are written."""
+    inside = f"replace(substr({name}, 2, length({name}) - 2), '''''', '''')"
+    return f"CASE WHEN {name} LIKE '''%' THEN {inside} ELSE {name} END"

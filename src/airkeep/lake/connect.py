@@ -1,0 +1,224 @@
+"""A lake opened for SQL: views over its snapshots, made when a question first names them.
+
+    with open_lake(Lake("s3://bucket/prefix"), folder=folder) as opened:
+        opened.query("SELECT environment, state, count(*) FROM dag_run GROUP BY ALL").fetchall()
+
+`dag_run` is the newest state of every environment, `dag_run_history` every version of every row
+ever seen. A question about the newest states reads the newest manifests only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airkeep.database.duck import explained, open_duckdb
+from airkeep.database.sql import ident, literal
+from airkeep.errors import ConfigError, did_you_mean
+from airkeep.lake.pieces import pieces_of
+from airkeep.lake.views import history_view, state_view
+from airkeep.snapshot import names
+from airkeep.snapshot.lake import Lake, SnapshotName
+from airkeep.snapshot.manifest import Manifest
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+HISTORY = "_history"
+_LOADERS = 16
+_AT_ONCE = 2_048
+
+
+class Answer:
+    """The rows that a question found; they are read once.
+
+    Attributes:
+        columns: their names.
+    """
+
+    def __init__(self, found: duckdb.DuckDBPyConnection, where: str) -> None:
+        self._found, self._where = found, where
+        self.columns = tuple(str(column[0]) for column in found.description or ())
+
+    def rows(self, most: int | None = None) -> Iterator[tuple[Any, ...]]:
+        """The next rows: times as naive UTC `datetime`, bytes as `bytes`."""
+        left = most
+        while left is None or left > 0:
+            with _explained(self._where):
+                rows = self._found.fetchmany(_AT_ONCE if left is None else min(left, _AT_ONCE))
+            if not rows:
+                return
+            left = None if left is None else left - len(rows)
+            yield from rows
+
+    def batches(self) -> pa.RecordBatchReader:
+        return self._found.to_arrow_reader(_AT_ONCE)
+
+
+class OpenLake:
+    """DuckDB over a lake. Views are made as they are asked for; see `open_lake`."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        db: duckdb.DuckDBPyConnection,
+        *,
+        environments: Sequence[str] = (),
+        at: datetime | None = None,
+    ) -> None:
+        self.db = db
+        self._lake = lake
+        self._manifests = _Manifests(lake, environments, at)
+        self._made: set[str] = set()
+
+    def query(self, statement: str) -> Answer:
+        """Run one statement; whatever it names is there.
+
+        Raises:
+            ConfigError: it is no SQL, or names a table that no snapshot has, or it fails.
+        """
+        self.need(named_in(statement))
+        with _explained(self._lake.url):
+            return Answer(self.db.execute(statement), self._lake.url)
+
+    def tables(self) -> list[str]:
+        """Every table that a newest snapshot has."""
+        return sorted({t.label for m in self._manifests.newest() for t in m.tables})
+
+    def need(self, wanted: Iterable[str]) -> None:
+        """Make the views of these names, once.
+
+        Raises:
+            ConfigError: there is no such table.
+        """
+        for name in wanted:
+            if name not in self._made:
+                self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {self._statement(name)}")
+                self._made.add(name)
+
+    def _statement(self, name: str) -> str:
+        label = name.removesuffix(HISTORY)
+        if pieces := pieces_of(self._manifests.newest(), name):
+            return state_view(pieces, self._source)
+        if label != name and (pieces := pieces_of(self._manifests.all(), label)):
+            return history_view(pieces, self._source)
+        known = self.tables()
+        raise ConfigError(
+            f"{self._lake.url} has no table {name!r}{did_you_mean(label, known)}: "
+            f"`airkeep query LAKE --tables` lists them"
+        )
+
+    def _source(self, paths: Sequence[str]) -> str:
+        listed = ", ".join(literal(f"{self._lake.url}/{path}") for path in paths)
+        return f"read_parquet([{listed}], hive_partitioning = true, hive_types_autocast = false)"
+
+
+@contextmanager
+def open_lake(
+    lake: Lake,
+    *,
+    folder: Path,
+    environments: Sequence[str] = (),
+    at: datetime | None = None,
+    memory_bytes: int = 2_000_000_000,
+    threads: int = 2,
+) -> Iterator[OpenLake]:
+    """Open a lake for SQL.
+
+    Args:
+        folder: where DuckDB may spill to.
+        environments: only these; all of them when empty.
+        at: as the lake was known at this time; now, when None.
+    """
+    db = open_duckdb(memory_bytes=memory_bytes, threads=threads, spool=folder)
+    try:
+        yield OpenLake(lake, db, environments=environments, at=at)
+    finally:
+        db.close()
+
+
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
+    """What a question itself is at fault for is said in DuckDB's words."""
+    import duckdb
+
+    with explained(where, "answering"):
+        try:
+            yield
+        except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
+            raise ConfigError(f"the question failed: {str(error).splitlines()[0]}") from None
+
+
+def named_in(statement: str) -> list[str]:
+    """The tables that a statement names and does not make itself.
+
+    Raises:
+        ConfigError: it is no SQL.
+    """
+    import sqlglot
+    from sqlglot import exp
+
+    try:
+        parsed = sqlglot.parse(statement, dialect="duckdb")
+    except sqlglot.errors.SqlglotError as error:
+        said = str(error).splitlines()[0].removesuffix(".")
+        raise ConfigError(f"this is no SQL that can be read: {said}") from None
+    trees = [tree for tree in parsed if tree is not None]
+    own = {cte.alias for tree in trees for cte in tree.find_all(exp.CTE)}
+    found = (table for tree in trees for table in tree.find_all(exp.Table))
+    named = (t.name for t in found if isinstance(t.this, exp.Identifier) and not t.db)
+    return [name for name in dict.fromkeys(named) if name not in own]
+
+
+class _Manifests:
+    """The manifests of a lake, read when they are needed, each once."""
+
+    def __init__(self, lake: Lake, environments: Sequence[str], at: datetime | None) -> None:
+        self._lake, self._environments = lake, environments
+        self._last = None if at is None else names.make_id(at.astimezone(UTC))
+        self._known: dict[SnapshotName, Manifest] = {}
+        self._names: list[SnapshotName] | None = None
+
+    def all(self) -> list[Manifest]:
+        return self._load(self._all_names())
+
+    def newest(self) -> list[Manifest]:
+        """Per environment those down to the newest complete snapshot, and the chains of these."""
+        by_environment: dict[str, list[SnapshotName]] = {}
+        for name in self._all_names():
+            by_environment.setdefault(name.environment, []).append(name)
+        found: list[Manifest] = []
+        for known in by_environment.values():
+            found += self._down(known)
+        return found
+
+    def _down(self, known: Sequence[SnapshotName]) -> list[Manifest]:
+        found: list[Manifest] = []
+        needed: set[str] = set()
+        for name in known:
+            if found and any(m.complete for m in found) and name.id not in needed:
+                continue
+            [manifest] = self._load([name])
+            found.append(manifest)
+            if manifest.parent is not None:
+                needed.add(manifest.parent.id)
+        return found
+
+    def _all_names(self) -> list[SnapshotName]:
+        if self._names is None:
+            environments = self._environments or self._lake.environments()
+            found = [name for e in environments for name in self._lake.names(e)]
+            self._names = [n for n in found if self._last is None or n.id <= self._last]
+        return self._names
+
+    def _load(self, wanted: Sequence[SnapshotName]) -> list[Manifest]:
+        missing = [name for name in wanted if name not in self._known]
+        with ThreadPoolExecutor(_LOADERS) as pool:
+            loaded = pool.map(lambda name: self._lake.get(name).manifest, missing)
+            self._known.update(zip(missing, loaded, strict=True))
+        return [self._known[name] for name in wanted]

@@ -1,0 +1,199 @@
+"""The statements behind a table's views: its newest state, and every version of every row.
+
+They are text, made from pieces. What differs between engines is only how files are named, and
+that is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from airkeep.database.sql import ident, literal
+from airkeep.lake.columns import SQL_TYPE, Kind, kind_of, united, value
+from airkeep.lake.pieces import Piece, by_environment, state_of
+from airkeep.snapshot.manifest import ColumnEntry, FileEntry, TableEntry
+
+Source = Callable[[Sequence[str]], str]
+"""A relation of Parquet files, by their paths in the lake, with `environment` and `snapshot`."""
+
+OWN = ("environment", "snapshot")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The columns of a view: those of every piece, united by name, the newest piece's first."""
+
+    kinds: dict[str, Kind]
+
+    def row(self, piece: Piece, names: Sequence[str]) -> str:
+        """Columns of a piece's own files as this shape has them."""
+        known = {c.name: c for c in piece.entry.columns if not c.generated}
+        return ", ".join(
+            f"{self._cell(known.get(name), piece, self.kinds[name])} AS {ident(name)}"
+            for name in names
+        )
+
+    def _cell(self, column: ColumnEntry | None, piece: Piece, kind: Kind) -> str:
+        if column is None:
+            return f"CAST(NULL AS {SQL_TYPE[kind]})"
+        return value(column, piece.engine, kind)
+
+
+def shape_of(pieces: Sequence[Piece]) -> Shape:
+    """The union of the pieces' columns. A column named as one of ours is left out."""
+    kinds: dict[str, set[Kind]] = {}
+    for piece in sorted(pieces, key=lambda p: p.snapshot, reverse=True):
+        for column in piece.entry.columns:
+            if not column.generated and column.name not in OWN:
+                kinds.setdefault(column.name, set()).add(kind_of(column))
+    return Shape({name: united(several) for name, several in kinds.items()})
+
+
+def state_view(pieces: Sequence[Piece], source: Source) -> str:
+    """The newest state of every environment: one SELECT.
+
+    Args:
+        pieces: of one table, up to the time that is asked for.
+    """
+    shape = shape_of(pieces)
+    groups: dict[tuple[str, ...], list[Piece]] = {}
+    for own in by_environment(pieces).values():
+        made_of = state_of(own)
+        groups.setdefault(made_of[-1].entry.key, []).extend(made_of)
+    parts = [_newest(group, shape, source) for group in groups.values()]
+    return " UNION ALL ".join(parts)
+
+
+def _newest(pieces: Sequence[Piece], shape: Shape, source: Source) -> str:
+    """The newest word on each key: pieces of equal keys, each environment's state."""
+    rows = rows_of(pieces, shape, source)
+    later = [p for own in by_environment(pieces).values() for p in own[1:]]
+    keys = keys_of(later, shape, source)
+    if not keys:
+        return rows
+    names = (*OWN[:1], *(ident(k) for k in pieces[-1].entry.key))
+    same = " AND ".join(f"o.{n} IS NOT DISTINCT FROM n.{n}" for n in names)
+    return f"SELECT o.* FROM ({rows}) o ANTI JOIN ({keys}) n ON {same} AND n.snapshot > o.snapshot"
+
+
+def rows_of(pieces: Sequence[Piece], shape: Shape, source: Source) -> str:
+    """All rows of the pieces' own files."""
+    selects = _scans(pieces, shape, source, list(shape.kinds), lambda e: e.files)
+    return " UNION ALL ".join(selects) or _nothing(shape)
+
+
+def gone_of(pieces: Sequence[Piece], shape: Shape, source: Source) -> list[str]:
+    """The keys that the pieces deleted: SELECTs."""
+    return _scans(pieces, shape, source, list(pieces[0].entry.key), lambda e: e.deleted)
+
+
+def keys_of(pieces: Sequence[Piece], shape: Shape, source: Source) -> str:
+    """The keys that the pieces changed or deleted; empty where they did not."""
+    if not pieces:
+        return ""
+    changed = _scans(pieces, shape, source, list(pieces[0].entry.key), lambda e: e.files)
+    return " UNION ALL ".join([*changed, *gone_of(pieces, shape, source)])
+
+
+def _scans(
+    pieces: Sequence[Piece],
+    shape: Shape,
+    source: Source,
+    names: Sequence[str],
+    files: Callable[[TableEntry], Sequence[FileEntry]],
+) -> list[str]:
+    """One SELECT for all files that are read alike."""
+    scans: dict[tuple[str, str], list[str]] = {}
+    for piece in pieces:
+        paths = [f.path for f in files(piece.entry)]
+        stored = ", ".join(f"{c.name} {c.parquet}" for c in piece.entry.columns)
+        if paths:
+            scans.setdefault((shape.row(piece, names), stored), []).extend(paths)
+    own = ", ".join(OWN)
+    return [f"SELECT {own}, {row} FROM {source(paths)}" for (row, _), paths in scans.items()]
+
+
+def _nothing(shape: Shape) -> str:
+    empty = ", ".join(f"CAST(NULL AS {SQL_TYPE[k]}) AS {ident(n)}" for n, k in shape.kinds.items())
+    own = ", ".join(f"CAST(NULL AS VARCHAR) AS {name}" for name in OWN)
+    return f"SELECT {own}, {empty} WHERE 1 = 0"
+
+
+def history_view(pieces: Sequence[Piece], source: Source) -> str:
+    """Every version of every row ever seen, with the time it was first seen and first missed.
+
+    `valid_from` is the snapshot that first had the row with these values, `valid_to` the first
+    later one that has it no more or with others, NULL while it is there. A version that was seen
+    again and again is one. Where a key changes (a migration), all versions before end at the
+    first snapshot that has the new one.
+    """
+    shape = shape_of(pieces)
+    eras: dict[tuple[str, ...], list[tuple[Piece, str | None]]] = {}
+    for own in by_environment(pieces).values():
+        for piece in own:
+            after = (p for p in own if p.snapshot > piece.snapshot and p.covers and p.entry.whole)
+            ends = next((p.snapshot for p in after), None)
+            eras.setdefault(piece.entry.key, []).append((piece, ends))
+    opaque = {c.name for p in pieces if p.opaque for c in p.entry.columns if c.secret}
+    parts = [_versions(key, known, shape, opaque, source) for key, known in eras.items()]
+    return " UNION ALL ".join(parts)
+
+
+def _versions(
+    key: tuple[str, ...],
+    known: Sequence[tuple[Piece, str | None]],
+    shape: Shape,
+    opaque: set[str],
+    source: Source,
+) -> str:
+    pieces = [piece for piece, _ in known]
+    compared = [n for n in shape.kinds if n not in opaque]
+    digest = f"hash({', '.join(map(ident, compared))})"
+    columns = ", ".join(map(ident, shape.kinds))
+    rows = rows_of(pieces, shape, source)
+    events = f"SELECT {', '.join(OWN)}, TRUE AS here, {digest} AS digest, {columns} FROM ({rows})"
+    if gone := gone_of(pieces, shape, source):
+        nulls = ", ".join(
+            ident(n) if n in key else f"CAST(NULL AS {SQL_TYPE[k]}) AS {ident(n)}"
+            for n, k in shape.kinds.items()
+        )
+        events += (
+            f" UNION ALL SELECT {', '.join(OWN)}, FALSE, CAST(NULL AS UBIGINT), {nulls} "
+            f"FROM ({' UNION ALL '.join(gone)})"
+        )
+    ends = ", ".join(
+        f"({literal(p.environment)}, {literal(p.snapshot)}, {literal(end) if end else 'NULL'})"
+        for p, end in known
+    )
+    same = ", ".join(["environment", *(map(ident, key) if key else ["digest"])])
+    return f"""
+SELECT environment, snapshot, {_time("snapshot")} AS valid_from, {_time("until")} AS valid_to,
+       {columns}
+FROM (
+  SELECT *, CASE WHEN count(*) OVER run = count(ends) OVER run THEN max(ends) OVER run END AS until
+  FROM (
+    SELECT *, sum(CASE WHEN is_new THEN 1 ELSE 0 END) OVER (
+      PARTITION BY {same} ORDER BY snapshot) AS version
+    FROM (
+      SELECT *, coalesce(NOT (here AND was_here AND was_until = snapshot AND was = digest), TRUE)
+             AS is_new
+      FROM (
+        SELECT *, lag(here) OVER seen AS was_here, lag(digest) OVER seen AS was,
+               lag(ends) OVER seen AS was_until
+        FROM (
+          SELECT e.*, CASE WHEN lead(e.snapshot) OVER seen < c.closed
+                           THEN lead(e.snapshot) OVER seen
+                           ELSE coalesce(c.closed, lead(e.snapshot) OVER seen) END AS ends
+          FROM ({events}) e
+          JOIN (VALUES {ends}) c(environment, snapshot, closed) USING (environment, snapshot)
+          WINDOW seen AS (PARTITION BY {same} ORDER BY snapshot)
+        ) WINDOW seen AS (PARTITION BY {same} ORDER BY snapshot)
+      )
+    )
+  ) WINDOW run AS (PARTITION BY {same}, version)
+) WHERE is_new AND here"""
+
+
+def _time(snapshot: str) -> str:
+    return f"strptime({snapshot}, '%Y%m%dT%H%M%S.%fZ')"
