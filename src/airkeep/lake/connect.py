@@ -9,7 +9,7 @@ ever seen. A question about the newest states reads the newest manifests only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from airkeep.database.duck import explained, open_duckdb
 from airkeep.database.sql import ident, literal
 from airkeep.errors import ConfigError, did_you_mean
+from airkeep.lake.columns import Kind
 from airkeep.lake.pieces import pieces_of
-from airkeep.lake.views import history_view, state_view
+from airkeep.lake.views import history_view, last_view, state_view
 from airkeep.snapshot import names
 from airkeep.snapshot.lake import Lake, SnapshotName
 from airkeep.snapshot.manifest import Manifest
@@ -100,6 +101,24 @@ class OpenLake:
             if name not in self._made:
                 self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {self._statement(name)}")
                 self._made.add(name)
+
+    def need_last(self, name: str, label: str, columns: Mapping[str, Kind]) -> None:
+        """Make a view of every row of a table ever seen, as it was last seen.
+
+        Args:
+            columns: what is wanted, NULL where a snapshot has it not.
+        """
+        pieces = pieces_of(self._manifests.all(), label)
+        statement = last_view(pieces, columns, self._source)
+        self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {statement}")
+        self._made.add(name)
+
+    def make_table(self, place: str, name: str, statement: str) -> None:
+        """Make a table of an attached database; questions know it by its name."""
+        with _explained(self._lake.url):
+            self.db.execute(f"CREATE TABLE {place}.{ident(name)} AS {statement}")
+            self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS FROM {place}.{ident(name)}")
+        self._made.add(name)
 
     def _statement(self, name: str) -> str:
         label = name.removesuffix(HISTORY)

@@ -6,7 +6,7 @@ that is handed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from airkeep.database.sql import ident, literal
@@ -61,12 +61,37 @@ def state_view(pieces: Sequence[Piece], source: Source) -> str:
     for own in by_environment(pieces).values():
         made_of = state_of(own)
         groups.setdefault(made_of[-1].entry.key, []).extend(made_of)
-    parts = [_newest(group, shape, source) for group in groups.values()]
+    parts = [_newest(group, shape, source, keys_of) for group in groups.values()]
     return " UNION ALL ".join(parts)
 
 
-def _newest(pieces: Sequence[Piece], shape: Shape, source: Source) -> str:
-    """The newest word on each key: pieces of equal keys, each environment's state."""
+def last_view(pieces: Sequence[Piece], kinds: Mapping[str, Kind], source: Source) -> str:
+    """Every row ever seen, deleted ones too, as the newest snapshot that had it saw it.
+
+    Args:
+        kinds: the columns that are wanted; NULL where a piece has them not.
+    """
+    groups: dict[tuple[str, ...], list[Piece]] = {}
+    for piece in pieces:
+        groups.setdefault(piece.entry.key, []).append(piece)
+    wanted = ", ".join((*OWN, *map(ident, kinds)))
+    parts = []
+    for key, group in groups.items():
+        keyed = {k: united([kind_of(p.entry.column(k)) for p in group]) for k in key}
+        newest = [own[-1] for own in by_environment(group).values()]
+        shape = Shape({**keyed, **kinds})
+        rows = _newest(group if key else newest, shape, source, _changed_of)
+        parts.append(f"SELECT {wanted} FROM ({rows})")
+    return " UNION ALL ".join(parts) or _nothing(Shape(dict(kinds)))
+
+
+def _newest(
+    pieces: Sequence[Piece],
+    shape: Shape,
+    source: Source,
+    keys_of: Callable[[Sequence[Piece], Shape, Source], str],
+) -> str:
+    """The newest word on each key: pieces of equal keys, oldest first in each environment."""
     rows = rows_of(pieces, shape, source)
     later = [p for own in by_environment(pieces).values() for p in own[1:]]
     keys = keys_of(later, shape, source)
@@ -85,15 +110,22 @@ def rows_of(pieces: Sequence[Piece], shape: Shape, source: Source) -> str:
 
 def gone_of(pieces: Sequence[Piece], shape: Shape, source: Source) -> list[str]:
     """The keys that the pieces deleted: SELECTs."""
+    if not pieces:
+        return []
     return _scans(pieces, shape, source, list(pieces[0].entry.key), lambda e: e.deleted)
 
 
 def keys_of(pieces: Sequence[Piece], shape: Shape, source: Source) -> str:
     """The keys that the pieces changed or deleted; empty where they did not."""
+    changed, gone = _changed_of(pieces, shape, source), gone_of(pieces, shape, source)
+    return " UNION ALL ".join([*([changed] if changed else []), *gone])
+
+
+def _changed_of(pieces: Sequence[Piece], shape: Shape, source: Source) -> str:
     if not pieces:
         return ""
-    changed = _scans(pieces, shape, source, list(pieces[0].entry.key), lambda e: e.files)
-    return " UNION ALL ".join([*changed, *gone_of(pieces, shape, source)])
+    key = list(pieces[0].entry.key)
+    return " UNION ALL ".join(_scans(pieces, shape, source, key, lambda e: e.files))
 
 
 def _scans(

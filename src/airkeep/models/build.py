@@ -1,0 +1,34 @@
+"""Make models over an open lake, in DuckDB: each a table of a file that is gone afterwards.
+
+A model that several others read is computed once, and compressed on disk rather than in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from airkeep.database.sql import literal
+from airkeep.lake.connect import OpenLake
+from airkeep.models.catalog import RAW, needed_for, raw_inputs
+from airkeep.snapshot.progress import Progress, Step, silent
+
+_PLACE = "models"
+
+
+def make_models(
+    opened: OpenLake, names: Sequence[str], folder: Path, *, progress: Progress = silent
+) -> None:
+    """Make these models and what they need; they can be asked for by their names then.
+
+    Args:
+        folder: a private one, with space for the tables.
+    """
+    wanted = needed_for(names)
+    file = folder / "models.duckdb"
+    opened.db.execute(f"ATTACH {literal(str(file))} AS {_PLACE}")
+    for table, columns in raw_inputs(wanted).items():
+        opened.need_last(f"{RAW}{table}", table, columns)
+    for model in wanted:
+        progress(Step(model.name, 0, 0))
+        opened.make_table(_PLACE, model.name, model.sql)

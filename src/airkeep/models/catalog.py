@@ -1,0 +1,143 @@
+"""The models: what each answers, what it reads, in which order they are made.
+
+A model is one .sql file whose comment says what it is: a line that names the question, then
+`grain:`, `key:`, `units:`, `leaves out:`. A staging model also says which columns of which raw
+tables it wants, `input: dag_run(id integer, ...)`: it reads them as `raw_dag_run`, typed, NULL
+where an Airflow has them not, every row ever seen in its last known state.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, get_args
+
+from airkeep.errors import ConfigError, did_you_mean
+from airkeep.lake.columns import Kind
+
+RAW = "raw_"
+_FIELDS = ("grain", "key", "units", "leaves out")
+_INPUT = re.compile(r"(?P<table>\w+)\((?P<columns>.*)\)")
+
+
+@dataclass(frozen=True)
+class Model:
+    """One table that can be asked for.
+
+    Attributes:
+        answers: the question, or what the rows are.
+        key: the columns that tell its rows apart.
+        inputs: raw tables, with the columns that are wanted of each.
+        needs: other models that it reads.
+        sql: one SELECT, in SQL that DuckDB takes and that transpiles to Spark and Trino.
+    """
+
+    name: str
+    kind: Literal["staging", "mart"]
+    answers: str
+    grain: str
+    key: tuple[str, ...]
+    units: str
+    leaves_out: str
+    inputs: Mapping[str, Mapping[str, Kind]]
+    needs: tuple[str, ...]
+    sql: str
+
+
+@cache
+def models() -> dict[str, Model]:
+    """Every model, by name: those that others need come first."""
+    folder = Path(__file__).parent
+    found = [
+        *(_read(file, "staging") for file in sorted(folder.glob("staging/*.sql"))),
+        *(_read(file, "mart") for file in sorted(folder.glob("marts/*.sql"))),
+    ]
+    by_name = {model.name: model for model in found}
+    ordered: dict[str, Model] = {}
+    for model in found:
+        _place(model, by_name, ordered)
+    return ordered
+
+
+def model_named(name: str) -> Model:
+    """The model of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    known = models()
+    if name not in known:
+        raise ConfigError(
+            f"there is no model {name!r}{did_you_mean(name, known)}: "
+            f"`airkeep models LAKE --list` shows them"
+        )
+    return known[name]
+
+
+def needed_for(names: Sequence[str]) -> list[Model]:
+    """These models and all that they are made of, in the order in which they can be made."""
+    wanted: set[str] = set()
+    todo = list(names)
+    while todo:
+        model = model_named(todo.pop())
+        if model.name not in wanted:
+            wanted.add(model.name)
+            todo += model.needs
+    return [model for model in models().values() if model.name in wanted]
+
+
+def raw_inputs(wanted: Sequence[Model]) -> dict[str, dict[str, Kind]]:
+    """The raw tables that models read, each with every column that any of them wants."""
+    inputs: dict[str, dict[str, Kind]] = {}
+    for model in wanted:
+        for table, columns in model.inputs.items():
+            inputs.setdefault(table, {}).update(columns)
+    return inputs
+
+
+def _place(model: Model, by_name: Mapping[str, Model], ordered: dict[str, Model]) -> None:
+    for name in model.needs:
+        if name not in ordered:
+            _place(by_name[name], by_name, ordered)
+    ordered.setdefault(model.name, model)
+
+
+def _read(file: Path, kind: Literal["staging", "mart"]) -> Model:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    head = [line.removeprefix("--").strip() for line in lines if line.startswith("--")]
+    sql = "\n".join(line for line in lines if not line.startswith("--")).strip()
+    answers = " ".join(line for line in head if ": " not in line)
+    said = dict(line.split(": ", 1) for line in head if line.startswith(_FIELDS))
+    inputs = dict(_input(line) for line in head if line.startswith("input: "))
+    return Model(
+        name=file.stem,
+        kind=kind,
+        answers=answers,
+        grain=said["grain"],
+        key=tuple(said["key"].split(", ")),
+        units=said["units"],
+        leaves_out=said["leaves out"],
+        inputs=inputs,
+        needs=_needs(sql),
+        sql=sql,
+    )
+
+
+def _input(line: str) -> tuple[str, dict[str, Kind]]:
+    found = _INPUT.fullmatch(line.removeprefix("input: "))
+    assert found is not None, line  # noqa: S101 (our own files; a test reads them all)
+    pairs = (pair.split() for pair in found["columns"].split(", "))
+    columns: dict[str, Kind] = {}
+    for name, kind in pairs:
+        assert kind in get_args(Kind), line  # noqa: S101
+        columns[name] = kind  # type: ignore[assignment]
+    return found["table"], columns
+
+
+def _needs(sql: str) -> tuple[str, ...]:
+    from airkeep.lake.connect import named_in
+
+    return tuple(name for name in named_in(sql) if not name.startswith(RAW))
