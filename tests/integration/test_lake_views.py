@@ -1,4 +1,4 @@
-"""The views of a lake, beside what a person counts by hand and what each snapshot itself reads as."""
+"""A lake's views, beside what a person counts and what each snapshot itself reads as."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from airkeep.errors import ConfigError
 from airkeep.export.run import export
-from airkeep.lake.connect import open_lake
+from airkeep.lake.connect import connect
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.names import id_time
 from servers import Databases, airflow_sqlite, query
@@ -22,7 +22,7 @@ def lake(tmp_path: Path) -> Path:
 
 
 def ask(lake: Path, question: str, **options: Any) -> list[tuple[Any, ...]]:
-    with open_lake(Lake(str(lake)), folder=lake.parent, **options) as opened:
+    with connect(Lake(str(lake)), folder=lake.parent, **options) as opened:
         return list(opened.query(question).rows())
 
 
@@ -80,7 +80,7 @@ def test_the_newest_state_is_what_the_newest_snapshots_read_as(
         export(str(file), str(lake), environment=f"sqlite-{name}", allow_plain=True)
     opened_lake = Lake(str(lake))
     newest = [opened_lake[f"{e}/latest"] for e in opened_lake.environments()]
-    with open_lake(opened_lake, folder=tmp_path) as opened:
+    with connect(opened_lake, folder=tmp_path) as opened:
         for label in opened.tables():
             counted = dict(
                 opened.query(
@@ -102,7 +102,8 @@ def test_a_window_adds_what_it_saw_and_takes_nothing_away(databases: Databases, 
     window = export(url, str(lake), environment="prod", since=moment)
     entry = window.manifest.table("dag_run")
 
-    assert entry is not None and 0 < entry.rows < before
+    assert entry is not None
+    assert 0 < entry.rows < before
     asked = f"SELECT count(*), max(state) FILTER (WHERE id = {oldest}) FROM dag_run"
     assert ask(lake, asked) == [(before, "failed")]
     assert ask(lake, "SELECT count(*) FROM dag_run_history WHERE valid_to IS NULL") == [(before,)]

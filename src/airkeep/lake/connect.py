@@ -1,6 +1,6 @@
 """A lake opened for SQL: views over its snapshots, made when a question first names them.
 
-    with open_lake(Lake("s3://bucket/prefix"), folder=folder) as opened:
+    with connect(Lake("s3://bucket/prefix"), folder=folder) as opened:
         opened.query("SELECT environment, state, count(*) FROM dag_run GROUP BY ALL").fetchall()
 
 `dag_run` is the newest state of every environment, `dag_run_history` every version of every row
@@ -24,7 +24,10 @@ from airkeep.lake.pieces import pieces_of
 from airkeep.lake.views import history_view, last_view, state_view
 from airkeep.snapshot import names
 from airkeep.snapshot.lake import Lake, SnapshotName
-from airkeep.snapshot.manifest import Manifest
+from airkeep.snapshot.manifest import FileEntry, Manifest
+from airkeep.snapshot.read import bring
+from airkeep.store.interface import Store
+from airkeep.store.local import LocalStore
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,17 +65,19 @@ class Answer:
 
 
 class OpenLake:
-    """DuckDB over a lake. Views are made as they are asked for; see `open_lake`."""
+    """DuckDB over a lake. Views are made as they are asked for; see `connect`."""
 
     def __init__(
         self,
         lake: Lake,
         db: duckdb.DuckDBPyConnection,
+        folder: Path,
         *,
         environments: Sequence[str] = (),
         at: datetime | None = None,
     ) -> None:
         self.db = db
+        self._files = _Files(lake.store, folder)
         self._lake = lake
         self._manifests = _Manifests(lake, environments, at)
         self._made: set[str] = set()
@@ -102,14 +107,17 @@ class OpenLake:
                 self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {self._statement(name)}")
                 self._made.add(name)
 
-    def need_last(self, name: str, label: str, columns: Mapping[str, Kind]) -> None:
+    def need_last(
+        self, name: str, label: str, columns: Mapping[str, Kind], *, per: str | None = None
+    ) -> None:
         """Make a view of every row of a table ever seen, as it was last seen.
 
         Args:
             columns: what is wanted, NULL where a snapshot has it not.
+            per: a column whose every value counts as a row of its own.
         """
         pieces = pieces_of(self._manifests.all(), label)
-        statement = last_view(pieces, columns, self._source)
+        statement = last_view(pieces, columns, self._source, per=per)
         self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {statement}")
         self._made.add(name)
 
@@ -132,13 +140,13 @@ class OpenLake:
             f"`airkeep query LAKE --tables` lists them"
         )
 
-    def _source(self, paths: Sequence[str]) -> str:
-        listed = ", ".join(literal(f"{self._lake.url}/{path}") for path in paths)
+    def _source(self, files: Sequence[FileEntry]) -> str:
+        listed = ", ".join(literal(str(path)) for path in self._files.paths(files))
         return f"read_parquet([{listed}], hive_partitioning = true, hive_types_autocast = false)"
 
 
 @contextmanager
-def open_lake(
+def connect(
     lake: Lake,
     *,
     folder: Path,
@@ -150,13 +158,13 @@ def open_lake(
     """Open a lake for SQL.
 
     Args:
-        folder: where DuckDB may spill to.
+        folder: a private one: DuckDB spills to it, and a bucket's files are brought there.
         environments: only these; all of them when empty.
         at: as the lake was known at this time; now, when None.
     """
     db = open_duckdb(memory_bytes=memory_bytes, threads=threads, spool=folder)
     try:
-        yield OpenLake(lake, db, environments=environments, at=at)
+        yield OpenLake(lake, db, folder, environments=environments, at=at)
     finally:
         db.close()
 
@@ -192,6 +200,30 @@ def named_in(statement: str) -> list[str]:
     found = (table for tree in trees for table in tree.find_all(exp.Table))
     named = (t.name for t in found if isinstance(t.this, exp.Identifier) and not t.db)
     return [name for name in dict.fromkeys(named) if name not in own]
+
+
+class _Files:
+    """Files where DuckDB can read them: a folder's where they are, a bucket's brought once.
+
+    What is brought is hashed; a folder's files are believed, as `verify` is there to check them.
+    """
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self._store = store
+        self._folder = store.folder if isinstance(store, LocalStore) else folder / "lake"
+
+    def paths(self, files: Sequence[FileEntry]) -> list[Path]:
+        """Their local paths, which say environment and snapshot as the lake's do."""
+        if not isinstance(self._store, LocalStore):
+            with ThreadPoolExecutor(_LOADERS) as pool:
+                list(pool.map(self._bring, files))
+        return [self._folder / file.path for file in files]
+
+    def _bring(self, file: FileEntry) -> None:
+        local = self._folder / file.path
+        if not local.exists():
+            local.parent.mkdir(parents=True, exist_ok=True)
+            bring(self._store, file, local)
 
 
 class _Manifests:
@@ -238,6 +270,6 @@ class _Manifests:
     def _load(self, wanted: Sequence[SnapshotName]) -> list[Manifest]:
         missing = [name for name in wanted if name not in self._known]
         with ThreadPoolExecutor(_LOADERS) as pool:
-            loaded = pool.map(lambda name: self._lake.get(name).manifest, missing)
+            loaded = pool.map(self._lake.manifest, missing)
             self._known.update(zip(missing, loaded, strict=True))
         return [self._known[name] for name in wanted]

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from airkeep.errors import MissingFileError
+from airkeep.snapshot import names
 from airkeep.snapshot.manifest import Manifest, TableEntry
 
 
@@ -69,9 +71,15 @@ def state_of(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def chain_of(tip: Piece, known: dict[str, Piece]) -> list[Piece]:
-    """The pieces that fold into the tip's rows, oldest first."""
+    """The pieces that fold into the tip's rows, oldest first.
+
+    Raises:
+        MissingFileError: a parent's manifest is gone.
+    """
     chain = [tip]
     while (parent := chain[-1].parent) is not None:
+        if parent not in known:
+            raise MissingFileError(names.manifest_path(tip.environment, parent))
         chain.append(known[parent])
     return chain[::-1]
 

@@ -14,8 +14,8 @@ from airkeep.lake.columns import SQL_TYPE, Kind, kind_of, united, value
 from airkeep.lake.pieces import Piece, by_environment, state_of
 from airkeep.snapshot.manifest import ColumnEntry, FileEntry, TableEntry
 
-Source = Callable[[Sequence[str]], str]
-"""A relation of Parquet files, by their paths in the lake, with `environment` and `snapshot`."""
+Source = Callable[[Sequence[FileEntry]], str]
+"""A relation of Parquet files that also has the columns `environment` and `snapshot`."""
 
 OWN = ("environment", "snapshot")
 
@@ -61,15 +61,18 @@ def state_view(pieces: Sequence[Piece], source: Source) -> str:
     for own in by_environment(pieces).values():
         made_of = state_of(own)
         groups.setdefault(made_of[-1].entry.key, []).extend(made_of)
-    parts = [_newest(group, shape, source, keys_of) for group in groups.values()]
+    parts = [_newest(group, shape, source, key, deleted=True) for key, group in groups.items()]
     return " UNION ALL ".join(parts)
 
 
-def last_view(pieces: Sequence[Piece], kinds: Mapping[str, Kind], source: Source) -> str:
+def last_view(
+    pieces: Sequence[Piece], kinds: Mapping[str, Kind], source: Source, *, per: str | None = None
+) -> str:
     """Every row ever seen, deleted ones too, as the newest snapshot that had it saw it.
 
     Args:
         kinds: the columns that are wanted; NULL where a piece has them not.
+        per: a column that belongs to the key here, so that each of its values is a row.
     """
     groups: dict[tuple[str, ...], list[Piece]] = {}
     for piece in pieces:
@@ -80,52 +83,41 @@ def last_view(pieces: Sequence[Piece], kinds: Mapping[str, Kind], source: Source
         keyed = {k: united([kind_of(p.entry.column(k)) for p in group]) for k in key}
         newest = [own[-1] for own in by_environment(group).values()]
         shape = Shape({**keyed, **kinds})
-        rows = _newest(group if key else newest, shape, source, _changed_of)
+        told_apart = (*key, *([per] if per and per not in key else []))
+        rows = _newest(group if key else newest, shape, source, told_apart, deleted=False)
         parts.append(f"SELECT {wanted} FROM ({rows})")
     return " UNION ALL ".join(parts) or _nothing(Shape(dict(kinds)))
 
 
 def _newest(
-    pieces: Sequence[Piece],
-    shape: Shape,
-    source: Source,
-    keys_of: Callable[[Sequence[Piece], Shape, Source], str],
+    pieces: Sequence[Piece], shape: Shape, source: Source, key: Sequence[str], *, deleted: bool
 ) -> str:
-    """The newest word on each key: pieces of equal keys, oldest first in each environment."""
+    """The newest word on each key.
+
+    Args:
+        pieces: of equal keys, each environment's oldest first.
+        deleted: a deleted key is a word, too.
+    """
     rows = rows_of(pieces, shape, source)
     later = [p for own in by_environment(pieces).values() for p in own[1:]]
-    keys = keys_of(later, shape, source)
-    if not keys:
+    words = _scans(later, shape, source, key, lambda e: e.files)
+    if deleted:
+        words += _scans(later, shape, source, key, lambda e: e.deleted)
+    if not words:
         return rows
-    names = (*OWN[:1], *(ident(k) for k in pieces[-1].entry.key))
-    same = " AND ".join(f"o.{n} IS NOT DISTINCT FROM n.{n}" for n in names)
-    return f"SELECT o.* FROM ({rows}) o ANTI JOIN ({keys}) n ON {same} AND n.snapshot > o.snapshot"
+    same = " AND ".join(
+        f"o.{n} IS NOT DISTINCT FROM n.{n}" for n in ("environment", *map(ident, key))
+    )
+    return (
+        f"SELECT o.* FROM ({rows}) o ANTI JOIN ({' UNION ALL '.join(words)}) n "
+        f"ON {same} AND n.snapshot > o.snapshot"
+    )
 
 
 def rows_of(pieces: Sequence[Piece], shape: Shape, source: Source) -> str:
     """All rows of the pieces' own files."""
-    selects = _scans(pieces, shape, source, list(shape.kinds), lambda e: e.files)
+    selects = _scans(pieces, shape, source, tuple(shape.kinds), lambda e: e.files)
     return " UNION ALL ".join(selects) or _nothing(shape)
-
-
-def gone_of(pieces: Sequence[Piece], shape: Shape, source: Source) -> list[str]:
-    """The keys that the pieces deleted: SELECTs."""
-    if not pieces:
-        return []
-    return _scans(pieces, shape, source, list(pieces[0].entry.key), lambda e: e.deleted)
-
-
-def keys_of(pieces: Sequence[Piece], shape: Shape, source: Source) -> str:
-    """The keys that the pieces changed or deleted; empty where they did not."""
-    changed, gone = _changed_of(pieces, shape, source), gone_of(pieces, shape, source)
-    return " UNION ALL ".join([*([changed] if changed else []), *gone])
-
-
-def _changed_of(pieces: Sequence[Piece], shape: Shape, source: Source) -> str:
-    if not pieces:
-        return ""
-    key = list(pieces[0].entry.key)
-    return " UNION ALL ".join(_scans(pieces, shape, source, key, lambda e: e.files))
 
 
 def _scans(
@@ -136,14 +128,13 @@ def _scans(
     files: Callable[[TableEntry], Sequence[FileEntry]],
 ) -> list[str]:
     """One SELECT for all files that are read alike."""
-    scans: dict[tuple[str, str], list[str]] = {}
+    scans: dict[tuple[str, str], list[FileEntry]] = {}
     for piece in pieces:
-        paths = [f.path for f in files(piece.entry)]
         stored = ", ".join(f"{c.name} {c.parquet}" for c in piece.entry.columns)
-        if paths:
-            scans.setdefault((shape.row(piece, names), stored), []).extend(paths)
+        if found := files(piece.entry):
+            scans.setdefault((shape.row(piece, names), stored), []).extend(found)
     own = ", ".join(OWN)
-    return [f"SELECT {own}, {row} FROM {source(paths)}" for (row, _), paths in scans.items()]
+    return [f"SELECT {own}, {row} FROM {source(found)}" for (row, _), found in scans.items()]
 
 
 def _nothing(shape: Shape) -> str:
@@ -185,7 +176,7 @@ def _versions(
     columns = ", ".join(map(ident, shape.kinds))
     rows = rows_of(pieces, shape, source)
     events = f"SELECT {', '.join(OWN)}, TRUE AS here, {digest} AS digest, {columns} FROM ({rows})"
-    if gone := gone_of(pieces, shape, source):
+    if gone := _scans(pieces, shape, source, key, lambda e: e.deleted):
         nulls = ", ".join(
             ident(n) if n in key else f"CAST(NULL AS {SQL_TYPE[k]}) AS {ident(n)}"
             for n, k in shape.kinds.items()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from airkeep.database.sql import literal
 from airkeep.lake.connect import OpenLake
-from airkeep.models.catalog import RAW, needed_for, raw_inputs
+from airkeep.models.catalog import needed_for, raw_inputs
 from airkeep.snapshot.progress import Progress, Step, silent
 
 _PLACE = "models"
@@ -27,8 +27,8 @@ def make_models(
     wanted = needed_for(names)
     file = folder / "models.duckdb"
     opened.db.execute(f"ATTACH {literal(str(file))} AS {_PLACE}")
-    for table, columns in raw_inputs(wanted).items():
-        opened.need_last(f"{RAW}{table}", table, columns)
+    for one, columns in raw_inputs(wanted).items():
+        opened.need_last(one.name, one.table, columns, per=one.per)
     for model in wanted:
         progress(Step(model.name, 0, 0))
         opened.make_table(_PLACE, model.name, model.sql)

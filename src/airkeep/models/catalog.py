@@ -3,7 +3,8 @@
 A model is one .sql file whose comment says what it is: a line that names the question, then
 `grain:`, `key:`, `units:`, `leaves out:`. A staging model also says which columns of which raw
 tables it wants, `input: dag_run(id integer, ...)`: it reads them as `raw_dag_run`, typed, NULL
-where an Airflow has them not, every row ever seen in its last known state.
+where an Airflow has them not, every row ever seen in its last known state. Of
+`input: task_instance per try_number(...)` it is the last state of each try.
 """
 
 from __future__ import annotations
@@ -20,7 +21,25 @@ from airkeep.lake.columns import Kind
 
 RAW = "raw_"
 _FIELDS = ("grain", "key", "units", "leaves out")
-_INPUT = re.compile(r"(?P<table>\w+)\((?P<columns>.*)\)")
+_INPUT = re.compile(r"(?P<table>\w+)(?: per (?P<per>\w+))?\((?P<columns>.*)\)")
+
+
+@dataclass(frozen=True, order=True)
+class Input:
+    """A raw table that a model reads.
+
+    Attributes:
+        per: a column whose every value counts as a row of its own: the tries of a task instance
+            that keeps its key.
+    """
+
+    table: str
+    per: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What a model calls it."""
+        return f"{RAW}{self.table}" + (f"_per_{self.per}" if self.per else "")
 
 
 @dataclass(frozen=True)
@@ -42,7 +61,7 @@ class Model:
     key: tuple[str, ...]
     units: str
     leaves_out: str
-    inputs: Mapping[str, Mapping[str, Kind]]
+    inputs: Mapping[Input, Mapping[str, Kind]]
     needs: tuple[str, ...]
     sql: str
 
@@ -89,12 +108,12 @@ def needed_for(names: Sequence[str]) -> list[Model]:
     return [model for model in models().values() if model.name in wanted]
 
 
-def raw_inputs(wanted: Sequence[Model]) -> dict[str, dict[str, Kind]]:
+def raw_inputs(wanted: Sequence[Model]) -> dict[Input, dict[str, Kind]]:
     """The raw tables that models read, each with every column that any of them wants."""
-    inputs: dict[str, dict[str, Kind]] = {}
+    inputs: dict[Input, dict[str, Kind]] = {}
     for model in wanted:
-        for table, columns in model.inputs.items():
-            inputs.setdefault(table, {}).update(columns)
+        for one, columns in model.inputs.items():
+            inputs.setdefault(one, {}).update(columns)
     return inputs
 
 
@@ -126,7 +145,7 @@ def _read(file: Path, kind: Literal["staging", "mart"]) -> Model:
     )
 
 
-def _input(line: str) -> tuple[str, dict[str, Kind]]:
+def _input(line: str) -> tuple[Input, dict[str, Kind]]:
     found = _INPUT.fullmatch(line.removeprefix("input: "))
     assert found is not None, line  # noqa: S101 (our own files; a test reads them all)
     pairs = (pair.split() for pair in found["columns"].split(", "))
@@ -134,7 +153,7 @@ def _input(line: str) -> tuple[str, dict[str, Kind]]:
     for name, kind in pairs:
         assert kind in get_args(Kind), line  # noqa: S101
         columns[name] = kind  # type: ignore[assignment]
-    return found["table"], columns
+    return Input(found["table"], found["per"]), columns
 
 
 def _needs(sql: str) -> tuple[str, ...]:

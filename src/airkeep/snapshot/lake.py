@@ -273,6 +273,18 @@ class Lake:
     def get(self, name: SnapshotName) -> Snapshot:
         return Snapshot(self.store, name)
 
+    def manifest(self, name: SnapshotName) -> Manifest:
+        """A snapshot's manifest, from the cache where this lake has one.
+
+        Raises:
+            SnapshotError: there is none, or it cannot be read.
+        """
+        try:
+            document = self._load(names.manifest_path(name.environment, name.id))
+        except NotFoundError:
+            return self.get(name).manifest
+        return Snapshot(self.store, name, document).manifest
+
     def find(
         self, name: str, *, complete: bool = False, passed_over: list[SnapshotName] | None = None
     ) -> Snapshot:

@@ -42,7 +42,7 @@ class LocalStore:
         Args:
             url: how the folder is called in messages, when not by its path.
         """
-        self._folder = folder.absolute()
+        self.folder = folder.absolute()
         self.url = url or str(folder)
 
     def save(self, path: str, data: bytes) -> None:
@@ -96,7 +96,7 @@ class LocalStore:
 
     def _create(self, path: str, write: Callable[[BinaryIO], None]) -> None:
         target = self._at(path)
-        upload = self._folder / UPLOADS / uuid.uuid4().hex
+        upload = self.folder / UPLOADS / uuid.uuid4().hex
         try:
             if target.exists():
                 raise AlreadySavedError(path, self.url)
@@ -133,7 +133,7 @@ class LocalStore:
         A save finds the latter and opens its file there a moment later.
         """
         with contextlib.suppress(OSError):
-            while folder not in {self._folder, self._folder / UPLOADS}:
+            while folder not in {self.folder, self.folder / UPLOADS}:
                 folder.rmdir()
                 folder = folder.parent
 
@@ -150,17 +150,17 @@ class LocalStore:
     def _scan(self, prefix: str) -> Sequence[os.DirEntry[str]]:
         """What is directly in a folder; a folder that is not there is empty."""
         try:
-            with os.scandir(self._folder / prefix) as found:
+            with os.scandir(self.folder / prefix) as found:
                 return [e for e in found if _is_text(e.name)]
         except FileNotFoundError:
             return []
         except OSError as error:
-            if isinstance(error, NotADirectoryError) and self._folder.is_dir():
+            if isinstance(error, NotADirectoryError) and self.folder.is_dir():
                 return []
             raise explain_os(error, f"{self.url}/{prefix}".rstrip("/")) from None
 
     def _at(self, path: str) -> Path:
-        return self._folder / check_path(path)
+        return self.folder / check_path(path)
 
     @contextlib.contextmanager
     def _told(self, path: str) -> Iterator[None]:
@@ -170,7 +170,7 @@ class LocalStore:
         except (FileNotFoundError, IsADirectoryError):
             raise NotFoundError(path, self.url) from None
         except OSError as error:
-            if isinstance(error, NotADirectoryError) and self._folder.is_dir():
+            if isinstance(error, NotADirectoryError) and self.folder.is_dir():
                 raise NotFoundError(path, self.url) from None
             raise explain_os(error, f"{self.url}/{path}") from None
 

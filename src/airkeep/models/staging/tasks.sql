@@ -4,7 +4,6 @@
 -- units: times UTC; duration_s, queued_s seconds
 -- leaves out: rows that name no run: of Airflow 1.10 to 2.1 those whose run is gone
 -- input: task_instance(id text, dag_id text, task_id text, run_id text, execution_date instant, map_index integer, state text, try_number integer, max_tries integer, start_date instant, end_date instant, duration float, queued_dttm instant, scheduled_dttm instant, pool text, pool_slots integer, queue text, operator text, custom_operator_name text, hostname text, priority_weight integer, dag_version_id text, rendered_map_index text, next_method text)
--- input: dag_run(id integer, dag_id text, run_id text, execution_date instant)
 SELECT
   environment,
   dag_id,
@@ -66,12 +65,7 @@ FROM (
       ORDER BY t.snapshot DESC, t.try_number DESC, t.start_date DESC
     ) AS newest
   FROM raw_task_instance AS t
-  LEFT JOIN (
-    SELECT environment, dag_id, execution_date, max(run_id) AS run_id
-    FROM raw_dag_run
-    WHERE execution_date IS NOT NULL
-    GROUP BY environment, dag_id, execution_date
-  ) AS r
+  LEFT JOIN run_dates AS r
     ON t.run_id IS NULL
     AND r.environment = t.environment
     AND r.dag_id = t.dag_id

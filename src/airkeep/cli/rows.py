@@ -1,0 +1,147 @@
+"""Rows of an answer, for people and for programs: what `query` and `models` print and write."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from airkeep.cli.context import Age, Command, Context, split_names
+from airkeep.cli.output import Output
+from airkeep.errors import ConfigError
+
+if TYPE_CHECKING:
+    from airkeep.lake.connect import Answer, OpenLake
+
+SHOWN = 1_000
+_OPTIONS = (
+    click.option("--as-of", type=Age(), help="As the lake was known then: 2026-11-01, or 30d ago."),
+    click.option(
+        "--environment", "-e", multiple=True, help="Only this one; may be repeated, or a,b."
+    ),
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(["table", "csv", "json", "parquet"]),
+        default="table",
+        help="How rows are written.  [table]",
+    ),
+    click.option("--output", "-o", type=click.Path(path_type=Path), help="A new file to write to."),
+)
+
+
+def answer_options(function: Command) -> Command:
+    """The flags of a command that answers with rows."""
+    decorated: Any = function
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    result: Command = decorated
+    return result
+
+
+@contextmanager
+def opened(
+    ctx: Context, lake: str, environment: tuple[str, ...], as_of: timedelta | datetime | None
+) -> Iterator[tuple[OpenLake, Path]]:
+    """The lake for SQL, and a private folder."""
+    from airkeep.lake.connect import connect
+    from airkeep.snapshot.folder import private_folder
+
+    at = datetime.now(UTC) - as_of if isinstance(as_of, timedelta) else as_of
+    with (
+        private_folder(ctx.spool) as folder,
+        connect(
+            ctx.lake(lake, remember=True),
+            folder=folder,
+            environments=split_names(environment),
+            at=at,
+            memory_bytes=ctx.settings.memory_bytes,
+            threads=ctx.settings.threads,
+        ) as connected,
+    ):
+        yield connected, folder
+
+
+def checked_form(form: str, output: Path | None, out: Output) -> str:
+    """How to write rows; --json is a form of its own."""
+    if form == "parquet" and output is None:
+        raise click.UsageError("--format parquet needs a file: --output FILE")
+    return "json" if out.as_json else form
+
+
+def show(found: Answer, form: str, output: Path | None, out: Output) -> None:
+    """Print the rows, or write them to a new file.
+
+    Raises:
+        ConfigError: the file is there already.
+    """
+    if output is None:
+        _print(found, form, out)
+    else:
+        _save(found, form, output)
+
+
+def _print(found: Answer, form: str, out: Output) -> None:
+    if form == "csv":
+        _write_csv(sys.stdout, found)
+    elif form == "json":
+        out.result(_objects(found), lambda: None)
+    else:
+        rows = list(found.rows(SHOWN + 1))
+        out.table(found.columns, [[_text(v) for v in row] for row in rows[:SHOWN]])
+        if len(rows) > SHOWN:
+            out.note(f"the first {SHOWN:,} rows: --format csv, json or parquet writes all of them")
+
+
+def _save(found: Answer, form: str, output: Path) -> None:
+    try:
+        if form == "parquet":
+            _save_parquet(found, output)
+            return
+        with output.open("x", encoding="utf-8", newline="") as text:
+            if form == "json":
+                import msgspec
+
+                document = msgspec.json.encode(_objects(found))
+                text.write(msgspec.json.format(document, indent=2).decode() + "\n")
+            else:
+                _write_csv(text, found)
+    except FileExistsError:
+        raise ConfigError(f"{output} is there already: name a new file") from None
+
+
+def _save_parquet(found: Answer, output: Path) -> None:
+    import pyarrow.parquet as pq
+
+    reader = found.batches()
+    with output.open("xb") as file, pq.ParquetWriter(file, reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+
+
+def _write_csv(file: TextIO, found: Answer) -> None:
+    writer = csv.writer(file)
+    writer.writerow(found.columns)
+    writer.writerows([None if v is None else _text(v) for v in row] for row in found.rows())
+
+
+def _objects(found: Answer) -> list[dict[str, Any]]:
+    return [dict(zip(found.columns, map(_plain, row), strict=True)) for row in found.rows()]
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, (bool, int, float)) else _text(value)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    return "\\x" + value.hex() if isinstance(value, bytes) else str(value)

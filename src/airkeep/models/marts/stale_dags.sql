@@ -1,0 +1,26 @@
+-- Which DAGs are there and do not run?
+-- grain: one DAG that Airflow still parses
+-- key: environment, dag_id
+-- units: runs a count; last_started_at UTC; idle_d days from there to the environment's newest run, NULL where it never ran
+-- leaves out: DAGs whose file is gone; subdags
+SELECT
+  d.environment,
+  d.dag_id,
+  d.is_paused,
+  d.schedule,
+  coalesce(r.runs, 0) AS runs,
+  r.last_started_at,
+  (CAST(epoch_us(e.newest_at) AS DOUBLE) - CAST(epoch_us(r.last_started_at) AS DOUBLE))
+    / 86400000000.0 AS idle_d
+FROM dags AS d
+LEFT JOIN (
+  SELECT environment, dag_id, count(*) AS runs, max(started_at) AS last_started_at
+  FROM runs
+  GROUP BY environment, dag_id
+) AS r
+  ON r.environment = d.environment AND r.dag_id = d.dag_id
+LEFT JOIN (
+  SELECT environment, max(started_at) AS newest_at FROM runs GROUP BY environment
+) AS e
+  ON e.environment = d.environment
+WHERE d.is_active AND NOT d.is_subdag

@@ -1,0 +1,28 @@
+-- DAGs of every Airflow, each as it was last seen.
+-- grain: one DAG
+-- key: environment, dag_id
+-- units: times UTC
+-- leaves out: nothing
+-- input: dag(dag_id text, is_paused boolean, is_active boolean, is_stale boolean, is_subdag boolean, fileloc text, bundle_name text, owners text, description text, schedule_interval text, timetable_summary text, max_active_runs integer, max_active_tasks integer, last_parsed_time instant, last_scheduler_run instant, next_dagrun_create_after instant)
+SELECT
+  environment,
+  dag_id,
+  coalesce(is_paused, FALSE) AS is_paused,
+  coalesce(is_active, NOT is_stale, TRUE) AS is_active,
+  coalesce(is_subdag, FALSE) AS is_subdag,
+  fileloc AS file,
+  bundle_name AS bundle,
+  owners,
+  description,
+  coalesce(timetable_summary, schedule_interval) AS schedule,
+  max_active_runs,
+  max_active_tasks,
+  coalesce(last_parsed_time, last_scheduler_run) AS parsed_at,
+  next_dagrun_create_after AS next_run_at,
+  snapshot
+FROM (
+  SELECT *, row_number() OVER (PARTITION BY environment, dag_id ORDER BY snapshot DESC) AS newest
+  FROM raw_dag
+  WHERE dag_id IS NOT NULL
+) AS d
+WHERE newest = 1

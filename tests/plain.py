@@ -1,0 +1,332 @@
+"""The marts once more, in plain Python: how a person would count, row by row.
+
+No SQL, no window, no join: where these and a mart agree on the same rows, both are likely right.
+Each function takes the staging tables that the mart reads and gives its rows in any order.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+Row = dict[str, Any]
+Tables = Mapping[str, Sequence[Row]]
+
+
+def nearest_rank(values: Iterable[float], share: float) -> float:
+    """The smallest value that at least this share of all values does not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
+
+
+def groups(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
+    found: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        found[tuple(row[n] for n in names)].append(row)
+    return found
+
+
+def seconds(later: datetime | None, earlier: datetime | None) -> float | None:
+    if later is None or earlier is None or later < earlier:
+        return None
+    return (later - earlier) / timedelta(seconds=1)
+
+
+def due(run: Row) -> datetime | None:
+    found: datetime | None = run["due_at"] or run["started_at"]
+    return found
+
+
+def success_by_dag_day(tables: Tables) -> list[Row]:
+    runs = [
+        {**r, "day": due(r).date()}  # type: ignore[union-attr]
+        for r in tables["runs"]
+        if r["state"] in ("success", "failed") and due(r) is not None
+    ]
+    found = []
+    for (environment, dag_id), own in groups(runs, "environment", "dag_id").items():
+        days = groups(own, "day")
+        for n, day in enumerate(sorted(days)):
+            last = [r for d in sorted(days)[max(0, n - 6) : n + 1] for r in days[d]]
+            here = days[day]
+            good = sum(r["state"] == "success" for r in here)
+            found.append(
+                {
+                    "environment": environment,
+                    "dag_id": dag_id,
+                    "day": day[0],
+                    "runs": len(here),
+                    "succeeded": good,
+                    "failed": len(here) - good,
+                    "success_rate": good / len(here),
+                    "success_rate_7d": sum(r["state"] == "success" for r in last) / len(last),
+                }
+            )
+    return found
+
+
+def task_duration_by_week(tables: Tables) -> list[Row]:
+    tasks = [
+        {**t, "week": t["started_at"].date() - timedelta(days=t["started_at"].weekday())}
+        for t in tables["tasks"]
+        if t["state"] == "success" and t["duration_s"] is not None and t["started_at"] is not None
+    ]
+    names = ("environment", "dag_id", "task_id", "week")
+    found = []
+    for key, own in groups(tasks, *names).items():
+        took = [t["duration_s"] for t in own]
+        figures = {f"p{p}_s": nearest_rank(took, p / 100) for p in (50, 95, 99)}
+        found.append(
+            {**dict(zip(names, key, strict=True)), "tasks": len(own), **figures,
+             "longest_s": max(took)}
+        )  # fmt: skip
+    return found
+
+
+def first_try_success(tables: Tables) -> list[Row]:
+    names = ("environment", "dag_id", "task_id")
+    found = []
+    ended = [t for t in tables["tasks"] if t["state"] in ("success", "failed")]
+    for key, own in groups(ended, *names).items():
+        good = [t for t in own if t["state"] == "success"]
+        first = [t for t in good if t["try_number"] is not None and t["try_number"] <= 1]
+        found.append(
+            {**dict(zip(names, key, strict=True)), "finished": len(own), "succeeded": len(good),
+             "first_try": len(first), "first_try_rate": len(first) / len(own)}
+        )  # fmt: skip
+    return found
+
+
+def failure_streaks(tables: Tables) -> list[Row]:
+    runs = [r for r in tables["runs"] if r["state"] in ("success", "failed") and due(r)]
+    found = []
+    for (environment, dag_id), own in groups(runs, "environment", "dag_id").items():
+        streak: list[Row] = []
+        for run in [*sorted(own, key=lambda r: (due(r), r["run_id"])), None]:
+            if run is not None and run["state"] == "failed":
+                streak.append(run)
+                continue
+            if streak:
+                failed_at = min((r["ended_at"] for r in streak if r["ended_at"]), default=None)
+                recovered_at = None if run is None else run["ended_at"]
+                found.append(
+                    {
+                        "environment": environment,
+                        "dag_id": dag_id,
+                        "first_due_at": due(streak[0]),
+                        "last_due_at": due(streak[-1]),
+                        "failed_runs": len(streak),
+                        "failed_at": failed_at,
+                        "recovered_at": recovered_at,
+                        "recovery_s": seconds(recovered_at, failed_at),
+                    }
+                )
+            streak = []
+    return found
+
+
+def lost_hours(tables: Tables) -> list[Row]:
+    names = ("environment", "dag_id", "task_id")
+    failed = [a for a in tables["attempts"] if a["state"] in ("failed", "up_for_retry")]
+    return [
+        {
+            **dict(zip(names, key, strict=True)),
+            "failed_tries": len(own),
+            "lost_h": sum(a["duration_s"] or 0 for a in own) / 3600,
+            "last_failed_at": max((a["ended_at"] for a in own if a["ended_at"]), default=None),
+        }
+        for key, own in groups(failed, *names).items()
+    ]
+
+
+def scheduling_delay(tables: Tables) -> list[Row]:
+    names = ("environment", "dag_id")
+    found = []
+    for key, own in groups(tables["runs"], *names).items():
+        delays = [
+            (r["started_at"] - r["due_at"]) / timedelta(seconds=1)
+            for r in own
+            if r["run_type"] == "scheduled"
+            and r["started_at"]
+            and r["due_at"]
+            and r["started_at"] >= r["due_at"]
+        ]
+        if delays:
+            found.append(
+                {**dict(zip(names, key, strict=True)), "runs": len(delays),
+                 "p50_s": nearest_rank(delays, 0.5), "p90_s": nearest_rank(delays, 0.9),
+                 "worst_s": max(delays)}
+            )  # fmt: skip
+    return found
+
+
+def queue_wait(tables: Tables) -> list[Row]:
+    names = ("environment", "pool", "day")
+    waited = [
+        {**t, "day": t["started_at"].date()} for t in tables["tasks"] if t["queued_s"] is not None
+    ]
+    found = []
+    for key, own in groups(waited, *names).items():
+        waits = [t["queued_s"] for t in own]
+        found.append(
+            {**dict(zip(names, key, strict=True)), "tasks": len(own),
+             "p50_s": nearest_rank(waits, 0.5), "p95_s": nearest_rank(waits, 0.95),
+             "worst_s": max(waits)}
+        )  # fmt: skip
+    return found
+
+
+def slot_hours_by_dag(tables: Tables) -> list[Row]:
+    names = ("environment", "dag_id", "day")
+    owners = {(d["environment"], d["dag_id"]): d["owners"] for d in tables["dags"]}
+    tries = [
+        {**a, "day": a["started_at"].date()}
+        for a in tables["attempts"]
+        if a["duration_s"] is not None
+    ]
+    return [
+        {
+            **dict(zip(names, key, strict=True)),
+            "owners": owners.get(key[:2]),
+            "tries": len(own),
+            "slot_h": sum(a["duration_s"] * a["pool_slots"] for a in own) / 3600,
+        }
+        for key, own in groups(tries, *names).items()
+    ]
+
+
+def stale_dags(tables: Tables) -> list[Row]:
+    found = []
+    for dag in tables["dags"]:
+        if not dag["is_active"] or dag["is_subdag"]:
+            continue
+        there = [r for r in tables["runs"] if r["environment"] == dag["environment"]]
+        own = [r for r in there if r["dag_id"] == dag["dag_id"]]
+        last = max((r["started_at"] for r in own if r["started_at"]), default=None)
+        newest = max((r["started_at"] for r in there if r["started_at"]), default=None)
+        idle = None if last is None or newest is None else (newest - last) / timedelta(days=1)
+        found.append(
+            {**{n: dag[n] for n in ("environment", "dag_id", "is_paused", "schedule")},
+             "runs": len(own), "last_started_at": last, "idle_d": idle}
+        )  # fmt: skip
+    return found
+
+
+def duration_variance(tables: Tables) -> list[Row]:
+    names = ("environment", "dag_id", "task_id")
+    good = [t for t in tables["tasks"] if t["state"] == "success" and t["duration_s"] is not None]
+    found = []
+    for key, own in groups(good, *names).items():
+        took = [t["duration_s"] for t in own]
+        if len(took) < 2:
+            continue
+        mean, deviation = statistics.fmean(took), statistics.stdev(took)
+        found.append(
+            {**dict(zip(names, key, strict=True)), "tasks": len(took), "mean_s": mean,
+             "deviation_s": deviation, "spread": deviation / mean if mean > 0 else None}
+        )  # fmt: skip
+    return found
+
+
+def retry_waste(tables: Tables) -> list[Row]:
+    ended = [a for a in tables["attempts"] if a["duration_s"] is not None]
+    found = []
+    for (environment, dag_id), own in groups(ended, "environment", "dag_id").items():
+        hours = [(a["state"], a["duration_s"] * a["pool_slots"] / 3600) for a in own]
+        spent = sum(h for _, h in hours)
+        lost = sum(h for state, h in hours if state in ("failed", "up_for_retry"))
+        found.append(
+            {
+                "environment": environment,
+                "dag_id": dag_id,
+                "retries": sum((a["try_number"] or 0) > 1 for a in own),
+                "all_slot_h": spent,
+                "failed_slot_h": lost,
+                "waste": lost / spent if spent > 0 else None,
+            }
+        )
+    return found
+
+
+def who_did_what(tables: Tables) -> list[Row]:
+    names = ("environment", "day", "owner", "event", "dag_id")
+    known = [
+        {
+            **e,
+            **{n: e[n] or "" for n in ("owner", "event", "dag_id")},
+            "day": e["happened_at"].date(),
+        }
+        for e in tables["events"]
+        if e["happened_at"] is not None
+    ]
+    return [
+        {
+            **dict(zip(names, key, strict=True)),
+            "events": len(own),
+            "first_at": min(e["happened_at"] for e in own),
+            "last_at": max(e["happened_at"] for e in own),
+        }
+        for key, own in groups(known, *names).items()
+    ]
+
+
+def version_churn(tables: Tables) -> list[Row]:
+    found = []
+    for (environment, dag_id), own in groups(
+        tables["dag_versions"], "environment", "dag_id"
+    ).items():
+        made = sorted(v["created_at"] for v in own)
+        days = (made[-1] - made[0]) / timedelta(days=1)
+        found.append(
+            {"environment": environment, "dag_id": dag_id, "versions": len(own),
+             "first_at": made[0], "last_at": made[-1], "span_d": days,
+             "versions_per_day": (len(own) - 1) / days if days > 0 else None}
+        )  # fmt: skip
+    return found
+
+
+def environments_compared(tables: Tables) -> list[Row]:
+    ended = [r for r in tables["runs"] if r["state"] in ("success", "failed")]
+    found = []
+    for (dag_id,), own in groups(ended, "dag_id").items():
+        by_environment = groups(own, "environment")
+        if len(by_environment) < 2:
+            continue
+        for (environment,), runs in by_environment.items():
+            took = [
+                r["duration_s"]
+                for r in runs
+                if r["state"] == "success" and r["duration_s"] is not None
+            ]
+            failed = sum(r["state"] == "failed" for r in runs)
+            found.append(
+                {"dag_id": dag_id, "environment": environment, "runs": len(runs),
+                 "failed": failed, "success_rate": (len(runs) - failed) / len(runs),
+                 "p50_s": nearest_rank(took, 0.5) if took else None}
+            )  # fmt: skip
+    return found
+
+
+PLAIN: dict[str, Callable[[Tables], list[Row]]] = {
+    function.__name__: function
+    for function in (
+        success_by_dag_day,
+        task_duration_by_week,
+        first_try_success,
+        failure_streaks,
+        lost_hours,
+        scheduling_delay,
+        queue_wait,
+        slot_hours_by_dag,
+        stale_dags,
+        duration_variance,
+        retry_waste,
+        who_did_what,
+        version_churn,
+        environments_compared,
+    )
+}
