@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import click
 
@@ -101,28 +102,32 @@ def _print(found: Answer, form: str, out: Output) -> None:
 
 def _save(found: Answer, form: str, output: Path) -> None:
     try:
-        if form == "parquet":
-            _save_parquet(found, output)
-            return
-        with output.open("x", encoding="utf-8", newline="") as text:
-            if form == "json":
-                import msgspec
-
-                document = msgspec.json.encode(_objects(found))
-                text.write(msgspec.json.format(document, indent=2).decode() + "\n")
-            else:
-                _write_csv(text, found)
+        with output.open("xb") as file:
+            try:
+                _write(found, form, file)
+            except BaseException:
+                output.unlink()  # nothing half-done
+                raise
     except FileExistsError:
         raise ConfigError(f"{output} is there already: name a new file") from None
 
 
-def _save_parquet(found: Answer, output: Path) -> None:
-    import pyarrow.parquet as pq
+def _write(found: Answer, form: str, file: BinaryIO) -> None:
+    if form == "parquet":
+        import pyarrow.parquet as pq
 
-    reader = found.batches()
-    with output.open("xb") as file, pq.ParquetWriter(file, reader.schema) as writer:
-        for batch in reader:
-            writer.write_batch(batch)
+        rows = found.batches()
+        with pq.ParquetWriter(file, rows.schema) as writer:
+            for batch in rows:
+                writer.write_batch(batch)
+    elif form == "json":
+        import msgspec
+
+        file.write(msgspec.json.format(msgspec.json.encode(_objects(found)), indent=2) + b"\n")
+    else:
+        text = TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        _write_csv(text, found)
+        text.detach()
 
 
 def _write_csv(file: TextIO, found: Answer) -> None:

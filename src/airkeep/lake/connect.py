@@ -262,6 +262,8 @@ class _Manifests:
 
     def _all_names(self) -> list[SnapshotName]:
         if self._names is None:
+            for environment in self._environments:
+                self._lake.check_environment(environment)
             environments = self._environments or self._lake.environments()
             found = [name for e in environments for name in self._lake.names(e)]
             self._names = [n for n in found if self._last is None or n.id <= self._last]

@@ -128,13 +128,12 @@ def _read(file: Path, kind: Literal["staging", "mart"]) -> Model:
     lines = file.read_text(encoding="utf-8").splitlines()
     head = [line.removeprefix("--").strip() for line in lines if line.startswith("--")]
     sql = "\n".join(line for line in lines if not line.startswith("--")).strip()
-    answers = " ".join(line for line in head if ": " not in line)
     said = dict(line.split(": ", 1) for line in head if line.startswith(_FIELDS))
     inputs = dict(_input(line) for line in head if line.startswith("input: "))
     return Model(
         name=file.stem,
         kind=kind,
-        answers=answers,
+        answers=head[0],
         grain=said["grain"],
         key=tuple(said["key"].split(", ")),
         units=said["units"],
