@@ -106,6 +106,7 @@ def failure_streaks(tables: Tables) -> list[Row]:
     found = []
     for (environment, dag_id), own in groups(runs, "environment", "dag_id").items():
         streak: list[Row] = []
+        successes = 0
         for run in [*sorted(own, key=lambda r: (due(r), r["run_id"])), None]:
             if run is not None and run["state"] == "failed":
                 streak.append(run)
@@ -117,6 +118,7 @@ def failure_streaks(tables: Tables) -> list[Row]:
                     {
                         "environment": environment,
                         "dag_id": dag_id,
+                        "successes_before": successes,
                         "first_due_at": due(streak[0]),
                         "last_due_at": due(streak[-1]),
                         "failed_runs": len(streak),
@@ -125,7 +127,7 @@ def failure_streaks(tables: Tables) -> list[Row]:
                         "recovery_s": seconds(recovered_at, failed_at),
                     }
                 )
-            streak = []
+            streak, successes = [], successes + 1
     return found
 
 

@@ -1,7 +1,7 @@
 -- How often does a DAG fail several times in a row, and how long until it works again?
 -- grain: one streak of failed runs, in the order in which they were due
--- key: environment, dag_id, first_due_at
--- units: failed_runs a count; recovery_s seconds from the first failure's end to the end of the next success, NULL while there is none
+-- key: environment, dag_id, successes_before
+-- units: failed_runs, successes_before (of all its runs) counts; recovery_s seconds from the first failure's end to the end of the next success, NULL while there is none
 -- leaves out: runs that are not finished; runs without any date
 WITH numbered AS (
   SELECT
@@ -33,6 +33,7 @@ streaks AS (
 SELECT
   f.environment,
   f.dag_id,
+  f.successes AS successes_before,
   f.first_due_at,
   f.last_due_at,
   f.failed_runs,
