@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airkeep.database.address import Address, resolve_address
     from airkeep.database.limits import ReadLimits
     from airkeep.export.csv import export_csv
+    from airkeep.lake.compact import compact
     from airkeep.snapshot.clean import clean
     from airkeep.snapshot.lake import Lake, Snapshot
     from airkeep.snapshot.verify import compare, diff, verify, verify_csv
@@ -34,6 +35,7 @@ __all__ = [
     "Snapshot",
     "__version__",
     "clean",
+    "compact",
     "compare",
     "diff",
     "export",
@@ -51,6 +53,7 @@ _LATER = {
     "ReadLimits": "airkeep.database.limits",
     "Snapshot": "airkeep.snapshot.lake",
     "clean": "airkeep.snapshot.clean",
+    "compact": "airkeep.lake.compact",
     "compare": "airkeep.snapshot.verify",
     "diff": "airkeep.snapshot.verify",
     "export_csv": "airkeep.export.csv",

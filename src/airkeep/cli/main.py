@@ -33,6 +33,7 @@ COMMANDS = {
     "models": "airkeep.cli.models:models",
     "diff": "airkeep.cli.diff:diff",
     "clean": "airkeep.cli.clean:clean",
+    "compact": "airkeep.cli.compact:compact",
     "key": "airkeep.cli.key:key",
 }
 HUNG_UP = 129

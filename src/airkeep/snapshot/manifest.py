@@ -158,6 +158,15 @@ class ParentEntry:
 
 
 @dataclass(frozen=True)
+class CompactedEntry:
+    """The chain that this snapshot was folded from: its newest snapshot, and all of their ids."""
+
+    id: str
+    manifest_sha256: str
+    chain: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class DagRunEntry:
     """The DAG run that carried the export itself, where there is one."""
 
@@ -191,6 +200,7 @@ class Manifest:
     window: WindowEntry | None = None
     lineage: LineageEntry | None = None
     dag_run: DagRunEntry | None = None
+    compacted: CompactedEntry | None = None
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     timings_s: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,272 @@
+"""Fold a chain into one full snapshot of equal content, and let the chain go after that.
+
+The order keeps the data safe: files are saved, read back from the lake and compared with the folded
+chain, row by row; then the manifest is saved, then the new snapshot is verified as `verify` does;
+only then the old manifests go, as `clean` removes them (their data after the grace). A run
+that is killed leaves the chain, or the chain and the full snapshot: the next run goes on there.
+
+The new snapshot is the tip at the same instant: its lineage is the tip's, so the next increment
+stands on it. What the older snapshots of the chain knew beyond the tip, the points in time between,
+is gone with them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import mkdtemp
+
+from airkeep.database.duck import explained
+from airkeep.database.limits import ReadLimits
+from airkeep.database.spool import spool, spool_limits
+from airkeep.errors import DamagedFileError, ExportError, SnapshotError
+from airkeep.lake.compact_plan import CompactPlan, Fold, plan_compact, too_many_files
+from airkeep.snapshot import manifest as m
+from airkeep.snapshot import names
+from airkeep.snapshot.check import verify_snapshot
+from airkeep.snapshot.clean import run_clean
+from airkeep.snapshot.clean_plan import CleanPlan, Kept
+from airkeep.snapshot.fold import Layer, fold
+from airkeep.snapshot.folder import private_folder
+from airkeep.snapshot.lake import Lake, LakePlace, Snapshot, SnapshotName, open_lake
+from airkeep.snapshot.match import compare_sides
+from airkeep.snapshot.progress import Progress, Step, silent
+from airkeep.snapshot.read import SnapshotReader, bring
+from airkeep.snapshot.results import gravest
+from airkeep.snapshot.sides import Field, Side
+from airkeep.snapshot.write import SnapshotWriter
+from airkeep.version import __version__
+
+_LOADERS = 16
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """One chain that is a full snapshot now.
+
+    Attributes:
+        removed: the old snapshots whose manifests are gone.
+        put_back: those of them that an increment was made on meanwhile.
+        files, bytes: of the chain before and of the snapshot after.
+    """
+
+    snapshot: str
+    removed: tuple[str, ...]
+    put_back: tuple[str, ...]
+    rows: int
+    files_before: int
+    files_after: int
+    bytes_before: int
+    bytes_after: int
+
+
+@dataclass(frozen=True)
+class CompactResult:
+    """What `compact` did; of a dry run, only the plan."""
+
+    plan: CompactPlan
+    dry_run: bool
+    compacted: tuple[Compacted, ...] = ()
+
+
+def compact(
+    lake: LakePlace,
+    *,
+    environment: str | None = None,
+    dry_run: bool = False,
+    limits: ReadLimits | None = None,
+    spool: Path | None = None,
+    progress: Progress = silent,
+) -> CompactResult:
+    """Fold chains of increments, and tables in many small files, into full snapshots.
+
+    Args:
+        environment: only its snapshots.
+
+    Raises:
+        SnapshotError: a chain cannot be read whole, or did not verify: it stays as it is.
+        NoSuchSnapshotError: the lake has other environments only.
+        StoreError: the lake could not be read or written.
+    """
+    opened = open_lake(lake)
+    limits = limits or ReadLimits()
+    if environment is not None:
+        opened.check_environment(environment)
+    known, unreadable = _read(opened, environment)
+    plan = plan_compact(known.values(), unreadable)
+    if dry_run:
+        return CompactResult(plan, dry_run=True)
+    done = []
+    for one in plan.folds:
+        with private_folder(spool) as folder:
+            run = _Compaction(opened, one, folder, limits, progress)
+            made = run.snapshot(known)
+            done.append(run.replace_with(made, [*known, *unreadable], known))
+    return CompactResult(plan, dry_run=False, compacted=tuple(done))
+
+
+def _read(
+    lake: Lake, environment: str | None
+) -> tuple[dict[SnapshotName, m.Manifest], list[SnapshotName]]:
+    wanted = lake.committed(environment)
+
+    def load(name: SnapshotName) -> m.Manifest | None:
+        try:
+            return lake.manifest(name)
+        except SnapshotError:
+            return None
+
+    with ThreadPoolExecutor(_LOADERS) as pool:
+        found = dict(zip(wanted, pool.map(load, wanted), strict=True))
+    known = {name: manifest for name, manifest in found.items() if manifest is not None}
+    return known, [name for name in wanted if name not in known]
+
+
+class _Compaction:
+    """One chain; its methods are its steps, in order."""
+
+    def __init__(
+        self, lake: Lake, plan: Fold, folder: Path, limits: ReadLimits, progress: Progress
+    ) -> None:
+        self.lake, self.plan, self.folder, self.limits = lake, plan, folder, limits
+        self.progress = progress
+        self.tip = lake.get(plan.tip)
+        self.rows_done = 0
+
+    def snapshot(self, known: dict[SnapshotName, m.Manifest]) -> Snapshot:
+        """The full snapshot: made now, or by a run that ended too early."""
+        if self.plan.made is not None:
+            return self.lake.get(self.plan.made)
+        began, tip = datetime.now(UTC), self.tip.manifest
+        schema = self.folder / "schema.sql"
+        bring(self.lake.store, tip.schema_sql, schema)
+        writer = SnapshotWriter(
+            self.lake.store, tip.environment, names.next_id(tip.id), schema.read_text("utf-8")
+        )
+        with SnapshotReader(
+            self.tip,
+            folder=self.folder,
+            memory_bytes=self.limits.memory_bytes,
+            threads=self.limits.threads,
+        ) as back:
+            tables = tuple(self._table(entry, back, writer) for entry in tip.tables)
+        plain = sum(known[name].secrets.plain_values for name in self.plan.chain)
+        return writer.commit(
+            replace(
+                tip,
+                airkeep=__version__,
+                run_id=str(uuid.uuid4()),
+                id=writer.id,
+                mode="full",
+                parent=None,
+                full_because=None,
+                secrets=replace(tip.secrets, plain_values=plain),
+                schema_sql=writer.schema_sql,
+                tables=tables,
+                compacted=m.CompactedEntry(
+                    tip.id, self.tip.manifest_sha256, tuple(n.id for n in self.plan.chain)
+                ),
+                started=began,
+                finished=datetime.now(UTC),
+                timings_s={},
+            )
+        )
+
+    def _table(
+        self, entry: m.TableEntry, back: SnapshotReader, writer: SnapshotWriter
+    ) -> m.TableEntry:
+        self.progress(Step(entry.label, self.rows_done, self.tip.manifest.rows))
+        layers = back.fetch(entry.label)
+        try:
+            base, changed = layers[-1], any(one.files or one.deleted for one in layers[:-1])
+            if changed or too_many_files(base.entry):
+                files = self._rewritten(entry, layers, back, writer)
+            else:
+                rows = (f.rows for f in base.entry.files)
+                pairs = zip(base.files, rows, strict=True)
+                files = tuple(writer.save(entry.label, path, n) for path, n in pairs)
+        finally:
+            back.drop(layers)
+        self.rows_done += entry.rows
+        return replace(entry, files=files, whole=True, deleted=(), deleted_rows=0)
+
+    def _rewritten(
+        self,
+        entry: m.TableEntry,
+        layers: Sequence[Layer],
+        back: SnapshotReader,
+        writer: SnapshotWriter,
+    ) -> tuple[m.FileEntry, ...]:
+        """The folded rows in new files, which were read back from the lake and compared."""
+        folder = Path(mkdtemp(dir=self.folder))
+        limits = spool_limits(self.limits.memory_bytes)
+        files = []
+        with explained(str(self.plan.tip), f"folding {entry.label}"):
+            for made in spool(back.db, fold(layers), folder, limits):
+                files.append(writer.save(entry.label, made.path, made.rows))
+                made.path.unlink()
+        brought = [folder / f"{n}.back" for n in range(len(files))]
+        for file, path in zip(files, brought, strict=True):
+            bring(self.lake.store, file, path)
+        whole = replace(entry, files=tuple(files), whole=True, deleted=())
+        rows = compare_sides(
+            back.db,
+            _side(entry, fold(layers)),
+            _side(entry, fold([Layer(whole, tuple(brought), ())])),
+            label=entry.label,
+        )
+        for path in brought:
+            path.unlink()
+        if rows.only_here or rows.only_there or rows.changed or rows.there != entry.rows:
+            raise ExportError(
+                f"{self.plan.tip}: {entry.label} would not have been the same after folding: "
+                f"{entry.rows} rows expected, {rows.equal} of {rows.there} equal. Nothing was "
+                f"removed; `airkeep verify` says whether the chain is damaged"
+            )
+        return tuple(files)
+
+    def replace_with(
+        self,
+        made: Snapshot,
+        there: Sequence[SnapshotName],
+        known: dict[SnapshotName, m.Manifest],
+    ) -> Compacted:
+        """Verify the new one, then remove the chain, children first."""
+        checked = verify_snapshot(
+            made,
+            folder=self.folder,
+            memory_bytes=self.limits.memory_bytes,
+            threads=self.limits.threads,
+            progress=self.progress,
+        )
+        if not checked.ok:
+            problem = gravest(checked.problems)
+            raise DamagedFileError(problem.path, expected="what was written", found=problem.what)
+        kept = tuple(Kept(str(n), ()) for n in (*there, made.name) if n not in self.plan.chain)
+        result = run_clean(self.lake, CleanPlan(self.plan.chain, kept, (), (), ()))
+        old = [known[name] for name in self.plan.chain]
+        return Compacted(
+            snapshot=str(made.name),
+            removed=result.removed,
+            put_back=result.put_back,
+            rows=made.manifest.rows,
+            files_before=_total(old, lambda one: len(one.files()) - 1),
+            files_after=len(made.manifest.files()) - 1,
+            bytes_before=_total(old, lambda one: one.bytes),
+            bytes_after=made.manifest.bytes,
+        )
+
+
+def _total(manifests: Sequence[m.Manifest], of: Callable[[m.Manifest], int]) -> int:
+    return sum(map(of, manifests))
+
+
+def _side(entry: m.TableEntry, query: str) -> Side:
+    """A table's stored values as they are: a secret is compared as the bytes that it is."""
+    stored = [c for c in entry.columns if not c.generated]
+    fields = tuple(Field(c.name, c.type, c.parquet, c.encoding) for c in stored)
+    return Side(query, fields, entry.key)
