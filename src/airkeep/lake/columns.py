@@ -58,11 +58,15 @@ def value(column: ColumnEntry, engine: str, to: Kind) -> str:
     """
     name = ident(column.name)
     if column.encoding == "literal":
+        if to == "bytes":
+            return f"CASE WHEN {name} LIKE 'X''%' THEN {_hex(name)} ELSE encode({_plain(name)}) END"
         name = _plain(name)
     if engine == "sqlite":
         return _sqlite(name, column, to)
     if kind_of(column) == to and column.parquet == SQL_TYPE[to]:
         return name
+    if to == "bytes" and column.parquet == "VARCHAR":
+        return f"encode({name})"
     return f"CAST({name} AS {SQL_TYPE[to]})"
 
 
@@ -84,6 +88,11 @@ def _sqlite(name: str, column: ColumnEntry, to: Kind) -> str:
 
 
 _UUID_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+
+
+def _hex(name: str) -> str:
+    """The bytes of a literal that is written as `X'00FF'`."""
+    return f"unhex(substr({name}, 3, length({name}) - 3))"
 
 
 def _plain(name: str) -> str:

@@ -21,7 +21,7 @@ from airkeep.database.sql import ident, literal
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.columns import Kind
 from airkeep.lake.pieces import pieces_of
-from airkeep.lake.views import history_view, last_view, state_view
+from airkeep.lake.views import history_view, last_view, state_view, versions_view
 from airkeep.snapshot import names
 from airkeep.snapshot.lake import Lake, SnapshotName
 from airkeep.snapshot.manifest import FileEntry, Manifest
@@ -118,6 +118,17 @@ class OpenLake:
         """
         pieces = pieces_of(self._manifests.all(), label)
         statement = last_view(pieces, columns, self._source, per=per)
+        self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {statement}")
+        self._made.add(name)
+
+    def need_versions(self, name: str, label: str, columns: Mapping[str, Kind]) -> None:
+        """Make a view of every version of every row of a table: a history with these columns.
+
+        Args:
+            columns: what is wanted, NULL where no snapshot has it.
+        """
+        pieces = pieces_of(self._manifests.all(), label)
+        statement = versions_view(pieces, columns, self._source)
         self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {statement}")
         self._made.add(name)
 

@@ -182,7 +182,7 @@ def _versions(
             for n, k in shape.kinds.items()
         )
         events += (
-            f" UNION ALL SELECT {', '.join(OWN)}, FALSE, CAST(NULL AS UBIGINT), {nulls} "
+            f" UNION ALL SELECT {', '.join(OWN)}, FALSE, NULL, {nulls} "
             f"FROM ({' UNION ALL '.join(gone)})"
         )
     ends = ", ".join(
@@ -218,5 +218,28 @@ FROM (
 ) WHERE is_new AND here"""
 
 
+def versions_view(pieces: Sequence[Piece], kinds: Mapping[str, Kind], source: Source) -> str:
+    """The wanted columns of a history. All columns tell the versions apart, these are handed on.
+
+    Args:
+        kinds: the columns that are wanted; NULL where no piece has them.
+    """
+    if not pieces:
+        return _nothing(Shape({"valid_from": "instant", "valid_to": "instant", **kinds}))
+    known = shape_of(pieces).kinds
+    wanted = (
+        f"CAST({ident(n) if n in known else 'NULL'} AS {SQL_TYPE[k]}) AS {ident(n)}"
+        for n, k in kinds.items()
+    )
+    return f"SELECT {', '.join((*OWN, 'valid_from', 'valid_to', *wanted))} FROM ({history_view(pieces, source)})"
+
+
 def _time(snapshot: str) -> str:
-    return f"strptime({snapshot}, '%Y%m%dT%H%M%S.%fZ')"
+    """The time that an id says, in SQL that every engine takes."""
+    parts = ", ".join(f"'{mark}', substr({snapshot}, {at}, {n})" for mark, at, n in _ID_PARTS)
+    return f"CAST(concat({parts}) AS TIMESTAMP)"
+
+
+_ID_PARTS = (
+    ("", 1, 4), ("-", 5, 2), ("-", 7, 2), (" ", 10, 2), (":", 12, 2), (":", 14, 2), (".", 17, 6),
+)  # fmt: skip

@@ -1,0 +1,33 @@
+-- Backfills as Airflow 3 keeps them, each as it was last seen.
+-- grain: one backfill
+-- key: environment, backfill_id
+-- units: times UTC; runs, skipped_runs counts: of all that it meant to make, and those that it did not
+-- leaves out: Airflow before 3, whose backfills are runs of the type `backfill`; what it was configured with
+-- input: backfill(id integer, dag_id text, from_date instant, to_date instant, is_paused boolean, reprocess_behavior text, max_active_runs integer, created_at instant, completed_at instant, triggering_user_name text)
+-- input: backfill_dag_run(id integer, backfill_id integer, dag_run_id integer, exception_reason text)
+SELECT
+  b.environment,
+  b.id AS backfill_id,
+  b.dag_id,
+  b.from_date AS from_at,
+  b.to_date AS to_at,
+  coalesce(b.is_paused, FALSE) AS is_paused,
+  b.reprocess_behavior,
+  b.max_active_runs,
+  b.created_at,
+  b.completed_at,
+  b.triggering_user_name AS triggered_by_user,
+  coalesce(r.runs, 0) AS runs,
+  coalesce(r.skipped_runs, 0) AS skipped_runs,
+  b.snapshot
+FROM raw_backfill AS b
+LEFT JOIN (
+  SELECT
+    environment,
+    backfill_id,
+    count(*) AS runs,
+    sum(CASE WHEN exception_reason IS NOT NULL THEN 1 ELSE 0 END) AS skipped_runs
+  FROM raw_backfill_dag_run
+  GROUP BY environment, backfill_id
+) AS r
+  ON r.environment = b.environment AND r.backfill_id = b.id
