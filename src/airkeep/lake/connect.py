@@ -21,7 +21,7 @@ from airkeep.database.duck import explained, open_duckdb
 from airkeep.database.sql import ident, literal
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.columns import SQL_TYPE, Kind, arrow_type
-from airkeep.lake.pieces import pieces_of
+from airkeep.lake.pieces import pieces_of, story_of
 from airkeep.lake.views import history_view, last_view, state_view, versions_view
 from airkeep.snapshot import names
 from airkeep.snapshot.lake import Lake, SnapshotName
@@ -129,7 +129,7 @@ class OpenLake:
         Args:
             columns: what is wanted, NULL where no snapshot has it.
         """
-        pieces = pieces_of(self._manifests.all(), label)
+        pieces = story_of(self._manifests.all(), label)
         statement = versions_view(pieces, columns, self._source)
         self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {statement}")
         self._made.add(name)
@@ -189,7 +189,7 @@ class OpenLake:
         label = name.removesuffix(HISTORY)
         if pieces := pieces_of(self._manifests.newest(), name):
             return state_view(pieces, self._source)
-        if label != name and (pieces := pieces_of(self._manifests.all(), label)):
+        if label != name and (pieces := story_of(self._manifests.all(), label)):
             return history_view(pieces, self._source)
         known = self.tables()
         raise ConfigError(

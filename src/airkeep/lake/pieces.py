@@ -8,7 +8,7 @@ table at a time is the newest piece that covers it, with its chain, and the wind
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airkeep.errors import MissingFileError
 from airkeep.snapshot import names
@@ -52,6 +52,28 @@ def pieces_of(manifests: Iterable[Manifest], label: str) -> list[Piece]:
         if (entry := manifest.table(label)) is not None
     ]
     return sorted(found, key=lambda p: (p.environment, p.snapshot))
+
+
+def story_of(manifests: Sequence[Manifest], label: str) -> list[Piece]:
+    """Every piece of a table, and an empty one where a complete snapshot has it no more.
+
+    A migration drops tables. `complete` speaks of Airflow's tables only: any other one may have
+    been left out.
+    """
+    pieces = pieces_of(manifests, label)
+    without = [m for m in manifests if m.complete and m.table(label) is None]
+    ends = []
+    for environment, own in by_environment(pieces).items():
+        gone = sorted((m for m in without if m.environment == environment), key=lambda m: m.id)
+        for piece, later in zip(own, [*(p.snapshot for p in own[1:]), None], strict=True):
+            first = next((m for m in gone if m.id > piece.snapshot), None)
+            if first is None or piece.entry.role == "foreign" or (later and first.id > later):
+                continue
+            empty = replace(
+                piece.entry, rows=0, files=(), deleted=(), deleted_rows=0, whole=True, window=None
+            )
+            ends.append(replace(piece, snapshot=first.id, entry=empty, parent=None))
+    return sorted([*pieces, *ends], key=lambda p: (p.environment, p.snapshot))
 
 
 def state_of(pieces: Sequence[Piece]) -> list[Piece]:

@@ -235,9 +235,9 @@ def versions_view(pieces: Sequence[Piece], kinds: Mapping[str, Kind], source: So
 
 
 def _time(snapshot: str) -> str:
-    """The time that an id says, in SQL that every engine takes."""
-    parts = ", ".join(f"'{mark}', substr({snapshot}, {at}, {n})" for mark, at, n in _ID_PARTS)
-    return f"CAST(concat({parts}) AS TIMESTAMP)"
+    """The time that an id says, NULL for none, in SQL that every engine takes."""
+    parts = " || ".join(f"'{mark}' || substr({snapshot}, {at}, {n})" for mark, at, n in _ID_PARTS)
+    return f"CAST({parts} AS TIMESTAMP)"
 
 
 _ID_PARTS = (

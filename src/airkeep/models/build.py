@@ -30,7 +30,10 @@ def make_models(
     file = folder / "models.duckdb"
     opened.db.execute(f"ATTACH {literal(str(file))} AS {_PLACE}")
     for one, columns in raw_inputs(wanted).items():
-        opened.need_last(one.name, one.table, columns, per=one.per)
+        if one.versions:
+            opened.need_versions(one.name, one.table, columns)
+        else:
+            opened.need_last(one.name, one.table, columns, per=one.per)
     for model in wanted:
         progress(Step(model.name, 0, 0))
         for made in model.made:

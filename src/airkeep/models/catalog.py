@@ -4,7 +4,9 @@ A model is one .sql file whose comment says what it is: a line that names the qu
 `grain:`, `key:`, `units:`, `leaves out:`. A staging model also says which columns of which raw
 tables it wants, `input: dag_run(id integer, ...)`: it reads them as `raw_dag_run`, typed, NULL
 where an Airflow has them not, every row ever seen in its last known state. Of
-`input: task_instance per try_number(...)` it is the last state of each try.
+`input: task_instance per try_number(...)` it is the last state of each try, and of
+`input: connection versions(...)`, read as `raw_connection_versions`, every version of every row
+ever seen, with `valid_from` and `valid_to`: for small tables that Airflow changes in place.
 
 What SQL cannot say portably, as the times that a cron expression means, is made in Python:
 `made: due_times(dag_id text, ...) from schedules` is read as `made_due_times`. Python is given the
@@ -28,7 +30,9 @@ RAW = "raw_"
 MADE = "made_"
 MANIFESTS = "manifests"
 _FIELDS = ("grain", "key", "units", "leaves out")
-_INPUT = re.compile(r"(?P<table>\w+)(?: per (?P<per>\w+))?\((?P<columns>.*)\)")
+_INPUT = re.compile(
+    r"(?P<table>\w+)(?: per (?P<per>\w+)|(?P<versions> versions))?\((?P<columns>.*)\)"
+)
 _MADE = re.compile(r"(?P<name>\w+)\((?P<columns>.*)\) from (?P<sources>\w+(?:, \w+)*)")
 
 
@@ -39,14 +43,19 @@ class Input:
     Attributes:
         per: a column whose every value counts as a row of its own: the tries of a task instance
             that keeps its key.
+        versions: every version of every row, with the times of the snapshots from and to which
+            it was so, `valid_from` and `valid_to`.
     """
 
     table: str
     per: str | None = None
+    versions: bool = False
 
     @property
     def name(self) -> str:
         """What a model calls it."""
+        if self.versions:
+            return f"{RAW}{self.table}_versions"
         return f"{RAW}{self.table}" + (f"_per_{self.per}" if self.per else "")
 
 
@@ -173,7 +182,8 @@ def _read(file: Path, kind: Literal["staging", "mart"]) -> Model:
 def _input(line: str) -> tuple[Input, dict[str, Kind]]:
     found = _INPUT.fullmatch(line.removeprefix("input: "))
     assert found is not None, line  # noqa: S101 (our own files; a test reads them all)
-    return Input(found["table"], found["per"]), _columns(found["columns"])
+    one = Input(found["table"], found["per"], versions=found["versions"] is not None)
+    return one, _columns(found["columns"])
 
 
 def _made(line: str) -> Made:

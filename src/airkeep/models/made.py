@@ -40,6 +40,20 @@ def snapshots(manifests: Iterable[Manifest]) -> Iterator[tuple[Any, ...]]:
         )
 
 
+def table_sizes(manifests: Iterable[Manifest]) -> Iterator[tuple[Any, ...]]:
+    """How large each table was at each snapshot; not those of which a window took some rows.
+
+    Bytes are those of a table's files where they hold it whole, else NULL.
+    """
+    for one in manifests:
+        taken_at = id_time(one.id).replace(tzinfo=None)
+        for table in one.tables:
+            if table.window is None:
+                size = table.bytes if table.whole else None
+                yield one.environment, one.id, taken_at, table.label, table.rows, size
+
+
 MAKERS: dict[str, Maker] = {
     "snapshots": snapshots,
+    "table_sizes": table_sizes,
 }

@@ -74,7 +74,7 @@ dated AS (
   LEFT JOIN usual AS g
     ON g.environment = a.environment AND g.asset = a.asset
   LEFT JOIN (
-    SELECT environment, max(taken_at) AS newest_at FROM table_sizes GROUP BY environment
+    SELECT environment, max(taken_at) AS newest_at FROM snapshots GROUP BY environment
   ) AS n
     ON n.environment = a.environment
   WHERE a.gone_at IS NULL AND a.is_active
