@@ -1,7 +1,7 @@
 -- Which assets are older than they usually get?
 -- grain: one asset that some DAG still names
 -- key: environment, asset
--- units: updates a count: all events of one run are one; last_event_at UTC; usual_gap_s, long_gap_s, age_s seconds: the 50th and 95th percentile (nearest rank) between two updates, and from the last one to the environment's newest snapshot; is_stale when older than twice the usual gap and than the long one, NULL before the fourth update
+-- units: updates a count: all events of one run are one; last_event_at UTC; usual_gap_s, long_gap_s, age_s seconds: the 50th and 95th percentile (nearest rank) between two updates, and from the last one to the environment's newest run or event; is_stale when older than twice the usual gap and than the long one, NULL before the fourth update
 -- leaves out: assets that are gone or that no DAG names; events without a time
 WITH updates AS (
   SELECT
@@ -58,12 +58,8 @@ dated AS (
     g.usual_gap_s,
     g.long_gap_s,
     CASE WHEN g.gaps >= 3 THEN TRUE ELSE FALSE END AS is_known,
-    CASE
-      WHEN n.newest_at >= u.last_event_at THEN
-        (CAST(epoch_us(n.newest_at) AS DOUBLE) - CAST(epoch_us(u.last_event_at) AS DOUBLE))
-        / 1000000.0
-      WHEN u.last_event_at IS NOT NULL THEN 0.0
-    END AS age_s
+    (CAST(epoch_us(n.newest_at) AS DOUBLE) - CAST(epoch_us(u.last_event_at) AS DOUBLE))
+      / 1000000.0 AS age_s
   FROM assets AS a
   LEFT JOIN (
     SELECT environment, asset, count(*) AS updates, max(updated_at) AS last_event_at
@@ -74,7 +70,13 @@ dated AS (
   LEFT JOIN usual AS g
     ON g.environment = a.environment AND g.asset = a.asset
   LEFT JOIN (
-    SELECT environment, max(taken_at) AS newest_at FROM snapshots GROUP BY environment
+    SELECT environment, max(newest_at) AS newest_at
+    FROM (
+      SELECT environment, max(started_at) AS newest_at FROM runs GROUP BY environment
+      UNION ALL
+      SELECT environment, max(updated_at) AS newest_at FROM updates GROUP BY environment
+    ) AS both_kinds
+    GROUP BY environment
   ) AS n
     ON n.environment = a.environment
   WHERE a.gone_at IS NULL AND a.is_active
