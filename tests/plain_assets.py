@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from counting import Row, Tables, groups, nearest_rank
@@ -23,7 +24,7 @@ def asset_freshness(tables: Tables) -> list[Row]:
             one = run if event["source_run_id"] else (event["kind"], event["event_id"])
             updated[one] = max(updated.get(one, event["happened_at"]), event["happened_at"])
         times = sorted(updated.values())
-        gaps = [(b - a) / timedelta(seconds=1) for a, b in zip(times, times[1:], strict=False)]
+        gaps = [(b - a) / timedelta(seconds=1) for a, b in pairwise(times)]
         now = max(
             *(e["happened_at"] for e in happened if e["environment"] == asset["environment"]),
             *(

@@ -79,14 +79,14 @@ def value(column: ColumnEntry, engine: str, to: Kind) -> str:
     name = ident(column.name)
     if column.encoding == "literal":
         if to == "bytes":
-            return f"CASE WHEN {name} LIKE 'X''%' THEN {_hex(name)} ELSE encode({_plain(name)}) END"
+            return f"CASE WHEN {name} LIKE 'X%' THEN {_hex(name)} ELSE {_utf8(_plain(name))} END"
         name = _plain(name)
     if engine == "sqlite":
         return _sqlite(name, column, to)
     if kind_of(column) == to and column.parquet == SQL_TYPE[to]:
         return name
     if to == "bytes" and column.parquet == "VARCHAR":
-        return f"encode({name})"
+        return _utf8(name)
     return f"CAST({name} AS {SQL_TYPE[to]})"
 
 
@@ -99,7 +99,7 @@ def _sqlite(name: str, column: ColumnEntry, to: Kind) -> str:
         return f"CASE WHEN length({name}) = 32 THEN concat({parts}) ELSE {name} END"
     text = f"CAST({name} AS VARCHAR)"
     if to == "bytes":
-        return f"encode({text})"
+        return _utf8(text)
     if to == "text" or column.parquet == SQL_TYPE[to]:
         return text if to == "text" else name
     if to == "boolean" and column.parquet == "BIGINT":
@@ -108,6 +108,11 @@ def _sqlite(name: str, column: ColumnEntry, to: Kind) -> str:
 
 
 _UUID_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+
+
+def _utf8(text: str) -> str:
+    """The bytes of a text; a cast would read escapes in it."""
+    return f"unhex(hex({text}))"
 
 
 def _hex(name: str) -> str:

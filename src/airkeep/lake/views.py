@@ -227,11 +227,12 @@ def versions_view(pieces: Sequence[Piece], kinds: Mapping[str, Kind], source: So
     if not pieces:
         return _nothing(Shape({"valid_from": "instant", "valid_to": "instant", **kinds}))
     known = shape_of(pieces).kinds
-    wanted = (
+    wanted = ", ".join(
         f"CAST({ident(n) if n in known else 'NULL'} AS {SQL_TYPE[k]}) AS {ident(n)}"
         for n, k in kinds.items()
     )
-    return f"SELECT {', '.join((*OWN, 'valid_from', 'valid_to', *wanted))} FROM ({history_view(pieces, source)})"
+    own = ", ".join((*OWN, "valid_from", "valid_to"))
+    return f"SELECT {own}, {wanted} FROM ({history_view(pieces, source)})"
 
 
 def _time(snapshot: str) -> str:

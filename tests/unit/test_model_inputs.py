@@ -1,0 +1,25 @@
+"""What models may read of a lake: never a secret, of values their size only."""
+
+from __future__ import annotations
+
+import pytest
+
+from airkeep.models.catalog import Model, models
+from airkeep.tables.secrets import SECRETS
+
+VALUES = {"xcom": "value"}  # a size is made of it
+
+
+@pytest.mark.parametrize("model", models().values(), ids=lambda m: m.name)
+def test_no_model_reads_a_secret(model: Model) -> None:
+    for one, columns in model.inputs.items():
+        secrets = {s.column for s in SECRETS if s.table == one.table}
+        assert not secrets & columns.keys()
+
+
+@pytest.mark.parametrize("model", models().values(), ids=lambda m: m.name)
+def test_of_a_value_only_the_size_is_kept(model: Model) -> None:
+    for one, columns in model.inputs.items():
+        if VALUES.get(one.table) in columns:
+            assert model.sql.count("value") == model.sql.count("octet_length(x.value)") == 1
+        assert not {"conf", "extra", "val", "stacktrace"} & columns.keys()
