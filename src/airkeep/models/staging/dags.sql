@@ -1,9 +1,9 @@
 -- DAGs of every Airflow, each as it was last seen.
 -- grain: one DAG
 -- key: environment, dag_id
--- units: times UTC
+-- units: times UTC; schedule in Airflow's words (a cron expression, `Dataset`, ...), NULL where there is none; of Airflow 2 an interval is JSON
 -- leaves out: nothing
--- input: dag(dag_id text, is_paused boolean, is_active boolean, is_stale boolean, is_subdag boolean, fileloc text, bundle_name text, owners text, description text, schedule_interval text, timetable_summary text, max_active_runs integer, max_active_tasks integer, last_parsed_time instant, last_scheduler_run instant, next_dagrun_create_after instant)
+-- input: dag(dag_id text, is_paused boolean, is_active boolean, is_stale boolean, is_subdag boolean, fileloc text, bundle_name text, owners text, description text, schedule_interval text, timetable_summary text, max_active_runs integer, max_active_tasks integer, concurrency integer, last_parsed_time instant, last_scheduler_run instant, next_dagrun_create_after instant)
 SELECT
   environment,
   dag_id,
@@ -14,9 +14,14 @@ SELECT
   bundle_name AS bundle,
   owners,
   description,
-  coalesce(timetable_summary, schedule_interval) AS schedule,
+  CASE
+    WHEN timetable_summary IS NOT NULL THEN nullif(timetable_summary, 'None')
+    WHEN schedule_interval LIKE '"%"' THEN
+      substr(schedule_interval, 2, length(schedule_interval) - 2)
+    ELSE nullif(schedule_interval, 'null')
+  END AS schedule,
   max_active_runs,
-  max_active_tasks,
+  coalesce(max_active_tasks, concurrency) AS max_active_tasks,
   coalesce(last_parsed_time, last_scheduler_run) AS parsed_at,
   next_dagrun_create_after AS next_run_at,
   snapshot

@@ -1,0 +1,96 @@
+"""Every database under ../shared/data in one lake: found in public, made by Airflows, and empty."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airkeep.database.address import parse_address
+from airkeep.database.server import Cluster
+from airkeep.export.run import export
+from airkeep.snapshot.lake import Lake
+from servers import Databases, query
+
+NOT_AIRFLOW = {"empty", "not-airflow", "not-airflow-appbuilder", "celery-result-backend"}
+Ask = Callable[[str], list[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A database that was exported into the lake.
+
+    Attributes:
+        environment: what the lake calls it.
+        ask: run one statement on the database itself.
+        columns: of each of its tables.
+    """
+
+    environment: str
+    ask: Ask
+    columns: dict[str, set[str]]
+
+
+def export_all(
+    shared: Path, server: Cluster, databases: Databases, lake: Lake, folder: Path
+) -> list[Source]:
+    """Export everything that is an Airflow's.
+
+    Args:
+        databases: alive as long as the sources are asked.
+        folder: for copies of SQLite files.
+    """
+    places: dict[str, tuple[str, Ask]] = {}
+    for file in sorted(shared.glob("data/*/*.db")):
+        copy = _copied(file, folder)
+        places[f"{file.parent.name}-{file.stem}"] = (str(file), _sqlite(copy))
+    for file in sorted(shared.glob("data/airflow/*.dump")):
+        if file.stem not in NOT_AIRFLOW:
+            url = databases.dump(file)
+            places[f"pg-{file.stem}"] = (url, _postgres(url))
+    for file in sorted([*shared.glob("data/wild/*.sql"), *shared.glob("data/schemas/*.sql")]):
+        url = databases.empty()
+        text = file.read_text(encoding="utf-8")
+        # Owners' roles are not here; psql goes on after those lines, as its user would.
+        database = parse_address(url).database
+        server.run("psql", "-q", "-v", "ON_ERROR_STOP=0", stdin=text, database=database)
+        places[f"{file.parent.name}-{file.stem}"] = (url, _postgres(url))
+    return [_exported(name, *place, lake) for name, place in places.items() if _is(name)]
+
+
+def _is(name: str) -> bool:
+    return not any(name.endswith(other) for other in NOT_AIRFLOW)
+
+
+def _exported(name: str, place: str, ask: Ask, lake: Lake) -> Source:
+    snapshot = export(place, lake, environment=name, allow_plain=True)
+    return Source(
+        name, ask, {t.label: {c.name for c in t.columns} for t in snapshot.manifest.tables}
+    )
+
+
+def _copied(file: Path, folder: Path) -> Path:
+    copy = folder / file.parent.name / file.name
+    copy.parent.mkdir(exist_ok=True)
+    for suffix in ("", "-wal"):
+        if Path(f"{file}{suffix}").exists():
+            shutil.copyfile(f"{file}{suffix}", f"{copy}{suffix}")
+    return copy
+
+
+def _sqlite(file: Path) -> Ask:
+    def ask(statement: str) -> list[tuple[Any, ...]]:
+        db = sqlite3.connect(file)
+        try:
+            return db.execute(statement).fetchall()
+        finally:
+            db.close()
+
+    return ask
+
+
+def _postgres(url: str) -> Ask:
+    return lambda statement: query(url, statement)
