@@ -1,4 +1,4 @@
-"""Every database under ../shared/data in one lake: found in public, made by Airflows, and empty."""
+"""Every database under ../shared/data in a lake: found in public, made by Airflows, and empty."""
 
 from __future__ import annotations
 
@@ -34,35 +34,41 @@ class Source:
     columns: dict[str, set[str]]
 
 
-def export_all(
+def export_found(
     shared: Path, server: Cluster, databases: Databases, lake: Lake, folder: Path
 ) -> list[Source]:
-    """Export everything that is an Airflow's.
+    """Export every database that has rows, and is an Airflow's.
 
     Args:
         databases: alive as long as the sources are asked.
         folder: for copies of SQLite files.
     """
-    places: dict[str, tuple[str, Ask]] = {}
+    sources = []
     for file in sorted(shared.glob("data/*/*.db")):
-        copy = _copied(file, folder)
-        places[f"{file.parent.name}-{file.stem}"] = (str(file), _sqlite(copy))
+        if file.stem not in NOT_AIRFLOW:
+            ask = _sqlite(_copied(file, folder))
+            sources.append(_exported(f"{file.parent.name}-{file.stem}", str(file), ask, lake))
     for file in sorted(shared.glob("data/airflow/*.dump")):
         if file.stem not in NOT_AIRFLOW:
             url = databases.dump(file)
-            places[f"pg-{file.stem}"] = (url, _postgres(url))
-    for file in sorted([*shared.glob("data/wild/*.sql"), *shared.glob("data/schemas/*.sql")]):
-        url = databases.empty()
-        text = file.read_text(encoding="utf-8")
-        # Owners' roles are not here; psql goes on after those lines, as its user would.
-        database = parse_address(url).database
-        server.run("psql", "-q", "-v", "ON_ERROR_STOP=0", stdin=text, database=database)
-        places[f"{file.parent.name}-{file.stem}"] = (url, _postgres(url))
-    return [_exported(name, *place, lake) for name, place in places.items() if _is(name)]
+            sources.append(_exported(f"pg-{file.stem}", url, _postgres(url), lake))
+    dumps = sorted(shared.glob("data/wild/*.sql"))
+    return [*sources, *(_from_sql(file, server, databases, lake) for file in dumps)]
 
 
-def _is(name: str) -> bool:
-    return not any(name.endswith(other) for other in NOT_AIRFLOW)
+def export_schemas(shared: Path, server: Cluster, databases: Databases, lake: Lake) -> list[Source]:
+    """Export a database of every version whose schema is at hand: all tables, no row."""
+    files = sorted(shared.glob("data/schemas/*.sql"))
+    return [_from_sql(file, server, databases, lake) for file in files]
+
+
+def _from_sql(file: Path, server: Cluster, databases: Databases, lake: Lake) -> Source:
+    url = databases.empty()
+    text = file.read_text(encoding="utf-8")
+    # Owners' roles are not here; psql goes on after those lines, as its user would.
+    database = parse_address(url).database
+    server.run("psql", "-q", "-v", "ON_ERROR_STOP=0", stdin=text, database=database)
+    return _exported(f"{file.parent.name}-{file.stem}", url, _postgres(url), lake)
 
 
 def _exported(name: str, place: str, ask: Ask, lake: Lake) -> Source:
