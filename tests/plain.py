@@ -6,39 +6,12 @@ Each function takes the staging tables that the mart reads and gives its rows in
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Callable
+from datetime import timedelta
 
-Row = dict[str, Any]
-Tables = Mapping[str, Sequence[Row]]
-
-
-def nearest_rank(values: Iterable[float], share: float) -> float:
-    """The smallest value that at least this share of all values does not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
-
-
-def groups(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
-    found: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        found[tuple(row[n] for n in names)].append(row)
-    return found
-
-
-def seconds(later: datetime | None, earlier: datetime | None) -> float | None:
-    if later is None or earlier is None or later < earlier:
-        return None
-    return (later - earlier) / timedelta(seconds=1)
-
-
-def due(run: Row) -> datetime | None:
-    found: datetime | None = run["due_at"] or run["started_at"]
-    return found
+from counting import Row, Tables, due, groups, nearest_rank, seconds
+from plain_capacity import CAPACITY
 
 
 def success_by_dag_day(tables: Tables) -> list[Row]:
@@ -185,19 +158,15 @@ def queue_wait(tables: Tables) -> list[Row]:
 def slot_hours_by_dag(tables: Tables) -> list[Row]:
     names = ("environment", "dag_id", "day")
     owners = {(d["environment"], d["dag_id"]): d["owners"] for d in tables["dags"]}
-    tries = [
-        {**a, "day": a["started_at"].date()}
-        for a in tables["attempts"]
-        if a["duration_s"] is not None
-    ]
+    stretches = [{**s, "day": s["began_at"].date()} for s in tables["slot_use"]]
     return [
         {
             **dict(zip(names, key, strict=True)),
             "owners": owners.get(key[:2]),
-            "tries": len(own),
-            "slot_h": sum(a["duration_s"] * a["pool_slots"] for a in own) / 3600,
+            "tries": sum(s["tries"] for s in own),
+            "slot_h": sum(s["held_s"] * s["pool_slots"] for s in own) / 3600,
         }
-        for key, own in groups(tries, *names).items()
+        for key, own in groups(stretches, *names).items()
     ]
 
 
@@ -331,4 +300,4 @@ PLAIN: dict[str, Callable[[Tables], list[Row]]] = {
         version_churn,
         environments_compared,
     )
-}
+} | CAPACITY

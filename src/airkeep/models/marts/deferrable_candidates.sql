@@ -13,7 +13,6 @@ WITH waiting AS (
     try_number,
     max(operator) AS operator,
     sum(tries) AS tries,
-    sum(reschedules) AS reschedules,
     sum(held_s) AS held_s,
     sum(held_s * pool_slots) AS slot_s
   FROM slot_use
@@ -58,10 +57,12 @@ counted AS (
     min(CASE WHEN place >= 0.50 * many THEN held_s END) AS p50_s
   FROM ranked
   GROUP BY environment, dag_id, task_id
-  HAVING sum(reschedules) = 0 AND sum(tries) > 0
+  HAVING sum(tries) > 0
 ),
-deferred AS (
-  SELECT DISTINCT environment, dag_id, task_id FROM tasks WHERE was_deferred
+giving_back AS (
+  SELECT environment, dag_id, task_id FROM tasks WHERE was_deferred
+  UNION
+  SELECT environment, dag_id, task_id FROM reschedules
 )
 SELECT
   c.environment,
@@ -78,6 +79,6 @@ SELECT
     ELSE 'waits for work elsewhere: deferrable=True, if it is not on yet'
   END AS why
 FROM counted AS c
-LEFT JOIN deferred AS d
+LEFT JOIN giving_back AS d
   ON d.environment = c.environment AND d.dag_id = c.dag_id AND d.task_id = c.task_id
 WHERE c.p50_s >= 60 AND d.environment IS NULL

@@ -29,15 +29,7 @@ seen AS (
   FROM lives
 ),
 newest AS (
-  SELECT
-    environment,
-    CAST(
-      concat(
-        substr(id, 1, 4), '-', substr(id, 5, 2), '-', substr(id, 7, 2), ' ',
-        substr(id, 10, 2), ':', substr(id, 12, 2), ':', substr(id, 14, 9)
-      ) AS TIMESTAMP
-    ) AS seen_at
-  FROM (SELECT environment, max(snapshot) AS id FROM jobs GROUP BY environment) AS ids
+  SELECT environment, max(taken_at) AS seen_at FROM snapshots GROUP BY environment
 )
 SELECT
   s.environment,

@@ -4,14 +4,14 @@
 -- units: tries, reschedules counts; slot_h slots times hours in which it held them; share of the environment's slot hours from 0 to 1
 -- leaves out: tries without an end; waits between pokes, which hold no slot; how long a sensor was deferred is not recorded and counts as held
 SELECT
-  environment,
-  dag_id,
-  task_id,
-  operator,
-  tries,
-  reschedules,
-  slot_s / 3600.0 AS slot_h,
-  CASE WHEN all_slot_s > 0 THEN slot_s / all_slot_s END AS share
+  u.environment,
+  u.dag_id,
+  u.task_id,
+  u.operator,
+  u.tries,
+  coalesce(r.reschedules, 0) AS reschedules,
+  u.slot_s / 3600.0 AS slot_h,
+  CASE WHEN u.all_slot_s > 0 THEN u.slot_s / u.all_slot_s END AS share
 FROM (
   SELECT
     environment,
@@ -19,10 +19,15 @@ FROM (
     task_id,
     max(operator) AS operator,
     sum(tries) AS tries,
-    sum(reschedules) AS reschedules,
     sum(held_s * pool_slots) AS slot_s,
     sum(sum(held_s * pool_slots)) OVER (PARTITION BY environment) AS all_slot_s
   FROM slot_use
   GROUP BY environment, dag_id, task_id
-) AS tasks_of
-WHERE lower(operator) LIKE '%sensor%' OR reschedules > 0
+) AS u
+LEFT JOIN (
+  SELECT environment, dag_id, task_id, count(*) AS reschedules
+  FROM reschedules
+  GROUP BY environment, dag_id, task_id
+) AS r
+  ON r.environment = u.environment AND r.dag_id = u.dag_id AND r.task_id = u.task_id
+WHERE lower(u.operator) LIKE '%sensor%' OR r.reschedules > 0

@@ -1,7 +1,7 @@
 -- When tries held their pool slots, cut at full hours: what every question of capacity counts.
 -- grain: one stretch of a try within one hour
--- key: environment, dag_id, task_id, run_id, map_index, try_number, began_at, reschedules
--- units: times UTC; held_s seconds; tries, reschedules 1 on the first stretch of a try's last poke, or of a poke that was rescheduled, else 0
+-- key: environment, dag_id, task_id, run_id, map_index, try_number, began_at, rescheduled
+-- units: times UTC; held_s seconds; tries is 1 on the first stretch of a try, or of its last poke, else 0; rescheduled says that it is of an earlier poke
 -- leaves out: what has no end or took no time; waits between the pokes of a rescheduled sensor, which hold no slot; what a single poke holds beyond 1,000 hours. How long a task was deferred is not recorded: that time counts
 WITH last_pokes AS (
   SELECT environment, dag_id, task_id, run_id, map_index, try_number, max(next_poke_at) AS next_at
@@ -22,7 +22,7 @@ held AS (
     CASE WHEN l.next_at > a.started_at THEN l.next_at ELSE a.started_at END AS began_at,
     a.ended_at,
     1 AS tries,
-    0 AS reschedules
+    FALSE AS rescheduled
   FROM attempts AS a
   LEFT JOIN last_pokes AS l
     ON l.environment = a.environment
@@ -32,6 +32,7 @@ held AS (
     AND l.map_index = a.map_index
     AND l.try_number = a.try_number
     AND l.next_at < a.ended_at
+  WHERE a.state IS NULL OR a.state <> 'up_for_reschedule'
   UNION ALL
   SELECT
     r.environment,
@@ -46,7 +47,7 @@ held AS (
     r.started_at AS began_at,
     r.ended_at,
     0 AS tries,
-    1 AS reschedules
+    TRUE AS rescheduled
   FROM reschedules AS r
   LEFT JOIN tasks AS t
     ON t.environment = r.environment
@@ -92,7 +93,7 @@ cut AS (
     CASE WHEN c.n = s.span THEN s.ended_at ELSE s.hour_at + (c.n + 1) * INTERVAL '1' HOUR END
       AS ended_at,
     CASE WHEN c.n = 0 THEN s.tries ELSE 0 END AS tries,
-    CASE WHEN c.n = 0 THEN s.reschedules ELSE 0 END AS reschedules
+    s.rescheduled
   FROM spanning AS s
   JOIN cuts AS c ON c.span = CASE WHEN s.span > 999 THEN 999 ELSE s.span END
 )
@@ -110,5 +111,5 @@ SELECT
   ended_at,
   (CAST(epoch_us(ended_at) AS DOUBLE) - CAST(epoch_us(began_at) AS DOUBLE)) / 1000000.0 AS held_s,
   tries,
-  reschedules
+  rescheduled
 FROM cut
