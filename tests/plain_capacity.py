@@ -13,9 +13,7 @@ from typing import Any
 
 from counting import Row, Tables, groups, nearest_rank
 
-HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-DAY = timedelta(days=1)
 
 
 def floor(time: datetime, step: timedelta) -> datetime:
@@ -39,15 +37,18 @@ def concurrency_by_minute(tables: Tables) -> list[Row]:
     for (environment,), pools in groups(tables["pools"], "environment").items():
         known = [p["slots"] for p in pools]
         limits[environment] = None if None in known else sum(known)
-    hours = groups(
-        [{**s, "hour": floor(s["began_at"], HOUR)} for s in tables["slot_use"]],
-        *("environment", "hour"),
-    )
     found = []
-    for (environment, hour), own in hours.items():
-        moments = {s[n] for s in own for n in ("began_at", "ended_at") if s[n] < hour + HOUR}
-        for minute in {floor(moment, MINUTE) for moment in moments}:
-            here = [minute, *(m for m in moments if floor(m, MINUTE) == minute)]
+    for (environment,), own in groups(tables["slot_use"], "environment").items():
+        moments = groups(
+            [
+                {"at": s[n], "minute": floor(s[n], MINUTE)}
+                for s in own
+                for n in ("began_at", "ended_at")
+            ],
+            "minute",
+        )
+        for (minute,), moved in moments.items():
+            here = {minute, *(m["at"] for m in moved)}
             peak = max(slots(held_at(own, m)) for m in here)
             limit = limits.get(environment)
             found.append(

@@ -2,66 +2,57 @@
 -- grain: one minute in which a try began or ended, or that begins an hour in which one runs on
 -- key: environment, minute
 -- units: minute UTC; peak_running tries; peak_slots, end_slots (at the minute's end), slot_limit (all pools together, as last seen; NULL where one has no limit) pool slots; limit_share from 0 to 1
--- leaves out: minutes in which nothing began or ended: within an hour they are as the one before ended; tries without an end; parallelism and other limits that the database does not know
+-- leaves out: minutes in which nothing began or ended: they are as the one before ended; tries without an end; parallelism and other limits that the database does not know
 WITH moved AS (
-  SELECT
-    environment,
-    date_trunc('hour', began_at) AS hour_at,
-    began_at AS moved_at,
-    1 AS tries,
-    pool_slots AS slots
-  FROM slot_use
+  SELECT environment, began_at AS moved_at, 1 AS tries, pool_slots AS slots FROM slot_use
   UNION ALL
-  SELECT
-    environment,
-    date_trunc('hour', began_at) AS hour_at,
-    ended_at AS moved_at,
-    -1 AS tries,
-    -pool_slots AS slots
-  FROM slot_use
+  SELECT environment, ended_at AS moved_at, -1 AS tries, -pool_slots AS slots FROM slot_use
 ),
+-- Sums of doubles: DuckDB takes twice as long for those of whole numbers, and these are exact.
 counted AS (
   SELECT
     environment,
-    hour_at,
     moved_at,
+    date_trunc('minute', moved_at) AS minute,
     tries,
     slots,
-    sum(tries) OVER so_far AS running,
-    sum(slots) OVER so_far AS held
+    sum(CAST(tries AS DOUBLE)) OVER so_far AS running,
+    sum(CAST(slots AS DOUBLE)) OVER so_far AS held
   FROM moved
-  WINDOW so_far AS (PARTITION BY environment, hour_at ORDER BY moved_at)
+  WINDOW so_far AS (
+    PARTITION BY environment ORDER BY moved_at, tries
+    ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+  )
 ),
 minutes AS (
   SELECT
     environment,
-    hour_at,
-    date_trunc('minute', moved_at) AS minute,
-    min(moved_at) AS first_at,
-    max(running) AS running,
-    max(held) AS held,
+    minute,
+    max(CASE WHEN tries > 0 THEN running ELSE 0 END) AS begun_running,
+    max(CASE WHEN tries > 0 THEN held ELSE 0 END) AS begun_slots,
+    sum(CASE WHEN tries < 0 AND moved_at = minute THEN 0 ELSE tries END) AS after_running,
+    sum(CASE WHEN tries < 0 AND moved_at = minute THEN 0 ELSE slots END) AS after_slots,
     sum(sum(tries)) OVER so_far AS end_running,
     sum(sum(slots)) OVER so_far AS end_slots
   FROM counted
-  GROUP BY environment, hour_at, date_trunc('minute', moved_at)
-  WINDOW so_far AS (
-    PARTITION BY environment, hour_at ORDER BY date_trunc('minute', moved_at)
-  )
+  GROUP BY environment, minute
+  WINDOW so_far AS (PARTITION BY environment ORDER BY minute)
 ),
-carried AS (
+-- What runs on from the minute before, and did not end at this one's very beginning.
+peaks AS (
   SELECT
     environment,
-    hour_at,
     minute,
-    running,
-    held,
-    end_slots,
-    CASE WHEN first_at > minute THEN coalesce(lag(end_running) OVER earlier, 0) ELSE 0 END
-      AS running_before,
-    CASE WHEN first_at > minute THEN coalesce(lag(end_slots) OVER earlier, 0) ELSE 0 END
-      AS held_before
+    CASE
+      WHEN begun_running > end_running - after_running THEN begun_running
+      ELSE end_running - after_running
+    END AS running,
+    CASE
+      WHEN begun_slots > end_slots - after_slots THEN begun_slots
+      ELSE end_slots - after_slots
+    END AS slots,
+    end_slots
   FROM minutes
-  WINDOW earlier AS (PARTITION BY environment, hour_at ORDER BY minute)
 ),
 limits AS (
   SELECT
@@ -71,16 +62,12 @@ limits AS (
   GROUP BY environment
 )
 SELECT
-  c.environment,
-  c.minute,
-  CASE WHEN c.running > c.running_before THEN c.running ELSE c.running_before END AS peak_running,
-  CASE WHEN c.held > c.held_before THEN c.held ELSE c.held_before END AS peak_slots,
-  c.end_slots,
+  p.environment,
+  p.minute,
+  CAST(p.running AS BIGINT) AS peak_running,
+  CAST(p.slots AS BIGINT) AS peak_slots,
+  p.end_slots,
   l.slot_limit,
-  CASE WHEN l.slot_limit > 0 THEN
-    CAST(CASE WHEN c.held > c.held_before THEN c.held ELSE c.held_before END AS DOUBLE)
-      / l.slot_limit
-  END AS limit_share
-FROM carried AS c
-LEFT JOIN limits AS l ON l.environment = c.environment
-WHERE date_trunc('hour', c.minute) = c.hour_at
+  CASE WHEN l.slot_limit > 0 THEN CAST(p.slots AS DOUBLE) / l.slot_limit END AS limit_share
+FROM peaks AS p
+LEFT JOIN limits AS l ON l.environment = p.environment
