@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from counting import Row, Tables, groups, nearest_rank
@@ -29,7 +30,8 @@ def slots(stretches: Sequence[Row]) -> int:
 
 
 def slot_h(stretches: Sequence[Row]) -> float:
-    return sum(s["held_s"] * s["pool_slots"] for s in stretches) / 3600
+    held_s: float = sum(s["held_s"] * s["pool_slots"] for s in stretches)
+    return held_s / 3600
 
 
 def concurrency_by_minute(tables: Tables) -> list[Row]:
@@ -75,7 +77,7 @@ def pool_saturation(tables: Tables) -> list[Row]:
         size = sizes.get((environment, pool))
         moments = sorted({s[n] for s in own for n in ("began_at", "ended_at")})
         peak, used, full = 0, 0.0, 0.0
-        for moment, after in zip(moments, moments[1:], strict=False):
+        for moment, after in pairwise(moments):
             held, lasted = slots(held_at(own, moment)), (after - moment) / timedelta(seconds=1)
             peak, used = max(peak, held), used + held * lasted
             full += lasted if size is not None and held and held >= size else 0
@@ -160,7 +162,7 @@ def sensor_waste(tables: Tables) -> list[Row]:
     names = ("environment", "dag_id", "task_id")
     again = groups(tables["reschedules"], *names)
     found = []
-    for (environment,), there in groups(tables["slot_use"], "environment").items():
+    for there in groups(tables["slot_use"], "environment").values():
         for key, own in groups(there, *names).items():
             operator = max((s["operator"] for s in own if s["operator"]), default=None)
             times = len(again.get(key, []))

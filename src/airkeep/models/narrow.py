@@ -7,9 +7,13 @@ sometimes more than is read, and never less.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from airkeep.database.sql import ident
 from airkeep.models.catalog import Model
+
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 
 def narrowed(model: Model, readers: Collection[Model]) -> str:
@@ -18,9 +22,7 @@ def narrowed(model: Model, readers: Collection[Model]) -> str:
     All of its columns where a reader's rows depend on more than it names: it gives all that it
     reads, or asks for rows that differ in any column, or is given them in Python.
     """
-    import sqlglot
-
-    own = sqlglot.parse_one(model.sql, dialect="duckdb").named_selects
+    own = _tree(model.sql).named_selects
     if "*" in own or any(_takes_all(reader, model.name) for reader in readers):
         return model.sql
     named = {word for reader in readers for word in _words(reader.sql)}
@@ -30,20 +32,18 @@ def narrowed(model: Model, readers: Collection[Model]) -> str:
 
 def read_once(model: Model, readers: Sequence[Model]) -> bool:
     """Whether one reader reads it, in one place: then it need not be kept."""
-    import sqlglot
     from sqlglot import exp
 
     if len(readers) != 1 or any(model.name in made.sources for made in readers[0].made):
         return False
-    tree = sqlglot.parse_one(readers[0].sql, dialect="duckdb")
-    return sum(table.name == model.name for table in tree.find_all(exp.Table)) == 1
+    tables = _tree(readers[0].sql).find_all(exp.Table)
+    return sum(table.name == model.name for table in tables) == 1
 
 
 def _takes_all(reader: Model, name: str) -> bool:
-    import sqlglot
     from sqlglot import exp
 
-    tree = sqlglot.parse_one(reader.sql, dialect="duckdb")
+    tree = _tree(reader.sql)
     differ = (select for select in tree.find_all(exp.Select) if select.args.get("distinct"))
     return (
         "*" in tree.named_selects
@@ -53,8 +53,15 @@ def _takes_all(reader: Model, name: str) -> bool:
 
 
 def _words(sql: str) -> set[str]:
+    from sqlglot import exp
+
+    return {found.name.lower() for found in _tree(sql).find_all(exp.Identifier)}
+
+
+def _tree(sql: str) -> exp.Query:
     import sqlglot
     from sqlglot import exp
 
     tree = sqlglot.parse_one(sql, dialect="duckdb")
-    return {found.name.lower() for found in tree.find_all(exp.Identifier)}
+    assert isinstance(tree, exp.Query)  # noqa: S101 (our own files; a test reads them all)
+    return tree
