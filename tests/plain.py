@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from counting import Row, Tables, due, groups, nearest_rank, seconds
 from plain_assets import ASSETS
+from plain_capacity import CAPACITY
 
 
 def success_by_dag_day(tables: Tables) -> list[Row]:
@@ -158,19 +159,15 @@ def queue_wait(tables: Tables) -> list[Row]:
 def slot_hours_by_dag(tables: Tables) -> list[Row]:
     names = ("environment", "dag_id", "day")
     owners = {(d["environment"], d["dag_id"]): d["owners"] for d in tables["dags"]}
-    tries = [
-        {**a, "day": a["started_at"].date()}
-        for a in tables["attempts"]
-        if a["duration_s"] is not None
-    ]
+    stretches = [{**s, "day": s["began_at"].date()} for s in tables["slot_use"]]
     return [
         {
             **dict(zip(names, key, strict=True)),
             "owners": owners.get(key[:2]),
-            "tries": len(own),
-            "slot_h": sum(a["duration_s"] * a["pool_slots"] for a in own) / 3600,
+            "tries": sum(s["tries"] for s in own),
+            "slot_h": sum(s["held_s"] * s["pool_slots"] for s in own) / 3600,
         }
-        for key, own in groups(tries, *names).items()
+        for key, own in groups(stretches, *names).items()
     ]
 
 
@@ -304,4 +301,4 @@ PLAIN: dict[str, Callable[[Tables], list[Row]]] = {
         version_churn,
         environments_compared,
     )
-} | ASSETS
+} | ASSETS | CAPACITY

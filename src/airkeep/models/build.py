@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from airkeep.database.sql import literal
+from airkeep.database.sql import ident, literal
 from airkeep.lake.connect import OpenLake
 from airkeep.models.catalog import MANIFESTS, RAW, Made, needed_for, raw_inputs
 from airkeep.models.made import maker_of
+from airkeep.models.narrow import narrowed, read_once
 from airkeep.snapshot.progress import Progress, Step, silent
 
 _PLACE = "models"
@@ -21,14 +22,17 @@ _PLACE = "models"
 def make_models(
     opened: OpenLake, names: Sequence[str], folder: Path, *, progress: Progress = silent
 ) -> None:
-    """Make these models and what they need; they can be asked for by their names then.
+    """Make these models; they can be asked for by their names then.
+
+    Of what they need in turn no more is made than they read.
 
     Args:
         folder: a private one, with space for the tables.
     """
     wanted = needed_for(names)
     file = folder / "models.duckdb"
-    opened.db.execute(f"ATTACH {literal(str(file))} AS {_PLACE}")
+    # The newest storage packs times and texts best; nobody else reads the file.
+    opened.db.execute(f"ATTACH {literal(str(file))} AS {_PLACE} (STORAGE_VERSION 'latest')")
     for one, columns in raw_inputs(wanted).items():
         if one.versions:
             opened.need_versions(one.name, one.table, columns)
@@ -38,7 +42,14 @@ def make_models(
         progress(Step(model.name, 0, 0))
         for made in model.made:
             _make(opened, made)
-        opened.make_table(_PLACE, model.name, model.sql)
+        readers = [one for one in wanted if model.name in one.needs]
+        if model.name in names:
+            opened.make_table(_PLACE, model.name, model.sql)
+        elif read_once(model, readers):
+            view = f"CREATE TEMP VIEW {ident(model.name)} AS {narrowed(model, readers)}"
+            opened.db.execute(view)
+        else:
+            opened.make_table(_PLACE, model.name, narrowed(model, readers))
 
 
 def _make(opened: OpenLake, made: Made) -> None:

@@ -23,7 +23,7 @@ WITH numbered AS (
     coalesce(custom_operator_name, operator) AS operator,
     hostname,
     'task_instance_history' AS source,
-    1 AS preference,
+    concat('2', snapshot) AS believed,
     snapshot
   FROM raw_task_instance_history
   UNION ALL
@@ -43,7 +43,7 @@ WITH numbered AS (
     coalesce(t.custom_operator_name, t.operator) AS operator,
     t.hostname,
     'task_instance' AS source,
-    2 AS preference,
+    concat('1', t.snapshot) AS believed,
     t.snapshot
   FROM raw_task_instance_per_try_number AS t
   LEFT JOIN run_dates AS r
@@ -52,19 +52,54 @@ WITH numbered AS (
     AND r.dag_id = t.dag_id
     AND r.execution_date = t.execution_date
 ),
-known AS (
-  SELECT *
+-- Few tries are told of twice: to find these costs a tenth of ranking all.
+twice AS (
+  SELECT
+    environment, dag_id, task_id, run_id, map_index, try_number, max(believed) AS believed
   FROM (
     SELECT
-      *,
-      row_number() OVER (
-        PARTITION BY environment, dag_id, task_id, run_id, map_index, try_number
-        ORDER BY preference, snapshot DESC, start_date DESC
-      ) AS best
-    FROM numbered
-    WHERE start_date IS NOT NULL AND run_id IS NOT NULL
-  ) AS ranked
-  WHERE best = 1
+      environment,
+      dag_id,
+      task_id,
+      run_id,
+      coalesce(map_index, -1) AS map_index,
+      try_number,
+      concat('2', snapshot) AS believed
+    FROM raw_task_instance_history
+    WHERE start_date IS NOT NULL
+    UNION ALL
+    SELECT
+      t.environment,
+      t.dag_id,
+      t.task_id,
+      coalesce(t.run_id, r.run_id) AS run_id,
+      coalesce(t.map_index, -1) AS map_index,
+      t.try_number,
+      concat('1', t.snapshot) AS believed
+    FROM raw_task_instance_per_try_number AS t
+    LEFT JOIN run_dates AS r
+      ON t.run_id IS NULL
+      AND r.environment = t.environment
+      AND r.dag_id = t.dag_id
+      AND r.execution_date = t.execution_date
+    WHERE t.start_date IS NOT NULL
+  ) AS told
+  GROUP BY environment, dag_id, task_id, run_id, map_index, try_number
+  HAVING count(*) > 1
+),
+known AS (
+  SELECT n.*
+  FROM numbered AS n
+  LEFT JOIN twice AS t
+    ON t.environment = n.environment
+    AND t.dag_id = n.dag_id
+    AND t.task_id = n.task_id
+    AND t.run_id = n.run_id
+    AND t.map_index = n.map_index
+    AND t.try_number IS NOT DISTINCT FROM n.try_number
+  WHERE n.start_date IS NOT NULL
+    AND n.run_id IS NOT NULL
+    AND (t.believed IS NULL OR t.believed = n.believed)
 ),
 failed AS (
   SELECT DISTINCT
@@ -87,7 +122,32 @@ failed AS (
 forgotten AS (
   SELECT f.*
   FROM failed AS f
-  LEFT JOIN known AS k
+  LEFT JOIN (
+    SELECT
+      environment,
+      dag_id,
+      task_id,
+      run_id,
+      coalesce(map_index, -1) AS map_index,
+      start_date
+    FROM raw_task_instance_history
+    WHERE start_date IS NOT NULL
+    UNION ALL
+    SELECT
+      t.environment,
+      t.dag_id,
+      t.task_id,
+      coalesce(t.run_id, r.run_id) AS run_id,
+      coalesce(t.map_index, -1) AS map_index,
+      t.start_date
+    FROM raw_task_instance_per_try_number AS t
+    LEFT JOIN run_dates AS r
+      ON t.run_id IS NULL
+      AND r.environment = t.environment
+      AND r.dag_id = t.dag_id
+      AND r.execution_date = t.execution_date
+    WHERE t.start_date IS NOT NULL
+  ) AS k
     ON k.environment = f.environment
     AND k.dag_id = f.dag_id
     AND k.task_id = f.task_id

@@ -15,8 +15,4 @@ SELECT
   event,
   owner,
   snapshot
-FROM (
-  SELECT *, row_number() OVER (PARTITION BY environment, id ORDER BY snapshot DESC) AS newest
-  FROM raw_log
-) AS l
-WHERE newest = 1
+FROM raw_log

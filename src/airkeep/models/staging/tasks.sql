@@ -58,12 +58,7 @@ FROM (
     t.hostname,
     t.priority_weight,
     t.dag_version_id,
-    t.next_method,
-    row_number() OVER (
-      PARTITION BY
-        t.environment, t.dag_id, t.task_id, coalesce(t.run_id, r.run_id), coalesce(t.map_index, -1)
-      ORDER BY t.snapshot DESC, t.try_number DESC, t.start_date DESC
-    ) AS newest
+    t.next_method
   FROM raw_task_instance AS t
   LEFT JOIN run_dates AS r
     ON t.run_id IS NULL
@@ -71,4 +66,28 @@ FROM (
     AND r.dag_id = t.dag_id
     AND r.execution_date = t.execution_date
 ) AS known
-WHERE newest = 1 AND run_id IS NOT NULL
+-- Few are there twice, after a retry or a migration: to find these costs a tenth of ranking all.
+LEFT JOIN (
+  SELECT
+    t.environment AS in_environment,
+    t.dag_id AS of_dag_id,
+    t.task_id AS of_task_id,
+    coalesce(t.run_id, r.run_id) AS of_run_id,
+    coalesce(t.map_index, -1) AS of_map_index,
+    max(t.snapshot) AS newest
+  FROM raw_task_instance AS t
+  LEFT JOIN run_dates AS r
+    ON t.run_id IS NULL
+    AND r.environment = t.environment
+    AND r.dag_id = t.dag_id
+    AND r.execution_date = t.execution_date
+  GROUP BY
+    t.environment, t.dag_id, t.task_id, coalesce(t.run_id, r.run_id), coalesce(t.map_index, -1)
+  HAVING count(*) > 1
+) AS twice
+  ON in_environment = environment
+  AND of_dag_id = dag_id
+  AND of_task_id = task_id
+  AND of_run_id = run_id
+  AND of_map_index = map_index
+WHERE run_id IS NOT NULL AND (newest IS NULL OR newest = snapshot)

@@ -1,0 +1,60 @@
+-- Which pools are full, when, and which are larger than what they are used for?
+-- grain: one pool on one day (UTC) on which a try held a slot of it
+-- key: environment, pool, day
+-- units: slots as last seen, NULL without a limit or for a pool that is gone; peak_slots slots; slot_h slots times hours; utilisation share of the day's slots from 0 to 1, above 1 where the pool has shrunk; saturated_s seconds with no slot free
+-- leaves out: tries without an end, and those of which only task_fail remembers, whose pool is not known
+WITH moved AS (
+  SELECT environment, pool, began_at AS moved_at, pool_slots AS slots
+  FROM slot_use
+  WHERE pool IS NOT NULL
+  UNION ALL
+  SELECT environment, pool, ended_at AS moved_at, -pool_slots AS slots
+  FROM slot_use
+  WHERE pool IS NOT NULL
+),
+counted AS (
+  SELECT
+    environment,
+    pool,
+    moved_at,
+    lead(moved_at) OVER (PARTITION BY environment, pool ORDER BY moved_at, slots) AS next_at,
+    sum(CAST(slots AS DOUBLE)) OVER (
+      PARTITION BY environment, pool ORDER BY moved_at, slots
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS held
+  FROM moved
+),
+-- What is held runs on over no hour's end: slot_use is cut there, and so no time over two days.
+lasting AS (
+  SELECT
+    environment,
+    pool,
+    CAST(moved_at AS DATE) AS day,
+    held,
+    (CAST(epoch_us(next_at) AS DOUBLE) - CAST(epoch_us(moved_at) AS DOUBLE)) / 1000000.0 AS held_s
+  FROM counted
+  WHERE held > 0 AND next_at > moved_at
+),
+days AS (
+  SELECT
+    l.environment,
+    l.pool,
+    l.day,
+    CAST(max(l.held) AS BIGINT) AS peak_slots,
+    sum(l.held * l.held_s) / 3600.0 AS slot_h,
+    sum(CASE WHEN l.held >= p.slots THEN l.held_s ELSE 0 END) AS saturated_s
+  FROM lasting AS l
+  LEFT JOIN pools AS p ON p.environment = l.environment AND p.pool = l.pool
+  GROUP BY l.environment, l.pool, l.day
+)
+SELECT
+  d.environment,
+  d.pool,
+  d.day,
+  p.slots,
+  d.peak_slots,
+  d.slot_h,
+  CASE WHEN p.slots > 0 THEN d.slot_h / (p.slots * 24.0) END AS utilisation,
+  CASE WHEN p.slots IS NOT NULL THEN d.saturated_s END AS saturated_s
+FROM days AS d
+LEFT JOIN pools AS p ON p.environment = d.environment AND p.pool = d.pool

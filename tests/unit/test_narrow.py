@@ -1,0 +1,60 @@
+"""Of a model that nobody asked for only what is read is made, and the answers stay the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from airkeep.export.run import export
+from airkeep.lake.connect import connect
+from airkeep.models.build import make_models
+from airkeep.models.catalog import models
+from airkeep.models.narrow import narrowed, read_once
+from airkeep.snapshot.lake import Lake
+from grid import same_rows
+from servers import airflow_sqlite
+
+MARTS = [model.name for model in models().values() if model.kind == "mart"]
+
+
+def answers(lake: Lake, folder: Path, asked: list[str]) -> dict[str, list[dict[str, Any]]]:
+    folder.mkdir()
+    found = {}
+    with connect(lake, folder=folder) as opened:
+        make_models(opened, asked, folder)
+        for name in MARTS:
+            answer = opened.query(f"SELECT * FROM {name}")
+            found[name] = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows()]
+    return found
+
+
+def test_marts_over_narrow_models_say_what_they_say_over_whole_ones(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path / "lake"))
+    for name in ("airflow-2.11.2", "airflow-3.3.2"):
+        export(airflow_sqlite(name, tmp_path), lake, environment=name, allow_plain=True)
+
+    narrow = answers(lake, tmp_path / "narrow", MARTS)
+    whole = answers(lake, tmp_path / "whole", list(models()))
+
+    for name in MARTS:
+        same_rows(narrow[name], whole[name], models()[name].key)
+
+
+def test_a_column_that_no_reader_names_is_left_out() -> None:
+    tasks, churn = models()["tasks"], models()["duration_variance"]
+    text = narrowed(tasks, [churn])
+    assert text.startswith('SELECT "environment", "dag_id", "task_id", "state", "duration_s" FROM')
+
+
+def test_only_a_model_that_is_read_in_one_place_need_not_be_kept() -> None:
+    reader = models()["slot_use"]
+    assert read_once(models()["tasks"], [reader])
+    assert not read_once(models()["reschedules"], [reader])
+    assert not read_once(models()["tasks"], [reader, models()["first_try_success"]])
+
+
+def test_all_columns_stay_for_a_reader_that_gives_all_it_reads() -> None:
+    tasks = models()["tasks"]
+    for sql in ("SELECT * FROM tasks", "SELECT dag_id FROM (SELECT DISTINCT * FROM tasks) AS t"):
+        assert narrowed(tasks, [replace(models()["lost_hours"], sql=sql)]) == tasks.sql
