@@ -6,39 +6,12 @@ Each function takes the staging tables that the mart reads and gives its rows in
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Callable
+from datetime import timedelta
 
-Row = dict[str, Any]
-Tables = Mapping[str, Sequence[Row]]
-
-
-def nearest_rank(values: Iterable[float], share: float) -> float:
-    """The smallest value that at least this share of all values does not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
-
-
-def groups(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
-    found: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        found[tuple(row[n] for n in names)].append(row)
-    return found
-
-
-def seconds(later: datetime | None, earlier: datetime | None) -> float | None:
-    if later is None or earlier is None or later < earlier:
-        return None
-    return (later - earlier) / timedelta(seconds=1)
-
-
-def due(run: Row) -> datetime | None:
-    found: datetime | None = run["due_at"] or run["started_at"]
-    return found
+from counting import Row, Tables, due, groups, nearest_rank, seconds
+from plain_runs import RUNS
 
 
 def success_by_dag_day(tables: Tables) -> list[Row]:
@@ -331,4 +304,4 @@ PLAIN: dict[str, Callable[[Tables], list[Row]]] = {
         version_churn,
         environments_compared,
     )
-}
+} | RUNS

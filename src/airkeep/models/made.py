@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from airkeep.models.catalog import MADE
+from airkeep.models.serialized import task_edges
+from airkeep.models.slack import slack
 from airkeep.snapshot.manifest import Manifest
 from airkeep.snapshot.names import id_time
 
@@ -42,4 +44,6 @@ def snapshots(manifests: Iterable[Manifest]) -> Iterator[tuple[Any, ...]]:
 
 MAKERS: dict[str, Maker] = {
     "snapshots": snapshots,
+    "task_edges": task_edges,
+    "slack": slack,
 }
