@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from airkeep.models.catalog import MADE
-from airkeep.models.serialized import task_edges
+from airkeep.models.cron import due_times
+from airkeep.models.serialized import schedules, task_edges, task_slas
 from airkeep.models.slack import slack
 from airkeep.snapshot.manifest import Manifest
 from airkeep.snapshot.names import id_time
@@ -46,4 +47,7 @@ MAKERS: dict[str, Maker] = {
     "snapshots": snapshots,
     "task_edges": task_edges,
     "slack": slack,
+    "schedules": schedules,
+    "due_times": due_times,
+    "task_slas": task_slas,
 }

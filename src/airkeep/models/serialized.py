@@ -62,6 +62,16 @@ def schedules(rows: Iterable[Row], dags: Iterable[Row]) -> Iterator[tuple[Any, .
             yield (row["environment"], row["dag_id"], None, None, None, *said, False, None)
 
 
+def task_slas(rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
+    """Each task of each version with its SLA in seconds, NULL where it has none."""
+    for row in rows:
+        for task in _tasks(_dag(row)):
+            sla = task.get("sla")
+            sla = _delta(sla) if isinstance(sla, dict) else sla
+            known = float(sla) if isinstance(sla, (int, float)) else None
+            yield (*_version(row), task["task_id"], known)
+
+
 def _version(row: Row) -> tuple[Any, ...]:
     since = row["created_at"] or row["last_updated"]
     return (row["environment"], row["dag_id"], row["dag_version_id"], row["dag_hash"], since)

@@ -1,0 +1,152 @@
+-- Which runs were due and never came?
+-- grain: one time at which a DAG's schedule made a run due and none is known
+-- key: environment, dag_id, due_at
+-- units: times UTC; due_at as in runs: before Airflow 2.2 the start of the interval; run_before_at, run_after_at when the runs around it were due, NULL where none is; why: no scheduler (none had a heartbeat then), earlier run (one of the DAG's runs was still going), unknown
+-- leaves out: what is before a DAG's first run and what was before its oldest known schedule; the five minutes before the environment's last sign of life; DAGs that are paused, from their last run on, and gaps in which somebody switched a pause; schedules by assets, @once, @continuous and timetables of one's own, which make nothing due; what Airflow may still catch up (catchup) is there until it comes
+WITH known AS (
+  SELECT DISTINCT environment, dag_id, due_at FROM runs WHERE due_at IS NOT NULL
+),
+absent AS (
+  SELECT e.*
+  FROM expected_runs AS e
+  LEFT JOIN known AS k
+    ON k.environment = e.environment AND k.dag_id = e.dag_id AND k.due_at = e.due_at
+  WHERE k.environment IS NULL
+),
+marks AS (
+  SELECT
+    environment,
+    dag_id,
+    due_at AS happened_at,
+    0 AS is_absent,
+    due_at AS run_due_at,
+    CAST(NULL AS TIMESTAMP) AS busy_until_at,
+    CAST(NULL AS VARCHAR) AS schedule,
+    CAST(NULL AS VARCHAR) AS timezone,
+    FALSE AS catchup
+  FROM known
+  UNION ALL
+  SELECT
+    r.environment,
+    r.dag_id,
+    r.started_at AS happened_at,
+    0 AS is_absent,
+    CAST(NULL AS TIMESTAMP) AS run_due_at,
+    coalesce(r.ended_at, e.alive_at) AS busy_until_at,
+    CAST(NULL AS VARCHAR) AS schedule,
+    CAST(NULL AS VARCHAR) AS timezone,
+    FALSE AS catchup
+  FROM runs AS r
+  INNER JOIN environments AS e
+    ON e.environment = r.environment
+  WHERE r.started_at IS NOT NULL
+  UNION ALL
+  SELECT
+    environment,
+    dag_id,
+    due_at AS happened_at,
+    1 AS is_absent,
+    CAST(NULL AS TIMESTAMP) AS run_due_at,
+    CAST(NULL AS TIMESTAMP) AS busy_until_at,
+    schedule,
+    timezone,
+    catchup
+  FROM absent
+),
+around AS (
+  SELECT
+    *,
+    max(run_due_at) OVER (
+      PARTITION BY environment, dag_id ORDER BY happened_at, is_absent
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS run_before_at,
+    min(run_due_at) OVER (
+      PARTITION BY environment, dag_id ORDER BY happened_at, is_absent
+      ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+    ) AS run_after_at,
+    max(busy_until_at) OVER (
+      PARTITION BY environment, dag_id ORDER BY happened_at, is_absent
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS dag_busy_until_at
+  FROM marks
+),
+lives AS (
+  SELECT
+    environment,
+    CAST(NULL AS VARCHAR) AS dag_id,
+    started_at AS happened_at,
+    0 AS is_absent,
+    heartbeat_at AS scheduler_until_at,
+    CAST(NULL AS TIMESTAMP) AS run_before_at,
+    CAST(NULL AS TIMESTAMP) AS run_after_at,
+    CAST(NULL AS TIMESTAMP) AS dag_busy_until_at,
+    CAST(NULL AS VARCHAR) AS schedule,
+    CAST(NULL AS VARCHAR) AS timezone,
+    FALSE AS catchup
+  FROM jobs
+  WHERE job_type = 'SchedulerJob' AND started_at IS NOT NULL
+  UNION ALL
+  SELECT
+    environment,
+    dag_id,
+    happened_at,
+    is_absent,
+    CAST(NULL AS TIMESTAMP) AS scheduler_until_at,
+    run_before_at,
+    run_after_at,
+    dag_busy_until_at,
+    schedule,
+    timezone,
+    catchup
+  FROM around
+  WHERE is_absent = 1
+),
+told AS (
+  SELECT
+    *,
+    max(scheduler_until_at) OVER (
+      PARTITION BY environment ORDER BY happened_at, is_absent
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS scheduled_until_at,
+    max(scheduler_until_at) OVER (PARTITION BY environment) AS any_scheduler_at
+  FROM lives
+),
+switched AS (
+  SELECT DISTINCT t.environment, t.dag_id, t.run_before_at
+  FROM (
+    SELECT DISTINCT environment, dag_id, run_before_at, run_after_at FROM told WHERE is_absent = 1
+  ) AS t
+  INNER JOIN events AS e
+    ON e.environment = t.environment
+    AND e.dag_id = t.dag_id
+    AND e.happened_at >= t.run_before_at
+    AND (t.run_after_at IS NULL OR e.happened_at <= t.run_after_at)
+  WHERE
+    e.event IN (
+      'paused', 'api.patch_dag', 'patch_dag', 'cli_dag_pause', 'cli_dag_unpause', 'cli_pause',
+      'cli_unpause'
+    )
+)
+SELECT
+  t.environment,
+  t.dag_id,
+  t.happened_at AS due_at,
+  t.schedule,
+  t.timezone,
+  t.catchup,
+  t.run_before_at,
+  t.run_after_at,
+  CASE
+    WHEN
+      t.any_scheduler_at IS NOT NULL
+      AND (t.scheduled_until_at IS NULL OR t.scheduled_until_at < t.happened_at)
+      THEN 'no scheduler'
+    WHEN t.dag_busy_until_at > t.happened_at THEN 'earlier run'
+    ELSE 'unknown'
+  END AS why
+FROM told AS t
+LEFT JOIN switched AS s
+  ON s.environment = t.environment
+  AND s.dag_id = t.dag_id
+  AND s.run_before_at = t.run_before_at
+WHERE t.is_absent = 1 AND s.environment IS NULL
