@@ -1,7 +1,7 @@
 -- Which tasks became slower, when, by how much, and with which version?
 -- grain: one task with a change for the worse: the one point that divides its runs best in two
 -- key: environment, dag_id, task_id
--- units: changed_at the start of the first slower run, UTC; before_n, after_n runs; before_p50_s, after_p50_s medians in seconds by nearest rank, ratio after over before; effect_size the difference of the means of the logarithms in pooled standard deviations (Cohen's d); score the same times sqrt(before_n * after_n / n), a t value; version_before, version_after the DAG's version (Airflow 3), else its code's, at the point
+-- units: changed_at the start of the first slower run, UTC; before_n, after_n runs; before_p50_s, after_p50_s medians in seconds by nearest rank, ratio after over before; effect_size the difference of the means of the logarithms in pooled standard deviations (Cohen's d), which are taken as 0.01 at least; score the same times sqrt(before_n * after_n / n), a t value; version_before, version_after the DAG's version (Airflow 3), else its code's, at the point
 -- leaves out: tasks with fewer than 8 runs on a side; changes with a ratio below 1.2, of less than a second, an effect size below 0.8 or a score below 5: what chance and mere unevenness make; all but the newest 2,000 runs of a task; a second change; runs in which it did not succeed; of a mapped task each run counts once, by its longest instance
 WITH longest AS (
   SELECT
@@ -75,7 +75,7 @@ found AS (
     age AS changed_age,
     n,
     after_n,
-    change / sqrt(CASE WHEN within_xx > 1e-9 THEN within_xx / (n - 2) ELSE 1e-9 END)
+    change / sqrt(CASE WHEN within_xx / (n - 2) > 0.0001 THEN within_xx / (n - 2) ELSE 0.0001 END)
       AS effect_size
   FROM best
   WHERE place = 1 AND change > 0
