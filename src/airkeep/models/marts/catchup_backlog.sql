@@ -2,7 +2,7 @@
 -- grain: one DAG on one UTC day on which a scheduled run of it was due
 -- key: environment, dag_id, day
 -- units: runs, late_runs (began more than 5 minutes after they were due, or not yet) counts; worst_late_s seconds from due to start, of a run without a start to the environment's last sign of life; peak_backlog the most runs at one time that were due and had not begun
--- leaves out: runs that were not made yet, as missed_runs has them; before Airflow 2.2 each DAG's newest run
+-- leaves out: runs that were not made yet, as missed_runs has them; a run of a time before its DAG was there counts as waiting since then; before Airflow 2.2 each DAG's newest run
 WITH waits AS (
   SELECT
     r.environment,
@@ -18,9 +18,14 @@ WITH waits AS (
     ON e.environment = r.environment
 ),
 moves AS (
-  SELECT environment, dag_id, due_at AS moved_at, 1 AS step FROM waits WHERE late_s > 0
+  SELECT environment, dag_id, due_at AS moved_at, 1 AS step FROM waits
   UNION ALL
-  SELECT environment, dag_id, until_at AS moved_at, -1 AS step FROM waits WHERE late_s > 0
+  SELECT
+    environment,
+    dag_id,
+    CASE WHEN late_s > 0 THEN until_at ELSE due_at END AS moved_at,
+    -1 AS step
+  FROM waits
 ),
 steps AS (
   SELECT environment, dag_id, moved_at, sum(step) AS step
@@ -55,7 +60,7 @@ SELECT
   w.runs,
   w.late_runs,
   w.worst_late_s,
-  coalesce(p.peak_backlog, 0) AS peak_backlog
+  p.peak_backlog
 FROM (
   SELECT
     environment,
@@ -67,5 +72,5 @@ FROM (
   FROM waits
   GROUP BY environment, dag_id, CAST(due_at AS DATE)
 ) AS w
-LEFT JOIN peaks AS p
+INNER JOIN peaks AS p
   ON p.environment = w.environment AND p.dag_id = w.dag_id AND p.day = w.day
