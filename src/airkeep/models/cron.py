@@ -100,9 +100,9 @@ def cron_times(expressions: str, timezone: str, after: datetime) -> Iterator[dat
 def _cron_times(expression: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
     from cronsim import CronSim
 
-    every_hour = expression.split()[1] in ("*", "*/1", "0-23")
     local = _local(after, zone)
     times = CronSim(expression, local)
+    every_hour = expression.split()[1] in ("*", "*/1", "0-23")
     if zone.key == "UTC":
         yield from times
     while True:
