@@ -88,7 +88,7 @@ def test_of_several_expressions_each_time_is_due_once() -> None:
     assert days(expression="0 0 * * * | 0 0,12 2 * *") == [1, 1.5, 2, 3]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=10)
 @given(
     st.sampled_from([(e, z) for e, z, _, _ in AIRFLOW]),
     st.datetimes(datetime(2020, 1, 1), datetime(2027, 1, 1)),
