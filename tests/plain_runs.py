@@ -413,7 +413,9 @@ def missed_runs(tables: Tables) -> list[Row]:
         ):
             continue
         lives = [j for j in schedulers.get(dag[:1], []) if j["heartbeat_at"]]
-        if lives and not any(j["started_at"] <= when <= j["heartbeat_at"] for j in lives):
+        if slot["catchup"] and after is None:
+            why = "catching up"
+        elif lives and not any(j["started_at"] <= when <= j["heartbeat_at"] for j in lives):
             why = "no scheduler"
         elif any(r["started_at"] and r["started_at"] <= when < (r["ended_at"] or now) for r in own):
             why = "earlier run"

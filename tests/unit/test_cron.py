@@ -41,7 +41,6 @@ def span(**values: Any) -> dict[str, Any]:
         "interval_s": None,
         "after_at": datetime(2026, 11, 1),
         "until_at": datetime(2026, 11, 4),
-        "skipped": 0,
         "ends_with_run": False,
         "names_interval_start": False,
         **values,
@@ -56,10 +55,6 @@ def days(**values: Any) -> list[float]:
 
 def test_a_span_begins_after_its_first_and_ends_with_its_last_time() -> None:
     assert days() == [1, 2, 3]
-
-
-def test_the_first_time_after_a_change_can_be_left_out() -> None:
-    assert days(skipped=1) == [2, 3]
 
 
 def test_a_run_named_after_its_start_is_due_when_its_interval_is_over() -> None:

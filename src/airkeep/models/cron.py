@@ -36,7 +36,7 @@ def due_times(spans: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
         if span["ends_with_run"]:
             until -= timedelta(seconds=span["interval_s"]) / 2
         early = span["names_interval_start"] and not span["ends_with_run"]
-        times = islice(_times(span, months), span["skipped"], MOST)
+        times = islice(_times(span, months), MOST)
         for due, following in pairwise(times):
             if (following if early else due) > until:
                 break

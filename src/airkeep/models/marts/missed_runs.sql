@@ -1,8 +1,8 @@
 -- Which runs were due and never came?
 -- grain: one time at which a DAG's schedule made a run due and none is known
 -- key: environment, dag_id, due_at
--- units: times UTC; due_at as in runs: before Airflow 2.2 the start of the interval; run_before_at, run_after_at when the runs around it were due, NULL where none is; why: no scheduler (none had a heartbeat then), earlier run (one of the DAG's runs was still going), unknown
--- leaves out: what is before a DAG's first run and what was before its oldest known schedule; the five minutes before the environment's last sign of life; DAGs that are paused, from their last run on, and gaps in which somebody switched a pause; schedules by assets, @once, @continuous and timetables of one's own, which make nothing due; what Airflow may still catch up (catchup) is there until it comes
+-- units: times UTC; due_at as in runs: before Airflow 2.2 the start of the interval; run_before_at, run_after_at when the runs around it were due, NULL where none is; why: catching up (the DAG catches up, and none of its later runs is there yet), no scheduler (none had a heartbeat then), earlier run (one of the DAG's runs was still going), unknown
+-- leaves out: what was due before the first run that was made under a schedule; the five minutes before the environment's last sign of life; DAGs that are paused, from their last run on, and gaps in which somebody switched a pause; schedules by assets, @once, @continuous and timetables of one's own, which make nothing due
 WITH known AS (
   SELECT DISTINCT environment, dag_id, due_at FROM runs WHERE due_at IS NOT NULL
 ),
@@ -137,6 +137,7 @@ SELECT
   t.run_before_at,
   t.run_after_at,
   CASE
+    WHEN t.catchup AND t.run_after_at IS NULL THEN 'catching up'
     WHEN
       t.any_scheduler_at IS NOT NULL
       AND (t.scheduled_until_at IS NULL OR t.scheduled_until_at < t.happened_at)

@@ -1,37 +1,54 @@
 -- Times over which a DAG was to run by its schedule.
 -- grain: one span: of cron as long as the schedule held, of an interval from one run to the next where that took too long
 -- key: environment, dag_id, after_at
--- units: times UTC; interval_s seconds; skipped counts due times at the beginning that are not expected; ends_with_run: until_at is when the next run was due; names_interval_start: due times are those of Airflow before 2.2, one interval early
--- leaves out: what is before a DAG's first run, after the last one of a paused DAG, after the last parsing of a DAG that is gone, and the five minutes before the environment's last sign of life; schedules that are neither cron nor an interval; what was before the oldest schedule that is known; DAGs that never ran
-WITH seen AS (
+-- units: times UTC; interval_s seconds; ends_with_run: until_at is when the next run was due; names_interval_start: due times are those of Airflow before 2.2, one interval early
+-- leaves out: what was due before the first run that was made under a schedule, after the last one of a paused DAG, after the last parsing of a DAG that is gone, and the five minutes before the environment's last sign of life; schedules that are neither cron nor an interval; DAGs that never ran
+WITH scheduled AS (
   SELECT
-    r.environment,
-    r.dag_id,
-    min(r.due_at) AS first_due_at,
-    max(r.due_at) AS last_due_at,
-    max(CASE WHEN r.interval_end_at IS NULL AND r.due_at = r.logical_at THEN 1 ELSE 0 END) = 1
-      AS names_interval_start
-  FROM runs AS r
-  WHERE r.run_type = 'scheduled' AND r.due_at IS NOT NULL
-  GROUP BY r.environment, r.dag_id
+    environment,
+    dag_id,
+    due_at,
+    coalesce(queued_at, started_at, due_at) AS made_at,
+    clears,
+    CASE WHEN interval_end_at IS NULL AND due_at = logical_at THEN 1 ELSE 0 END AS is_early
+  FROM runs
+  WHERE run_type = 'scheduled' AND due_at IS NOT NULL
 ),
 lives AS (
   SELECT
     s.environment,
     s.dag_id,
-    s.first_due_at,
     s.names_interval_start,
     CASE
       WHEN d.is_paused THEN s.last_due_at
       WHEN NOT d.is_active AND d.parsed_at < e.alive_at THEN d.parsed_at
       ELSE e.alive_at - INTERVAL 5 MINUTE
     END AS last_at
-  FROM seen AS s
+  FROM (
+    SELECT
+      environment,
+      dag_id,
+      max(due_at) AS last_due_at,
+      max(is_early) = 1 AS names_interval_start
+    FROM scheduled
+    GROUP BY environment, dag_id
+  ) AS s
   INNER JOIN environments AS e
     ON e.environment = s.environment
   INNER JOIN dags AS d
     ON d.environment = s.environment AND d.dag_id = s.dag_id
   WHERE NOT d.is_subdag
+),
+firsts AS (
+  SELECT c.environment, c.dag_id, c.number, min(r.due_at) AS first_due_at
+  FROM schedules AS c
+  INNER JOIN scheduled AS r
+    ON r.environment = c.environment
+    AND r.dag_id = c.dag_id
+    AND (c.since_at IS NULL OR r.made_at >= c.since_at)
+    AND (c.until_at IS NULL OR r.made_at < c.until_at)
+  WHERE r.clears = 0
+  GROUP BY c.environment, c.dag_id, c.number
 ),
 held AS (
   SELECT
@@ -43,16 +60,20 @@ held AS (
     c.timezone,
     c.interval_s,
     l.names_interval_start,
-    CASE WHEN c.since_at > l.first_due_at THEN c.since_at ELSE l.first_due_at END AS after_at,
+    CASE
+      WHEN c.number > 1 AND c.since_at > f.first_due_at THEN c.since_at
+      ELSE f.first_due_at
+    END AS after_at,
     CASE
       WHEN c.end_at < l.last_at AND (c.until_at IS NULL OR c.end_at < c.until_at) THEN c.end_at
       WHEN c.until_at < l.last_at THEN c.until_at
       ELSE l.last_at
-    END AS until_at,
-    CASE WHEN c.number > 1 AND c.since_at > l.first_due_at THEN 1 ELSE 0 END AS skipped
+    END AS until_at
   FROM schedules AS c
   INNER JOIN lives AS l
     ON l.environment = c.environment AND l.dag_id = c.dag_id
+  INNER JOIN firsts AS f
+    ON f.environment = c.environment AND f.dag_id = c.dag_id AND f.number = c.number
   WHERE c.kind IN ('cron', 'delta')
 ),
 gaps AS (
@@ -69,9 +90,7 @@ gaps AS (
     ) AS following_at
   FROM held AS h
   INNER JOIN (
-    SELECT DISTINCT environment, dag_id, due_at
-    FROM runs
-    WHERE run_type = 'scheduled' AND due_at IS NOT NULL
+    SELECT DISTINCT environment, dag_id, due_at FROM scheduled
   ) AS r
     ON r.environment = h.environment
     AND r.dag_id = h.dag_id
@@ -87,7 +106,6 @@ SELECT
   CAST(NULL AS DOUBLE) AS interval_s,
   after_at,
   until_at,
-  skipped,
   FALSE AS ends_with_run,
   names_interval_start,
   number
@@ -102,7 +120,6 @@ SELECT
   interval_s,
   after_at,
   coalesce(following_at, until_at) AS until_at,
-  0 AS skipped,
   following_at IS NOT NULL AS ends_with_run,
   names_interval_start,
   number
