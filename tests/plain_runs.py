@@ -308,7 +308,7 @@ def duration_regressions(tables: Tables) -> list[Row]:
         before, after = (
             nearest_rank([r["took"] for r in side], 0.5) for side in (runs[:point], runs[point:])
         )
-        if effect < 0.8 or score < 5 or after - before < 1 or after < 1.2 * before:
+        if effect < 0.5 or score < 5 or after - before < 1 or after < 1.2 * before:
             continue
 
         def version(run: Row, key: tuple[str, ...] = key) -> str | None:
@@ -396,6 +396,7 @@ def missed_runs(tables: Tables) -> list[Row]:
         (j for j in tables["jobs"] if j["job_type"] == "SchedulerJob" and j["started_at"]),
         "environment",
     )
+    slots = groups(tables["expected_runs"], "environment", "dag_id")
     found = []
     for slot in tables["expected_runs"]:
         dag = (slot["environment"], slot["dag_id"])
@@ -403,6 +404,11 @@ def missed_runs(tables: Tables) -> list[Row]:
         own = runs.get(dag, [])
         dues = {r["due_at"] for r in own} - {None}
         if when in dues:
+            continue
+        times = {s["due_at"] for s in slots[dag]}
+        planned = {r["due_at"] for r in own if r["run_type"] == "scheduled" and r["due_at"]}
+        beside = {d for d in planned - times if min(times) < d < max(times)}
+        if slot["interval_s"] is None and len(beside) > len(dues & times):
             continue
         before = max((d for d in dues if d < when), default=None)
         after = min((d for d in dues if d > when), default=None)

@@ -21,6 +21,7 @@ NOT_IN_THE_DATA = {
     "time_to_recover",
     "failure_clusters",
     "duration_regressions",
+    "stuck_runs",
 }
 
 

@@ -2,7 +2,7 @@
 -- grain: one task with a change for the worse: the one point that divides its runs best in two
 -- key: environment, dag_id, task_id
 -- units: changed_at the start of the first slower run, UTC; before_n, after_n runs; before_p50_s, after_p50_s medians in seconds by nearest rank, ratio after over before; effect_size the difference of the means of the logarithms in pooled standard deviations (Cohen's d), which are taken as 0.01 at least; score the same times sqrt(before_n * after_n / n), a t value; version_before, version_after the DAG's version (Airflow 3), else its code's, at the point
--- leaves out: tasks with fewer than 8 runs on a side; changes with a ratio below 1.2, of less than a second, an effect size below 0.8 or a score below 5: what chance and mere unevenness make; all but the newest 2,000 runs of a task; a second change; runs in which it did not succeed; of a mapped task each run counts once, by its longest instance
+-- leaves out: tasks with fewer than 8 runs on a side; changes with a ratio below 1.2, of less than a second, an effect size below 0.5 or a score below 5: what chance and mere unevenness make; all but the newest 2,000 runs of a task; a second change; runs in which it did not succeed; of a mapped task each run counts once, by its longest instance
 WITH longest AS (
   SELECT
     environment,
@@ -103,7 +103,7 @@ sides AS (
   INNER JOIN logs AS l
     ON l.environment = f.environment AND l.dag_id = f.dag_id AND l.task_id = f.task_id
   WHERE
-    f.effect_size >= 0.8
+    f.effect_size >= 0.5
     AND f.effect_size * sqrt(CAST(f.after_n * (f.n - f.after_n) AS DOUBLE) / f.n) >= 5
 ),
 named AS (

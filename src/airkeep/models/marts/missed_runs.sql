@@ -2,16 +2,55 @@
 -- grain: one time at which a DAG's schedule made a run due and none is known
 -- key: environment, dag_id, due_at
 -- units: times UTC; due_at as in runs: before Airflow 2.2 the start of the interval; run_before_at, run_after_at when the runs around it were due, NULL where none is; why: catching up (the DAG catches up, and none of its later runs is there yet), no scheduler (none had a heartbeat then), earlier run (one of the DAG's runs was still going), unknown
--- leaves out: what was due before the first run that was made under a schedule; the five minutes before the environment's last sign of life; DAGs that are paused, from their last run on, and gaps in which somebody switched a pause; schedules by assets, @once, @continuous and timetables of one's own, which make nothing due
+-- leaves out: what was due before the first run that was made under a schedule; the five minutes before the environment's last sign of life; DAGs that are paused, from their last run on, and gaps in which somebody switched a pause; DAGs most of whose scheduled runs were due at other times: what is known of their schedule is not what made them; schedules by assets, @once, @continuous and timetables of one's own, which make nothing due
 WITH known AS (
-  SELECT DISTINCT environment, dag_id, due_at FROM runs WHERE due_at IS NOT NULL
+  SELECT
+    environment,
+    dag_id,
+    due_at,
+    max(CASE WHEN run_type = 'scheduled' THEN 1 ELSE 0 END) AS is_scheduled
+  FROM runs
+  WHERE due_at IS NOT NULL
+  GROUP BY environment, dag_id, due_at
 ),
-absent AS (
-  SELECT e.*
+slots AS (
+  SELECT e.*, k.due_at IS NOT NULL AS came
   FROM expected_runs AS e
   LEFT JOIN known AS k
     ON k.environment = e.environment AND k.dag_id = e.dag_id AND k.due_at = e.due_at
-  WHERE k.environment IS NULL
+),
+kept AS (
+  SELECT
+    environment,
+    dag_id,
+    min(due_at) AS first_at,
+    max(due_at) AS last_at,
+    sum(CASE WHEN came THEN 1 ELSE 0 END) AS came
+  FROM slots
+  WHERE interval_s IS NULL
+  GROUP BY environment, dag_id
+),
+beside AS (
+  SELECT s.environment, s.dag_id
+  FROM kept AS s
+  INNER JOIN known AS k
+    ON k.environment = s.environment
+    AND k.dag_id = s.dag_id
+    AND k.due_at > s.first_at
+    AND k.due_at < s.last_at
+    AND k.is_scheduled = 1
+  LEFT JOIN expected_runs AS e
+    ON e.environment = k.environment AND e.dag_id = k.dag_id AND e.due_at = k.due_at
+  WHERE e.environment IS NULL
+  GROUP BY s.environment, s.dag_id
+  HAVING count(*) > max(s.came)
+),
+absent AS (
+  SELECT s.*
+  FROM slots AS s
+  LEFT JOIN beside AS b
+    ON b.environment = s.environment AND b.dag_id = s.dag_id AND s.interval_s IS NULL
+  WHERE NOT s.came AND b.environment IS NULL
 ),
 marks AS (
   SELECT
