@@ -16,76 +16,85 @@ WITH longest AS (
   WHERE state = 'success' AND duration_s IS NOT NULL AND started_at IS NOT NULL
   GROUP BY environment, dag_id, task_id, run_id
 ),
+counted AS (
+  SELECT
+    environment,
+    dag_id,
+    task_id,
+    row_number() OVER (ORDER BY environment, dag_id, task_id) AS task
+  FROM longest
+  GROUP BY environment, dag_id, task_id
+  HAVING count(*) >= 16
+),
 aged AS (
   SELECT
-    *,
-    row_number() OVER (
-      PARTITION BY environment, dag_id, task_id ORDER BY started_at DESC, run_id DESC
-    ) AS age,
-    count(*) OVER (PARTITION BY environment, dag_id, task_id) AS all_runs
-  FROM longest
+    c.task,
+    l.run_id,
+    l.started_at,
+    l.duration_s,
+    l.dag_version_id,
+    row_number() OVER (PARTITION BY c.task ORDER BY l.started_at DESC, l.run_id DESC) AS age
+  FROM longest AS l
+  INNER JOIN counted AS c
+    ON c.environment = l.environment AND c.dag_id = l.dag_id AND c.task_id = l.task_id
 ),
 logs AS (
-  SELECT *, ln(duration_s + 0.1) AS x
-  FROM aged
-  WHERE age <= 2000 AND all_runs >= 16
+  SELECT task, age, ln(duration_s + 0.1) AS x FROM aged WHERE age <= 2000
+),
+totals AS (
+  SELECT task, count(*) AS n, sum(x) AS all_x, sum(x * x) AS all_xx FROM logs GROUP BY task
 ),
 sums AS (
   SELECT
-    environment,
-    dag_id,
-    task_id,
-    age,
-    count(*) OVER whole AS n,
-    count(*) OVER later AS after_n,
-    sum(x) OVER whole AS all_x,
-    sum(x) OVER later AS after_x,
-    sum(x * x) OVER whole AS all_xx
+    task,
+    age AS after_n,
+    sum(x) OVER (
+      PARTITION BY task ORDER BY age ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS after_x
   FROM logs
-  WINDOW
-    whole AS (PARTITION BY environment, dag_id, task_id),
-    later AS (
-      PARTITION BY environment, dag_id, task_id ORDER BY age
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    )
 ),
 splits AS (
   SELECT
-    *,
-    after_x / after_n - (all_x - after_x) / (n - after_n) AS change,
-    all_xx
-      - after_x * after_x / after_n
-      - (all_x - after_x) * (all_x - after_x) / (n - after_n) AS within_xx
-  FROM sums
-  WHERE after_n >= 8 AND n - after_n >= 8
+    s.task,
+    t.n,
+    s.after_n,
+    s.after_x / s.after_n - (t.all_x - s.after_x) / (t.n - s.after_n) AS change,
+    t.all_xx
+      - s.after_x * s.after_x / s.after_n
+      - (t.all_x - s.after_x) * (t.all_x - s.after_x) / (t.n - s.after_n) AS within_xx
+  FROM sums AS s
+  INNER JOIN totals AS t
+    ON t.task = s.task
+  WHERE s.after_n >= 8 AND t.n - s.after_n >= 8
+),
+least AS (
+  SELECT task, min(within_xx) AS within_xx FROM splits GROUP BY task
 ),
 best AS (
-  SELECT
-    *,
-    row_number() OVER (
-      PARTITION BY environment, dag_id, task_id ORDER BY within_xx, after_n
-    ) AS place
-  FROM splits
+  SELECT s.task, min(s.after_n) AS after_n
+  FROM splits AS s
+  INNER JOIN least AS l
+    ON l.task = s.task AND l.within_xx = s.within_xx
+  GROUP BY s.task
 ),
 found AS (
   SELECT
-    environment,
-    dag_id,
-    task_id,
-    age AS changed_age,
-    n,
-    after_n,
-    change / sqrt(CASE WHEN within_xx / (n - 2) > 0.0001 THEN within_xx / (n - 2) ELSE 0.0001 END)
+    s.task,
+    s.n,
+    s.after_n,
+    s.change
+      / sqrt(CASE WHEN s.within_xx / (s.n - 2) > 0.0001 THEN s.within_xx / (s.n - 2) ELSE 0.0001 END)
       AS effect_size
-  FROM best
-  WHERE place = 1 AND change > 0
+  FROM splits AS s
+  INNER JOIN best AS b
+    ON b.task = s.task AND b.after_n = s.after_n
+  WHERE s.change > 0
 ),
 sides AS (
   SELECT
-    f.environment,
-    f.dag_id,
-    f.task_id,
-    f.changed_age,
+    c.environment,
+    c.dag_id,
+    c.task_id,
     f.n,
     f.after_n,
     f.effect_size,
@@ -94,14 +103,13 @@ sides AS (
     l.started_at,
     l.duration_s,
     l.dag_version_id,
-    l.age <= f.changed_age AS is_after,
-    row_number() OVER (
-      PARTITION BY l.environment, l.dag_id, l.task_id, l.age <= f.changed_age
-      ORDER BY l.duration_s
-    ) AS place
+    l.age <= f.after_n AS is_after,
+    row_number() OVER (PARTITION BY l.task, l.age <= f.after_n ORDER BY l.duration_s) AS place
   FROM found AS f
-  INNER JOIN logs AS l
-    ON l.environment = f.environment AND l.dag_id = f.dag_id AND l.task_id = f.task_id
+  INNER JOIN counted AS c
+    ON c.task = f.task
+  INNER JOIN aged AS l
+    ON l.task = f.task AND l.age <= f.n
   WHERE
     f.effect_size >= 0.5
     AND f.effect_size * sqrt(CAST(f.after_n * (f.n - f.after_n) AS DOUBLE) / f.n) >= 5
@@ -113,25 +121,25 @@ named AS (
     ON r.environment = s.environment
     AND r.dag_id = s.dag_id
     AND r.run_id = s.run_id
-    AND s.age IN (s.changed_age, s.changed_age + 1)
+    AND s.age IN (s.after_n, s.after_n + 1)
   LEFT JOIN dag_versions AS v
     ON v.environment = s.environment
     AND v.dag_version_id = coalesce(s.dag_version_id, r.dag_version_id)
-    AND s.age IN (s.changed_age, s.changed_age + 1)
+    AND s.age IN (s.after_n, s.after_n + 1)
 ),
 told AS (
   SELECT
     environment,
     dag_id,
     task_id,
-    max(CASE WHEN age = changed_age THEN started_at END) AS changed_at,
+    max(CASE WHEN age = after_n THEN started_at END) AS changed_at,
     max(n - after_n) AS before_n,
     max(after_n) AS after_n,
     min(CASE WHEN NOT is_after AND place * 2 >= n - after_n THEN duration_s END) AS before_p50_s,
     min(CASE WHEN is_after AND place * 2 >= after_n THEN duration_s END) AS after_p50_s,
     max(effect_size) AS effect_size,
-    max(CASE WHEN age = changed_age + 1 THEN version END) AS version_before,
-    max(CASE WHEN age = changed_age THEN version END) AS version_after
+    max(CASE WHEN age = after_n + 1 THEN version END) AS version_before,
+    max(CASE WHEN age = after_n THEN version END) AS version_after
   FROM named
   GROUP BY environment, dag_id, task_id
 )
