@@ -13,6 +13,7 @@ from datetime import timedelta
 from counting import Row, Tables, due, groups, nearest_rank, seconds
 from plain_assets import ASSETS
 from plain_capacity import CAPACITY
+from plain_runs import RUNS
 
 
 def success_by_dag_day(tables: Tables) -> list[Row]:
@@ -283,22 +284,27 @@ def environments_compared(tables: Tables) -> list[Row]:
     return found
 
 
-PLAIN: dict[str, Callable[[Tables], list[Row]]] = {
-    function.__name__: function
-    for function in (
-        success_by_dag_day,
-        task_duration_by_week,
-        first_try_success,
-        failure_streaks,
-        lost_hours,
-        scheduling_delay,
-        queue_wait,
-        slot_hours_by_dag,
-        stale_dags,
-        duration_variance,
-        retry_waste,
-        who_did_what,
-        version_churn,
-        environments_compared,
-    )
-} | ASSETS | CAPACITY
+PLAIN: dict[str, Callable[[Tables], list[Row]]] = (
+    {
+        function.__name__: function
+        for function in (
+            success_by_dag_day,
+            task_duration_by_week,
+            first_try_success,
+            failure_streaks,
+            lost_hours,
+            scheduling_delay,
+            queue_wait,
+            slot_hours_by_dag,
+            stale_dags,
+            duration_variance,
+            retry_waste,
+            who_did_what,
+            version_churn,
+            environments_compared,
+        )
+    }
+    | ASSETS
+    | CAPACITY
+    | RUNS
+)

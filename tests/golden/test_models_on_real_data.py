@@ -21,6 +21,10 @@ NOT_IN_THE_DATA = {
     "reschedules",  # Airflow had cleared them
     "idle_windows",  # each environment lived for some minutes
     "deferrable_candidates",  # nothing there waited for a minute
+    "time_to_recover",
+    "failure_clusters",
+    "duration_regressions",
+    "stuck_runs",
 }
 
 

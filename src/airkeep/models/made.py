@@ -14,6 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from airkeep.models.catalog import MADE
+from airkeep.models.cron import due_times
+from airkeep.models.serialized import schedules, task_edges, task_slas
+from airkeep.models.slack import slack
 from airkeep.snapshot.manifest import Manifest
 from airkeep.snapshot.names import id_time
 
@@ -56,4 +59,9 @@ def table_sizes(manifests: Iterable[Manifest]) -> Iterator[tuple[Any, ...]]:
 MAKERS: dict[str, Maker] = {
     "snapshots": snapshots,
     "table_sizes": table_sizes,
+    "task_edges": task_edges,
+    "slack": slack,
+    "schedules": schedules,
+    "due_times": due_times,
+    "task_slas": task_slas,
 }

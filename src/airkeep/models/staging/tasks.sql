@@ -3,7 +3,7 @@
 -- key: environment, dag_id, task_id, run_id, map_index
 -- units: times UTC; duration_s, queued_s seconds
 -- leaves out: rows that name no run: of Airflow 1.10 to 2.1 those whose run is gone
--- input: task_instance(id text, dag_id text, task_id text, run_id text, execution_date instant, map_index integer, state text, try_number integer, max_tries integer, start_date instant, end_date instant, duration float, queued_dttm instant, scheduled_dttm instant, pool text, pool_slots integer, queue text, operator text, custom_operator_name text, hostname text, priority_weight integer, dag_version_id text, rendered_map_index text, next_method text)
+-- input: task_instance(id text, dag_id text, task_id text, run_id text, execution_date instant, map_index integer, state text, try_number integer, max_tries integer, start_date instant, end_date instant, duration float, queued_dttm instant, scheduled_dttm instant, pool text, pool_slots integer, queue text, operator text, custom_operator_name text, hostname text, priority_weight integer, dag_version_id text, rendered_map_index text, next_method text, job_id integer, last_heartbeat_at instant)
 SELECT
   environment,
   dag_id,
@@ -33,6 +33,8 @@ SELECT
   priority_weight,
   dag_version_id,
   next_method IS NOT NULL AS was_deferred,
+  job_id,
+  last_heartbeat_at,
   snapshot
 FROM (
   SELECT
@@ -58,7 +60,9 @@ FROM (
     t.hostname,
     t.priority_weight,
     t.dag_version_id,
-    t.next_method
+    t.next_method,
+    t.job_id,
+    t.last_heartbeat_at
   FROM raw_task_instance AS t
   LEFT JOIN run_dates AS r
     ON t.run_id IS NULL
