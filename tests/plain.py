@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from plain_report import REPORT
+
 Row = dict[str, Any]
 Tables = Mapping[str, Sequence[Row]]
 
@@ -331,4 +333,4 @@ PLAIN: dict[str, Callable[[Tables], list[Row]]] = {
         version_churn,
         environments_compared,
     )
-}
+} | REPORT
