@@ -128,6 +128,14 @@ class OpenLake:
             self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS FROM {place}.{ident(name)}")
         self._made.add(name)
 
+    def manifests(self) -> list[Manifest]:
+        """Those of every snapshot, each environment's newest first."""
+        return self._manifests.all()
+
+    @property
+    def url(self) -> str:
+        return self._lake.url
+
     def _statement(self, name: str) -> str:
         label = name.removesuffix(HISTORY)
         if pieces := pieces_of(self._manifests.newest(), name):
