@@ -240,9 +240,7 @@ def changes(found: Iterable[Dag], most: int = 100) -> tuple[Change, ...]:
             ratio = dag.mean_s / dag.mean_before_s
             if ratio >= 1.25 or ratio <= 0.8:
                 what = "slower" if ratio > 1 else "faster"
-                took = Change(
-                    dag.environment, dag.dag_id, what, dag.mean_before_s, dag.mean_s, "s"
-                )
+                took = Change(dag.environment, dag.dag_id, what, dag.mean_before_s, dag.mean_s, "s")
                 ranked.append((2 if ratio > 1 else 4, -abs(math.log(ratio)), took))
         if fails is None and failed is not None:
             silent = Change(dag.environment, dag.dag_id, "ran no more", failed, None, "share")

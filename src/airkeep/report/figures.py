@@ -26,15 +26,41 @@ _SUFFIXES: dict[str, Kind] = {"_s": "s", "_h": "h", "_d": "d", "_at": "at"}
 _NAMED: dict[str, Kind] = {
     "day": "day", "week": "day", "first_day": "day", "last_day": "day",
     "bytes": "bytes", "largest_bytes": "bytes",
-    "share": "share", "waste": "share", "utilisation": "share",
+    "share": "share", "limit_share": "share", "waste": "share", "utilisation": "share",
     "ratio": "ratio", "spread": "ratio", "effect_size": "ratio", "versions_per_day": "ratio",
     "blocked_per_failure": "ratio", "rows_per_day": "ratio",
-    "is_stale": "flag", "is_open": "flag", "is_paused": "flag", "is_critical": "flag",
+    "is_stale": "flag", "is_open": "flag", "is_paused": "flag", "is_critical": "flag", "is_there": "flag",
+    "runs_per_event": "ratio",
 }  # fmt: skip
 _TEXTS = frozenset(
-    "environment dag_id task_id run_id state owners owner schedule why pool hostname host file "
-    "asset tag operator event kind config_key table_name xcom_key job_type version_before "
-    "version_after weekday".split()
+    [
+        "environment",
+        "dag_id",
+        "task_id",
+        "run_id",
+        "state",
+        "owners",
+        "owner",
+        "schedule",
+        "why",
+        "pool",
+        "hostname",
+        "host",
+        "file",
+        "asset",
+        "tag",
+        "operator",
+        "event",
+        "kind",
+        "config_key",
+        "table_name",
+        "xcom_key",
+        "job_type",
+        "version_before",
+        "version_after",
+        "weekday",
+        "bundle",
+    ]
 )
 
 
@@ -174,7 +200,8 @@ def label(name: str) -> str:
              "lost": "lost time", "all_slot": "all slot hours", "failed_slot": "failed slot hours",
              "is_paused": "paused", "is_stale": "stale", "is_open": "open", "idle": "idle",
              "table_name": "table", "config_key": "key", "xcom_key": "key", "hour": "hour (UTC)",
-             "map_index": "map index"}  # fmt: skip
+             "map_index": "map index", "is_there": "there", "limit_share": "of the limit",
+             "xcoms": "XComs"}  # fmt: skip
     return named.get(name, name.replace("_", " "))
 
 

@@ -72,6 +72,7 @@ def _columns(text: str) -> tuple[str, ...]:
 
 
 _DAYS = 180
+_RECENT = f"date_diff('day', day, newest_day) < {_DAYS}"
 
 RELIABILITY = Section(
     "reliability",
@@ -84,7 +85,9 @@ RELIABILITY = Section(
             "A day that stands out is worth a look at the clusters below.",
             _columns("day succeeded failed success_rate"),
             "day DESC",
-            source="SELECT environment, day, sum(runs) AS runs, sum(succeeded) AS succeeded, "
+            _RECENT,
+            source="SELECT environment, day, max(max(day)) OVER (PARTITION BY environment) "
+            "AS newest_day, sum(runs) AS runs, sum(succeeded) AS succeeded, "
             "sum(failed) AS failed, sum(succeeded) / sum(runs) AS success_rate "
             "FROM success_by_dag_day GROUP BY environment, day",
             each=_DAYS,
@@ -219,7 +222,9 @@ LATENCY = Section(
             "The slowest pool's 95th percentile: rising means too few slots or workers.",
             _columns("day p50_s p95_s worst_s tasks"),
             "day DESC",
-            source="SELECT environment, day, max(p50_s) AS p50_s, max(p95_s) AS p95_s, "
+            _RECENT,
+            source="SELECT environment, day, max(max(day)) OVER (PARTITION BY environment) "
+            "AS newest_day, max(p50_s) AS p50_s, max(p95_s) AS p95_s, "
             "max(worst_s) AS worst_s, sum(tasks) AS tasks FROM queue_wait "
             "GROUP BY environment, day",
             each=_DAYS,
@@ -243,7 +248,7 @@ LATENCY = Section(
             "missed_runs",
             "Runs that were due and never came",
             "By the DAG's own schedule; the newest first.",
-            _columns("dag_id due_at schedule"),
+            _columns("dag_id due_at why schedule"),
             "due_at DESC, dag_id",
         ),
         Question(
@@ -266,13 +271,14 @@ CAPACITY = Section(
             "concurrency_by_minute",
             "Most tasks at once, hour by hour",
             "A flat top is a limit that is reached.",
-            _columns("hour_at running slots"),
+            _columns("hour_at peak_running peak_slots slot_limit limit_share"),
             "hour_at DESC",
             source="SELECT environment, date_trunc('hour', minute) AS hour_at, "
-            "max(running) AS running, max(slots) AS slots FROM concurrency_by_minute "
-            "GROUP BY environment, date_trunc('hour', minute)",
+            "max(peak_running) AS peak_running, max(peak_slots) AS peak_slots, "
+            "max(slot_limit) AS slot_limit, max(limit_share) AS limit_share "
+            "FROM concurrency_by_minute GROUP BY environment, date_trunc('hour', minute)",
             each=24 * 14,
-            chart=Chart("lines", "hour_at", ("running",)),
+            chart=Chart("lines", "hour_at", ("peak_slots",)),
         ),
         Question(
             "busy_hours",
@@ -318,7 +324,9 @@ WASTE = Section(
             "The size of the bill, day by day.",
             _columns("day slot_h tries dags"),
             "day DESC",
-            source="SELECT environment, day, sum(slot_h) AS slot_h, sum(tries) AS tries, "
+            _RECENT,
+            source="SELECT environment, day, max(max(day)) OVER (PARTITION BY environment) "
+            "AS newest_day, sum(slot_h) AS slot_h, sum(tries) AS tries, "
             "count(DISTINCT dag_id) AS dags FROM slot_hours_by_dag GROUP BY environment, day",
             each=_DAYS,
             chart=Chart("stacked", "day", ("slot_h",), by="environment"),
@@ -366,7 +374,7 @@ WASTE = Section(
             "sensor_waste",
             "Slot hours spent waiting",
             "Sensors that hold a slot while they look.",
-            _columns("dag_id task_id tries slot_h reschedules share"),
+            _columns("dag_id task_id operator tries slot_h reschedules share"),
             "slot_h DESC, dag_id, task_id",
         ),
         Question(
@@ -395,7 +403,7 @@ ASSETS = Section(
             "asset_fan_out",
             "Producers and consumers",
             "An asset with many consumers is an interface: treat it as one.",
-            _columns("asset producers consumers events triggered_runs"),
+            _columns("asset producers consumers events triggered_runs runs_per_event"),
             "consumers DESC, events DESC, asset",
         ),
         Question(
@@ -417,7 +425,7 @@ HYGIENE = Section(
             "import_errors_by_day",
             "Files that do not import",
             "A DAG in such a file does not run, and nothing fails.",
-            _columns("day file is_open first_seen_at"),
+            _columns("day bundle file errors is_open first_seen_at last_raised_at"),
             "is_open DESC, day DESC, file",
         ),
         Question(
@@ -447,14 +455,14 @@ HYGIENE = Section(
             "xcom_hogs",
             "Large XComs",
             "Values of this size belong into a store, their address into the XCom.",
-            _columns("dag_id task_id xcom_key xcoms bytes largest_bytes"),
+            _columns("dag_id task_id xcom_key xcoms bytes largest_bytes share last_written_at"),
             "bytes DESC NULLS LAST, dag_id, task_id",
         ),
         Question(
             "config_changes",
             "Connections and variables that changed",
             "Keys and times only; no value is read.",
-            _columns("kind config_key changes first_seen_at last_changed_at"),
+            _columns("kind config_key is_there changes first_seen_at last_changed_at"),
             "last_changed_at DESC NULLS LAST, config_key",
         ),
         Question(

@@ -46,7 +46,7 @@ function base() {
       animation: false,
       textStyle: { fontFamily: "inherit", color: ink },
       grid: { left: 8, right: 12, top: 34, bottom: 4, containLabel: true },
-      legend: { top: 0, left: 0, type: "plain", textStyle: { color: colour("ink") }, itemWidth: 22, itemHeight: 9 },
+      legend: { top: 0, left: 0, type: "plain", itemGap: 18, textStyle: { color: colour("ink") }, itemWidth: 22, itemHeight: 9 },
     },
   };
 }
@@ -59,10 +59,14 @@ function tooltip(kind, format) {
 }
 
 // An element, so that ECharts makes no HTML of names.
-function lines(points, kind) {
+function lines(points, [kind, divisor]) {
   const at = points.length ? points[0].axisValueLabel || points[0].name : "";
   return h("div", null, h("strong", null, at), points.filter((p) => p.value[1] !== null && p.value[1] !== undefined)
-    .map((p) => h("div", null, `${p.seriesName}: ${text(p.value[1], kind)}`)));
+    .map((p) => h("div", null, `${p.seriesName}: ${text(p.value[1] * divisor, kind)}`)));
+}
+
+function upward(axis, unit) {
+  return { type: "value", min: 0, ...axis, axisLabel: { ...axis.axisLabel, formatter: (v) => `${v.toLocaleString("en-US")} ${unit}`.trim() } };
 }
 
 function moment(value) {
@@ -103,20 +107,21 @@ function chart(found, rows) {
   const size = (points) => [...points.values()].reduce((a, b) => a + b, 0);
   const all = [...series].sort((a, b) => (y.length > 1 ? 0 : size(b[1]) - size(a[1])));
   const kept = all.slice(0, MOST_LINES);
+  const [divisor, unit] = scale(kind, Math.max(...kept.flatMap(([, points]) => [...points.values()]), 0));
   const said = kept.map(([name, points]) => `${name}: ${summary(kind, [...points])}`).join(" ");
   return canvas(found.title, said, () => {
     const { axis, option } = base();
     return {
       ...option,
-      tooltip: tooltip(kind, lines),
-      xAxis: { type: "time", useUTC: true, ...axis, splitLine: { show: false } },
-      yAxis: { type: "value", ...axis, axisLabel: { ...axis.axisLabel, formatter: (v) => text(v, kind) } },
+      tooltip: tooltip([kind, divisor], lines),
+      xAxis: { type: "time", ...axis, splitLine: { show: false } },
+      yAxis: upward(axis, unit),
       useUTC: true,
       series: kept.map(([name, points], n) => ({
         name,
         type: shape === "stacked" ? "bar" : "line",
         stack: shape === "stacked" ? "all" : null,
-        data: [...points].map(([at, value]) => [moment(at), value]).sort((a, b) => a[0] - b[0]),
+        data: [...points].map(([at, value]) => [moment(at), value / divisor]).sort((a, b) => a[0] - b[0]),
         color: y.length > 1 ? colour(["good", "bad"][n] || `c${n + 1}`) : colour(`c${(n % 6) + 1}`),
         itemStyle: shape === "stacked" && n ? { decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 3], rotation: -Math.PI / 4, color: colour("page") } } : {},
         lineStyle: { width: 1.5, type: DASHES[n % 6] }, symbol: SYMBOLS[n % 6], symbolSize: 4, showSymbol: points.size < 60, barMaxWidth: 14,

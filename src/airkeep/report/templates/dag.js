@@ -18,7 +18,8 @@ function bands(dag) {
   const said = summary("s", dag.weeks.map((week) => [week[0], week[3]]));
   return canvas(`Duration of successful runs of ${dag.dag_id} by week, p50 and p95`, said, () => {
     const { axis, option } = base();
-    const points = (n) => dag.weeks.map((week) => [moment(week[0]), week[n]]);
+    const [divisor, unit] = scale("s", Math.max(...dag.weeks.map((week) => week[3] || 0)));
+    const points = (n) => dag.weeks.map((week) => [moment(week[0]), week[n] === null ? null : week[n] / divisor]);
     const marks = dag.changes.map(([task, at, ratio, before, after]) => ({
       xAxis: at * 1000,
       label: { formatter: `${ratio > 1 ? "▲" : "▼"} ${text(ratio, "ratio")}×${after ? ` ${before || "?"} → ${after}` : ""}`, color: colour("ink"), fontSize: 11, position: "insideEndTop" },
@@ -27,9 +28,9 @@ function bands(dag) {
     return {
       ...option,
       useUTC: true,
-      tooltip: tooltip("s", lines),
+      tooltip: tooltip(["s", divisor], lines),
       xAxis: { type: "time", ...axis, splitLine: { show: false } },
-      yAxis: { type: "value", min: 0, ...axis, axisLabel: { ...axis.axisLabel, formatter: (v) => text(v, "s") } },
+      yAxis: upward(axis, unit),
       series: [
         { name: "p95", type: "line", data: points(3), color: colour("c2"), lineStyle: { width: 1.5, type: "dashed" }, symbol: "rect", symbolSize: 5, areaStyle: { color: colour("c2"), opacity: 0.08 } },
         { name: "p50", type: "line", data: points(2), color: colour("c1"), lineStyle: { width: 2 }, symbol: "circle", symbolSize: 5, areaStyle: { color: colour("page"), opacity: 1 },

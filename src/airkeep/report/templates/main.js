@@ -23,7 +23,7 @@ function show() {
   const name = wanted ? location.hash : `all ${chosen.environment}`;
   if (page !== name) {
     page = name;
-    main.replaceChildren(...(wanted ? [dagPage(wanted), sources()] : [overview(), changes(), dagTable(), calendar(), comparison(), ...report.parts.map(part), sources()].filter(Boolean)));
+    main.replaceChildren(...(wanted ? [dagPage(wanted), sources()] : [overview(), dagTable(), changes(), calendar(), comparison(), ...report.parts.map(part), sources()].filter(Boolean)));
     document.title = wanted ? `${wanted.dag_id} · Airflow report` : "Airflow report";
     redraw();
     menu(Boolean(wanted));
@@ -41,7 +41,7 @@ function decodeParts(hash) {
 }
 
 function menu(isDag) {
-  const named = [["overview", "Overview"], ["changes", "What changed"], ["dags", "DAGs"], ["calendar", "Calendar"]];
+  const named = [["overview", "Overview"], ["dags", "DAGs"], ["changes", "What changed"], ["calendar", "Calendar"]];
   if (report.overview.compare.length) named.push(["compare", "Side by side"]);
   named.push(...report.parts.map((one) => [one.key, one.title]), ["sources", "Sources"]);
   const links = named.map(([key, title]) => h("a", { href: `#${key}` }, title));

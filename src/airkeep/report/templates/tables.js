@@ -8,9 +8,9 @@ function cell(value, column, row, environmentAt) {
   if (NUMERIC.has(column.kind)) return h("td", { class: "n" }, shown);
   if (column.kind === "at" || column.kind === "day") return h("td", { class: "time" }, shown);
   if (column.name === "dag_id" && environmentAt >= 0 && dagNamed(row[environmentAt], value)) {
-    return h("td", { class: "t" }, h("a", { href: dagLink(row[environmentAt], value) }, shown));
+    return h("td", { class: "t id" }, h("a", { href: dagLink(row[environmentAt], value) }, shown));
   }
-  return h("td", { class: "t" }, shown);
+  return h("td", { class: column.name.endsWith("_id") ? "t id" : "t" }, shown);
 }
 
 function compared(a, b) {

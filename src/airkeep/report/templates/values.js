@@ -40,6 +40,12 @@ function bytes(value) {
   return `${step ? significant(value) : number(value, 0)} ${units[step]}`;
 }
 
+// What an axis up to this value counts in: a divisor and the unit's name.
+function scale(kind, top) {
+  if (kind === "s") return top < 120 ? [1, "s"] : top < 7200 ? [60, "min"] : top < 172800 ? [3600, "h"] : [86400, "d"];
+  return [1, { h: "h", d: "d" }[kind] || ""];
+}
+
 function time(seconds) {
   return new Date(seconds * 1000).toISOString().replace("T", " ").slice(0, 16);
 }
@@ -57,7 +63,7 @@ function text(value, kind) {
   switch (kind) {
     case "count": return typeof value === "number" ? number(value, Number.isInteger(value) ? 0 : 1) : String(value);
     case "s": return duration(value);
-    case "h": return `${significant(value)} h`;
+    case "h": return value > 0 && value < 0.005 ? "< 0.01 h" : `${significant(value)} h`;
     case "d": return `${significant(value)} d`;
     case "share": return share(value);
     case "ratio": return significant(value);
