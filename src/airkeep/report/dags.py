@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from airkeep.report.figures import Ask, Kind, Row, Value, plain
 
@@ -152,7 +153,7 @@ def dags(ask: Ask, known: Collection[str]) -> tuple[Dag, ...]:
         return frozenset((str(e), str(d)) for e, d in rows)
 
     strips, weeks, tasks = details(_STRIP), details(_WEEKS), details(_TASKS)
-    changes = details(_CHANGES, "duration_regressions")
+    changes_of = details(_CHANGES, "duration_regressions")
     paths = details(_PATH, "critical_path")
     stuck, zombies = among("stuck_runs"), among("zombies")
     missed = among("missed_runs", "date_diff('day', CAST(due_at AS DATE), newest_day) < 7")
@@ -160,11 +161,9 @@ def dags(ask: Ask, known: Collection[str]) -> tuple[Dag, ...]:
     for row in ask(_DAGS):
         *values, newest_at = (plain(value) for value in row)
         key = (str(values[0]), str(values[1]))
-        dag = Dag(
-            *values[:7], (), *values[7:],  # type: ignore[arg-type]
-            strips.get(key, ()), weeks.get(key, ()), changes.get(key, ()), tasks.get(key, ()),
-            paths.get(key, ()),
-        )  # fmt: skip
+        listed = [of.get(key, ()) for of in (strips, weeks, changes_of, tasks, paths)]
+        facts: list[Any] = [*values[:7], (), *values[7:], *listed]
+        dag = Dag(*facts)
         seen = signals(
             dag,
             newest_at,

@@ -29,39 +29,14 @@ _NAMED: dict[str, Kind] = {
     "share": "share", "limit_share": "share", "waste": "share", "utilisation": "share",
     "ratio": "ratio", "spread": "ratio", "effect_size": "ratio", "versions_per_day": "ratio",
     "blocked_per_failure": "ratio", "rows_per_day": "ratio",
-    "is_stale": "flag", "is_open": "flag", "is_paused": "flag", "is_critical": "flag", "is_there": "flag",
-    "runs_per_event": "ratio",
+    "is_stale": "flag", "is_open": "flag", "is_paused": "flag", "is_critical": "flag",
+    "is_there": "flag", "runs_per_event": "ratio",
 }  # fmt: skip
 _TEXTS = frozenset(
-    [
-        "environment",
-        "dag_id",
-        "task_id",
-        "run_id",
-        "state",
-        "owners",
-        "owner",
-        "schedule",
-        "why",
-        "pool",
-        "hostname",
-        "host",
-        "file",
-        "asset",
-        "tag",
-        "operator",
-        "event",
-        "kind",
-        "config_key",
-        "table_name",
-        "xcom_key",
-        "job_type",
-        "version_before",
-        "version_after",
-        "weekday",
-        "bundle",
-    ]
-)
+    ("environment", "dag_id", "task_id", "run_id", "state", "owners", "owner", "schedule", "why",
+     "pool", "hostname", "bundle", "file", "asset", "tag", "operator", "event", "kind",
+     "config_key", "table_name", "xcom_key", "job_type", "version_before", "version_after")
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ _METRICS = (
     _Wanted("stale assets", "count", "asset_freshness",
             "sum(CASE WHEN is_stale THEN 1 ELSE 0 END)"),
 )  # fmt: skip
-WANTED = tuple(dict.fromkeys(w.mart for w in _METRICS)) + ("success_by_dag_day",)
+WANTED = (*dict.fromkeys(w.mart for w in _METRICS), "success_by_dag_day")
 _ENDS = "SELECT environment, max(newest_day) AS newest_day FROM dag_week GROUP BY environment"
 
 

@@ -22,13 +22,7 @@ from airkeep.report.overview import Overview
 _TEMPLATES = Path(__file__).parent / "templates"
 _STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("values.js", "tables.js", "charts.js", "overview.js", "dag.js", "main.js")
-_IN_JSON = {
-    "<": "\\u003c",
-    ">": "\\u003e",
-    "&": "\\u0026",
-    "\u2028": "\\u2028",
-    "\u2029": "\\u2029",
-}
+_UNSAFE = re.compile("[<>&\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -84,7 +78,7 @@ def embedded(report: Report) -> str:
     import msgspec
 
     text = msgspec.json.encode(report).decode()
-    return re.sub("[<>&\u2028\u2029]", lambda found: _IN_JSON[found[0]], text)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _hashes(texts: tuple[str, ...]) -> str:

@@ -103,7 +103,7 @@ RELIABILITY = Section(
         Question(
             "failure_clusters",
             "Many DAGs failing at once",
-            "Failed tries close together over several DAGs have one cause: a host, a pool, a network.",
+            "Failed tries close together over several DAGs have one cause: a host, a network.",
             _columns("began_at ended_at failures dags tasks hosts pools"),
             "began_at DESC",
         ),
@@ -439,7 +439,7 @@ HYGIENE = Section(
         Question(
             "version_churn",
             "DAGs that change all the time",
-            "A new version every few minutes is code that differs on each parse, a date for example.",
+            "A version every few minutes is code that differs on each parse: a date, for example.",
             _columns("dag_id versions versions_per_day span_d first_at last_at"),
             "versions DESC, dag_id",
             "versions > 1",
