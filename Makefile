@@ -45,7 +45,7 @@ demo: setup ## export, verify, damage and restore a real Airflow database
 playground: setup ## a PostgreSQL with the demo's database, until Ctrl-C
 	@$(RUN) python -m tools.playground
 
-check: setup azurite chromium ## lint, types, layers, lock file, quick tests
+check: setup azurite ## lint, types, layers, lock file, quick tests
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy

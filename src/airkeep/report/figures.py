@@ -162,7 +162,7 @@ def kind(name: str) -> Kind:
         return _NAMED[name]
     if name in _TEXTS:
         return "text"
-    if "rate" in name:
+    if "_rate" in name:
         return "share"
     return next((k for suffix, k in _SUFFIXES.items() if name.endswith(suffix)), "count")
 

@@ -273,11 +273,13 @@ CAPACITY = Section(
             "A flat top is a limit that is reached.",
             _columns("hour_at peak_running peak_slots slot_limit limit_share"),
             "hour_at DESC",
+            "date_diff('day', hour_at, newest_at) < 14",
             source="SELECT environment, date_trunc('hour', minute) AS hour_at, "
+            "max(max(minute)) OVER (PARTITION BY environment) AS newest_at, "
             "max(peak_running) AS peak_running, max(peak_slots) AS peak_slots, "
             "max(slot_limit) AS slot_limit, max(limit_share) AS limit_share "
             "FROM concurrency_by_minute GROUP BY environment, date_trunc('hour', minute)",
-            each=24 * 14,
+            each=24 * 15,
             chart=Chart("lines", "hour_at", ("peak_slots",)),
         ),
         Question(

@@ -28,7 +28,7 @@ function delta(metric) {
   return [h("span", { class: judged }, `${change > 0 ? "▲" : "▼"} ${amount}`, h("span", { class: "quiet" }, `${direction}${words}`)), judged];
 }
 
-function card(environment) {
+function card(environment, heading) {
   const metrics = report.overview.metrics.filter((one) => one.environment === environment.name);
   const row = (one) => h("tr", null,
     h("th", { scope: "row" }, h("a", { href: `#sql-${one.mart}`, title: `from ${one.mart}` }, one.label)),
@@ -40,7 +40,7 @@ function card(environment) {
   const ends = environment.week_ends;
   const old = ends && (environment.at - Date.parse(`${ends}T23:59:59Z`) / 1000) / 86400;
   return h("article", { class: "card" },
-    h("h3", null, environment.name),
+    h(heading, null, environment.name),
     h("p", { class: "why" }, `Airflow ${environment.airflow_version} · ${number(environment.snapshots, 0)} ${environment.snapshots === 1 ? "snapshot" : "snapshots"}, the newest ${environment.snapshot} (${environment.mode}, ${number(environment.rows, 0)} rows)`),
     ends ? null : h("p", { class: "none" }, "No run is recorded."),
     old > 7 ? h("p", null, h("span", { class: "badge warn" }, `quiet for ${number(old, 0)} d`), `no run started after ${ends}`) : null,
@@ -139,7 +139,7 @@ function comparison() {
     { name: "points", label: "difference in success", kind: "share" }, { name: "ratio", label: "p50 ratio", kind: "ratio" }];
   const rows = compared.map(([dag, runsA, rateA, p50A, runsB, rateB, p50B]) => [dag, runsA, runsB, rateA, rateB, p50A, p50B, rateA === null || rateB === null ? null : rateB - rateA, p50A && p50B !== null ? p50B / p50A : null]);
   const cards = report.overview.environments.filter((e) => compare.includes(e.name)).sort((a, b) => compare.indexOf(a.name) - compare.indexOf(b.name));
-  const made = h("section", { id: "compare" }, h("h2", null, `${one} beside ${other}`), h("p", { class: "lead" }, `DAGs that both have. Differences are ${other} less ${one}, ratios ${other} over ${one}.`), h("div", { class: "cards" }, cards.map(card)));
+  const made = h("section", { id: "compare" }, h("h2", null, `${one} beside ${other}`), h("p", { class: "lead" }, `DAGs that both have. Differences are ${other} less ${one}, ratios ${other} over ${one}.`), h("div", { class: "cards" }, cards.map((one) => card(one, "h3"))));
   if (!rows.length) made.append(h("p", { class: "none" }, "They have no DAG in common with finished runs."));
   else made.append(...table("Environments compared", columns, rows).filter(Boolean));
   made.append(source("environments_compared"));
@@ -150,6 +150,6 @@ function overview() {
   const made = h("section", { id: "overview" }, h("h1", null, "Overview"));
   const shown = report.overview.environments.filter((one) => inChosen(one.name));
   if (!shown.length) made.append(h("p", { class: "none" }, "This lake has no snapshot yet: airkeep export makes one."));
-  else made.append(h("p", { class: "lead" }, "Each environment's last seven days with runs, beside the seven before. All times are UTC; nothing here depends on when the page is read."), h("div", { class: "cards" }, shown.map(card)));
+  else made.append(h("p", { class: "lead" }, "Each environment's last seven days with runs, beside the seven before. All times are UTC; nothing here depends on when the page is read."), h("div", { class: "cards" }, shown.map((one) => card(one, "h2"))));
   return made;
 }

@@ -8,9 +8,14 @@ function cell(value, column, row, environmentAt) {
   if (NUMERIC.has(column.kind)) return h("td", { class: "n" }, shown);
   if (column.kind === "at" || column.kind === "day") return h("td", { class: "time" }, shown);
   if (column.name === "dag_id" && environmentAt >= 0 && dagNamed(row[environmentAt], value)) {
-    return h("td", { class: "t id" }, h("a", { href: dagLink(row[environmentAt], value) }, shown));
+    return h("td", { class: "t id" }, h("a", { href: dagLink(row[environmentAt], value) }, broken(shown)));
   }
-  return h("td", { class: column.name.endsWith("_id") ? "t id" : "t" }, shown);
+  return h("td", { class: column.name.endsWith("_id") ? "t id" : "t" }, broken(shown));
+}
+
+// A long name breaks after its separators first.
+function broken(words) {
+  return words.split(/(?<=[_./-])/).flatMap((piece, n) => (n ? [h("wbr"), piece] : [piece]));
 }
 
 function compared(a, b) {
