@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright: opens pages of files, and tells what went wrong there."""
+"""Debian's Chromium, driven by Playwright: opens pages, and tells what went wrong there."""
 
 from __future__ import annotations
 

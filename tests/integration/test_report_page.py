@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -28,20 +29,32 @@ HOSTILE = "</script><script>alert(1)</script><!-- <img src=x onerror=alert(2)>\u
 
 # Every text that is seen, beside what is behind it: WCAG 2.1's ratio, smallest first.
 CONTRAST = """() => {
-  const parts = (c) => (c.match(/[\\d.]+/g) || []).map(Number);
-  const level = (c) => { const [r, g, b] = parts(c).map((v) => (v /= 255, v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  const behind = (e) => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; const p = parts(c); if (p.length < 4 || p[3] > 0) return c; } return 'rgb(255, 255, 255)'; };
+  const parts = (colour) => (colour.match(/[\\d.]+/g) || []).map(Number);
+  const linear = (v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+  const level = (colour) => {
+    const [r, g, b] = parts(colour).map(linear);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = getComputedStyle(e).backgroundColor;
+      if (parts(colour).length < 4 || parts(colour)[3] > 0) return colour;
+    }
+    return 'rgb(255, 255, 255)';
+  };
   const found = [];
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     const e = texts.currentNode.parentElement;
-    if (!texts.currentNode.data.trim() || /SCRIPT|STYLE|NOSCRIPT|OPTION/.test(e.tagName) || !e.getClientRects().length || e.closest('.quiet, .skip')) continue;
+    const words = texts.currentNode.data.trim();
+    if (!words || /SCRIPT|STYLE|OPTION/.test(e.tagName) || !e.getClientRects().length) continue;
+    if (e.closest('.quiet, .skip')) continue;
     const style = getComputedStyle(e);
     const ink = e instanceof SVGElement ? style.fill : style.color;
     const [a, b] = [level(ink), level(behind(e))].sort((x, y) => y - x);
-    found.push([(a + 0.05) / (b + 0.05), texts.currentNode.data.trim().slice(0, 40), ink, behind(e)]);
+    found.push([(a + 0.05) / (b + 0.05), words.slice(0, 40), ink, behind(e)]);
   }
-  return found.sort((a, b) => a[0] - b[0]).slice(0, 5).concat([[found.length, 'texts', '', '']]);
+  return [...found.sort((a, b) => a[0] - b[0]).slice(0, 5), [found.length]];
 }"""
 
 BOXES = """() => Object.fromEntries([...document.querySelectorAll(
@@ -49,8 +62,12 @@ BOXES = """() => Object.fromEntries([...document.querySelectorAll(
 )].map((e, n) => {
   const r = e.getBoundingClientRect();
   const what = e.id || e.getAttribute('aria-label')?.split('.')[0] || e.textContent.slice(0, 24);
-  return [`${n} ${e.tagName.toLowerCase()}.${e.className} ${what}`, [Math.round(r.x), Math.round(r.width)]];
+  const name = `${n} ${e.tagName.toLowerCase()} ${what}`;
+  return [name, [Math.round(r.x), Math.round(r.width)]];
 }))"""
+
+
+BACKGROUND = "getComputedStyle(document.body).backgroundColor"
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +78,11 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, environment in (("airflow-2.11.2", "old"), ("airflow-3.3.2", "prod")):
         export(airflow_sqlite(name, folder), url, environment=environment, allow_plain=True)
     with sqlite3.connect(folder / "airflow-3.3.2.db") as db:
-        [(dag_id,)] = db.execute("SELECT dag_id FROM dag_run GROUP BY 1 ORDER BY count(*) DESC LIMIT 1")
+        (dag_id,), *_ = db.execute("SELECT dag_id FROM dag_run GROUP BY 1 ORDER BY count(*) DESC")
         for table in ("dag", "dag_run", "task_instance", "dag_version", "log"):
             db.execute(f"UPDATE {table} SET dag_id = ? WHERE dag_id = ?", (HOSTILE, dag_id))
         db.execute("UPDATE dag SET owners = ?", (HOSTILE,))
-        db.execute("UPDATE task_instance SET task_id = ? || task_id WHERE dag_id = ?", (HOSTILE, HOSTILE))
+        db.execute("UPDATE task_instance SET task_id = dag_id || task_id")
         db.execute("UPDATE log SET owner = ?", (HOSTILE,))
     export(str(folder / "airflow-3.3.2.db"), url, environment="hostile", allow_plain=True)
     return folder / "lake"
@@ -115,7 +132,9 @@ def first_column(page: Page, place: str, n: int) -> list[str]:
 # The command ------------------------------------------------------------------------------------
 
 
-def test_the_command_says_what_it_wrote_and_touches_no_other_file(lake: Path, tmp_path: Path) -> None:
+def test_the_command_says_what_it_wrote_and_touches_no_other_file(
+    lake: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "r.html"
     first = run("report", "-q", "--json", lake, "-o", file, "-e", "prod")
     text = file.read_bytes()
@@ -147,14 +166,15 @@ def test_since_leaves_out_what_began_before(lake: Path, tmp_path: Path) -> None:
 
     begins = datetime.fromisoformat(f"{days[-1]}T00:00:00+00:00").timestamp()
     starts = [run[2] for dag in later["dags"] for run in dag["strip"]]
-    assert 0 < len(starts)
+    assert len(starts) > 0
     assert min(starts) >= begins == later["since"]
     assert not any(dag["strip"] for dag in none["dags"])
 
 
 def test_the_figures_are_those_of_the_marts(lake: Path, page_file: Path) -> None:
     found = data(page_file)
-    rows = json.loads(run("models", "-q", "--json", lake, "success_by_dag_day", "-e", "old,prod").stdout)
+    answer = run("models", "-q", "--json", lake, "success_by_dag_day", "-e", "old,prod")
+    rows = json.loads(answer.stdout)
 
     by_day: dict[tuple[str, str], list[int]] = {}
     for row in rows:
@@ -197,7 +217,9 @@ def test_it_draws_without_a_complaint_a_request_or_a_text_that_is_hard_to_read(
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_its_layout_is_the_one_that_was_looked_at(browser: Browser, page_file: Path, width: int) -> None:
+def test_its_layout_is_the_one_that_was_looked_at(
+    browser: Browser, page_file: Path, width: int
+) -> None:
     """`LOOKED_AT=1` writes what is there now, for a person who has looked at it."""
     with opened_page(browser, page_file, width=width) as found:
         boxes = found.page.evaluate(BOXES)
@@ -302,11 +324,13 @@ def test_every_control_and_picture_has_a_name_and_every_heading_its_place(
                 "[...document.querySelectorAll('[role=img], [role=region], input, nav')]"
                 ".filter(e => !e.getAttribute('aria-label') && !e.labels?.length).length"
             )
-            levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(e => +e.tagName[1])")
+            levels = page.evaluate(
+                "[...document.querySelectorAll('h1,h2,h3,h4')].map(e => +e.tagName[1])"
+            )
             ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
             assert nameless == 0
             assert levels[0] == 1
-            assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+            assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
             assert len(ids) == len(set(ids))
             assert page.locator("th:not([scope])").count() == 0
 
@@ -318,7 +342,7 @@ def test_the_theme_is_switched_and_charts_follow(browser: Browser, page_file: Pa
         light = page.locator(".chart svg").first.inner_html()
         page.get_by_label("Theme").select_option("dark")
         scrolled(page)
-        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(13, 17, 23)"
+        assert page.evaluate(BACKGROUND) == "rgb(13, 17, 23)"
         assert page.locator(".chart svg").first.inner_html() != light
 
 
@@ -329,7 +353,7 @@ def test_it_prints_with_its_charts_and_on_white(browser: Browser, page_file: Pat
         page.emulate_media(media="print")
         assert len(printed) > 50_000
         assert printed.count(b"/Type /Page") > 2
-        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert page.evaluate(BACKGROUND) == "rgb(255, 255, 255)"
         assert not page.locator("nav").is_visible()
         assert found.wrong == []
 
@@ -357,7 +381,9 @@ def test_hostile_names_are_shown_as_they_are_and_do_nothing(
     assert "\u2028" not in text
 
 
-def test_the_policy_stops_what_is_not_ours(browser: Browser, page_file: Path, tmp_path: Path) -> None:
+def test_the_policy_stops_what_is_not_ours(
+    browser: Browser, page_file: Path, tmp_path: Path
+) -> None:
     changed = tmp_path / "changed.html"
     page_text = page_file.read_text(encoding="utf-8")
     changed.write_text(page_text.replace("</body>", "<script>window.foreign = 1</script></body>"))
@@ -386,7 +412,8 @@ def test_an_empty_lake_and_one_without_runs_give_a_page(browser: Browser, tmp_pa
 def test_one_run_gives_a_page(browser: Browser, tmp_path: Path) -> None:
     source = airflow_sqlite("airflow-3.3.2", tmp_path)
     with sqlite3.connect(source) as db:
-        db.execute("DELETE FROM dag_run WHERE id <> (SELECT min(id) FROM dag_run WHERE state = 'success')")
+        first = "SELECT min(id) FROM dag_run WHERE state = 'success'"
+        db.execute(f"DELETE FROM dag_run WHERE id <> ({first})")
         db.execute("DELETE FROM task_instance WHERE run_id NOT IN (SELECT run_id FROM dag_run)")
     export(str(source), str(tmp_path / "lake"), environment="one", allow_plain=True)
     file = made(tmp_path / "lake", tmp_path / "one.html")

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from airkeep.cli.context import Age, Context, shared_options, split_names
-from airkeep.cli.rows import opened
 
 
 @click.command()
@@ -42,16 +41,23 @@ def report(
     The file needs no network and no server, and nothing of it depends on when it is read: its now
     is the newest snapshot. Every number names the model that it comes from and links to its SQL.
     """
-    from airkeep.report.run import check_new, make_report, write_report
+    from airkeep.report import run
 
     sides = split_names((compare,)) if compare else ()
     if sides and len(set(sides)) != 2:
         raise click.UsageError("--compare takes two environments: --compare staging,prod")
-    check_new(output)
-    with opened(ctx, lake, environment, None) as (connected, folder):
-        with ctx.output.progress("report") as progress:
-            made = make_report(connected, folder, since=since, compare=sides, progress=progress)
-        written = write_report(made, output)
+    run.check_new(output)
+    with ctx.output.progress("report") as progress:
+        written = run.report(
+            ctx.lake(lake, remember=True),
+            output,
+            environments=split_names(environment),
+            since=since,
+            compare=sides,
+            limits=ctx.limits,
+            spool=ctx.spool,
+            progress=progress,
+        )
 
     def text() -> None:
         environments = ", ".join(written.environments) or "no environment"

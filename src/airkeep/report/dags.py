@@ -200,7 +200,8 @@ def signals(
         "slower": bool(slower) or (dag.mean_s or 0) > 1.5 * (dag.mean_before_s or math.inf),
         "silent": dag.is_active
         and not dag.is_paused
-        and bool(dag.schedule)
+        and dag.schedule is not None
+        and dag.schedule not in _UNTIMED
         and (dag.last_started_at or 0) < week_began,
     }
     return tuple(name for name, true in told.items() if true)
@@ -212,6 +213,10 @@ def by_dag(rows: Iterable[tuple[object, ...]]) -> dict[Key, tuple[Row, ...]]:
     for environment, dag_id, *values in rows:
         found[str(environment), str(dag_id)].append(tuple(plain(value) for value in values))
     return {key: tuple(own) for key, own in found.items()}
+
+
+# Schedules that make no run due at a time.
+_UNTIMED = frozenset({"Asset", "Dataset", "Partitioned Asset", "@once", "@continuous"})
 
 
 @dataclass(frozen=True)

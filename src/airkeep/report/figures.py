@@ -31,12 +31,22 @@ _NAMED: dict[str, Kind] = {
     "blocked_per_failure": "ratio", "rows_per_day": "ratio",
     "is_stale": "flag", "is_open": "flag", "is_paused": "flag", "is_critical": "flag",
     "is_there": "flag", "runs_per_event": "ratio",
+    "times_usual": "ratio", "score": "ratio",
 }  # fmt: skip
 _TEXTS = frozenset(
     ("environment", "dag_id", "task_id", "run_id", "state", "owners", "owner", "schedule", "why",
      "pool", "hostname", "bundle", "file", "asset", "tag", "operator", "event", "kind",
      "config_key", "table_name", "xcom_key", "job_type", "version_before", "version_after")
 )  # fmt: skip
+
+_LABELS = {
+    "dag_id": "DAG", "task_id": "task", "run_id": "run", "slot": "slot hours", "lost": "lost time",
+    "all_slot": "all slot hours", "failed_slot": "failed slot hours", "is_paused": "paused",
+    "is_stale": "stale", "is_open": "open", "is_there": "there", "table_name": "table",
+    "config_key": "key", "xcom_key": "key", "xcoms": "XComs", "hour": "hour (UTC)",
+    "limit_share": "of the limit", "times_usual": "times the usual", "sla": "SLA",
+    "sla_late": "SLAs late", "sla_misses": "SLA misses",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -171,13 +181,7 @@ def label(name: str) -> str:
     """A column's name for people: its unit stands in every cell."""
     for suffix in _SUFFIXES:
         name = name.removesuffix(suffix)
-    named = {"dag_id": "DAG", "task_id": "task", "run_id": "run", "slot": "slot hours",
-             "lost": "lost time", "all_slot": "all slot hours", "failed_slot": "failed slot hours",
-             "is_paused": "paused", "is_stale": "stale", "is_open": "open", "idle": "idle",
-             "table_name": "table", "config_key": "key", "xcom_key": "key", "hour": "hour (UTC)",
-             "map_index": "map index", "is_there": "there", "limit_share": "of the limit",
-             "xcoms": "XComs"}  # fmt: skip
-    return named.get(name, name.replace("_", " "))
+    return _LABELS.get(name, name.replace("_", " "))
 
 
 def plain(value: object) -> Value:

@@ -104,7 +104,10 @@ RELIABILITY = Section(
             "failure_clusters",
             "Many DAGs failing at once",
             "Failed tries close together over several DAGs have one cause: a host, a network.",
-            _columns("began_at ended_at failures dags tasks hosts pools"),
+            _columns(
+                "began_at ended_at failures times_usual dags tasks hosts pools hostname pool "
+                "operator"
+            ),
             "began_at DESC",
         ),
         Question(
@@ -160,7 +163,7 @@ RELIABILITY = Section(
             "zombies",
             "Task instances whose process is silent",
             "Airflow believes that they run; nothing has been heard of them.",
-            _columns("dag_id task_id run_id map_index state started_at silent_s hostname"),
+            _columns("dag_id task_id run_id map_index state why started_at silent_s hostname"),
             "silent_s DESC NULLS LAST",
         ),
     ),
@@ -173,13 +176,13 @@ DURATION = Section(
     (
         Question(
             "duration_regressions",
-            "Tasks that changed their pace",
-            "A ratio above 1 is slower than before; the versions say which code brought it.",
+            "Tasks that became slower",
+            "Medians before and after the change; the versions say which code brought it.",
             _columns(
                 "dag_id task_id changed_at before_p50_s after_p50_s ratio effect_size before_n "
                 "after_n version_before version_after"
             ),
-            "ratio DESC, dag_id, task_id",
+            "score DESC, dag_id, task_id",
         ),
         Question(
             "run_duration_by_week",
@@ -241,8 +244,11 @@ LATENCY = Section(
             "landing_time",
             "When results are there",
             "From the time a run was due to its end, beside what was promised.",
-            _columns("dag_id runs p50_s p90_s worst_s sla_misses deadline_misses"),
-            "p90_s DESC NULLS LAST, dag_id",
+            _columns(
+                "dag_id runs p50_s p90_s worst_s sla_s sla_late sla_misses deadlines deadline_late "
+                "deadline_misses"
+            ),
+            "sla_late + deadline_late DESC NULLS LAST, p90_s DESC NULLS LAST, dag_id",
         ),
         Question(
             "missed_runs",

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from airkeep.database.limits import ReadLimits
 from airkeep.errors import ConfigError, did_you_mean
-from airkeep.lake.connect import OpenLake
+from airkeep.lake.connect import OpenLake, connect
 from airkeep.models.build import make_models
 from airkeep.models.catalog import models
 from airkeep.report import dags, overview
 from airkeep.report.figures import parts, sources
 from airkeep.report.page import Report, render
 from airkeep.report.questions import SECTIONS
+from airkeep.snapshot.folder import private_folder
+from airkeep.snapshot.lake import LakePlace, open_lake
 from airkeep.snapshot.names import id_time
 from airkeep.snapshot.progress import Progress, silent
 from airkeep.version import __version__
@@ -39,6 +42,46 @@ class Written:
     environments: tuple[str, ...]
     dags: int
     figures: int
+
+
+def report(
+    lake: LakePlace,
+    output: Path,
+    *,
+    environments: Sequence[str] = (),
+    since: datetime | timedelta | None = None,
+    compare: Sequence[str] = (),
+    limits: ReadLimits | None = None,
+    spool: Path | None = None,
+    progress: Progress = silent,
+) -> Written:
+    """Show what a lake knows as one HTML file.
+
+    Args:
+        lake: a folder, `s3://...`, or an open `Lake`.
+        output: a new file.
+        environments: only these; all of them when empty.
+        since: only what began then or later; an age counts back from the newest snapshot.
+        compare: two environments to set side by side, or none.
+        spool: a folder with space for the models' tables.
+
+    Raises:
+        ConfigError: the file is there already, or an environment is not.
+    """
+    check_new(output)
+    limits = limits or ReadLimits()
+    with (
+        private_folder(spool) as folder,
+        connect(
+            open_lake(lake),
+            folder=folder,
+            environments=environments,
+            memory_bytes=limits.memory_bytes,
+            threads=limits.threads,
+        ) as opened,
+    ):
+        made = make_report(opened, folder, since=since, compare=compare, progress=progress)
+    return write_report(made, output)
 
 
 def make_report(

@@ -14,7 +14,8 @@ SELECT
   bundle_name AS bundle,
   owners,
   description,
-  coalesce(timetable_summary, schedule_interval) AS schedule,
+  nullif(coalesce(timetable_summary, nullif(trim(schedule_interval, '"'), 'null')), 'None')
+    AS schedule,
   max_active_runs,
   max_active_tasks,
   coalesce(last_parsed_time, last_scheduler_run) AS parsed_at,
