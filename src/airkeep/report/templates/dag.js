@@ -22,7 +22,7 @@ function bands(dag) {
     const points = (n) => dag.weeks.map((week) => [moment(week[0]), week[n] === null ? null : week[n] / divisor]);
     const marks = dag.changes.map(([task, at, ratio, before, after]) => ({
       xAxis: at * 1000,
-      label: { formatter: `${ratio > 1 ? "▲" : "▼"} ${text(ratio, "ratio")}×${after ? ` ${before || "?"} → ${after}` : ""}`, color: colour("ink"), fontSize: 11, position: "insideEndTop" },
+      label: { formatter: `${text(ratio, "ratio")}× ${task.slice(0, 24)}${after ? `, ${before === after ? "version" : `${version(before || "?")} →`} ${version(after)}` : ""}`, color: colour("ink"), fontSize: 11, position: "insideEndTop" },
       name: task,
     }));
     return {
@@ -75,10 +75,10 @@ function dagPage(dag) {
       fact("last 7 days", `${text(dag.runs, "count")} finished runs, ${text(dag.failed, "count")} failed, ${text(dag.success_rate, "share")} succeeded; mean ${text(dag.mean_s, "s")}; ${text(dag.slot_h, "h")} of slots`),
       fact("week before", `${text(dag.success_rate_before, "share")} succeeded; mean ${text(dag.mean_before_s, "s")}`)),
     block("Runs", `The newest ${dag.strip.length}, the oldest first. Height is duration; ✓ succeeded, ✗ failed, · neither yet.`, dag.strip.length, strip(dag), source("runs")),
-    block("Duration", "Successful runs by week: the median, and the 95th percentile above it.", dag.weeks.length, dag.weeks.length ? bands(dag) : null,
+    block("Duration", `Successful runs by week: the median, and the 95th percentile above it.${dag.changes.length ? " A red line marks where a task became slower, and with which version." : ""}`, dag.weeks.length, dag.weeks.length ? bands(dag) : null,
       h("details", null, h("summary", null, "As a table"), table("Weeks", weeks, dag.weeks)), source("run_duration_by_week")),
-    has("duration_regressions") ? block("Changes of pace", "A ratio above 1 is slower than before.", dag.changes.length,
-      table("Changes of pace", columns([["task_id", "task", "text"], ["changed_at", "changed (UTC)", "at"], ["ratio", "ratio", "ratio"], ["version_before", "version before", "text"], ["version_after", "version after", "text"]]), dag.changes), source("duration_regressions")) : null,
+    has("duration_regressions") ? block("Tasks that became slower", "The ratio of the medians after and before.", dag.changes.length,
+      table("Tasks that became slower", columns([["task_id", "task", "text"], ["changed_at", "changed (UTC)", "at"], ["ratio", "ratio", "ratio"], ["version_before", "version before", "text"], ["version_after", "version after", "text"]]), dag.changes), source("duration_regressions")) : null,
     has("critical_path") ? block("Critical path", "The newest run that has one: a filled bar is on the path, slack is how much later a task could end.", dag.path.length, dag.path.length ? gantt(dag) : null, source("critical_path")) : null,
     block("Tasks", "Those that lose the most time first.", dag.tasks.length,
       table("Tasks", columns([["task_id", "task", "text"], ["finished", "finished", "count"], ["first_try_rate", "first try", "share"], ["mean_s", "mean", "s"], ["p95_s", "p95, newest week", "s"], ["lost_h", "lost to failures", "h"]]), dag.tasks),

@@ -74,6 +74,11 @@ function text(value, kind) {
   }
 }
 
+// Of a hash its beginning says enough.
+function version(value) {
+  return /^[0-9a-f-]{16,}$/.test(value) ? `${value.slice(0, 8)}…` : value;
+}
+
 function dagLink(environment, dag) {
   return `#dag/${encodeURIComponent(environment)}/${encodeURIComponent(dag)}`;
 }
