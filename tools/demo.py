@@ -1,8 +1,8 @@
 """`make demo`: the main job on a real Airflow database, told step by step.
 
 Starts the embedded PostgreSQL, loads a database that Airflow 3.3 made by running DAGs, exports
-and verifies it, damages a copy of the lake, restores into an empty database, compares, and shows the
-lake, with an older environment beside it, as one page.
+and verifies it, damages a copy of the lake, restores into an empty database, compares, and shows
+the lake, with an older environment beside it, as one page.
 """
 
 from __future__ import annotations

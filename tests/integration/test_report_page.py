@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from airkeep.cli.main import cli
+from airkeep.errors import AirkeepError
 from airkeep.export.run import export
 from chromium import chromium, opened_page
 from servers import airflow_sqlite
@@ -431,4 +432,26 @@ def test_one_run_gives_a_page(browser: Browser, tmp_path: Path) -> None:
         scrolled(found.page)
         assert found.page.locator(".strip li").count() == 1
         assert not re.search(r"\b(NaN|undefined|Infinity)\b", found.page.inner_text("main"))
+        assert found.wrong == []
+
+
+def test_databases_found_in_public_give_one_page(
+    browser: Browser, shared: Path, tmp_path: Path
+) -> None:
+    """Airflow 1.7 to 3.1, with all that real life did to them."""
+    refused = set()
+    for file in sorted((shared / "data" / "wild").glob("*.db")):
+        try:
+            export(str(file), str(tmp_path / "lake"), environment=file.stem, allow_plain=True)
+        except AirkeepError:
+            refused.add(file.stem)
+    written = made(tmp_path / "lake", tmp_path / "wild.html")
+
+    assert {name for name in refused if name.startswith("airflow-")} <= {"airflow-1.7.1"}
+    assert len(data(written)["overview"]["environments"]) >= 10
+    with opened_page(browser, written) as found:
+        scrolled(found.page)
+        assert not re.search(r"\b(NaN|undefined|Infinity)\b", found.page.inner_text("main"))
+        open_dag(found.page, written)
+        scrolled(found.page)
         assert found.wrong == []

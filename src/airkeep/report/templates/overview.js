@@ -65,17 +65,17 @@ function dagTable() {
     { name: "dag_id", label: "DAG", kind: "text" },
     { name: "signals", label: "signals", kind: "text", class: "signals", draw: badges, sort: (s) => (s.length ? Object.keys(SIGNALS).indexOf(s[0]) : 99), words: (s) => (s.length ? s.map((one) => SIGNALS[one][1]).join(" ") : "ok") },
     { name: "strip", label: "last 20 runs", kind: "text", draw: (_, row) => mini(dagNamed(row[0], row[1])), sort: (_, row) => -dagNamed(row[0], row[1]).strip.slice(-20).filter((run) => run[0] === "failed").length, words: () => "" },
-    { name: "runs", label: "runs, 7 d", kind: "count" },
+    { name: "runs", label: "runs", kind: "count" },
     { name: "failed", label: "failed", kind: "count" },
     { name: "success_rate", label: "succeeded", kind: "share" },
     { name: "success_rate_before", label: "week before", kind: "share" },
     { name: "mean_s", label: "mean duration", kind: "s" },
     { name: "mean_before_s", label: "week before", kind: "s" },
     { name: "slot_h", label: "slot hours", kind: "h" },
-    { name: "last_started_at", label: "last start (UTC)", kind: "at" },
+    { name: "last_started_at", label: "last start", kind: "at" },
   ];
   const rows = wanted.map((dag) => columns.map((column) => (column.name === "strip" ? null : dag[column.name])));
-  const made = h("section", { id: "dags" }, h("h2", null, "DAGs"), h("p", { class: "lead" }, "Every DAG, those that need a look first. Press / to search. The week is the environment's last seven days with runs."));
+  const made = h("section", { id: "dags" }, h("h2", null, "DAGs"), h("p", { class: "lead" }, "Every DAG, those that need a look first; the numbers are of the last seven days. Press / to search."));
   if (!rows.length) made.append(h("p", { class: "none" }, "No DAG is recorded."));
   else made.append(...table("DAGs", columns, rows, { first: 12 }).filter(Boolean));
   made.append(h("div", { class: "key" }, h("span", null, "Runs: tall and red failed, short and green succeeded, an outline is not finished.")),
