@@ -30,7 +30,7 @@ define debian
 	fi
 endef
 
-.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing docs clean tls-server jdbc azurite
+.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing docs clean tls-server jdbc azurite charts chromium screenshots
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,10 +53,10 @@ check: setup azurite ## lint, types, layers, lock file, quick tests
 	$(UV) lock --check
 	$(PYTEST) $(QUICK_TESTS) -m "not slow"
 
-test: setup tls-server azurite ## every test but the slow ones, servers included
+test: setup tls-server azurite chromium ## every test but the slow ones, servers included
 	$(PYTEST) $(ALL_TESTS) -m "not slow"
 
-test-slow: setup tls-server azurite ## the tests that take minutes
+test-slow: setup tls-server azurite chromium ## the tests that take minutes
 	$(RUN) pytest -m slow
 
 bench: setup jdbc ## measure airkeep beside its peers
@@ -67,6 +67,12 @@ bench-large: setup ## measure one table of 10 M rows
 
 bench-listing: setup ## measure the listing of a lake of 5,000 snapshots
 	PYTHONPATH=tests $(RUN) python -m benchmarks.listing
+
+charts: setup ## bundle the report's chart library anew, from npm
+	$(RUN) python -m tools.charts $(CACHE)/charts
+
+screenshots: setup chromium ## take the pictures of the report that the docs show
+	PYTHONPATH=tests $(RUN) python -m tools.screenshots
 
 docs: setup ## write the generated pages anew
 	$(RUN) python -m tools.docs
@@ -83,6 +89,9 @@ tls-server:
 
 jdbc:
 	$(call debian,/usr/share/java/postgresql.jar,libpostgresql-jdbc-java,PostgreSQL's JDBC driver)
+
+chromium:
+	$(call debian,/usr/bin/chromium,chromium fonts-dejavu-core,A browser)
 
 # A real Azure Blob server, from npm by the Node of a wheel. Whole or not at all: moved when it is.
 AZURITE := azurite@3.35.0

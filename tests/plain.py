@@ -13,6 +13,7 @@ from datetime import timedelta
 from counting import Row, Tables, due, groups, nearest_rank, seconds
 from plain_assets import ASSETS
 from plain_capacity import CAPACITY
+from plain_report import REPORT
 from plain_runs import RUNS
 
 
@@ -306,5 +307,6 @@ PLAIN: dict[str, Callable[[Tables], list[Row]]] = (
     }
     | ASSETS
     | CAPACITY
+    | REPORT
     | RUNS
 )

@@ -1,7 +1,8 @@
 """`make demo`: the main job on a real Airflow database, told step by step.
 
 Starts the embedded PostgreSQL, loads a database that Airflow 3.3 made by running DAGs, exports
-and verifies it, damages a copy of the lake, restores into an empty database, compares.
+and verifies it, damages a copy of the lake, restores into an empty database, compares, and shows
+the lake, with an older environment beside it, as one page.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import TypeVar
 
 import airkeep
 from airkeep.database.server import Server
+from airkeep.report.run import report
 
 PROJECT = Path(__file__).parents[1]
 DUMP = PROJECT / "data" / "airflow" / "airflow-332.dump"
+OLDER = PROJECT / "data" / "airflow" / "airflow-263.dump"
 FOLDER = PROJECT / ".cache" / "demo"
 VICTIM = "tables/task_instance"
 
@@ -44,7 +47,7 @@ class Story:
 
 def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
-    lake, damaged = FOLDER / "lake", FOLDER / "damaged"
+    lake, damaged, page = FOLDER / "lake", FOLDER / "damaged", FOLDER / "report.html"
     story = Story()
     print("airkeep demo: a real Airflow 3.3 database out into a lake, and back\n")
     server = story.step("start PostgreSQL", Server.start, lambda _: "embedded, on loopback")
@@ -57,9 +60,11 @@ def main() -> int:
             lambda _: DUMP.name,
         )
         tell_journey(story, source, target, lake, damaged)
+        tell_answers(story, server, lake, page)
     print(f"\n  the lake        {lake}")
     print(f"  a damaged copy  {damaged}")
     print(f"  try             .venv/bin/airkeep show {lake.relative_to(PROJECT)} latest")
+    print(f"  the report      {page}")
     print(f"\n{'all of it held' if story.ok else 'SOMETHING DID NOT HOLD'}, ", end="")
     print(f"in {monotonic() - story.began:.1f} s")
     return 0 if story.ok else 1
@@ -103,6 +108,21 @@ def tell_journey(story: Story, source: str, target: str, lake: Path, damaged: Pa
         lambda s: (
             f"{s.manifest.mode} of {snapshot.id}, {sum(len(t.files) for t in s.tables)} data files"
         ),
+    )
+
+
+def tell_answers(story: Story, server: Server, lake: Path, page: Path) -> None:
+    older = server.create("older")
+    server.restore_dump("older", OLDER)
+    story.step(
+        "export an older environment",
+        lambda: airkeep.export(older, str(lake), environment="older"),
+        lambda s: f"Airflow {s.manifest.airflow_version}: {s.manifest.rows:,} rows",
+    )
+    story.step(
+        "report on both",
+        lambda: report(str(lake), page),
+        lambda w: f"{w.dags} DAGs, {w.figures} figures, {w.bytes / 1e6:.1f} MB in one file",
     )
 
 

@@ -185,6 +185,10 @@ class OpenLake:
         self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS FROM {place}.{ident(name)}")
         self._made.add(name)
 
+    @property
+    def url(self) -> str:
+        return self._lake.url
+
     def _statement(self, name: str) -> str:
         label = name.removesuffix(HISTORY)
         if pieces := pieces_of(self._manifests.newest(), name):

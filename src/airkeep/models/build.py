@@ -6,7 +6,7 @@ What Python makes is a table like the others, and is made just before the model 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from airkeep.database.sql import ident, literal
@@ -20,7 +20,12 @@ _PLACE = "models"
 
 
 def make_models(
-    opened: OpenLake, names: Sequence[str], folder: Path, *, progress: Progress = silent
+    opened: OpenLake,
+    names: Sequence[str],
+    folder: Path,
+    *,
+    where: Mapping[str, str] | None = None,
+    progress: Progress = silent,
 ) -> None:
     """Make these models; they can be asked for by their names then.
 
@@ -28,6 +33,7 @@ def make_models(
 
     Args:
         folder: a private one, with space for the tables.
+        where: by the name of a model, SQL that says which of its rows count.
     """
     wanted = needed_for(names)
     file = folder / "models.duckdb"
@@ -42,14 +48,13 @@ def make_models(
         progress(Step(model.name, 0, 0))
         for made in model.made:
             _make(opened, made)
-        readers = [one for one in wanted if model.name in one.needs]
-        if model.name in names:
-            opened.make_table(_PLACE, model.name, model.sql)
-        elif read_once(model, readers):
-            view = f"CREATE TEMP VIEW {ident(model.name)} AS {narrowed(model, readers)}"
-            opened.db.execute(view)
+        is_wanted = model.name in names
+        readers = [] if is_wanted else [one for one in wanted if model.name in one.needs]
+        statement = narrowed(model, readers, where=(where or {}).get(model.name))
+        if not is_wanted and read_once(model, readers):
+            opened.db.execute(f"CREATE TEMP VIEW {ident(model.name)} AS {statement}")
         else:
-            opened.make_table(_PLACE, model.name, narrowed(model, readers))
+            opened.make_table(_PLACE, model.name, statement)
 
 
 def _make(opened: OpenLake, made: Made) -> None:

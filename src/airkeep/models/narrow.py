@@ -16,18 +16,22 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 
-def narrowed(model: Model, readers: Collection[Model]) -> str:
+def narrowed(model: Model, readers: Collection[Model], *, where: str | None = None) -> str:
     """The model's SQL, with those of its columns that the readers name.
 
-    All of its columns where a reader's rows depend on more than it names: it gives all that it
-    reads, or asks for rows that differ in any column, or is given them in Python.
+    All of its columns without a reader, or where a reader's rows depend on more than it names: it
+    gives all that it reads, or asks for rows that differ in any column, or is given them in Python.
+
+    Args:
+        where: a condition on the model's columns; only rows that meet it are made.
     """
     own = _tree(model.sql).named_selects
-    if "*" in own or any(_takes_all(reader, model.name) for reader in readers):
-        return model.sql
+    condition = f" WHERE {where}" if where else ""
+    if not readers or "*" in own or any(_takes_all(reader, model.name) for reader in readers):
+        return f"SELECT * FROM ({model.sql}) AS whole{condition}" if where else model.sql
     named = {word for reader in readers for word in _words(reader.sql)}
     wanted = [name for name in own if name.lower() in named] or own[:1]
-    return f"SELECT {', '.join(map(ident, wanted))} FROM ({model.sql}) AS whole"
+    return f"SELECT {', '.join(map(ident, wanted))} FROM ({model.sql}) AS whole{condition}"
 
 
 def read_once(model: Model, readers: Sequence[Model]) -> bool:

@@ -1,0 +1,190 @@
+"""A lake -> one HTML file: marts, figures, page; the file is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from airkeep.database.limits import ReadLimits
+from airkeep.errors import ConfigError, did_you_mean
+from airkeep.lake.connect import OpenLake, connect
+from airkeep.models.build import make_models
+from airkeep.models.catalog import models
+from airkeep.report import dags, overview
+from airkeep.report.figures import parts, sources
+from airkeep.report.page import Report, render
+from airkeep.report.questions import SECTIONS
+from airkeep.snapshot.folder import private_folder
+from airkeep.snapshot.lake import LakePlace, open_lake
+from airkeep.snapshot.names import id_time
+from airkeep.snapshot.progress import Progress, silent
+from airkeep.version import __version__
+
+# What a report since a time is about: the rows of these that lie after it.
+_TIMES = {
+    "runs": "coalesce(started_at, due_at)",
+    "tasks": "coalesce(started_at, queued_at, ended_at)",
+    "attempts": "started_at",
+    "events": "happened_at",
+    "asset_events": "happened_at",
+}
+_READ = ("runs", "dags")  # staging that the report itself reads
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a report holds, and where it is."""
+
+    file: str
+    bytes: int
+    environments: tuple[str, ...]
+    dags: int
+    figures: int
+
+
+def report(
+    lake: LakePlace,
+    output: Path,
+    *,
+    environments: Sequence[str] = (),
+    since: datetime | timedelta | None = None,
+    compare: Sequence[str] = (),
+    limits: ReadLimits | None = None,
+    spool: Path | None = None,
+    progress: Progress = silent,
+) -> Written:
+    """Show what a lake knows as one HTML file.
+
+    Args:
+        lake: a folder, `s3://...`, or an open `Lake`.
+        output: a new file.
+        environments: only these; all of them when empty.
+        since: only what began then or later; an age counts back from the newest snapshot.
+        compare: two environments to set side by side, or none.
+        spool: a folder with space for the models' tables.
+
+    Raises:
+        ConfigError: the file is there already, or an environment is not.
+    """
+    check_new(output)
+    limits = limits or ReadLimits()
+    with (
+        private_folder(spool) as folder,
+        connect(
+            open_lake(lake),
+            folder=folder,
+            environments=environments,
+            memory_bytes=limits.memory_bytes,
+            threads=limits.threads,
+        ) as opened,
+    ):
+        made = make_report(opened, folder, since=since, compare=compare, progress=progress)
+    return write_report(made, output)
+
+
+def make_report(
+    opened: OpenLake,
+    folder: Path,
+    *,
+    since: datetime | timedelta | None = None,
+    compare: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Report:
+    """Answer every question of the report.
+
+    Args:
+        folder: a private one, with space for the models' tables.
+        since: only what began then or later; an age counts back from the newest snapshot.
+        compare: two environments to set side by side.
+
+    Raises:
+        ConfigError: an environment is not there.
+    """
+    manifests = opened.manifests()
+    names = sorted({m.environment for m in manifests})
+    for wanted in compare:
+        if wanted not in names:
+            raise ConfigError(
+                f"there is no environment {wanted!r} to compare{did_you_mean(wanted, names)}: "
+                f"the report is about {', '.join(names) or 'none'}"
+            )
+    newest = max((id_time(m.id) for m in manifests), default=None)
+    if isinstance(since, timedelta):
+        since = None if newest is None else newest - since
+    known = models()
+    marts = [m for m in _wanted() if m in known]
+    where = {} if since is None else {n: f"{t} >= {_timestamp(since)}" for n, t in _TIMES.items()}
+    make_models(opened, [*marts, *_READ], folder, where=where, progress=progress)
+
+    def ask(statement: str) -> list[tuple[object, ...]]:
+        return list(opened.query(statement).rows())
+
+    every = dags.dags(ask, marts)
+    return Report(
+        made_by=f"airkeep {__version__}",
+        lake=opened.url,
+        at=None if newest is None else int(newest.timestamp()),
+        since=None if since is None else int(since.timestamp()),
+        overview=overview.overview(ask, marts, manifests, compare),
+        changes=dags.changes(every),
+        dags=every,
+        parts=parts(ask, marts, len(names)),
+        sources=sources([known[m] for m in (*marts, *_READ)]),
+    )
+
+
+def write_report(report: Report, output: Path) -> Written:
+    """Write the page to a new file.
+
+    Raises:
+        ConfigError: the file is there already, or its folder is not.
+    """
+    check_new(output)
+    text = render(report).encode()
+    handle, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text)
+        part.chmod(0o644)
+        os.link(part, output)
+    except FileExistsError:
+        raise _taken(output) from None
+    finally:
+        part.unlink()
+    return Written(
+        str(output),
+        len(text),
+        tuple(e.name for e in report.overview.environments),
+        len(report.dags),
+        sum(len(p.figures) for p in report.parts),
+    )
+
+
+def check_new(output: Path) -> None:
+    """Said before the work, not after it.
+
+    Raises:
+        ConfigError: the file is there already, or its folder is not.
+    """
+    if output.exists():
+        raise _taken(output)
+    if not output.parent.is_dir():
+        raise ConfigError(f"there is no folder {output.parent}: make it, or name another file")
+
+
+def _taken(output: Path) -> ConfigError:
+    return ConfigError(f"{output} is there already: name a new file")
+
+
+def _wanted() -> list[str]:
+    asked = (question.mart for section in SECTIONS for question in section.questions)
+    return list(dict.fromkeys((*overview.WANTED, *dags.WANTED, *asked, "environments_compared")))
+
+
+def _timestamp(at: datetime) -> str:
+    return f"TIMESTAMP '{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"

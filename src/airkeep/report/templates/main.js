@@ -1,0 +1,103 @@
+// What is shown, by the address: #overview and the sections, #dag/ENVIRONMENT/DAG, #sql-MART.
+
+const main = document.getElementById("main");
+
+function sources() {
+  return h("section", { id: "sources" }, h("h2", null, "Sources"),
+    h("p", { class: "lead" }, "Every number comes from one of these, whose SQL runs on DuckDB, Spark and Athena alike."),
+    Object.entries(report.sources).map(([name, one]) => h("details", { class: "sql", id: `sql-${name}` },
+      h("summary", null, `${name}: ${one.answers}`),
+      h("dl", { class: "facts" }, [["grain", one.grain], ["units", one.units], ["leaves out", one.leaves_out]].map(([what, said]) => [h("dt", null, what), h("dd", null, said)])),
+      h("pre", { tabindex: "0" }, h("code", null, one.sql)))));
+}
+
+function part(found) {
+  return h("section", { id: found.key }, h("h2", null, found.title), h("p", { class: "lead" }, found.lead), found.figures.map(figure));
+}
+
+let page = null;
+
+function show() {
+  const [where, environment, dag] = decodeParts(location.hash.slice(1));
+  const wanted = where === "dag" ? dagNamed(environment, dag) : null;
+  const name = wanted ? location.hash : `all ${chosen.environment}`;
+  if (page !== name) {
+    page = name;
+    main.replaceChildren(...(wanted ? [dagPage(wanted), sources()] : [overview(), dagTable(), changes(), calendar(), comparison(), ...report.parts.map(part), sources()].filter(Boolean)));
+    document.title = wanted ? `${wanted.dag_id} · Airflow report` : "Airflow report";
+    redraw();
+    menu(Boolean(wanted));
+    if (wanted) { scrollTo(0, 0); main.focus({ preventScroll: true }); tell(`DAG ${wanted.dag_id}`); }
+  }
+  const target = wanted ? null : document.getElementById(location.hash.slice(1));
+  if (target) {
+    if (target.tagName === "DETAILS") { target.open = true; target.querySelector("summary").focus({ preventScroll: true }); }
+    target.scrollIntoView();
+  }
+}
+
+function decodeParts(hash) {
+  try { return hash.split("/").map(decodeURIComponent); } catch { return [hash]; }
+}
+
+function menu(isDag) {
+  const named = [["overview", "Overview"], ["dags", "DAGs"], ["changes", "What changed"], ["calendar", "Calendar"]];
+  if (report.overview.compare.length) named.push(["compare", "Side by side"]);
+  named.push(...report.parts.map((one) => [one.key, one.title]), ["sources", "Sources"]);
+  const links = named.map(([key, title]) => h("a", { href: `#${key}` }, title));
+  document.getElementById("sections").replaceChildren(h("ul", null, links.map((link) => h("li", null, link))));
+  if (isDag) return;
+  const mark = () => {
+    const at = named.findLastIndex(([key]) => { const place = document.getElementById(key); return place && place.getBoundingClientRect().top < 120; });
+    links.forEach((link, n) => (n === Math.max(at, 0) ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current")));
+  };
+  onscroll = mark;
+  mark();
+}
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+let theme = "";
+
+function paint() {
+  document.documentElement.dataset.theme = theme || (dark.matches ? "dark" : "light");
+  redraw();
+}
+
+function controls() {
+  const { environments } = report.overview;
+  const made = document.getElementById("controls");
+  if (environments.length > 1) {
+    const select = h("select", { id: "environment", onchange: () => { chosen.environment = select.value; page = null; show(); tell(`Showing ${select.value || "all environments"}`); } },
+      h("option", { value: "" }, "all"), environments.map((one) => h("option", { value: one.name }, one.name)));
+    made.append(h("label", { for: "environment" }, "Environment"), select);
+  }
+  const select = h("select", { id: "theme", onchange: () => { theme = select.value; paint(); } }, [["", "as the system"], ["light", "light"], ["dark", "dark"]].map(([value, words]) => h("option", { value }, words)));
+  made.append(h("label", { for: "theme" }, "Theme"), select);
+}
+
+function about() {
+  const { environments } = report.overview;
+  const words = report.at === null ? `${report.lake}: no snapshot` : `${report.lake}, as of ${time(report.at)} UTC (newest snapshot of ${environments.length} ${environments.length === 1 ? "environment" : "environments"})`;
+  const since = report.since === null ? "" : `, only what began since ${time(report.since)}`;
+  document.getElementById("about").textContent = `${words}${since} · ${report.made_by}`;
+}
+
+about();
+controls();
+paint();
+show();
+dark.addEventListener("change", paint);
+addEventListener("hashchange", show);
+let waiting = 0;
+addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(() => { for (const one of drawn.values()) if (one.made) one.made.resize(); }, 100); });
+addEventListener("beforeprint", () => {
+  document.documentElement.dataset.theme = "light";
+  redraw();
+  for (const place of drawn.keys()) render(place);
+});
+addEventListener("afterprint", paint);
+addEventListener("keydown", (event) => {
+  if (event.key !== "/" || /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName)) return;
+  const search = document.querySelector("#dags input[type=search]");
+  if (search) { event.preventDefault(); search.focus(); }
+});

@@ -1,0 +1,155 @@
+// The first screen: how each environment is, which DAGs need a look, the year day by day.
+
+const SIGNALS = {
+  failing: ["bad", "failing", "its last finished run failed"],
+  stuck: ["bad", "stuck", "a run of it does not end"],
+  zombies: ["bad", "silent tasks", "task instances run of which nothing is heard"],
+  missed: ["bad", "missed runs", "runs were due in the last week and never came"],
+  worse: ["warn", "worse", "its success rate fell by more than 5 points"],
+  flaky: ["warn", "flaky", "a run failed in the last week, the last one did not"],
+  slower: ["warn", "slower", "it takes longer than in the week before"],
+  silent: ["plain", "silent", "it is active and scheduled, and nothing ran in the last week"],
+};
+
+function badges(signals) {
+  if (!signals.length) return h("span", { class: "badge good" }, "ok");
+  return signals.map((one) => h("span", { class: `badge ${SIGNALS[one][0]}`, title: SIGNALS[one][2] }, SIGNALS[one][1]));
+}
+
+function delta(metric) {
+  if (metric.before === null || metric.value === null) return [NOTHING, "same"];
+  const change = metric.value - metric.before;
+  if (!change) return ["=", "same"];
+  const points = metric.kind === "share";
+  const amount = points ? `${number(Math.abs(change * 100), 1)} points` : text(Math.abs(change), metric.kind);
+  const direction = change > 0 ? "up" : "down";
+  const judged = metric.worse === "neither" ? "same" : metric.worse === direction ? "worse" : "better";
+  const words = judged === "same" ? "" : `, ${judged}`;
+  return [h("span", { class: judged }, `${change > 0 ? "▲" : "▼"} ${amount}`, h("span", { class: "quiet" }, `${direction}${words}`)), judged];
+}
+
+function card(environment, heading) {
+  const metrics = report.overview.metrics.filter((one) => one.environment === environment.name);
+  const row = (one) => h("tr", null,
+    h("th", { scope: "row" }, h("a", { href: `#sql-${one.mart}`, title: `from ${one.mart}` }, one.label)),
+    h("td", { class: "n" }, text(one.value, one.kind)),
+    h("td", { class: "n" }, one.weekly ? text(one.before, one.kind) : ""),
+    h("td", { class: "n" }, one.weekly ? delta(one)[0] : ""));
+  const weekly = metrics.filter((one) => one.weekly);
+  const now = metrics.filter((one) => !one.weekly);
+  const ends = environment.week_ends;
+  const old = ends && (environment.at - Date.parse(`${ends}T23:59:59Z`) / 1000) / 86400;
+  return h("article", { class: "card" },
+    h(heading, null, environment.name),
+    h("p", { class: "why" }, `Airflow ${environment.airflow_version} · ${number(environment.snapshots, 0)} ${environment.snapshots === 1 ? "snapshot" : "snapshots"}, the newest ${environment.snapshot} (${environment.mode}, ${number(environment.rows, 0)} rows)`),
+    ends ? null : h("p", { class: "none" }, "No run is recorded."),
+    old > 7 ? h("p", null, h("span", { class: "badge warn" }, `quiet for ${number(old, 0)} d`), `no run started after ${ends}`) : null,
+    h("table", null,
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, ends ? `7 days to ${ends}` : "Week"), h("th", { scope: "col", class: "n" }, "week"), h("th", { scope: "col", class: "n" }, "before"), h("th", { scope: "col", class: "n" }, "change"))),
+      h("tbody", null, weekly.map(row)),
+      now.length ? h("thead", null, h("tr", null, h("th", { scope: "col" }, "As of the snapshot"), h("th", { scope: "col", class: "n" }, "now"), h("th", { scope: "col" }, ""), h("th", { scope: "col" }, ""))) : null,
+      h("tbody", null, now.map(row))));
+}
+
+function mini(dag) {
+  const last = dag.strip.slice(-20);
+  const failed = last.filter((run) => run[0] === "failed").length;
+  return h("span", { class: "mini", role: "img", "aria-label": `${failed} of the last ${last.length} runs failed` },
+    last.map((run) => h("i", { class: run[0] === "failed" ? "failed" : run[0] === "success" ? "success" : "open" })));
+}
+
+function dagTable() {
+  const wanted = report.dags.filter((dag) => inChosen(dag.environment));
+  const columns = [
+    { name: "environment", label: "environment", kind: "text" },
+    { name: "dag_id", label: "DAG", kind: "text" },
+    { name: "signals", label: "signals", kind: "text", class: "signals", draw: badges, sort: (s) => (s.length ? Object.keys(SIGNALS).indexOf(s[0]) : 99), words: (s) => (s.length ? s.map((one) => SIGNALS[one][1]).join(" ") : "ok") },
+    { name: "strip", label: "last 20 runs", kind: "text", draw: (_, row) => mini(dagNamed(row[0], row[1])), sort: (_, row) => -dagNamed(row[0], row[1]).strip.slice(-20).filter((run) => run[0] === "failed").length, words: () => "" },
+    { name: "runs", label: "runs", kind: "count" },
+    { name: "failed", label: "failed", kind: "count" },
+    { name: "success_rate", label: "succeeded", kind: "share" },
+    { name: "success_rate_before", label: "week before", kind: "share" },
+    { name: "mean_s", label: "mean duration", kind: "s" },
+    { name: "mean_before_s", label: "week before", kind: "s" },
+    { name: "slot_h", label: "slot hours", kind: "h" },
+    { name: "last_started_at", label: "last start", kind: "at" },
+  ];
+  const rows = wanted.map((dag) => columns.map((column) => (column.name === "strip" ? null : dag[column.name])));
+  const made = h("section", { id: "dags" }, h("h2", null, "DAGs"), h("p", { class: "lead" }, "Every DAG, those that need a look first; the numbers are of the last seven days. Press / to search."));
+  if (!rows.length) made.append(h("p", { class: "none" }, "No DAG is recorded."));
+  else made.append(...table("DAGs", columns, rows, { first: 12 }).filter(Boolean));
+  made.append(h("div", { class: "key" }, h("span", null, "Runs: tall and red failed, short and green succeeded, an outline is not finished.")),
+    source("dag_week", ", ", h("a", { href: "#sql-runs" }, "runs (SQL)"), ", ", h("a", { href: "#sql-slot_hours_by_dag" }, "slot_hours_by_dag (SQL)")));
+  return made;
+}
+
+function changes() {
+  const columns = [
+    { name: "environment", label: "environment", kind: "text" }, { name: "dag_id", label: "DAG", kind: "text" }, { name: "what", label: "what", kind: "text" },
+    { name: "before", label: "week before", kind: "count", draw: (v, row) => text(v, row[5]), class: "n" }, { name: "now", label: "last week", kind: "count", draw: (v, row) => text(v, row[5]), class: "n" },
+  ];
+  const rows = report.changes.filter((one) => inChosen(one.environment)).map((one) => [one.environment, one.dag_id, one.what, one.before, one.now, one.kind]);
+  const made = h("section", { id: "changes" }, h("h2", null, "What changed since last week"), h("p", { class: "lead" }, "Success rates that moved by two points or more, mean durations by a quarter or more."));
+  if (!rows.length) made.append(h("p", { class: "none" }, "Nothing of that size changed."));
+  else made.append(...table("What changed", columns, rows, { first: 12 }).filter(Boolean));
+  made.append(source("dag_week"));
+  return made;
+}
+
+function calendar() {
+  const days = new Map();
+  for (const [environment, day, runs, failed] of report.overview.calendar) {
+    if (!inChosen(environment)) continue;
+    const one = days.get(day) || [0, 0];
+    days.set(day, [one[0] + runs, one[1] + failed]);
+  }
+  const made = h("section", { id: "calendar" }, h("h2", null, "Failed runs, day by day"), h("p", { class: "lead" }, "The number is the failed runs of the day (UTC) on which they were due; the colour is their share."));
+  if (!days.size) return made.append(h("p", { class: "none" }, "No finished run is recorded.")), made.append(source("success_by_dag_day")), made;
+  const DAY = 86400000;
+  const last = Date.parse([...days.keys()].sort().at(-1));
+  const monday = (at) => at - ((new Date(at).getUTCDay() + 6) % 7) * DAY;
+  const began = Math.max(monday(Date.parse([...days.keys()].sort()[0])), monday(last) - 52 * 7 * DAY);
+  const weeks = [];
+  for (let at = began; at <= last; at += 7 * DAY) weeks.push(at);
+  const month = (at) => new Date(at).toLocaleString("en-US", { month: "short", timeZone: "UTC" });
+  const heads = weeks.map((at, n) => h("th", { scope: "col" }, n === 0 || month(at) !== month(weeks[n - 1]) ? month(at) : "", h("span", { class: "quiet" }, `week of ${new Date(at).toISOString().slice(0, 10)}`)));
+  const body = WEEKDAYS.map((name, n) => h("tr", null, h("th", { scope: "row" }, name), weeks.map((week) => {
+    const at = new Date(week + n * DAY).toISOString().slice(0, 10);
+    const one = days.get(at);
+    if (!one) return h("td", null);
+    const [runs, failed] = one;
+    const part = failed / runs;
+    const level = failed === 0 ? 0 : part < 0.05 ? 1 : part < 0.2 ? 2 : 3;
+    return h("td", { class: `h${level}`, title: `${at}: ${number(failed, 0)} of ${number(runs, 0)} runs failed` }, failed ? (failed > 99 ? "99+" : String(failed)) : h("span", { class: "quiet" }, "0"));
+  })));
+  const wide = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Failed runs, day by day" },
+    h("table", { class: "calendar" }, h("thead", null, h("tr", null, h("td", null), heads)), h("tbody", null, body)));
+  requestAnimationFrame(() => { wide.scrollLeft = wide.scrollWidth; });
+  const swatch = (level, words) => { const i = h("i"); i.style.background = `var(--heat-${level})`; return h("span", null, i, words); };
+  made.append(wide, h("div", { class: "key" }, swatch(0, "none failed"), swatch(1, "under 5 %"), swatch(2, "5 to 20 %"), swatch(3, "20 % or more"), h("span", null, "blank: no finished run")), source("success_by_dag_day"));
+  return made;
+}
+
+function comparison() {
+  const { compare, compared } = report.overview;
+  if (!compare.length) return null;
+  const [one, other] = compare;
+  const columns = [{ name: "dag_id", label: "DAG", kind: "text" },
+    ...["runs", "succeeded", "p50"].flatMap((what, n) => [one, other].map((side) => ({ name: `${what} ${side}`, label: `${what}, ${side}`, kind: ["count", "share", "s"][n] }))),
+    { name: "points", label: "difference in success", kind: "share" }, { name: "ratio", label: "p50 ratio", kind: "ratio" }];
+  const rows = compared.map(([dag, runsA, rateA, p50A, runsB, rateB, p50B]) => [dag, runsA, runsB, rateA, rateB, p50A, p50B, rateA === null || rateB === null ? null : rateB - rateA, p50A && p50B !== null ? p50B / p50A : null]);
+  const cards = report.overview.environments.filter((e) => compare.includes(e.name)).sort((a, b) => compare.indexOf(a.name) - compare.indexOf(b.name));
+  const made = h("section", { id: "compare" }, h("h2", null, `${one} beside ${other}`), h("p", { class: "lead" }, `DAGs that both have. Differences are ${other} less ${one}, ratios ${other} over ${one}.`), h("div", { class: "cards" }, cards.map((one) => card(one, "h3"))));
+  if (!rows.length) made.append(h("p", { class: "none" }, "They have no DAG in common with finished runs."));
+  else made.append(...table("Environments compared", columns, rows).filter(Boolean));
+  made.append(source("environments_compared"));
+  return made;
+}
+
+function overview() {
+  const made = h("section", { id: "overview" }, h("h1", null, "Overview"));
+  const shown = report.overview.environments.filter((one) => inChosen(one.name));
+  if (!shown.length) made.append(h("p", { class: "none" }, "This lake has no snapshot yet: airkeep export makes one."));
+  else made.append(h("p", { class: "lead" }, "Each environment's last seven days with runs, beside the seven before. All times are UTC; nothing here depends on when the page is read."), h("div", { class: "cards" }, shown.map((one) => card(one, "h2"))));
+  return made;
+}
