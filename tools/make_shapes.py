@@ -19,7 +19,9 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT.parent / "shared" / "data" / "schemas"
 TARGET = ROOT / "src" / "airkeep" / "tables" / "shapes.tsv"
-HEAD = "# made by tools/make_shapes.py: versions; then table, versions, key, columns (! is NOT NULL)"
+HEAD = (
+    "# made by tools/make_shapes.py: versions; then table, versions, key, columns (! is NOT NULL)"
+)
 SHORT = {
     "character varying": "varchar",
     "timestamp with time zone": "timestamptz",

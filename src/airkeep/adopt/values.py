@@ -27,6 +27,7 @@ BYTES = "bytes that the source wrote as Python's b'...', read as bytes"
 LOST = "bytes that the source did not write (<memory at ...>), lost: NULL"
 PYTHON = "JSON that the source wrote as Python's text, read as JSON; its spelling is not known"
 SCALAR = "JSON of a single value: a text looks like a number, true or null, read as the latter"
+TEXT = "JSON that begins like a list or an object and is none, read as a JSON text"
 NO_ZONE = "times without a zone, read as UTC"
 ZONE = "times with the zone UTC in a column without one, read without it"
 HEX = "32 digits without dashes, read as a uuid"
@@ -56,18 +57,6 @@ def reader_of(column_type: str) -> Read:
     if word in _BITS:
         return _integers(_BITS[word])
     return _READERS.get(word, _text)
-
-
-# What a column without a known type may be, the narrowest first; text at last.
-GUESSES = (
-    "bigint",
-    "double precision",
-    "boolean",
-    "timestamp with time zone",
-    "timestamp without time zone",
-    "bytea",
-    "text",
-)
 
 
 def read_column(
@@ -193,20 +182,24 @@ def _json(*, ascii_only: bool) -> Read:
         try:
             value = _python(text)
         except ValueError:
-            if not is_single:
-                raise
             value = text  # a JSON text, which `str` writes without its quotes
+        if not _is_plain(value):
+            value = text
+        if value is text and not is_single:
+            repairs[TEXT] += 1
         repairs[PYTHON] += 1
-        return _dumped(value if _is_plain(value) else text, ascii_only=ascii_only)
+        return _dumped(value, ascii_only=ascii_only)
 
     return read
 
 
 def _dumped(value: object, *, ascii_only: bool) -> str:
     try:
-        return json.dumps(value, ensure_ascii=ascii_only, allow_nan=False)
+        text = json.dumps(value, ensure_ascii=ascii_only, allow_nan=False)
     except RecursionError:
         raise ValueError from None
+    text.encode()  # half a surrogate pair is no text
+    return text
 
 
 def _is_json(text: str) -> bool:
@@ -232,20 +225,12 @@ def _python(text: str) -> object:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether JSON can say it; a container that it cannot say is not understood.
-
-    Raises:
-        ValueError: tuples, sets, bytes or keys that are no text, inside.
-    """
+    """Whether JSON can say it: no tuples, sets, bytes, and no keys that are no text."""
     if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
-            raise ValueError
-        return all(_is_plain(inner) for inner in value.values())
+        return all(isinstance(k, str) and _is_plain(inner) for k, inner in value.items())
     if isinstance(value, list):
         return all(_is_plain(inner) for inner in value)
-    if value is None or isinstance(value, (str, bool, int, float)):
-        return True
-    raise ValueError
+    return value is None or isinstance(value, (str, bool, int, float))
 
 
 _READERS: dict[str, Read] = {
@@ -259,3 +244,24 @@ _READERS: dict[str, Read] = {
     "json": _json(ascii_only=True),  # as Airflow writes it
     "jsonb": _json(ascii_only=False),  # as PostgreSQL prints it
 }
+
+
+def _strict(read: Read, form: re.Pattern[str]) -> Read:
+    def strictly(text: str, repairs: Counter[str]) -> Any:
+        if not form.fullmatch(text):
+            raise ValueError
+        return read(text, repairs)
+
+    return strictly
+
+
+# What a column without a known type may be: the narrowest first, text at last.
+GUESSES: tuple[tuple[str, Read], ...] = (
+    ("bigint", _strict(_integers(64), _INTEGER)),
+    ("double precision", _strict(_float, re.compile(r"-?[\d.]+([eE][+-]?\d+)?"))),
+    ("boolean", _strict(_boolean, re.compile("[Tt]rue|[Ff]alse"))),
+    ("timestamp with time zone", _strict(_instant, re.compile(r".*[T ].*(Z|[+-]\d\d.*)"))),
+    ("timestamp without time zone", _strict(_local_time, re.compile(r".*:\d\d(\.\d+)?"))),
+    ("bytea", _bytes),
+    ("text", _text),
+)

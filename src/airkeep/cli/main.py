@@ -25,6 +25,7 @@ from airkeep.version import __version__
 
 COMMANDS = {
     "export": "airkeep.cli.export:export",
+    "adopt": "airkeep.cli.adopt:adopt",
     "snapshots": "airkeep.cli.snapshots:snapshots",
     "show": "airkeep.cli.show:show",
     "verify": "airkeep.cli.verify:verify",
