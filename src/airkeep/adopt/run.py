@@ -6,7 +6,6 @@ a snapshot of the same backup that is there already is told and not made again.
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 
 from airkeep.adopt.columns import column_names, read_header
+from airkeep.adopt.dump import open_dump, origin_of
 from airkeep.adopt.layouts import (
     Backup,
     TextTable,
@@ -25,16 +25,18 @@ from airkeep.adopt.layouts import (
     skipped,
 )
 from airkeep.adopt.pipe import pipe_backup
-from airkeep.adopt.source import Source
+from airkeep.adopt.source import Source, fingerprint
 from airkeep.adopt.table import SCHEMA, ReadTable, read_table
 from airkeep.adopt.text import TextFile
 from airkeep.database.arrow import Spooler
 from airkeep.database.catalog import Catalog
 from airkeep.database.ddl import make_ddl
+from airkeep.database.dump import load_script
 from airkeep.database.limits import ReadLimits
+from airkeep.database.server import Server
 from airkeep.errors import ConfigError, PlainSecretError, UnknownLayoutError, no_such_table
 from airkeep.export.rows import secrets_way
-from airkeep.export.run import check_case
+from airkeep.export.run import check_case, export
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
 from airkeep.snapshot.choose import named
@@ -97,24 +99,65 @@ def adopt(
     way = secrets_way(secrets, fernet_key, archive_key)
     lake = open_lake(lake)
     check_case(environment, lake.environments())
+    limits = limits or ReadLimits()
     with private_folder(spool) as folder:
         opened = Source(source, folder, options=store_options)
         layout = recognise(opened)
-        with Spooler(folder, limits or ReadLimits()) as spooler:
-            run = _Adoption(
-                opened, layout, lake, environment, airflow_version, way, spooler, progress
-            )
+        known = _Known(lake, environment)
+        if layout == "pg_dump":
+            if airflow_version is not None:
+                raise ConfigError("--airflow-version: a dump says itself which Airflow it is of")
+            dump = open_dump(opened, folder, at)
+            origin = origin_of(dump, opened)
+            if there := known.find(origin.at, origin.adopted.sha256):
+                return Adoption(layout, opened.shown, (), (there,))
+            with Server.start() as server:
+                loaded = load_script(server, dump.script, dump.path, folder)
+                snapshot = export(
+                    loaded.url,
+                    lake,
+                    environment=environment,
+                    skip=skip,
+                    secrets=secrets,
+                    allow_plain=allow_plain,
+                    fernet_key=fernet_key,
+                    archive_key=archive_key,
+                    limits=limits,
+                    spool=spool,
+                    origin=origin_of(dump, opened, loaded.notes),
+                    progress=progress,
+                )
+            return Adoption(layout, opened.shown, (snapshot,), ())
+        with Spooler(folder, limits) as spooler:
+            run = _Adoption(opened, layout, lake, environment, airflow_version, way, spooler)
             backups = run.backups(at, named(skip))
-            there = [run.find(backup) for backup in backups]
-            fresh = [b for b, known in zip(backups, there, strict=True) if known is None]
-            read = [run.read(backup) for backup in fresh]
+            seen = [known.find(backup.at, run.sha256(backup)) for backup in backups]
+            fresh = [b for b, there in zip(backups, seen, strict=True) if there is None]
+            read = [run.read(backup, progress) for backup in fresh]
             way.check_failures()
             if way.plain and secrets == "keep" and not allow_plain:
                 raise PlainSecretError(way.plain)
-            made = [run.save(backup) for backup in read]
-    return Adoption(
-        layout, opened.shown, tuple(made), tuple(known for known in there if known is not None)
-    )
+            made = [run.save(backup, progress) for backup in read]
+    return Adoption(layout, opened.shown, tuple(made), tuple(s for s in seen if s is not None))
+
+
+class _Known:
+    """The environment's snapshots that are there already."""
+
+    def __init__(self, lake: Lake, environment: str) -> None:
+        self.lake, self.environment = lake, environment
+        self.ids = {name.id for name in lake.names(environment)}
+
+    def find(self, at: datetime, sha256: str) -> Snapshot | None:
+        """The snapshot of the very same backup, where it was adopted before."""
+        wanted = names.make_id(at)
+        while wanted in self.ids:
+            snapshot = self.lake.get(SnapshotName(self.environment, wanted))
+            adopted = snapshot.manifest.adopted
+            if adopted is not None and adopted.sha256 == sha256:
+                return snapshot
+            wanted = names.next_id(wanted)
+        return None
 
 
 @dataclass(frozen=True)
@@ -140,16 +183,14 @@ class _Adoption:
         airflow_version: str | None,
         way: SecretsWay,
         spooler: Spooler,
-        progress: Progress,
     ) -> None:
         self.source, self.layout, self.lake = source, layout, lake
         self.environment, self.airflow_version = environment, airflow_version
-        self.way, self.spooler, self.progress = way, spooler, progress
+        self.way, self.spooler = way, spooler
         self.rows_done = 0
-        self.known: set[str] = {name.id for name in lake.names(environment)}
 
     def backups(self, at: datetime | None, skip: Collection[str]) -> list[Backup]:
-        if at is not None and self.layout != "pipe-csv":
+        if at is not None and self.layout != "pipe-csv":  # nor a dump, which does not come here
             raise ConfigError(f"--time: a backup of the layout {self.layout} says its own time")
         found = self._listed(at)
         labels = {t.label for backup in found for t in backup.tables}
@@ -171,26 +212,14 @@ class _Adoption:
             return archive_backups(self.source)
         return [pipe_backup(self.source, self.airflow_version, at)]
 
-    def find(self, backup: Backup) -> Snapshot | None:
-        """The snapshot of the very same backup, where it was adopted before."""
-        wanted = names.make_id(backup.at)
-        sha256 = self._sha256(backup)
-        while wanted in self.known:
-            snapshot = self.lake.get(SnapshotName(self.environment, wanted))
-            adopted = snapshot.manifest.adopted
-            if adopted is not None and adopted.sha256 == sha256:
-                return snapshot
-            wanted = names.next_id(wanted)
-        return None
-
-    def _sha256(self, backup: Backup) -> str:
-        paths = sorted({*backup.paths, *(p for t in backup.tables for p in t.paths)})
-        lines = (f"{self.source.sha256(p)}  {p.removeprefix(backup.root)}\n" for p in paths)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    def sha256(self, backup: Backup) -> str:
+        """By which the backup is known again."""
+        paths = {*backup.paths, *(p for t in backup.tables for p in t.paths)}
+        return fingerprint(self.source, paths, backup.root)
 
     # Reading.
 
-    def read(self, backup: Backup) -> _Read:
+    def read(self, backup: Backup, progress: Progress) -> _Read:
         started, began = datetime.now(UTC), monotonic()
         files = {t.label: self._files(t) for t in backup.tables}
         heads = {t.label: self._names(t, files[t.label]) for t in backup.tables}
@@ -203,7 +232,7 @@ class _Adoption:
         revisions = _revisions(files.get("alembic_version", []))
         found = []
         for table in tables:
-            self.progress(Step(table.label, self.rows_done, 0))
+            progress(Step(table.label, self.rows_done, 0))
             header = read_header(
                 table.label, heads[table.label], versions, orm=self.layout == "orm-csv"
             )
@@ -249,7 +278,7 @@ class _Adoption:
 
     # Saving.
 
-    def save(self, read: _Read) -> Snapshot:
+    def save(self, read: _Read, progress: Progress) -> Snapshot:
         began = monotonic()
         backup = read.backup
         catalog = Catalog(
@@ -267,7 +296,7 @@ class _Adoption:
         entries = []
         for table in read.tables:
             label = table.source.label
-            self.progress(Step(label, self.rows_done, 0))
+            progress(Step(label, self.rows_done, 0))
             saved = []
             for file in table.files:
                 saved.append(writer.save(label, file.path, file.rows))
@@ -306,7 +335,7 @@ class _Adoption:
             adopted=m.AdoptedEntry(
                 layout=self.layout,
                 source=self.source.shown,
-                sha256=self._sha256(backup),
+                sha256=self.sha256(backup),
                 time=backup.time,
                 notes=read.notes,
                 repairs=tuple(r for t in read.tables for r in t.repairs),

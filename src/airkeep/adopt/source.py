@@ -5,7 +5,8 @@ What is remote is brought to the private folder of the run; what is local is rea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -82,3 +83,9 @@ class Source:
     def sha256(self, path: str) -> str:
         """Of a file's bytes, in hex."""
         return file_sha256(self.fetch(path))
+
+
+def fingerprint(source: Source, paths: Iterable[str], root: str = "") -> str:
+    """By which a backup is known again: of its files' bytes and their names below `root`."""
+    lines = (f"{source.sha256(p)}  {p.removeprefix(root)}\n" for p in sorted(paths))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -92,6 +92,22 @@ def version_like(version: str) -> str:
     return min(minor, key=lambda v: abs(int(v.split(".")[2]) - patch))
 
 
+def core_tables(version: str) -> set[str]:
+    """The tables that a release makes whatever is installed with it; none where it is not known.
+
+    From 3.0 on FAB's are made by a provider, so they are not counted; where a minor is not known
+    nothing is.
+    """
+    try:
+        like = version_like(version)
+    except ConfigError:
+        return set()
+    found = {name for name, shapes in _shapes()[1].items() if like in shapes}
+    if int(like.partition(".")[0]) >= 3:
+        found = {t for t in found if not t.startswith("ab_")} - {"session", "alembic_version_fab"}
+    return found
+
+
 def span(versions: Collection[str]) -> str:
     """How a manifest spells them: `2.10.1 to 2.11.2`, or `unknown`."""
     shown = [v for v in known_versions() if v in versions]
