@@ -25,7 +25,10 @@ EMPTY_JSON = "empty: NULL, JSON null and an empty JSON text look alike in the so
 FLOAT = "integers that the source wrote as floats (1.0), read as integers"
 BYTES = "bytes that the source wrote as Python's b'...', read as bytes"
 LOST = "bytes that the source did not write (<memory at ...>), lost: NULL"
-PYTHON = "JSON that the source wrote as Python's text, read as JSON; its spelling is not known"
+PYTHON = (
+    "JSON that the source wrote as Python's text, read as JSON; its spelling is not known, nor is "
+    "a text in it told from the list or object that it looks like"
+)
 SCALAR = "JSON of a single value: a text looks like a number, true or null, read as the latter"
 TEXT = "JSON that begins like a list or an object and is none, read as a JSON text"
 NO_ZONE = "times without a zone, read as UTC"
@@ -175,8 +178,7 @@ def _uuid(text: str, repairs: Counter[str]) -> str:
 def _json(*, ascii_only: bool) -> Read:
     def read(text: str, repairs: Counter[str]) -> str:
         is_single = text[0] not in "[{"
-        if is_single:
-            repairs[SCALAR] += 1
+        repairs[SCALAR if is_single else PYTHON] += 1
         if _is_json(text):
             return text
         try:
@@ -187,7 +189,6 @@ def _json(*, ascii_only: bool) -> Read:
             value = text
         if value is text and not is_single:
             repairs[TEXT] += 1
-        repairs[PYTHON] += 1
         return _dumped(value, ascii_only=ascii_only)
 
     return read
