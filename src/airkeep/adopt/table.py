@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 8192
+BATCH_CHARACTERS = 8 << 20  # of wide rows: serialized DAGs have some 300 kB each
 SCHEMA = "public"
 
 
@@ -174,6 +175,7 @@ class _Pass:
     def _groups(self) -> Iterator[tuple[list[tuple[str, int]], list[list[str]]]]:
         places: list[tuple[str, int]] = []
         rows: list[list[str]] = []
+        size = 0
         for file in self.files:
             records = file.rows()
             if self.source.columns is None:
@@ -183,9 +185,10 @@ class _Pass:
                     raise file.bad(line, f"{len(row)} values, expected {self.header.width}")
                 places.append((file.path, line))
                 rows.append(row)
-                if len(rows) == BATCH_ROWS:
+                size += sum(map(len, row))
+                if len(rows) == BATCH_ROWS or size > BATCH_CHARACTERS:
                     yield places, rows
-                    places, rows = [], []
+                    places, rows, size = [], [], 0
         if rows:
             yield places, rows
 
