@@ -29,9 +29,12 @@
     ├── RestoreError                50
     │   ├── OtherRevisionError      51   the target is another Airflow
     │   └── NotEmptyError           52   the target holds rows already
-    └── SecretError                 60
-        ├── MissingKeyError         61   a key is needed and was not given
-        └── DecryptError            62   values that no given key decrypts
+    ├── SecretError                 60
+    │   ├── MissingKeyError         61   a key is needed and was not given
+    │   └── DecryptError            62   values that no given key decrypts
+    └── AdoptError                  70
+        ├── UnknownLayoutError      71   no backup of a tool that is known
+        └── BadBackupError          72   a backup that is cut off or changed
 
 A usage error of the command line exits with 2, SIGHUP with 129, Ctrl-C with 130, SIGTERM with
 143, a standard output that nobody reads any more with 141. A message says what was expected, what
@@ -298,3 +301,21 @@ class DecryptError(SecretError):
             f"{len(self.names)} values are not decrypted by {key}: {shown}. "
             f"Give the key that encrypted them (several, comma-separated, are tried in turn)."
         )
+
+
+class AdoptError(AirkeepError):
+    """A backup of another tool could not be adopted; no snapshot was made of it."""
+
+    exit_status = 70
+
+
+class UnknownLayoutError(AdoptError):
+    """There is no backup, or none of a layout that is known, or more than one."""
+
+    exit_status = 71
+
+
+class BadBackupError(AdoptError):
+    """A backup's file is cut off, or not what its tool writes."""
+
+    exit_status = 72

@@ -25,6 +25,7 @@ from airkeep.version import __version__
 
 COMMANDS = {
     "export": "airkeep.cli.export:export",
+    "adopt": "airkeep.cli.adopt:adopt",
     "snapshots": "airkeep.cli.snapshots:snapshots",
     "show": "airkeep.cli.show:show",
     "verify": "airkeep.cli.verify:verify",
@@ -105,7 +106,7 @@ def run(arguments: list[str]) -> int:
         word, status = _STOPS[_stopped_by[0]]
         more = "; 'airkeep clean' removes what a snapshot left in the lake"
         told = f"{word}; nothing half-done counts, temporary files are gone"
-        return _fail(told + more if arguments[:1] == ["export"] else told, status)
+        return _fail(told + more if arguments[:1] in (["export"], ["adopt"]) else told, status)
     return status
 
 

@@ -49,12 +49,15 @@ def _manifest(manifest: Manifest, out: Output) -> None:
 
 def _facts(manifest: Manifest) -> list[tuple[str, str]]:
     parent = manifest.parent.id if manifest.parent else ""
+    adopted = manifest.adopted
     return [
         ("snapshot", f"{manifest.environment}/{manifest.id}"),
         ("airflow", f"{manifest.airflow_version} ({', '.join(manifest.revisions) or 'none'})"),
         ("server", f"{manifest.server.engine} {manifest.server.version}"),
         ("mode", f"{manifest.mode}{f' of {parent}' if parent else ''}"),
         ("complete", "yes" if manifest.complete else "no"),
+        ("adopted", f"{adopted.layout} {adopted.source}" if adopted else ""),
+        ("told", "; ".join(adopted.notes) if adopted else ""),
         ("window", f"since {manifest.window.cutoff.isoformat()}" if manifest.window else ""),
         ("secrets", manifest.secrets.mode),
         ("rows", f"{manifest.rows:,}"),

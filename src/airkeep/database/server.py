@@ -40,6 +40,7 @@ from airkeep.database.programs import (
     run_program,
     unprivileged_user,
 )
+from airkeep.database.sql import ident, literal
 from airkeep.errors import DatabaseError
 
 USER = "airkeep"
@@ -101,6 +102,28 @@ class Cluster:
         errors = [line for line in complaints(done.stderr) if '"transaction_timeout"' not in line]
         if errors or done.returncode not in (0, 1):
             raise failure("pg_restore", done.returncode, errors)
+
+    def guest(self, role: str, *, owns: str) -> Cluster:
+        """The server as a new role that owns one database and has no other right."""
+        password = secrets.token_hex(24)
+        statements = (
+            f"CREATE ROLE {ident(role)} LOGIN PASSWORD {literal(password)};"
+            f"ALTER DATABASE {ident(owns)} OWNER TO {ident(role)};"
+        )
+        self.run("psql", "--quiet", stdin=statements)
+        return Cluster(replace(self._place, user=role, password=password), self._programs)
+
+    def try_script(self, database: str, script: Path, *, timeout_s: float) -> list[str]:
+        """Run a script to its end, whatever of it fails; gives what psql says, line by line.
+
+        Raises:
+            DatabaseError: psql itself failed, or took too long.
+        """
+        words = ["--quiet", "--set=ON_ERROR_STOP=0", "--output=/dev/null", f"--file={script}"]
+        done = self._run("psql", *words, database=database, timeout_s=timeout_s)
+        if done.returncode != 0:
+            raise failure("psql", done.returncode, complaints(done.stderr))
+        return done.stderr.splitlines()
 
     def run(
         self,

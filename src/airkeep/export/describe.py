@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from airkeep.database.catalog import Catalog, Lineage, Table
 from airkeep.database.ddl import make_ddl
 from airkeep.database.reader import Reader
 from airkeep.export.plan import TablePlan
 from airkeep.snapshot import manifest as m
+from airkeep.tables.revisions import airflow_version
+from airkeep.tables.shapes import core_tables
 
 
 def table_entry(
@@ -36,6 +40,39 @@ def table_entry(
         files=tuple(files),
         window=table.window,
         oid=source.oid or None,
+    )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The backup that a scratch database was made of: the snapshot is the backup's, not its.
+
+    Attributes:
+        at: the backup's own time, which the snapshot's id is.
+        server_version: of the server that was backed up.
+    """
+
+    adopted: m.AdoptedEntry
+    at: datetime
+    server_version: str
+
+
+def as_of_origin(manifest: m.Manifest, origin: Origin) -> m.Manifest:
+    """What the manifest says when the database was only a way to read a backup."""
+    first = airflow_version(manifest.revisions).first
+    notes = list(origin.adopted.notes)
+    missing = sorted(core_tables(first) - {t.label for t in manifest.tables}) if first else []
+    if missing:
+        notes.append(f"tables of this Airflow that are not in the backup: {', '.join(missing)}")
+    if not first:
+        notes.append("whether all of its Airflow's tables are in the backup is not known")
+    return replace(
+        manifest,
+        adopted=replace(origin.adopted, notes=tuple(notes)),
+        complete=manifest.complete and bool(first) and not missing,
+        lineage=None,
+        server=replace(manifest.server, version=origin.server_version),
+        tables=tuple(replace(t, oid=None, settled=None) for t in manifest.tables),
     )
 
 

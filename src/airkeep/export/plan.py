@@ -213,6 +213,8 @@ def why_not_parent(
     archive_keys: tuple[str, ...],
 ) -> str | None:
     """The first reason against this parent, None when there is none."""
+    if parent.adopted is not None:
+        return "the snapshot before it was adopted from a backup"
     if lineage is None or parent.lineage is None:
         return "SQLite keeps no row versions"
     checks = (

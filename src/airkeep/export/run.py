@@ -20,7 +20,14 @@ from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Reader, open_reader
 from airkeep.database.spool import SpoolFile
 from airkeep.errors import ConfigError
-from airkeep.export.describe import lineage_entry, schema_text, sequence_entries, table_entry
+from airkeep.export.describe import (
+    Origin,
+    as_of_origin,
+    lineage_entry,
+    schema_text,
+    sequence_entries,
+    table_entry,
+)
 from airkeep.export.parent import (
     Counts,
     Ground,
@@ -77,6 +84,7 @@ def export(
     limits: ReadLimits | None = None,
     spool: Path | None = None,
     dag_run: m.DagRunEntry | None = None,
+    origin: Origin | None = None,
     progress: Progress = silent,
 ) -> Snapshot:
     """Export a metadata database into a lake as one verified-to-be snapshot.
@@ -92,6 +100,7 @@ def export(
         archive_key: what seal encrypts with.
         spool: where spool files lie, by default where temporary files do.
         dag_run: the DAG run that carries this export, if any.
+        origin: the backup that the database was made of, if that is what it is.
 
     Returns:
         The snapshot, committed.
@@ -119,7 +128,7 @@ def export(
         limits = limits or ReadLimits()
         with open_reader(address, folder, limits) as reader:
             run = _Export(lake, reader, options, way, folder, limits, progress)
-            return run.run(since, dag_run)
+            return run.run(since, dag_run, origin)
 
 
 def check_case(environment: str, known: Collection[str]) -> None:
@@ -154,7 +163,7 @@ class _Export:
         self.rows_expected = 0
         self.chosen: set[str] = set()
 
-    def run(self, since: Since, dag_run: m.DagRunEntry | None) -> Snapshot:
+    def run(self, since: Since, dag_run: m.DagRunEntry | None, origin: Origin | None) -> Snapshot:
         with self.timed("fix"):
             self.reader.fix(lambda labels: self.choose(labels, window=since is not None))
         self.options = replace(self.options, since=cutoff(since, self.reader.fixed_at))
@@ -182,7 +191,7 @@ class _Export:
         writer = SnapshotWriter(
             self.lake.store,
             self.options.environment,
-            names.make_id(self.reader.fixed_at),
+            names.make_id(self.reader.fixed_at if origin is None else origin.at),
             schema_text(kept),
         )
         self.rows_expected = (
@@ -193,7 +202,8 @@ class _Export:
         with self.timed("rows"):
             entries = self.entries(plan, writer, ground, settled)
         self.way.check_failures()
-        return writer.commit(self.manifest(writer, plan, ground.parent, entries, dag_run))
+        made = self.manifest(writer, plan, ground.parent, entries, dag_run)
+        return writer.commit(made if origin is None else as_of_origin(made, origin))
 
     @property
     def archive_keys(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ FORMAT = 1
 
 Mode = Literal["full", "increment"]
 SecretsMode = Literal["keep", "seal", "drop", "plain"]
+Layout = Literal["dated-csv", "orm-csv", "pipe-csv", "archive-csv", "pg_dump"]
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,36 @@ class DagRunEntry:
 
 
 @dataclass(frozen=True)
+class RepairEntry:
+    """What was done with some values of a column, in words, because the source says less."""
+
+    table: str
+    column: str
+    what: str
+    values: int
+
+
+@dataclass(frozen=True)
+class AdoptedEntry:
+    """The backup of another tool that the snapshot was made of.
+
+    Attributes:
+        source: its place, without secrets.
+        sha256: of the sorted lines `<sha256 of a file>  <its path in the source>`.
+        time: how the instant is known, which is the snapshot's id.
+        notes: what could not be known, in words.
+        repairs: by column.
+    """
+
+    layout: Layout
+    source: str
+    sha256: str
+    time: str
+    notes: tuple[str, ...] = ()
+    repairs: tuple[RepairEntry, ...] = ()
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One instant of one database. Times are UTC, sizes bytes."""
 
@@ -201,6 +232,7 @@ class Manifest:
     lineage: LineageEntry | None = None
     dag_run: DagRunEntry | None = None
     compacted: CompactedEntry | None = None
+    adopted: AdoptedEntry | None = None
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     timings_s: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,179 @@
+"""pg_dump files of every kind, those found in public too, become snapshots of what they held."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import airkeep
+from adopted import columns
+from airkeep.adopt.run import Adoption, adopt
+from airkeep.database.address import parse_address
+from airkeep.database.server import Cluster
+from airkeep.errors import BadBackupError, UnknownLayoutError
+from airkeep.snapshot.lake import Snapshot
+from servers import AIRFLOW_DATA, Databases, psql, query
+
+AT = datetime(2026, 11, 1, 2, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    return tmp_path / "lake"
+
+
+def plain_dump(server: Cluster, url: str, *words: str) -> str:
+    return server.run("pg_dump", *words, database=parse_address(url).database)
+
+
+def adopt_at(file: Path, lake: Path, environment: str = "old") -> Adoption:
+    return adopt(str(file), str(lake), environment=environment, at=AT, allow_plain=True)
+
+
+def assert_same_rows(lake: Path, one: Snapshot, other: Snapshot) -> None:
+    assert [t.label for t in one.tables] == [t.label for t in other.tables]
+    for table in one.tables:
+        mine, yours = columns(lake, one, table.label), columns(lake, other, table.label)
+        assert sorted(zip(*map(_shown, mine.values()), strict=True)) == sorted(
+            zip(*map(_shown, yours.values()), strict=True)
+        ), table.label
+
+
+def _shown(values: list[object]) -> list[str]:
+    return [repr(v) for v in values]
+
+
+WRITTEN: dict[str, Callable[[str], bytes]] = {
+    "dump.sql": str.encode,
+    "windows.sql": lambda t: t.replace("\n", "\r\n").encode("utf-16"),
+    "mark.sql": lambda t: t.encode("utf-8-sig"),
+    "dump.sql.gz": lambda t: gzip.compress(t.encode()),
+}
+
+
+def test_a_plain_dump_is_the_database_however_it_was_kept(
+    server: Cluster, databases: Databases, tmp_path: Path, lake: Path
+) -> None:
+    url = databases.airflow("airflow-2112")
+    odd = "E'a\\r\\nb\\\\restrict x\\n\\\\.\\nCOPY public.x FROM stdin;\\né'"
+    psql(server, url, f"INSERT INTO variable (key, val) VALUES ('odd', {odd})")
+    live = airkeep.export(url, str(lake), environment="live", allow_plain=True)
+    text = plain_dump(server, url, "--verbose")
+    for number, (name, encode) in enumerate(WRITTEN.items()):
+        file = tmp_path / name
+        file.write_bytes(encode(text))
+
+        [snapshot] = adopt_at(file, lake, f"old{number}").made
+
+        assert snapshot.id == "20261101T023000.000000Z"
+        manifest = snapshot.manifest
+        assert manifest.adopted is not None
+        assert manifest.complete, manifest.adopted.notes
+        assert manifest.lineage is None
+        assert manifest.airflow_version == live.manifest.airflow_version
+        assert_same_rows(lake, live, snapshot)
+    assert adopt_at(file, lake, "old3").there
+
+
+def test_a_custom_dump_has_its_own_time_and_goes_back_into_a_database(
+    databases: Databases, lake: Path
+) -> None:
+    file = AIRFLOW_DATA / "airflow-332.dump"
+    [snapshot] = adopt(str(file), str(lake), environment="old", allow_plain=True).made
+    assert snapshot.id.startswith("202")
+    assert snapshot.manifest.adopted is not None
+    assert "dump's own" in snapshot.manifest.adopted.time
+    live = airkeep.export(
+        databases.airflow("airflow-332"), str(lake), environment="live", allow_plain=True
+    )
+    assert_same_rows(lake, live, snapshot)
+    assert airkeep.verify(str(lake), "old/latest")[0].ok
+
+    target = databases.empty()
+    airkeep.restore(str(lake), "old/latest", target, create_schema=True)
+    assert query(target, "SELECT count(*) FROM dag_run") == [(78,)]
+
+
+def test_no_increment_stands_on_an_adopted_dump(
+    server: Cluster, databases: Databases, tmp_path: Path, lake: Path
+) -> None:
+    url = databases.airflow("airflow-263")
+    file = tmp_path / "dump.sql"
+    file.write_text(plain_dump(server, url), encoding="utf-8")
+    [old] = adopt_at(file, lake, "prod").made
+    assert old.manifest.complete
+    snapshot = airkeep.export(url, str(lake), environment="prod", increment=True, allow_plain=True)
+    assert snapshot.manifest.mode == "full"
+    assert snapshot.manifest.full_because == "the snapshot before it was adopted from a backup"
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "rows", "notes"),
+    [
+        ("airflow-2.9.2-without-log-table.sql", "2.9.2 to 2.9.3", 5193, "not in the backup: log"),
+        ("airflow-2.9.3-schema-only.sql", "unknown", 0, "owners and rights"),
+        ("airflow-odd-revision.sql", "unknown", 1152, "owners and rights"),
+    ],
+)
+def test_a_dump_found_in_public_is_adopted_and_not_called_complete(
+    name: str, version: str, rows: int, notes: str, shared: Path, lake: Path
+) -> None:
+    [snapshot] = adopt_at(shared / "data" / "wild" / name, lake).made
+    manifest = snapshot.manifest
+    assert (manifest.airflow_version, manifest.rows) == (version, rows)
+    assert not manifest.complete
+    assert manifest.adopted is not None
+    assert notes in " ".join(manifest.adopted.notes)
+
+
+def test_a_dump_runs_nothing_but_sql_without_rights(
+    server: Cluster, databases: Databases, tmp_path: Path, lake: Path
+) -> None:
+    text = plain_dump(server, databases.airflow("airflow-263"))
+    mark, file = Path("/tmp") / f"airkeep-{tmp_path.name}", tmp_path / "bad.sql"
+    for bad in (
+        f"\\! touch {mark}",
+        f"\\o |touch {mark}",
+        f"\\unrestrict x\n\\! touch {mark}",
+        f"SELECT 1 \\g |touch {mark}",
+    ):
+        file.write_text(text.replace("SET row_security = off;", bad), encoding="utf-8")
+        with pytest.raises(BadBackupError, match="backslash commands are restricted"):
+            adopt_at(file, lake)
+        assert not mark.exists()
+    assert not list(lake.rglob("*"))
+
+    bad = f"COPY (SELECT 1) TO PROGRAM 'touch {mark}';"
+    file.write_text(text.replace("SET row_security = off;", bad), encoding="utf-8")
+    [snapshot] = adopt_at(file, lake).made
+    assert not mark.exists()
+    assert snapshot.manifest.adopted is not None
+    assert "1, what only another role may" in " ".join(snapshot.manifest.adopted.notes)
+
+
+def test_a_dump_that_is_cut_off_or_none_is_refused_with_its_line(
+    server: Cluster, databases: Databases, tmp_path: Path, lake: Path
+) -> None:
+    text = plain_dump(server, databases.airflow("airflow-263"))
+    middle = text.index("COPY public.task_instance (") + 2000
+    custom = (AIRFLOW_DATA / "airflow-332.dump").read_bytes()
+    for name, data, words in (
+        ("a.sql", text[:middle].encode(), r"a.sql ends at line \d+ in the rows of public"),
+        ("b.sql", text[: text.index("COPY ")].encode(), r"ends at line \d+ before its end"),
+        ("c.sql", b"hello\n", "ends at line 1 before its end"),
+        ("d.dump", custom[: len(custom) // 2], "pg_restore says"),
+        ("e.sql.gz", gzip.compress(text.encode())[:-100], "cannot be unpacked"),
+        ("f.sql", plain_dump(server, databases.airflow("airflow-263"), "--data-only").encode(),
+         r"f.sql, line \d+: rows of public.\w+, which the dump does not make"),
+    ):  # fmt: skip
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(BadBackupError, match=words):
+            adopt_at(tmp_path / name, lake)
+    (tmp_path / "g.sql").write_bytes(b"\x7fELF\x00\x00")
+    with pytest.raises(UnknownLayoutError, match="no dump of PostgreSQL"):
+        adopt_at(tmp_path / "g.sql", lake)
+    assert not list(lake.rglob("*"))
