@@ -16,18 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airkeep.database.duck import explained, open_duckdb
-from airkeep.database.sql import ident, literal
+from airkeep.database.duck import open_duckdb
+from airkeep.database.sql import ident
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.columns import Kind
+from airkeep.lake.files import LakeFiles
 from airkeep.lake.pieces import pieces_of
 from airkeep.lake.views import history_view, last_view, state_view
 from airkeep.snapshot import names
 from airkeep.snapshot.lake import Lake, SnapshotName
-from airkeep.snapshot.manifest import FileEntry, Manifest
-from airkeep.snapshot.read import bring
-from airkeep.store.interface import Store
-from airkeep.store.local import LocalStore
+from airkeep.snapshot.manifest import Manifest
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,15 +43,15 @@ class Answer:
         columns: their names.
     """
 
-    def __init__(self, found: duckdb.DuckDBPyConnection, where: str) -> None:
-        self._found, self._where = found, where
+    def __init__(self, found: duckdb.DuckDBPyConnection, files: LakeFiles) -> None:
+        self._found, self._files = found, files
         self.columns = tuple(str(column[0]) for column in found.description or ())
 
     def rows(self, most: int | None = None) -> Iterator[tuple[Any, ...]]:
         """The next rows: times as naive UTC `datetime`, bytes as `bytes`."""
         left = most
         while left is None or left > 0:
-            with _explained(self._where):
+            with self._files.explained():
                 rows = self._found.fetchmany(_AT_ONCE if left is None else min(left, _AT_ONCE))
             if not rows:
                 return
@@ -71,13 +69,13 @@ class OpenLake:
         self,
         lake: Lake,
         db: duckdb.DuckDBPyConnection,
-        folder: Path,
+        files: LakeFiles,
         *,
         environments: Sequence[str] = (),
         at: datetime | None = None,
     ) -> None:
         self.db = db
-        self._files = _Files(lake.store, folder)
+        self._files = files
         self._lake = lake
         self._manifests = _Manifests(lake, environments, at)
         self._made: set[str] = set()
@@ -89,8 +87,8 @@ class OpenLake:
             ConfigError: it is no SQL, or names a table that no snapshot has, or it fails.
         """
         self.need(named_in(statement))
-        with _explained(self._lake.url):
-            return Answer(self.db.execute(statement), self._lake.url)
+        with self._files.explained():
+            return Answer(self.db.execute(statement), self._files)
 
     def tables(self) -> list[str]:
         """Every table that a newest snapshot has."""
@@ -104,8 +102,7 @@ class OpenLake:
         """
         for name in wanted:
             if name not in self._made:
-                self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {self._statement(name)}")
-                self._made.add(name)
+                self._make_view(name, self._statement(name))
 
     def need_last(
         self, name: str, label: str, columns: Mapping[str, Kind], *, per: str | None = None
@@ -117,32 +114,32 @@ class OpenLake:
             per: a column whose every value counts as a row of its own.
         """
         pieces = pieces_of(self._manifests.all(), label)
-        statement = last_view(pieces, columns, self._source, per=per)
-        self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {statement}")
-        self._made.add(name)
+        statement = last_view(pieces, columns, self._files.source, per=per)
+        self._make_view(name, statement)
 
     def make_table(self, place: str, name: str, statement: str) -> None:
         """Make a table of an attached database; questions know it by its name."""
-        with _explained(self._lake.url):
+        with self._files.explained():
             self.db.execute(f"CREATE TABLE {place}.{ident(name)} AS {statement}")
             self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS FROM {place}.{ident(name)}")
+        self._made.add(name)
+
+    def _make_view(self, name: str, statement: str) -> None:
+        with self._files.explained():
+            self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {statement}")
         self._made.add(name)
 
     def _statement(self, name: str) -> str:
         label = name.removesuffix(HISTORY)
         if pieces := pieces_of(self._manifests.newest(), name):
-            return state_view(pieces, self._source)
+            return state_view(pieces, self._files.source)
         if label != name and (pieces := pieces_of(self._manifests.all(), label)):
-            return history_view(pieces, self._source)
+            return history_view(pieces, self._files.source)
         known = self.tables()
         raise ConfigError(
             f"{self._lake.url} has no table {name!r}{did_you_mean(label, known)}: "
             f"`airkeep query LAKE --tables` lists them"
         )
-
-    def _source(self, files: Sequence[FileEntry]) -> str:
-        listed = ", ".join(literal(str(path)) for path in self._files.paths(files))
-        return f"read_parquet([{listed}], hive_partitioning = true, hive_types_autocast = false)"
 
 
 @contextmanager
@@ -158,27 +155,17 @@ def connect(
     """Open a lake for SQL.
 
     Args:
-        folder: a private one: DuckDB spills to it, and a bucket's files are brought there.
+        folder: a private one, DuckDB spills to it.
         environments: only these; all of them when empty.
         at: as the lake was known at this time; now, when None.
     """
     db = open_duckdb(memory_bytes=memory_bytes, threads=threads, spool=folder)
+    files = LakeFiles(lake.store, db)
     try:
-        yield OpenLake(lake, db, folder, environments=environments, at=at)
+        yield OpenLake(lake, db, files, environments=environments, at=at)
     finally:
+        files.close()
         db.close()
-
-
-@contextmanager
-def _explained(where: str) -> Iterator[None]:
-    """What a question itself is at fault for is said in DuckDB's words."""
-    import duckdb
-
-    with explained(where, "answering"):
-        try:
-            yield
-        except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
-            raise ConfigError(f"the question failed: {str(error).splitlines()[0]}") from None
 
 
 def named_in(statement: str) -> list[str]:
@@ -200,30 +187,6 @@ def named_in(statement: str) -> list[str]:
     found = (table for tree in trees for table in tree.find_all(exp.Table))
     named = (t.name for t in found if isinstance(t.this, exp.Identifier) and not t.db)
     return [name for name in dict.fromkeys(named) if name not in own]
-
-
-class _Files:
-    """Files where DuckDB can read them: a folder's where they are, a bucket's brought once.
-
-    What is brought is hashed; a folder's files are believed, as `verify` is there to check them.
-    """
-
-    def __init__(self, store: Store, folder: Path) -> None:
-        self._store = store
-        self._folder = store.folder if isinstance(store, LocalStore) else folder / "lake"
-
-    def paths(self, files: Sequence[FileEntry]) -> list[Path]:
-        """Their local paths, which say environment and snapshot as the lake's do."""
-        if not isinstance(self._store, LocalStore):
-            with ThreadPoolExecutor(_LOADERS) as pool:
-                list(pool.map(self._bring, files))
-        return [self._folder / file.path for file in files]
-
-    def _bring(self, file: FileEntry) -> None:
-        local = self._folder / file.path
-        if not local.exists():
-            local.parent.mkdir(parents=True, exist_ok=True)
-            bring(self._store, file, local)
 
 
 class _Manifests:
