@@ -30,6 +30,7 @@ COMMANDS = {
     "verify": "airkeep.cli.verify:verify",
     "restore": "airkeep.cli.restore:restore",
     "query": "airkeep.cli.query:query",
+    "shell": "airkeep.cli.shell:shell",
     "models": "airkeep.cli.models:models",
     "diff": "airkeep.cli.diff:diff",
     "clean": "airkeep.cli.clean:clean",

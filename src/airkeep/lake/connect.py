@@ -9,10 +9,10 @@ ever seen. A question about the newest states reads the newest manifests only.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,9 @@ from airkeep.database.sql import ident
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.columns import Kind
 from airkeep.lake.files import LakeFiles
-from airkeep.lake.pieces import pieces_of
-from airkeep.lake.views import history_view, last_view, state_view
-from airkeep.snapshot import names
-from airkeep.snapshot.lake import Lake, SnapshotName
-from airkeep.snapshot.manifest import Manifest
+from airkeep.lake.manifests import Manifests, Warn
+from airkeep.lake.views import OWN, history_view, last_view, shape_of, state_view
+from airkeep.snapshot.lake import Lake
 
 if TYPE_CHECKING:
     import duckdb
@@ -73,11 +71,12 @@ class OpenLake:
         *,
         environments: Sequence[str] = (),
         at: datetime | None = None,
+        warn: Warn,
     ) -> None:
         self.db = db
         self._files = files
         self._lake = lake
-        self._manifests = _Manifests(lake, environments, at)
+        self._manifests = Manifests(lake, environments, at, warn)
         self._made: set[str] = set()
 
     def query(self, statement: str) -> Answer:
@@ -92,7 +91,22 @@ class OpenLake:
 
     def tables(self) -> list[str]:
         """Every table that a newest snapshot has."""
-        return sorted({t.label for m in self._manifests.newest() for t in m.tables})
+        return sorted({label for m in self._manifests.newest() for label in m.labels})
+
+    def has(self, name: str) -> bool:
+        """Whether something of that name has been made."""
+        known = "SELECT 1 FROM duckdb_tables() WHERE table_name = ?"
+        return name in self._made or self.db.execute(known, [name]).fetchone() is not None
+
+    def columns(self, name: str) -> list[str]:
+        """The columns of something that has been made, or of a table's newest state."""
+        if self.has(name):
+            described = self.db.execute(f"DESCRIBE {ident(name)}").fetchall()
+            return [str(column) for column, *_ in described]
+        label = name.removesuffix(HISTORY)
+        pieces = self._manifests.state(label)
+        more = ("valid_from", "valid_to") if label != name else ()
+        return [*OWN, *more, *shape_of(pieces).kinds] if pieces else []
 
     def need(self, wanted: Iterable[str]) -> None:
         """Make the views of these names, once.
@@ -101,7 +115,7 @@ class OpenLake:
             ConfigError: there is no such table.
         """
         for name in wanted:
-            if name not in self._made:
+            if not self.has(name):
                 self._make_view(name, self._statement(name))
 
     def need_last(
@@ -113,9 +127,9 @@ class OpenLake:
             columns: what is wanted, NULL where a snapshot has it not.
             per: a column whose every value counts as a row of its own.
         """
-        pieces = pieces_of(self._manifests.all(), label)
+        pieces = self._manifests.history(label)
         statement = last_view(pieces, columns, self._files.source, per=per)
-        self._make_view(name, statement)
+        self._make_view(name, statement)  # anew, where other columns are wanted than before
 
     def make_table(self, place: str, name: str, statement: str) -> None:
         """Make a table of an attached database; questions know it by its name."""
@@ -126,15 +140,16 @@ class OpenLake:
 
     def _make_view(self, name: str, statement: str) -> None:
         with self._files.explained():
-            self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {statement}")
+            self.db.execute(f"CREATE OR REPLACE TEMP VIEW {ident(name)} AS {statement}")
         self._made.add(name)
 
     def _statement(self, name: str) -> str:
         label = name.removesuffix(HISTORY)
-        if pieces := pieces_of(self._manifests.newest(), name):
+        if pieces := self._manifests.state(name):
             return state_view(pieces, self._files.source)
-        if label != name and (pieces := pieces_of(self._manifests.all(), label)):
+        if label != name and (pieces := self._manifests.history(label)):
             return history_view(pieces, self._files.source)
+        self._manifests.check_readable()
         known = self.tables()
         raise ConfigError(
             f"{self._lake.url} has no table {name!r}{did_you_mean(label, known)}: "
@@ -149,6 +164,7 @@ def connect(
     folder: Path,
     environments: Sequence[str] = (),
     at: datetime | None = None,
+    warn: Warn = warnings.warn,
     memory_bytes: int = 2_000_000_000,
     threads: int = 2,
 ) -> Iterator[OpenLake]:
@@ -158,11 +174,12 @@ def connect(
         folder: a private one, DuckDB spills to it.
         environments: only these; all of them when empty.
         at: as the lake was known at this time; now, when None.
+        warn: told of a snapshot that cannot be read and was passed over.
     """
     db = open_duckdb(memory_bytes=memory_bytes, threads=threads, spool=folder)
     files = LakeFiles(lake.store, db)
     try:
-        yield OpenLake(lake, db, files, environments=environments, at=at)
+        yield OpenLake(lake, db, files, environments=environments, at=at, warn=warn)
     finally:
         files.close()
         db.close()
@@ -184,57 +201,8 @@ def named_in(statement: str) -> list[str]:
         raise ConfigError(f"this is no SQL that can be read: {said}") from None
     trees = [tree for tree in parsed if tree is not None]
     own = {cte.alias for tree in trees for cte in tree.find_all(exp.CTE)}
+    made = (create.find(exp.Table) for tree in trees for create in tree.find_all(exp.Create))
+    own |= {table.name for table in made if table is not None}
     found = (table for tree in trees for table in tree.find_all(exp.Table))
     named = (t.name for t in found if isinstance(t.this, exp.Identifier) and not t.db)
     return [name for name in dict.fromkeys(named) if name not in own]
-
-
-class _Manifests:
-    """The manifests of a lake, read when they are needed, each once."""
-
-    def __init__(self, lake: Lake, environments: Sequence[str], at: datetime | None) -> None:
-        self._lake, self._environments = lake, environments
-        self._last = None if at is None else names.make_id(at.astimezone(UTC))
-        self._known: dict[SnapshotName, Manifest] = {}
-        self._names: list[SnapshotName] | None = None
-
-    def all(self) -> list[Manifest]:
-        return self._load(self._all_names())
-
-    def newest(self) -> list[Manifest]:
-        """Per environment those down to the newest complete snapshot, and the chains of these."""
-        by_environment: dict[str, list[SnapshotName]] = {}
-        for name in self._all_names():
-            by_environment.setdefault(name.environment, []).append(name)
-        found: list[Manifest] = []
-        for known in by_environment.values():
-            found += self._down(known)
-        return found
-
-    def _down(self, known: Sequence[SnapshotName]) -> list[Manifest]:
-        found: list[Manifest] = []
-        needed: set[str] = set()
-        for name in known:
-            if found and any(m.complete for m in found) and name.id not in needed:
-                continue
-            [manifest] = self._load([name])
-            found.append(manifest)
-            if manifest.parent is not None:
-                needed.add(manifest.parent.id)
-        return found
-
-    def _all_names(self) -> list[SnapshotName]:
-        if self._names is None:
-            for environment in self._environments:
-                self._lake.check_environment(environment)
-            environments = self._environments or self._lake.environments()
-            found = [name for e in environments for name in self._lake.names(e)]
-            self._names = [n for n in found if self._last is None or n.id <= self._last]
-        return self._names
-
-    def _load(self, wanted: Sequence[SnapshotName]) -> list[Manifest]:
-        missing = [name for name in wanted if name not in self._known]
-        with ThreadPoolExecutor(_LOADERS) as pool:
-            loaded = pool.map(self._lake.manifest, missing)
-            self._known.update(zip(missing, loaded, strict=True))
-        return [self._known[name] for name in wanted]
