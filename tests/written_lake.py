@@ -36,7 +36,7 @@ class Written:
         window: str | None = None,
         whole: Sequence[str] = (),
         key: tuple[str, ...] = ("id",),
-        complete: bool | None = None,
+        role: str = "foreign",
         row_group_size: int = 100_000,
     ) -> m.Manifest:
         """Save a snapshot.
@@ -53,7 +53,7 @@ class Written:
         for label, rows in tables.items():
             gone = (deleted or {}).get(label)
             entry = m.TableEntry(
-                *(label, "public", label, "foreign", _columns(rows), key, (), rows.num_rows),
+                *(label, "public", label, role, _columns(rows), key, (), rows.num_rows),
                 files=self._file(name, label, rows, "tables", row_group_size),
                 whole=parent is None or label in whole,
                 deleted=() if gone is None else self._file(name, label, gone, "deleted", 1000),
@@ -61,8 +61,7 @@ class Written:
                 window=window,
             )
             entries.append(entry)
-        is_complete = window is None if complete is None else complete
-        made = replace(small, tables=tuple(entries), complete=is_complete)
+        made = replace(small, tables=tuple(entries), complete=window is None)
         self.store.save(made.schema_sql.path, b"schema")
         commit(self.store, made)
         return made

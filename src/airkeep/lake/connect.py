@@ -56,6 +56,11 @@ class Answer:
             left = None if left is None else left - len(rows)
             yield from rows
 
+    def table(self) -> pa.Table:
+        """All rows, in memory."""
+        with self._files.explained():
+            return self._found.to_arrow_table()
+
     def batches(self) -> pa.RecordBatchReader:
         return self._found.to_arrow_reader(_AT_ONCE)
 
@@ -149,8 +154,8 @@ class OpenLake:
             return state_view(pieces, self._files.source)
         if label != name and (pieces := self._manifests.history(label)):
             return history_view(pieces, self._files.source)
-        self._manifests.check_readable()
         known = self.tables()
+        self._manifests.check_readable(label, known)
         raise ConfigError(
             f"{self._lake.url} has no table {name!r}{did_you_mean(label, known)}: "
             f"`airkeep query LAKE --tables` lists them"

@@ -10,7 +10,7 @@ increment that stands on it is no state any more, the newest one before it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -77,13 +77,13 @@ class Manifests:
                         break
         return found
 
-    def check_readable(self) -> None:
-        """Refuse a lake whose snapshots can none be read.
+    def check_readable(self, label: str, known: Collection[str]) -> None:
+        """Refuse a table of which there is no piece because no snapshot of it can be read.
 
         Raises:
             SnapshotError: why the first one cannot.
         """
-        if self._errors and not any(self._known.values()):
+        if self._errors and (label in known or not any(self._known.values())):
             raise self._errors[0]
 
     def _state(self, known: Sequence[SnapshotName], label: str) -> list[Piece]:
