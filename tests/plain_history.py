@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V", bound=Hashable)
+from typing import Any
 
 Version = tuple[Hashable, Hashable, datetime, datetime | None]
 
@@ -23,11 +20,11 @@ class PlainHistory:
     def now(self) -> dict[Hashable, Hashable]:
         return self.known[-1][1] if self.known else {}
 
-    def saw_all(self, at: datetime, rows: Mapping[K, V]) -> None:
+    def saw_all(self, at: datetime, rows: Mapping[Any, Hashable]) -> None:
         """A full snapshot or an increment: what is not in it is not there."""
         self.known.append((at, dict(rows)))
 
-    def saw_some(self, at: datetime, rows: Mapping[K, V]) -> None:
+    def saw_some(self, at: datetime, rows: Mapping[Any, Hashable]) -> None:
         """A window: what is not in it is as it was."""
         self.known.append((at, {**self.now, **rows}))
 

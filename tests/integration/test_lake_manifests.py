@@ -127,9 +127,7 @@ def test_a_manifest_that_cannot_be_read_is_passed_over_and_named(
     assert [tuple(r.values()) for r in found] == [
         ("other", 9, "z"), ("prod", 1, "a"), ("prod", 2, "b"),
     ]  # fmt: skip
-    assert sorted(w.partition(" ")[0] for w in warned) == [
-        str(f"prod/{m.id}") for m in (second, third)
-    ]
+    assert sorted(w.split()[0] for w in warned) == [f"prod/{m.id}" for m in (second, third)]
     for manifest in (first, other):
         damage(lake.store, names.manifest_path(manifest.environment, manifest.id), manifest)
     with pytest.raises((ManifestError, NewerFormatError)):
@@ -158,9 +156,8 @@ def test_two_increments_on_one_parent_do_not_mix(lake: Written) -> None:
     full = lake.save("prod", {"t": rows((1, "a"), (2, "b"))})
     one = lake.save("prod", {"t": rows((2, "c"), (3, "new"))}, parent=full)
     two = lake.save("prod", {"t": rows((2, "c"))}, parent=full)  # 3 came and went
-    found = airkeep.query(
-        lake_of(lake), "SELECT id, v, valid_from, valid_to FROM t_history"
-    ).to_pylist()
+    versions = "SELECT id, v, valid_from, valid_to FROM t_history"
+    found = airkeep.query(lake_of(lake), versions).to_pylist()
     at = {m.id: names.id_time(m.id).replace(tzinfo=None) for m in (full, one, two)}
     assert sorted(tuple(row.values()) for row in found if row["id"] != 1) == [
         (2, "b", at[full.id], at[one.id]),
@@ -175,7 +172,10 @@ def test_a_table_that_is_dropped_and_made_again_is_counted_once(lake: Written) -
     dag = pa.table({"id": pa.array([1], pa.int64()), "v": pa.array(["a"])})
     one = lake.save("prod", {"dag": dag, "t": rows()}, role="definition")
     gone = lake.save("prod", {"t": rows()}, role="definition")
-    ask = lambda q: [tuple(r.values()) for r in airkeep.query(lake_of(lake), q).to_pylist()]  # noqa: E731
+
+    def ask(question: str) -> list[tuple[Any, ...]]:
+        return [tuple(r.values()) for r in airkeep.query(lake_of(lake), question).to_pylist()]
+
     at = {m.id: names.id_time(m.id).replace(tzinfo=None) for m in (one, gone)}
     with pytest.raises(airkeep.AirkeepError, match="no table 'dag'"):
         ask("SELECT * FROM dag")

@@ -142,10 +142,14 @@ def test_ctrl_c_cancels_the_question_and_not_the_shell(terminal: Terminal) -> No
 
 
 def test_names_are_completed(terminal: Terminal) -> None:
-    terminal.type("SELECT 'it ' || 'works' AS a, count(*) AS b FROM task_instance_hist\t\t;\r")
+    terminal.type("SELECT 'it ' || 'works' AS a, count(*) AS b FROM rendered_task_inst\t")
+    terminal.until("ance_fields")
+    terminal.type(";\r")
     terminal.until("it works")
     terminal.until(PROMPT)
-    terminal.type(".mod\t\r")
+    terminal.type(".mod\t")
+    terminal.until("els")
+    terminal.type("\r")
     terminal.until("who_did_what")
 
 

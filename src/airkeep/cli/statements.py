@@ -19,7 +19,8 @@ def split(text: str) -> tuple[list[str], str]:
         if token.text == ";" and text[token.start] == ";":
             found.append(text[start : token.start].strip())
             start = token.end + 1
-    return [one for one in found if one], text[start:].strip()
+    is_more = bool(tokens) and tokens[-1].start >= start  # and not a comment alone
+    return [one for one in found if one], text[start:].strip() if is_more else ""
 
 
 def is_command(text: str) -> bool:
