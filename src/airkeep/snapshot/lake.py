@@ -268,18 +268,29 @@ class Lake:
     def get(self, name: SnapshotName) -> Snapshot:
         return Snapshot(self.store, name)
 
+    def manifest(self, name: SnapshotName) -> Manifest:
+        """A snapshot's manifest, from the cache where this lake has one.
+
+        Raises:
+            SnapshotError: there is none, or it cannot be read.
+        """
+        return Snapshot(self.store, name, self._document(name)).manifest
+
     def outline(self, name: SnapshotName) -> Outline:
-        """A snapshot's manifest whose tables are read as they are asked for, from the cache if any.
+        """The same, but its tables are read as they are asked for.
 
         Raises:
             SnapshotError: there is none, or it cannot be read.
         """
         path = names.manifest_path(name.environment, name.id)
+        return _of(decode_outline(self._document(name), path), name, path)
+
+    def _document(self, name: SnapshotName) -> bytes:
+        path = names.manifest_path(name.environment, name.id)
         try:
-            document = self._load(path)
+            return self._load(path)
         except NotFoundError:
             raise _no_manifest(path) from None
-        return _of(decode_outline(document, path), name, path)
 
     def find(
         self, name: str, *, complete: bool = False, passed_over: list[SnapshotName] | None = None
