@@ -30,7 +30,7 @@ define debian
 	fi
 endef
 
-.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing docs clean tls-server jdbc azurite charts chromium screenshots
+.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing bench-opening docs clean tls-server jdbc azurite charts chromium screenshots
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,8 @@ charts: setup ## bundle the report's chart library anew, from npm
 
 screenshots: setup chromium ## take the pictures of the report that the docs show
 	PYTHONPATH=tests $(RUN) python -m tools.screenshots
+bench-opening: setup ## measure the opening of a lake of 1,000 snapshots for SQL
+	PYTHONPATH=tests $(RUN) python -m benchmarks.opening
 
 docs: setup ## write the generated pages anew
 	$(RUN) python -m tools.docs

@@ -6,6 +6,7 @@
     airkeep.verify("s3://bucket/lake", "prod/latest")
     airkeep.restore("s3://bucket/lake", "prod/latest", "postgresql://...", create_schema=True)
     airkeep.Lake("s3://bucket/lake")["latest"].tables
+    airkeep.query("s3://bucket/lake", "SELECT * FROM lost_hours")
 
 Nothing here prints, reads the environment or imports a heavy library before it is needed.
 """
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from airkeep.database.limits import ReadLimits
     from airkeep.export.csv import export_csv
     from airkeep.lake.compact import compact
+    from airkeep.models.catalog import Model
+    from airkeep.models.query import list_models, query
     from airkeep.snapshot.clean import clean
     from airkeep.snapshot.lake import Lake, Snapshot
     from airkeep.snapshot.verify import compare, diff, verify, verify_csv
@@ -31,6 +34,7 @@ __all__ = [
     "Address",
     "AirkeepError",
     "Lake",
+    "Model",
     "ReadLimits",
     "Snapshot",
     "__version__",
@@ -40,6 +44,8 @@ __all__ = [
     "diff",
     "export",
     "export_csv",
+    "list_models",
+    "query",
     "resolve_address",
     "restore",
     "verify",
@@ -50,6 +56,7 @@ __all__ = [
 _LATER = {
     "Address": "airkeep.database.address",
     "Lake": "airkeep.snapshot.lake",
+    "Model": "airkeep.models.catalog",
     "ReadLimits": "airkeep.database.limits",
     "Snapshot": "airkeep.snapshot.lake",
     "clean": "airkeep.snapshot.clean",
@@ -57,6 +64,8 @@ _LATER = {
     "compare": "airkeep.snapshot.verify",
     "diff": "airkeep.snapshot.verify",
     "export_csv": "airkeep.export.csv",
+    "list_models": "airkeep.models.query",
+    "query": "airkeep.models.query",
     "resolve_address": "airkeep.database.address",
     "verify": "airkeep.snapshot.verify",
     "verify_csv": "airkeep.snapshot.verify",

@@ -181,11 +181,12 @@ class DamagedFileError(SnapshotError):
 
     exit_status = 31
 
-    def __init__(self, path: str, *, expected: str, found: str) -> None:
+    def __init__(self, path: str, *, expected: str, found: str, advice: str = "") -> None:
         self.path, self.expected, self.found = path, expected, found
+        way_out = advice or "Restore another snapshot, or leave this table out with --skip."
         super().__init__(
             f"{path} has {found}, its manifest says {expected}: the file changed after it was "
-            f"exported. Restore another snapshot, or leave this table out with --skip."
+            f"exported. {way_out}"
         )
 
 

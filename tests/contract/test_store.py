@@ -50,6 +50,18 @@ def test_no_bytes_at_all_are_a_file_too(store: Store, tmp_path: Path) -> None:
         store.save_file("empty", tmp_path / "empty")
 
 
+def test_a_part_of_a_file_is_loaded_and_ends_where_the_file_does(store: Store) -> None:
+    store.save("a/b c.bin", b"0123456789")
+    assert store.load_range("a/b c.bin", 0, 10) == b"0123456789"
+    assert store.load_range("a/b c.bin", 3, 4) == b"3456"
+    assert store.load_range("a/b c.bin", 8, 100) == b"89"
+    assert store.load_range("a/b c.bin", 10, 1) == b""
+    assert store.load_range("a/b c.bin", 100, 1) == b""
+    assert store.load_range("a/b c.bin", 3, 0) == b""
+    with pytest.raises(NotFoundError):
+        store.load_range("a/nothing", 0, 1)
+
+
 @pytest.mark.parametrize("path", ODD_PATHS)
 def test_a_path_comes_back_from_a_listing_as_it_went_in(store: Store, path: str) -> None:
     store.save(path, b"here")
@@ -77,6 +89,7 @@ def test_a_path_that_cannot_be_is_refused_by_every_method(
         lambda: store.save(path, b""),
         lambda: store.save_file(path, file),
         lambda: store.load(path),
+        lambda: store.load_range(path, 0, 1),
         lambda: store.load_file(path, tmp_path / "new"),
         lambda: store.head(path),
         lambda: store.delete([path]),

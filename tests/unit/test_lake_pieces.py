@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from airkeep.errors import MissingFileError
 from airkeep.lake.columns import Kind, kind_of, united, value
-from airkeep.lake.pieces import Piece, by_environment, state_of, story_of
-from airkeep.snapshot.manifest import ColumnEntry, Manifest, TableEntry
-from fake_lake import make_manifest, snapshot_name
+from airkeep.lake.pieces import Piece, by_environment, state_of
+from airkeep.snapshot.manifest import ColumnEntry, TableEntry
 
 
 def piece(
@@ -63,26 +60,6 @@ def test_a_parent_that_is_gone_is_named() -> None:
         state_of([piece("2", parent="1")])
 
 
-def manifest(day: int, label: str, *, complete: bool = True) -> Manifest:
-    made = make_manifest(snapshot_name(9 - day), complete=complete)
-    return replace(made, tables=(replace(made.tables[0], label=label),))
-
-
-def test_a_table_ends_with_the_first_complete_snapshot_that_has_it_no_more() -> None:
-    known = [
-        manifest(1, "t"),
-        manifest(2, "other", complete=False),
-        manifest(3, "other"),
-        manifest(4, "other"),
-        manifest(5, "t"),
-        manifest(6, "other"),
-    ]
-    story = story_of(known, "t")
-    assert ids(story) == [known[n].id for n in (0, 2, 4, 5)]
-    assert [len(p.entry.files) for p in story] == [1, 0, 1, 0]
-    assert ids(story_of(known[:2], "t")) == [known[0].id]
-
-
 def test_environments_stay_apart() -> None:
     assert list(by_environment([piece("1"), piece("2")])) == ["prod"]
 
@@ -131,11 +108,6 @@ def test_kinds_unite_without_a_loss() -> None:
         ("INTEGER", "VARCHAR", "literal", "42", "integer", "42"),
         ("INTEGER", "VARCHAR", "literal", "'many'", "integer", None),
         ("BLOB", "BLOB", "same", b"\x80a", "text", "\\x80a"),
-        ("BLOB", "BLOB", "same", b"\x80a", "bytes", "\\x80a"),
-        ("BLOB", "VARCHAR", "literal", "X'8061'", "bytes", "\\x80a"),
-        ("BLOB", "VARCHAR", "literal", "'it''s'", "bytes", "it\\x27s"),
-        ("JSON", "VARCHAR", "same", "\\x41", "bytes", "\\x5Cx41"),
-        ("JSON", "BIGINT", "same", 42, "bytes", "42"),
     ],
 )
 def test_sqlites_values_become_what_their_column_declares(
@@ -149,11 +121,3 @@ def test_sqlites_values_become_what_their_column_declares(
         db.execute("INSERT INTO t VALUES (?)", [stored])
         text = f"CAST({value(column, 'sqlite', kind)} AS VARCHAR)"
         assert db.execute(f"SELECT {text} FROM t").fetchall() == [(expected,)]
-
-
-def test_a_text_has_the_bytes_of_its_utf8() -> None:
-    import duckdb
-
-    size = f"octet_length({value(ColumnEntry('c', 'jsonb', 'VARCHAR'), 'postgresql', 'bytes')})"
-    with duckdb.connect() as db:
-        assert db.execute(f"SELECT {size} FROM (SELECT '\\x41é' AS c)").fetchall() == [(6,)]

@@ -31,6 +31,7 @@ COMMANDS = {
     "verify": "airkeep.cli.verify:verify",
     "restore": "airkeep.cli.restore:restore",
     "query": "airkeep.cli.query:query",
+    "shell": "airkeep.cli.shell:shell",
     "models": "airkeep.cli.models:models",
     "report": "airkeep.cli.report:report",
     "diff": "airkeep.cli.diff:diff",

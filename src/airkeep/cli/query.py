@@ -31,14 +31,17 @@ def query(
     """Ask LAKE a QUESTION in DuckDB's SQL.
 
     dag_run is the newest state of every environment, dag_run_history every version of every row
-    ever seen, with valid_from and valid_to; so for every table. Times are UTC.
+    ever seen, with valid_from and valid_to; so for every table. A model (`airkeep models --list`)
+    is a table, too. Times are UTC.
     """
+    from airkeep.models.build import ask
+
     if (question is None) != list_tables:
         raise click.UsageError("write a question, or --tables to see what can be asked")
     form = checked_form(form, output, ctx.output)
-    with opened(ctx, lake, environment, as_of) as (connected, _):
+    with opened(ctx, lake, environment, as_of) as (connected, folder):
         if question is None:
             tables = connected.tables()
             ctx.output.result(tables, lambda: ctx.output.line("\n".join(tables)))
         else:
-            show(connected.query(question), form, output, ctx.output)
+            show(ask(connected, question, folder), form, output, ctx.output)

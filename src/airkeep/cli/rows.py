@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from io import TextIOWrapper
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from airkeep.lake.connect import Answer, OpenLake
 
 SHOWN = 1_000
-_OPTIONS = (
+_LAKE_OPTIONS = (
     click.option("--as-of", type=Age(), help="As the lake was known then: 2026-11-01, or 30d ago."),
     click.option(
         "--environment", "-e", multiple=True, help="Only this one; may be repeated, or a,b."
     ),
+)
+_ROW_OPTIONS = (
     click.option(
         "--format",
         "form",
@@ -37,10 +39,19 @@ _OPTIONS = (
 )
 
 
+def lake_options(function: Command) -> Command:
+    """The flags of a command that asks a lake: of what, and of when."""
+    return _decorated(function, _LAKE_OPTIONS)
+
+
 def answer_options(function: Command) -> Command:
-    """The flags of a command that answers with rows."""
+    """Those, and how the rows of the answer are written."""
+    return _decorated(function, _LAKE_OPTIONS + _ROW_OPTIONS)
+
+
+def _decorated(function: Command, options: Sequence[Callable[..., Any]]) -> Command:
     decorated: Any = function
-    for option in reversed(_OPTIONS):
+    for option in reversed(options):
         decorated = option(decorated)
     result: Command = decorated
     return result
@@ -62,6 +73,7 @@ def opened(
             folder=folder,
             environments=split_names(environment),
             at=at,
+            warn=lambda said: ctx.output.note(f"warning: {said}"),
             memory_bytes=ctx.settings.memory_bytes,
             threads=ctx.settings.threads,
         ) as connected,

@@ -8,6 +8,7 @@ Spark and Trino.
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from airkeep.database.sql import ident
@@ -51,7 +52,11 @@ _UUID = "char(32)"  # SQLite's, for PostgreSQL's uuid; a digest is varchar(32)
 
 def kind_of(column: ColumnEntry) -> Kind:
     """What a column holds, by the type that its database declares."""
-    declared = column.type.lower()
+    return _kind_of(column.type.lower())
+
+
+@cache
+def _kind_of(declared: str) -> Kind:
     word = declared.partition("(")[0].partition(" with")[0].strip()
     return next((kind for kind, words in _KINDS if word in words), "text")
 

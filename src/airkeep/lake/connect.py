@@ -9,26 +9,30 @@ ever seen. A question about the newest states reads the newest manifests only.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airkeep.database.duck import explained, open_duckdb
-from airkeep.database.sql import ident, literal
+from airkeep.database.duck import open_duckdb
+from airkeep.database.sql import ident
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.columns import SQL_TYPE, Kind, arrow_type
-from airkeep.lake.pieces import pieces_of, story_of
-from airkeep.lake.views import history_view, last_view, state_view, versions_view
-from airkeep.snapshot import names
-from airkeep.snapshot.lake import Lake, SnapshotName
-from airkeep.snapshot.manifest import FileEntry, Manifest
-from airkeep.snapshot.read import bring
-from airkeep.store.interface import Store
-from airkeep.store.local import LocalStore
+from airkeep.lake.files import LakeFiles
+from airkeep.lake.manifests import Manifests, Warn
+from airkeep.lake.views import (
+    OWN,
+    history_view,
+    last_view,
+    shape_of,
+    state_view,
+    versions_view,
+)
+from airkeep.snapshot.lake import Lake
+from airkeep.snapshot.manifest import Outline
 
 if TYPE_CHECKING:
     import duckdb
@@ -47,20 +51,25 @@ class Answer:
         columns: their names.
     """
 
-    def __init__(self, found: duckdb.DuckDBPyConnection, where: str) -> None:
-        self._found, self._where = found, where
+    def __init__(self, found: duckdb.DuckDBPyConnection, files: LakeFiles) -> None:
+        self._found, self._files = found, files
         self.columns = tuple(str(column[0]) for column in found.description or ())
 
     def rows(self, most: int | None = None) -> Iterator[tuple[Any, ...]]:
         """The next rows: times as naive UTC `datetime`, bytes as `bytes`."""
         left = most
         while left is None or left > 0:
-            with _explained(self._where):
+            with self._files.explained():
                 rows = self._found.fetchmany(_AT_ONCE if left is None else min(left, _AT_ONCE))
             if not rows:
                 return
             left = None if left is None else left - len(rows)
             yield from rows
+
+    def table(self) -> pa.Table:
+        """All rows, in memory."""
+        with self._files.explained():
+            return self._found.to_arrow_table()
 
     def batches(self) -> pa.RecordBatchReader:
         return self._found.to_arrow_reader(_AT_ONCE)
@@ -73,15 +82,16 @@ class OpenLake:
         self,
         lake: Lake,
         db: duckdb.DuckDBPyConnection,
-        folder: Path,
+        files: LakeFiles,
         *,
         environments: Sequence[str] = (),
         at: datetime | None = None,
+        warn: Warn,
     ) -> None:
         self.db = db
-        self._files = _Files(lake.store, folder)
+        self._files = files
         self._lake = lake
-        self._manifests = _Manifests(lake, environments, at)
+        self._manifests = Manifests(lake, environments, at, warn)
         self._made: set[str] = set()
 
     def query(self, statement: str) -> Answer:
@@ -91,12 +101,27 @@ class OpenLake:
             ConfigError: it is no SQL, or names a table that no snapshot has, or it fails.
         """
         self.need(named_in(statement))
-        with _explained(self._lake.url):
-            return Answer(self.db.execute(statement), self._lake.url)
+        with self._files.explained():
+            return Answer(self.db.execute(statement), self._files)
 
     def tables(self) -> list[str]:
         """Every table that a newest snapshot has."""
-        return sorted({t.label for m in self._manifests.newest() for t in m.tables})
+        return sorted({label for m in self._manifests.newest() for label in m.labels})
+
+    def has(self, name: str) -> bool:
+        """Whether something of that name has been made."""
+        known = "SELECT 1 FROM duckdb_tables() WHERE table_name = ?"
+        return name in self._made or self.db.execute(known, [name]).fetchone() is not None
+
+    def columns(self, name: str) -> list[str]:
+        """The columns of something that has been made, or of a table's newest state."""
+        if self.has(name):
+            described = self.db.execute(f"DESCRIBE {ident(name)}").fetchall()
+            return [str(column) for column, *_ in described]
+        label = name.removesuffix(HISTORY)
+        pieces = self._manifests.state(label)
+        more = ("valid_from", "valid_to") if label != name else ()
+        return [*OWN, *more, *shape_of(pieces).kinds] if pieces else []
 
     def need(self, wanted: Iterable[str]) -> None:
         """Make the views of these names, once.
@@ -105,9 +130,8 @@ class OpenLake:
             ConfigError: there is no such table.
         """
         for name in wanted:
-            if name not in self._made:
-                self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {self._statement(name)}")
-                self._made.add(name)
+            if not self.has(name):
+                self._make_view(name, self._statement(name))
 
     def need_last(
         self, name: str, label: str, columns: Mapping[str, Kind], *, per: str | None = None
@@ -118,10 +142,9 @@ class OpenLake:
             columns: what is wanted, NULL where a snapshot has it not.
             per: a column whose every value counts as a row of its own.
         """
-        pieces = pieces_of(self._manifests.all(), label)
-        statement = last_view(pieces, columns, self._source, per=per)
-        self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {statement}")
-        self._made.add(name)
+        pieces = self._manifests.history(label)
+        statement = last_view(pieces, columns, self._files.source, per=per)
+        self._make_view(name, statement)  # anew, where other columns are wanted than before
 
     def need_versions(self, name: str, label: str, columns: Mapping[str, Kind]) -> None:
         """Make a view of every version of every row of a table: a history with these columns.
@@ -129,19 +152,23 @@ class OpenLake:
         Args:
             columns: what is wanted, NULL where no snapshot has it.
         """
-        pieces = story_of(self._manifests.all(), label)
-        statement = versions_view(pieces, columns, self._source)
-        self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS {statement}")
-        self._made.add(name)
+        pieces = self._manifests.history(label)
+        self._make_view(name, versions_view(pieces, columns, self._files.source))
 
     def make_table(self, place: str, name: str, statement: str) -> None:
         """Make a table of an attached database; questions know it by its name."""
-        with _explained(self._lake.url):
+        with self._files.explained():
             self.db.execute(f"CREATE TABLE {place}.{ident(name)} AS {statement}")
             self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS FROM {place}.{ident(name)}")
         self._made.add(name)
 
-    def manifests(self) -> list[Manifest]:
+    def drop(self, place: str, name: str) -> None:
+        """Forget what was made under a name, in an attached database too."""
+        self.db.execute(f"DROP VIEW IF EXISTS temp.main.{ident(name)}")
+        self.db.execute(f"DROP TABLE IF EXISTS {place}.{ident(name)}")
+        self._made.discard(name)
+
+    def manifests(self) -> list[Outline]:
         """Those of every snapshot, each environment's newest first."""
         return self._manifests.all()
 
@@ -153,12 +180,12 @@ class OpenLake:
         """
         if copy:
             statement = f"CREATE TABLE IF NOT EXISTS {place}.{ident(name)} AS FROM {ident(name)}"
-            with _explained(self._lake.url):
+            with self._files.explained():
                 self.db.execute(statement)
         # A cursor of its own, so that several tables can be read while another is written. It
         # sees no temporary view, hence the copy.
         with self.db.cursor() as cursor:
-            found = Answer(cursor.execute(f"FROM {place}.{ident(name)}"), self._lake.url)
+            found = Answer(cursor.execute(f"FROM {place}.{ident(name)}"), self._files)
             for row in found.rows():
                 yield dict(zip(found.columns, row, strict=True))
 
@@ -189,21 +216,23 @@ class OpenLake:
     def url(self) -> str:
         return self._lake.url
 
+    def _make_view(self, name: str, statement: str) -> None:
+        with self._files.explained():
+            self.db.execute(f"CREATE OR REPLACE TEMP VIEW {ident(name)} AS {statement}")
+        self._made.add(name)
+
     def _statement(self, name: str) -> str:
         label = name.removesuffix(HISTORY)
-        if pieces := pieces_of(self._manifests.newest(), name):
-            return state_view(pieces, self._source)
-        if label != name and (pieces := story_of(self._manifests.all(), label)):
-            return history_view(pieces, self._source)
+        if pieces := self._manifests.state(name):
+            return state_view(pieces, self._files.source)
+        if label != name and (pieces := self._manifests.history(label)):
+            return history_view(pieces, self._files.source)
         known = self.tables()
+        self._manifests.check_readable(label, known)
         raise ConfigError(
             f"{self._lake.url} has no table {name!r}{did_you_mean(label, known)}: "
             f"`airkeep query LAKE --tables` lists them"
         )
-
-    def _source(self, files: Sequence[FileEntry]) -> str:
-        listed = ", ".join(literal(str(path)) for path in self._files.paths(files))
-        return f"read_parquet([{listed}], hive_partitioning = true, hive_types_autocast = false)"
 
 
 @contextmanager
@@ -213,33 +242,25 @@ def connect(
     folder: Path,
     environments: Sequence[str] = (),
     at: datetime | None = None,
+    warn: Warn = warnings.warn,
     memory_bytes: int = 2_000_000_000,
     threads: int = 2,
 ) -> Iterator[OpenLake]:
     """Open a lake for SQL.
 
     Args:
-        folder: a private one: DuckDB spills to it, and a bucket's files are brought there.
+        folder: a private one, DuckDB spills to it.
         environments: only these; all of them when empty.
         at: as the lake was known at this time; now, when None.
+        warn: told of a snapshot that cannot be read and was passed over.
     """
     db = open_duckdb(memory_bytes=memory_bytes, threads=threads, spool=folder)
+    files = LakeFiles(lake.store, db)
     try:
-        yield OpenLake(lake, db, folder, environments=environments, at=at)
+        yield OpenLake(lake, db, files, environments=environments, at=at, warn=warn)
     finally:
+        files.close()
         db.close()
-
-
-@contextmanager
-def _explained(where: str) -> Iterator[None]:
-    """What a question itself is at fault for is said in DuckDB's words."""
-    import duckdb
-
-    with explained(where, "answering"):
-        try:
-            yield
-        except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
-            raise ConfigError(f"the question failed: {str(error).splitlines()[0]}") from None
 
 
 def named_in(statement: str) -> list[str]:
@@ -258,81 +279,8 @@ def named_in(statement: str) -> list[str]:
         raise ConfigError(f"this is no SQL that can be read: {said}") from None
     trees = [tree for tree in parsed if tree is not None]
     own = {cte.alias for tree in trees for cte in tree.find_all(exp.CTE)}
+    made = (create.find(exp.Table) for tree in trees for create in tree.find_all(exp.Create))
+    own |= {table.name for table in made if table is not None}
     found = (table for tree in trees for table in tree.find_all(exp.Table))
     named = (t.name for t in found if isinstance(t.this, exp.Identifier) and not t.db)
     return [name for name in dict.fromkeys(named) if name not in own]
-
-
-class _Files:
-    """Files where DuckDB can read them: a folder's where they are, a bucket's brought once.
-
-    What is brought is hashed; a folder's files are believed, as `verify` is there to check them.
-    """
-
-    def __init__(self, store: Store, folder: Path) -> None:
-        self._store = store
-        self._folder = store.folder if isinstance(store, LocalStore) else folder / "lake"
-
-    def paths(self, files: Sequence[FileEntry]) -> list[Path]:
-        """Their local paths, which say environment and snapshot as the lake's do."""
-        if not isinstance(self._store, LocalStore):
-            with ThreadPoolExecutor(_LOADERS) as pool:
-                list(pool.map(self._bring, files))
-        return [self._folder / file.path for file in files]
-
-    def _bring(self, file: FileEntry) -> None:
-        local = self._folder / file.path
-        if not local.exists():
-            local.parent.mkdir(parents=True, exist_ok=True)
-            bring(self._store, file, local)
-
-
-class _Manifests:
-    """The manifests of a lake, read when they are needed, each once."""
-
-    def __init__(self, lake: Lake, environments: Sequence[str], at: datetime | None) -> None:
-        self._lake, self._environments = lake, environments
-        self._last = None if at is None else names.make_id(at.astimezone(UTC))
-        self._known: dict[SnapshotName, Manifest] = {}
-        self._names: list[SnapshotName] | None = None
-
-    def all(self) -> list[Manifest]:
-        return self._load(self._all_names())
-
-    def newest(self) -> list[Manifest]:
-        """Per environment those down to the newest complete snapshot, and the chains of these."""
-        by_environment: dict[str, list[SnapshotName]] = {}
-        for name in self._all_names():
-            by_environment.setdefault(name.environment, []).append(name)
-        found: list[Manifest] = []
-        for known in by_environment.values():
-            found += self._down(known)
-        return found
-
-    def _down(self, known: Sequence[SnapshotName]) -> list[Manifest]:
-        found: list[Manifest] = []
-        needed: set[str] = set()
-        for name in known:
-            if found and any(m.complete for m in found) and name.id not in needed:
-                continue
-            [manifest] = self._load([name])
-            found.append(manifest)
-            if manifest.parent is not None:
-                needed.add(manifest.parent.id)
-        return found
-
-    def _all_names(self) -> list[SnapshotName]:
-        if self._names is None:
-            for environment in self._environments:
-                self._lake.check_environment(environment)
-            environments = self._environments or self._lake.environments()
-            found = [name for e in environments for name in self._lake.names(e)]
-            self._names = [n for n in found if self._last is None or n.id <= self._last]
-        return self._names
-
-    def _load(self, wanted: Sequence[SnapshotName]) -> list[Manifest]:
-        missing = [name for name in wanted if name not in self._known]
-        with ThreadPoolExecutor(_LOADERS) as pool:
-            loaded = pool.map(self._lake.manifest, missing)
-            self._known.update(zip(missing, loaded, strict=True))
-        return [self._known[name] for name in wanted]

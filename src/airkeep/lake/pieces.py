@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from airkeep.errors import MissingFileError
 from airkeep.snapshot import names
-from airkeep.snapshot.manifest import Manifest, TableEntry
+from airkeep.snapshot.manifest import Outline, TableEntry
 
 
 @dataclass(frozen=True)
@@ -37,43 +37,24 @@ class Piece:
         return self.entry.window is None
 
 
-def pieces_of(manifests: Iterable[Manifest], label: str) -> list[Piece]:
-    """Every piece of a table, by environment and then oldest first."""
-    found = [
-        Piece(
-            environment=manifest.environment,
-            snapshot=manifest.id,
-            entry=entry,
-            parent=None if entry.whole or manifest.parent is None else manifest.parent.id,
-            engine=manifest.server.engine,
-            opaque=manifest.secrets.mode in ("seal", "drop"),
-        )
-        for manifest in manifests
-        if (entry := manifest.table(label)) is not None
-    ]
-    return sorted(found, key=lambda p: (p.environment, p.snapshot))
+def piece_of(manifest: Outline, entry: TableEntry) -> Piece:
+    """What a snapshot says of one of its tables."""
+    return Piece(
+        environment=manifest.environment,
+        snapshot=manifest.id,
+        entry=entry,
+        parent=None if entry.whole or manifest.parent is None else manifest.parent.id,
+        engine=manifest.server.engine,
+        opaque=manifest.secrets.mode in ("seal", "drop"),
+    )
 
 
-def story_of(manifests: Sequence[Manifest], label: str) -> list[Piece]:
-    """Every piece of a table, and an empty one where a complete snapshot has it no more.
-
-    A migration drops tables. `complete` speaks of Airflow's tables only: any other one may have
-    been left out.
-    """
-    pieces = pieces_of(manifests, label)
-    without = [m for m in manifests if m.complete and m.table(label) is None]
-    ends = []
-    for environment, own in by_environment(pieces).items():
-        gone = sorted((m for m in without if m.environment == environment), key=lambda m: m.id)
-        for piece, later in zip(own, [*(p.snapshot for p in own[1:]), None], strict=True):
-            first = next((m for m in gone if m.id > piece.snapshot), None)
-            if first is None or piece.entry.role == "foreign" or (later and first.id > later):
-                continue
-            empty = replace(
-                piece.entry, rows=0, files=(), deleted=(), deleted_rows=0, whole=True, window=None
-            )
-            ends.append(replace(piece, snapshot=first.id, entry=empty, parent=None))
-    return sorted([*pieces, *ends], key=lambda p: (p.environment, p.snapshot))
+def gone_after(piece: Piece, manifest: Outline) -> Piece:
+    """What a snapshot says of a table that an earlier one had and this one has not: no row."""
+    empty = replace(
+        piece.entry, rows=0, files=(), deleted=(), deleted_rows=0, whole=True, window=None
+    )
+    return replace(piece, snapshot=manifest.id, entry=empty, parent=None)
 
 
 def state_of(pieces: Sequence[Piece]) -> list[Piece]:
@@ -112,3 +93,40 @@ def by_environment(pieces: Iterable[Piece]) -> dict[str, list[Piece]]:
     for piece in pieces:
         grouped.setdefault(piece.environment, []).append(piece)
     return grouped
+
+
+@dataclass(frozen=True)
+class Span:
+    """How long a piece's word counts, where nothing later speaks of a row.
+
+    Attributes:
+        closed: the first later snapshot that covers the table and does not stand on the piece;
+            None while there is none.
+        beside: that one is an increment, so rows that it does not speak of are as its own chain
+            had them: the piece is a window, or stands on the same parent.
+    """
+
+    piece: Piece
+    closed: str | None = None
+    beside: bool = False
+
+
+def spans_of(pieces: Sequence[Piece]) -> list[Span]:
+    """The spans of one environment's pieces, in their order, oldest first.
+
+    An increment whose parent is not known here stands on what was there before it.
+    """
+    closed: dict[str, tuple[str, bool]] = {}
+    chain: list[str] = []
+    windows: list[str] = []
+    for piece in pieces:
+        if not piece.covers:
+            windows.append(piece.snapshot)
+            continue
+        stays = chain.index(piece.parent) + 1 if piece.parent in chain else len(chain)
+        if piece.entry.whole:
+            stays = 0
+        for ended in (*chain[stays:], *windows):
+            closed[ended] = (piece.snapshot, not piece.entry.whole)
+        chain, windows = [*chain[:stays], piece.snapshot], []
+    return [Span(p, *closed.get(p.snapshot, (None, False))) for p in pieces]

@@ -7,11 +7,11 @@ that is handed in.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from airkeep.database.sql import ident, literal
 from airkeep.lake.columns import SQL_TYPE, Kind, kind_of, united, value
-from airkeep.lake.pieces import Piece, by_environment, state_of
+from airkeep.lake.pieces import Piece, Span, by_environment, spans_of, state_of
 from airkeep.snapshot.manifest import ColumnEntry, FileEntry, TableEntry
 
 Source = Callable[[Sequence[FileEntry]], str]
@@ -25,9 +25,16 @@ class Shape:
     """The columns of a view: those of every piece, united by name, the newest piece's first."""
 
     kinds: dict[str, Kind]
+    _rows: dict[object, str] = field(default_factory=dict, compare=False, repr=False)
 
     def row(self, piece: Piece, names: Sequence[str]) -> str:
         """Columns of a piece's own files as this shape has them."""
+        alike = (piece.entry.columns, piece.engine, tuple(names))
+        if alike not in self._rows:
+            self._rows[alike] = self._row(piece, names)
+        return self._rows[alike]
+
+    def _row(self, piece: Piece, names: Sequence[str]) -> str:
         known = {c.name: c for c in piece.entry.columns if not c.generated}
         return ", ".join(
             f"{self._cell(known.get(name), piece, self.kinds[name])} AS {ident(name)}"
@@ -152,12 +159,10 @@ def history_view(pieces: Sequence[Piece], source: Source) -> str:
     first snapshot that has the new one.
     """
     shape = shape_of(pieces)
-    eras: dict[tuple[str, ...], list[tuple[Piece, str | None]]] = {}
+    eras: dict[tuple[str, ...], list[Span]] = {}
     for own in by_environment(pieces).values():
-        for piece in own:
-            after = (p for p in own if p.snapshot > piece.snapshot and p.covers and p.entry.whole)
-            ends = next((p.snapshot for p in after), None)
-            eras.setdefault(piece.entry.key, []).append((piece, ends))
+        for span in spans_of(own):
+            eras.setdefault(span.piece.entry.key, []).append(span)
     opaque = {c.name for p in pieces if p.opaque for c in p.entry.columns if c.secret}
     parts = [_versions(key, known, shape, opaque, source) for key, known in eras.items()]
     return " UNION ALL ".join(parts)
@@ -165,12 +170,12 @@ def history_view(pieces: Sequence[Piece], source: Source) -> str:
 
 def _versions(
     key: tuple[str, ...],
-    known: Sequence[tuple[Piece, str | None]],
+    known: Sequence[Span],
     shape: Shape,
     opaque: set[str],
     source: Source,
 ) -> str:
-    pieces = [piece for piece, _ in known]
+    pieces = [span.piece for span in known]
     compared = [n for n in shape.kinds if n not in opaque]
     digest = f"hash({', '.join(map(ident, compared))})"
     columns = ", ".join(map(ident, shape.kinds))
@@ -185,10 +190,9 @@ def _versions(
             f" UNION ALL SELECT {', '.join(OWN)}, FALSE, NULL, {nulls} "
             f"FROM ({' UNION ALL '.join(gone)})"
         )
-    ends = ", ".join(
-        f"({literal(p.environment)}, {literal(p.snapshot)}, {literal(end) if end else 'NULL'})"
-        for p, end in known
-    )
+    told = _told(events, known)
+    if key and any(span.beside for span in known):
+        told = _with_what_is_said_again(told, key, columns)
     same = ", ".join(["environment", *(map(ident, key) if key else ["digest"])])
     return f"""
 SELECT environment, snapshot, {_time("snapshot")} AS valid_from, {_time("until")} AS valid_to,
@@ -205,11 +209,9 @@ FROM (
         SELECT *, lag(here) OVER seen AS was_here, lag(digest) OVER seen AS was,
                lag(ends) OVER seen AS was_until
         FROM (
-          SELECT e.*, CASE WHEN lead(e.snapshot) OVER seen < c.closed
-                           THEN lead(e.snapshot) OVER seen
-                           ELSE coalesce(c.closed, lead(e.snapshot) OVER seen) END AS ends
-          FROM ({events}) e
-          JOIN (VALUES {ends}) c(environment, snapshot, closed) USING (environment, snapshot)
+          SELECT *, CASE WHEN lead(snapshot) OVER seen < closed THEN lead(snapshot) OVER seen
+                         ELSE coalesce(closed, lead(snapshot) OVER seen) END AS ends
+          FROM ({told})
           WINDOW seen AS (PARTITION BY {same} ORDER BY snapshot)
         ) WINDOW seen AS (PARTITION BY {same} ORDER BY snapshot)
       )
@@ -233,6 +235,47 @@ def versions_view(pieces: Sequence[Piece], kinds: Mapping[str, Kind], source: So
     )
     own = ", ".join((*OWN, "valid_from", "valid_to"))
     return f"SELECT {own}, {wanted} FROM ({history_view(pieces, source)})"
+
+
+def _told(events: str, known: Sequence[Span]) -> str:
+    """Events, each with the snapshot that its piece is closed by."""
+    values = ", ".join(
+        f"({literal(s.piece.environment)}, {literal(s.piece.snapshot)}, "
+        f"{literal(s.closed) if s.closed else 'CAST(NULL AS VARCHAR)'}, {s.beside})"
+        for s in known
+    )
+    return (
+        f"SELECT e.*, c.closed, c.beside FROM ({events}) e "
+        f"JOIN (VALUES {values}) c(environment, snapshot, closed, beside) "
+        f"USING (environment, snapshot)"
+    )
+
+
+def _with_what_is_said_again(told: str, key: Sequence[str], columns: str) -> str:
+    """Add what an increment says in silence of rows that a piece beside its chain speaks of.
+
+    They are as the chain had them: still so, or not there.
+    """
+
+    def same(one: str, other: str) -> str:
+        return " AND ".join(f"{one}.{n} = {other}.{n}" for n in ("environment", *map(ident, key)))
+
+    named = ", ".join(f"j.{column}" for column in columns.split(", "))
+    partition = ", ".join(f"i.{n}" for n in ("environment", *map(ident, key), "closed"))
+    return f"""
+WITH told AS ({told})
+SELECT * FROM told
+UNION ALL
+SELECT environment, snapshot, here, digest, {columns}, closed, FALSE
+FROM (
+  SELECT i.environment, i.closed AS snapshot, j.here, j.digest, {named}, j.closed,
+         row_number() OVER (PARTITION BY {partition} ORDER BY j.snapshot DESC) AS place
+  FROM told i
+  JOIN told j ON {same("i", "j")} AND j.snapshot < i.snapshot
+             AND (j.closed IS NULL OR j.closed > i.closed)
+  ANTI JOIN told x ON {same("i", "x")} AND x.snapshot = i.closed
+  WHERE i.beside
+) WHERE place = 1"""
 
 
 def _time(snapshot: str) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from airkeep.database.sql import ident, literal
-from airkeep.lake.connect import OpenLake
-from airkeep.models.catalog import MANIFESTS, RAW, Made, needed_for, raw_inputs
+from airkeep.lake.connect import Answer, OpenLake, named_in
+from airkeep.models.catalog import MANIFESTS, RAW, Made, models, needed_for, raw_inputs
 from airkeep.models.made import maker_of
 from airkeep.models.narrow import narrowed, read_once
 from airkeep.snapshot.progress import Progress, Step, silent
@@ -27,7 +27,7 @@ def make_models(
     where: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> None:
-    """Make these models; they can be asked for by their names then.
+    """Make these models, each once; they can be asked for by their names then.
 
     Of what they need in turn no more is made than they read.
 
@@ -35,10 +35,14 @@ def make_models(
         folder: a private one, with space for the tables.
         where: by the name of a model, SQL that says which of its rows count.
     """
-    wanted = needed_for(names)
+    wanted = [model for model in needed_for(names) if not opened.has(model.name)]
+    if not wanted:
+        return
     file = folder / "models.duckdb"
     # The newest storage packs times and texts best; nobody else reads the file.
-    opened.db.execute(f"ATTACH {literal(str(file))} AS {_PLACE} (STORAGE_VERSION 'latest')")
+    opened.db.execute(
+        f"ATTACH IF NOT EXISTS {literal(str(file))} AS {_PLACE} (STORAGE_VERSION 'latest')"
+    )
     for one, columns in raw_inputs(wanted).items():
         if one.versions:
             opened.need_versions(one.name, one.table, columns)
@@ -55,6 +59,12 @@ def make_models(
             opened.db.execute(f"CREATE TEMP VIEW {ident(model.name)} AS {statement}")
         else:
             opened.make_table(_PLACE, model.name, statement)
+    # What was narrowed for these is not what the next question may want of it.
+    between = [model.name for model in wanted if model.name not in names]
+    tables = [made.name for model in wanted for made in model.made]
+    copies = [source for model in wanted for made in model.made for source in made.sources]
+    for name in {*between, *tables, *(c for c in copies if c.startswith(RAW))}:
+        opened.drop(_PLACE, name)
 
 
 def _make(opened: OpenLake, made: Made) -> None:
@@ -65,3 +75,19 @@ def _make(opened: OpenLake, made: Made) -> None:
         else:
             sources.append(opened.rows_of(_PLACE, source, copy=source.startswith(RAW)))
     opened.keep_rows(_PLACE, made.name, made.columns, maker_of(made.name)(*sources))
+
+
+def ask(opened: OpenLake, statement: str, folder: Path, *, progress: Progress = silent) -> Answer:
+    """Run one statement; the tables, histories and models that it names are there.
+
+    A model is made when it is first named.
+
+    Args:
+        folder: as for `make_models`; the same for one open lake.
+
+    Raises:
+        ConfigError: it is no SQL, or names what is not there, or it fails.
+    """
+    named = [name for name in named_in(statement) if name in models()]
+    make_models(opened, named, folder, progress=progress)
+    return opened.query(statement)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from airkeep.database.sql import literal
 from airkeep.report.figures import Ask, Kind, Row, Value, plain
-from airkeep.snapshot.manifest import Manifest
+from airkeep.snapshot.manifest import Outline
 from airkeep.snapshot.names import id_time
 
 _CALENDAR_D = 371  # a year and the week that it begins in
@@ -118,7 +118,7 @@ _ENDS = "SELECT environment, max(newest_day) AS newest_day FROM dag_week GROUP B
 
 
 def overview(
-    ask: Ask, known: Collection[str], manifests: Sequence[Manifest], compare: Sequence[str]
+    ask: Ask, known: Collection[str], manifests: Sequence[Outline], compare: Sequence[str]
 ) -> Overview:
     """The environments of these manifests, and what the marts say of their last week."""
     ends = {str(e): str(plain(day)) for e, day in ask(_ENDS)}
@@ -182,14 +182,14 @@ def _compared(ask: Ask, one: str, other: str) -> tuple[Row, ...]:
     return tuple(tuple(plain(v) for v in row) for row in rows)
 
 
-def _by_environment(manifests: Sequence[Manifest]) -> list[tuple[str, list[Manifest]]]:
-    found: dict[str, list[Manifest]] = defaultdict(list)
+def _by_environment(manifests: Sequence[Outline]) -> list[tuple[str, list[Outline]]]:
+    found: dict[str, list[Outline]] = defaultdict(list)
     for manifest in manifests:
         found[manifest.environment].append(manifest)
     return [(name, sorted(found[name], key=lambda m: m.id)) for name in sorted(found)]
 
 
-def _standing(name: str, own: Sequence[Manifest], week_ends: str | None) -> Standing:
+def _standing(name: str, own: Sequence[Outline], week_ends: str | None) -> Standing:
     newest = own[-1]
     return Standing(
         name=name,

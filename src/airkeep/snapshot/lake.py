@@ -18,6 +18,7 @@ from datetime import UTC
 from functools import cached_property
 from hashlib import sha256
 from os import PathLike, fspath
+from typing import TypeVar
 
 from airkeep.errors import (
     DamagedFileError,
@@ -31,9 +32,11 @@ from airkeep.errors import (
 from airkeep.snapshot import names
 from airkeep.snapshot.manifest import (
     Manifest,
+    Outline,
     Summary,
     TableEntry,
     decode_manifest,
+    decode_outline,
     decode_summary,
     summarize,
 )
@@ -88,20 +91,12 @@ class Snapshot:
         try:
             return self.store.load(path)
         except NotFoundError:
-            raise MissingFileError(
-                path, f"{path}: there is no manifest, the snapshot was removed. Use another one."
-            ) from None
+            raise _no_manifest(path) from None
 
     @cached_property
     def manifest(self) -> Manifest:
         path = names.manifest_path(self.environment, self.id)
-        found = decode_manifest(self._raw, path)
-        if (found.environment, found.id) != (self.environment, self.id):
-            raise ManifestError(
-                f"{path} is the manifest of {found.environment}/{found.id}: it was moved or "
-                f"copied. Use another snapshot."
-            )
-        return found
+        return _of(decode_manifest(self._raw, path), self.name, path)
 
     @property
     def manifest_sha256(self) -> str:
@@ -279,11 +274,23 @@ class Lake:
         Raises:
             SnapshotError: there is none, or it cannot be read.
         """
+        return Snapshot(self.store, name, self._document(name)).manifest
+
+    def outline(self, name: SnapshotName) -> Outline:
+        """The same, but its tables are read as they are asked for.
+
+        Raises:
+            SnapshotError: there is none, or it cannot be read.
+        """
+        path = names.manifest_path(name.environment, name.id)
+        return _of(decode_outline(self._document(name), path), name, path)
+
+    def _document(self, name: SnapshotName) -> bytes:
+        path = names.manifest_path(name.environment, name.id)
         try:
-            document = self._load(names.manifest_path(name.environment, name.id))
+            return self._load(path)
         except NotFoundError:
-            return self.get(name).manifest
-        return Snapshot(self.store, name, document).manifest
+            raise _no_manifest(path) from None
 
     def find(
         self, name: str, *, complete: bool = False, passed_over: list[SnapshotName] | None = None
@@ -373,6 +380,25 @@ LakePlace = str | PathLike[str] | Lake
 def open_lake(lake: LakePlace) -> Lake:
     """The lake that a function of the library was given: open already, or by its name."""
     return lake if isinstance(lake, Lake) else Lake(lake)
+
+
+AnyManifest = TypeVar("AnyManifest", Manifest, Outline)
+
+
+def _of(found: AnyManifest, name: SnapshotName, path: str) -> AnyManifest:
+    """The manifest itself, when it is that snapshot's."""
+    if (found.environment, found.id) != (name.environment, name.id):
+        raise ManifestError(
+            f"{path} is the manifest of {found.environment}/{found.id}: it was moved or "
+            f"copied. Use another snapshot."
+        )
+    return found
+
+
+def _no_manifest(path: str) -> MissingFileError:
+    return MissingFileError(
+        path, f"{path}: there is no manifest, the snapshot was removed. Use another one."
+    )
 
 
 def _hint(known: Sequence[SnapshotName]) -> str:

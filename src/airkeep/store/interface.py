@@ -78,6 +78,13 @@ class Store(Protocol):
             NotFoundError: the path has none.
         """
 
+    def load_range(self, path: str, start: int, length: int) -> bytes:
+        """Return `length` bytes from `start` on; fewer, or none, where the file ends before.
+
+        Raises:
+            NotFoundError: the path has no bytes.
+        """
+
     def load_file(self, path: str, file: Path) -> None:
         """Write the bytes at a path to a new local file, in bounded memory.
 

@@ -64,6 +64,12 @@ class LocalStore:
         with self._told(path):
             return target.read_bytes()
 
+    def load_range(self, path: str, start: int, length: int) -> bytes:
+        target = self._at(path)
+        with self._told(path), target.open("rb") as source:
+            source.seek(start)
+            return source.read(length)
+
     def load_file(self, path: str, file: Path) -> None:
         target = self._at(path)
         with self._told(path):

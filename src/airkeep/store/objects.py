@@ -26,7 +26,7 @@ from airkeep.store.retry import Retry
 from airkeep.store.transfer import new_file, open_file
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta
+    from obstore import GetOptions, ObjectMeta
     from obstore.store import ObjectStore as Client
 
 T = TypeVar("T")
@@ -96,6 +96,22 @@ class ObjectStore:
             return self._clients.quick.get(path).bytes().to_bytes()
 
         return self._ask(path, load)
+
+    def load_range(self, path: str, start: int, length: int) -> bytes:
+        check_path(path)
+
+        def load() -> bytes:
+            wanted: GetOptions = {"range": (start, start + length)}
+            return self._clients.quick.get(path, options=wanted).bytes().to_bytes()
+
+        if length == 0:
+            return b""  # no range of HTTP's
+        try:
+            return self._ask(path, load)
+        except StoreError:
+            if self.head(path).bytes > start:
+                raise
+            return b""  # a range behind the end is refused
 
     def load_file(self, path: str, file: Path) -> None:
         check_path(path)

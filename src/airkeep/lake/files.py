@@ -1,0 +1,114 @@
+"""Files of a lake where DuckDB reads them: a folder's by their paths, all others by their store.
+
+Nothing is copied beforehand. What DuckDB finds wrong with a file is looked at once more here, so
+that one that is gone or cut off is told by its name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from airkeep.database.duck import explained
+from airkeep.database.sql import literal
+from airkeep.errors import AirkeepError, ConfigError, DamagedFileError, NotFoundError
+from airkeep.snapshot.manifest import FileEntry
+from airkeep.store.interface import Store
+from airkeep.store.local import LocalStore
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from airkeep.lake.filesystem import LakeFileSystem
+
+# DuckDB takes [, * and ? of a path for patterns, and x=y for a column.
+_PLAIN = re.compile(r"/[\w/. +,@%~-]*")
+
+
+class LakeFiles:
+    """The files of one open lake."""
+
+    def __init__(self, store: Store, db: duckdb.DuckDBPyConnection) -> None:
+        self._store, self._db = store, db
+        self._known: dict[str, FileEntry] = {}
+        self._folder = (
+            str(store.folder)
+            if isinstance(store, LocalStore) and _PLAIN.fullmatch(str(store.folder))
+            else None
+        )
+
+    def source(self, files: Sequence[FileEntry]) -> str:
+        """A relation of these files, with the columns `environment` and `snapshot`."""
+        self._known.update((file.path, file) for file in files)
+        if self._folder is None:
+            self._filesystem.know(files)
+        listed = ", ".join(literal(f"{self._root}{file.path}") for file in files)
+        return f"read_parquet([{listed}], hive_partitioning = true, hive_types_autocast = false)"
+
+    def close(self) -> None:
+        if "_filesystem" in vars(self):
+            self._filesystem.close()
+
+    @property
+    def _root(self) -> str:
+        from airkeep.lake.filesystem import PROTOCOL
+
+        return f"{PROTOCOL}://" if self._folder is None else f"{self._folder}/"
+
+    @cached_property
+    def _filesystem(self) -> LakeFileSystem:
+        from airkeep.lake.filesystem import LakeFileSystem
+
+        made = LakeFileSystem(self._store)
+        self._db.register_filesystem(made)
+        self._db.execute("SET enable_external_file_cache = true")  # models read a table repeatedly
+        return made
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """What a question itself is at fault for is said in DuckDB's words.
+
+        Raises:
+            MissingFileError: a file is gone.
+            DamagedFileError: a file is not what its manifest says.
+            StoreError: the store did not give a file.
+            ConfigError: the question cannot be answered.
+        """
+        import duckdb
+
+        with explained(self._store.url, "answering"):
+            try:
+                yield
+            except (duckdb.Error, OSError) as error:
+                if (of_file := self._of_file(error)) is not None:
+                    raise of_file from None
+                faults = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError)
+                if isinstance(error, faults):
+                    said = str(error).splitlines()[0]
+                    raise ConfigError(f"the question failed: {said}") from None
+                raise
+
+    def _of_file(self, error: Exception) -> AirkeepError | None:
+        if "_filesystem" in vars(self) and (told := self._filesystem.error) is not None:
+            self._filesystem.error = None
+            return told
+        named = (file for path, file in self._known.items() if path in str(error))
+        return next((self._fault(file) for file in named), None)
+
+    def _fault(self, file: FileEntry) -> AirkeepError:
+        from airkeep.lake.filesystem import ADVICE, missing, resized
+
+        try:
+            size = self._store.head(file.path).bytes
+        except NotFoundError:
+            return missing(file)
+        except AirkeepError as error:
+            return error
+        if size != file.bytes:
+            return resized(file, size)
+        return DamagedFileError(
+            file.path, expected="Parquet as it was saved", found="other bytes", advice=ADVICE
+        )
