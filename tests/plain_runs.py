@@ -188,8 +188,9 @@ def zombies(tables: Tables) -> list[Row]:
     }
     found = []
     for t in tables["tasks"]:
-        job = jobs.get((t["environment"], t["job_id"]), {}) if t["state"] == "running" else {}
+        job = jobs.get((t["environment"], t["job_id"]), {})
         heard = t["last_heartbeat_at"] or job.get("heartbeat_at")
+        heard = heard if t["state"] == "running" else None
         now = alive(tables)[t["environment"]]
         why = None
         since = heard or t["started_at"] if t["state"] == "running" else t["queued_at"]

@@ -114,48 +114,53 @@ sides AS (
     f.effect_size >= 0.5
     AND f.effect_size * sqrt(CAST(f.after_n * (f.n - f.after_n) AS DOUBLE) / f.n) >= 5
 ),
-named AS (
-  SELECT s.*, coalesce(CAST(v.version AS VARCHAR), r.code_version) AS version
-  FROM sides AS s
-  LEFT JOIN runs AS r
-    ON r.environment = s.environment
-    AND r.dag_id = s.dag_id
-    AND r.run_id = s.run_id
-    AND s.age IN (s.after_n, s.after_n + 1)
-  LEFT JOIN dag_versions AS v
-    ON v.environment = s.environment
-    AND v.dag_version_id = coalesce(s.dag_version_id, r.dag_version_id)
-    AND s.age IN (s.after_n, s.after_n + 1)
-),
-told AS (
+medians AS (
   SELECT
     environment,
     dag_id,
     task_id,
-    max(CASE WHEN age = after_n THEN started_at END) AS changed_at,
     max(n - after_n) AS before_n,
     max(after_n) AS after_n,
     min(CASE WHEN NOT is_after AND place * 2 >= n - after_n THEN duration_s END) AS before_p50_s,
     min(CASE WHEN is_after AND place * 2 >= after_n THEN duration_s END) AS after_p50_s,
-    max(effect_size) AS effect_size,
-    max(CASE WHEN age = after_n + 1 THEN version END) AS version_before,
-    max(CASE WHEN age = after_n THEN version END) AS version_after
-  FROM named
+    max(effect_size) AS effect_size
+  FROM sides
   GROUP BY environment, dag_id, task_id
+),
+points AS (
+  SELECT
+    s.environment,
+    s.dag_id,
+    s.task_id,
+    max(CASE WHEN s.is_after THEN s.started_at END) AS changed_at,
+    max(CASE WHEN NOT s.is_after THEN coalesce(CAST(v.version AS VARCHAR), r.code_version) END)
+      AS version_before,
+    max(CASE WHEN s.is_after THEN coalesce(CAST(v.version AS VARCHAR), r.code_version) END)
+      AS version_after
+  FROM (SELECT * FROM sides WHERE age = after_n OR age = after_n + 1) AS s
+  LEFT JOIN runs AS r
+    ON r.environment = s.environment AND r.dag_id = s.dag_id AND r.run_id = s.run_id
+  LEFT JOIN dag_versions AS v
+    ON v.environment = s.environment
+    AND v.dag_version_id = coalesce(s.dag_version_id, r.dag_version_id)
+  GROUP BY s.environment, s.dag_id, s.task_id
 )
 SELECT
-  environment,
-  dag_id,
-  task_id,
-  changed_at,
-  before_n,
-  after_n,
-  before_p50_s,
-  after_p50_s,
-  CASE WHEN before_p50_s > 0 THEN after_p50_s / before_p50_s END AS ratio,
-  effect_size,
-  effect_size * sqrt(CAST(after_n * before_n AS DOUBLE) / (after_n + before_n)) AS score,
-  version_before,
-  version_after
-FROM told
-WHERE after_p50_s - before_p50_s >= 1 AND after_p50_s >= 1.2 * before_p50_s
+  m.environment,
+  m.dag_id,
+  m.task_id,
+  p.changed_at,
+  m.before_n,
+  m.after_n,
+  m.before_p50_s,
+  m.after_p50_s,
+  CASE WHEN m.before_p50_s > 0 THEN m.after_p50_s / m.before_p50_s END AS ratio,
+  m.effect_size,
+  m.effect_size * sqrt(CAST(m.after_n * m.before_n AS DOUBLE) / (m.after_n + m.before_n))
+    AS score,
+  p.version_before,
+  p.version_after
+FROM medians AS m
+INNER JOIN points AS p
+  ON p.environment = m.environment AND p.dag_id = m.dag_id AND p.task_id = m.task_id
+WHERE m.after_p50_s - m.before_p50_s >= 1 AND m.after_p50_s >= 1.2 * m.before_p50_s

@@ -36,7 +36,8 @@ FROM (
       t.queued_at,
       t.hostname,
       j.state AS job_state,
-      coalesce(t.last_heartbeat_at, j.heartbeat_at) AS heartbeat_at,
+      CASE WHEN t.state = 'running' THEN coalesce(t.last_heartbeat_at, j.heartbeat_at) END
+        AS heartbeat_at,
       (
         CAST(epoch_us(e.alive_at) AS DOUBLE)
         - CAST(
@@ -51,11 +52,9 @@ FROM (
     FROM tasks AS t
     INNER JOIN environments AS e
       ON e.environment = t.environment
-    LEFT JOIN jobs AS j
+    LEFT JOIN (SELECT * FROM jobs WHERE job_type = 'LocalTaskJob') AS j
       ON j.environment = t.environment
       AND j.job_id = t.job_id
-      AND j.job_type = 'LocalTaskJob'
-      AND t.state = 'running'
     WHERE t.state IN ('running', 'queued')
   ) AS s
 ) AS z

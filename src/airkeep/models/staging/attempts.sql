@@ -47,8 +47,7 @@ WITH numbered AS (
     t.snapshot
   FROM raw_task_instance_per_try_number AS t
   LEFT JOIN run_dates AS r
-    ON t.run_id IS NULL
-    AND r.environment = t.environment
+    ON r.environment = t.environment
     AND r.dag_id = t.dag_id
     AND r.execution_date = t.execution_date
 ),
@@ -78,8 +77,7 @@ twice AS (
       concat('1', t.snapshot) AS believed
     FROM raw_task_instance_per_try_number AS t
     LEFT JOIN run_dates AS r
-      ON t.run_id IS NULL
-      AND r.environment = t.environment
+      ON r.environment = t.environment
       AND r.dag_id = t.dag_id
       AND r.execution_date = t.execution_date
     WHERE t.start_date IS NOT NULL
@@ -113,8 +111,7 @@ failed AS (
     f.snapshot
   FROM raw_task_fail AS f
   LEFT JOIN run_dates AS r
-    ON f.run_id IS NULL
-    AND r.environment = f.environment
+    ON r.environment = f.environment
     AND r.dag_id = f.dag_id
     AND r.execution_date = f.execution_date
   WHERE f.start_date IS NOT NULL
@@ -142,8 +139,7 @@ forgotten AS (
       t.start_date
     FROM raw_task_instance_per_try_number AS t
     LEFT JOIN run_dates AS r
-      ON t.run_id IS NULL
-      AND r.environment = t.environment
+      ON r.environment = t.environment
       AND r.dag_id = t.dag_id
       AND r.execution_date = t.execution_date
     WHERE t.start_date IS NOT NULL

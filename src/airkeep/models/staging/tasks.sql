@@ -65,8 +65,7 @@ FROM (
     t.last_heartbeat_at
   FROM raw_task_instance AS t
   LEFT JOIN run_dates AS r
-    ON t.run_id IS NULL
-    AND r.environment = t.environment
+    ON r.environment = t.environment
     AND r.dag_id = t.dag_id
     AND r.execution_date = t.execution_date
 ) AS known
@@ -81,8 +80,7 @@ LEFT JOIN (
     max(t.snapshot) AS newest
   FROM raw_task_instance AS t
   LEFT JOIN run_dates AS r
-    ON t.run_id IS NULL
-    AND r.environment = t.environment
+    ON r.environment = t.environment
     AND r.dag_id = t.dag_id
     AND r.execution_date = t.execution_date
   GROUP BY
