@@ -32,9 +32,9 @@
     ├── SecretError                 60
     │   ├── MissingKeyError         61   a key is needed and was not given
     │   └── DecryptError            62   values that no given key decrypts
-    └── AdoptError                  70
-        ├── UnknownLayoutError      71   no backup of a tool that is known
-        └── BadBackupError          72   a backup that is cut off or changed
+    └── AdoptError                  80
+        ├── UnknownLayoutError      81   no backup of a tool that is known
+        └── BadBackupError          82   a backup that is cut off or changed
 
 A usage error of the command line exits with 2, SIGHUP with 129, Ctrl-C with 130, SIGTERM with
 143, a standard output that nobody reads any more with 141. A message says what was expected, what
@@ -307,16 +307,16 @@ class DecryptError(SecretError):
 class AdoptError(AirkeepError):
     """A backup of another tool could not be adopted; no snapshot was made of it."""
 
-    exit_status = 70
+    exit_status = 80
 
 
 class UnknownLayoutError(AdoptError):
     """There is no backup, or none of a layout that is known, or more than one."""
 
-    exit_status = 71
+    exit_status = 81
 
 
 class BadBackupError(AdoptError):
     """A backup's file is cut off, or not what its tool writes."""
 
-    exit_status = 72
+    exit_status = 82
