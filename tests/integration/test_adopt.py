@@ -348,6 +348,13 @@ def test_every_command_takes_an_adopted_snapshot(
     assert by_label["dag"].equal
     assert "dag_run" in said("diff", "prod/20261101", "prod/20261102")
 
+    live = ordinary(url, lake)
+    assert first.manifest.adopted is not None
+    told_of = {(r.table, r.column) for r in first.manifest.adopted.repairs}
+    for table in airkeep.diff(lake, str(first.name), str(live.name)).tables:
+        assert (table.added, table.removed) == (0, 0), table.label
+        assert {(table.label, c) for c in table.rows.columns} <= told_of
+
     page = tmp_path / "report.html"
     written = airkeep.report(lake, page, environments=["prod"])
     assert (written.environments, written.bytes) == (("prod",), page.stat().st_size)
