@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
-Row = dict[str, Any]
-Tables = Mapping[str, Sequence[Row]]
+from counting import Row, Tables, groups, nearest_rank
 
 
 def run_duration_by_week(tables: Tables) -> list[Row]:
@@ -22,11 +20,10 @@ def run_duration_by_week(tables: Tables) -> list[Row]:
         weeks[run["environment"], run["dag_id"], monday].append(run["duration_s"])
     found = []
     for (environment, dag_id, week), took in weeks.items():
-        took.sort()
         found.append(
             {"environment": environment, "dag_id": dag_id, "week": week, "runs": len(took),
-             "p50_s": took[math.ceil(len(took) / 2) - 1],
-             "p95_s": took[math.ceil(len(took) * 95 / 100) - 1], "longest_s": took[-1]}
+             "p50_s": nearest_rank(took, 0.5), "p95_s": nearest_rank(took, 0.95),
+             "longest_s": max(took)}
         )  # fmt: skip
     return found
 
@@ -38,8 +35,7 @@ def dag_week(tables: Tables) -> list[Row]:
         day = run["started_at"].date()
         newest[run["environment"]] = max(newest.get(run["environment"], day), day)
     found = []
-    for environment, dag_id in {(run["environment"], run["dag_id"]) for run in started}:
-        own = [r for r in started if (r["environment"], r["dag_id"]) == (environment, dag_id)]
+    for (environment, dag_id), own in groups(started, "environment", "dag_id").items():
         last = max(own, key=lambda r: (r["started_at"], r["run_id"]))
         row = {
             "environment": environment,

@@ -7,6 +7,8 @@
     airkeep.restore("s3://bucket/lake", "prod/latest", "postgresql://...", create_schema=True)
     airkeep.Lake("s3://bucket/lake")["latest"].tables
     airkeep.query("s3://bucket/lake", "SELECT * FROM lost_hours")
+    airkeep.report("s3://bucket/lake", "report.html")
+    airkeep.adopt("s3://bucket/old-exports", "s3://bucket/lake", environment="retired")
 
 Nothing here prints, reads the environment or imports a heavy library before it is needed.
 """
@@ -14,8 +16,10 @@ Nothing here prints, reads the environment or imports a heavy library before it 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from airkeep.adopt.run import adopt
 from airkeep.errors import AirkeepError
 from airkeep.export.run import export
+from airkeep.report.run import report
 from airkeep.restore.run import restore
 from airkeep.version import __version__
 
@@ -38,6 +42,7 @@ __all__ = [
     "ReadLimits",
     "Snapshot",
     "__version__",
+    "adopt",
     "clean",
     "compact",
     "compare",
@@ -46,13 +51,14 @@ __all__ = [
     "export_csv",
     "list_models",
     "query",
+    "report",
     "resolve_address",
     "restore",
     "verify",
     "verify_csv",
 ]
 
-# Imported when they are asked for. `export` and `restore` cannot be: packages have their names.
+# Imported when they are asked for, but for those four whose names are those of packages, too.
 _LATER = {
     "Address": "airkeep.database.address",
     "Lake": "airkeep.snapshot.lake",

@@ -296,6 +296,71 @@ def test_the_command_says_what_the_layout_cannot_tell(tmp_path: Path, lake: Path
     assert json.loads(got.stdout)["made"][0]["adopted"]["layout"] == "dated-csv"
 
 
+def test_a_dry_run_says_what_would_be_made_and_makes_nothing(tmp_path: Path, lake: Path) -> None:
+    rows = old.Rows("dag", ("dag_id",), ("text",), [("a",), ("b",)])
+    for day in (1, 2):
+        old.write_dated(tmp_path / "a", [rows], AT.replace(day=day))
+    words = ["adopt", str(tmp_path / "a"), str(lake), "-e", "prod"]
+
+    got = CliRunner().invoke(cli, [*words, "--dry-run"])
+    assert got.exit_code == 0, got.output
+    assert "prod/20261102T023000.000000Z  would be made  1 table  2 rows" in got.stdout
+    assert "2026/11/02/dag_023000.csv.gz" in got.stdout
+    assert "dated-csv, time: the summary's own" in got.stderr
+    assert not lake.exists()
+
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    got = CliRunner().invoke(cli, [*words, "--dry-run", "--json"])
+    told = json.loads(got.stdout)
+    assert (told["made"], told["planned"], len(told["there"])) == ([], [], 2)
+
+    old.write_archive(tmp_path / "b", rows, AT)
+    words = ["adopt", str(tmp_path / "b"), str(lake), "-e", "prod", "--dry-run"]
+    assert "1 table  rows not counted" in CliRunner().invoke(cli, words).stdout
+    got = CliRunner().invoke(cli, [*words, "--skip", "dags"])
+    assert "did you mean dag" in str(got.exception)
+
+
+def test_every_command_takes_an_adopted_snapshot(
+    airflow_dump: Callable[[str], str], tmp_path: Path, lake: Path
+) -> None:
+    url = airflow_dump("airflow-2112")
+    tables = [old.read(url, t) for t in ("dag_run", "task_instance", "dag", "log")]
+    for day, some in ((1, tables), (2, [replace(tables[0], rows=tables[0].rows[:-3]), tables[2]])):
+        old.write_dated(tmp_path / "old", some, AT.replace(day=day))
+    first, second = airkeep.adopt(tmp_path / "old", lake, environment="prod").made
+
+    def said(*words: str) -> str:
+        got = CliRunner().invoke(cli, [words[0], str(lake), *words[1:]])
+        assert got.exit_code == 0, got.output
+        return got.stdout
+
+    listed = said("snapshots")
+    assert listed.count("prod/202611") == 2
+    assert "55" in said("show", "prod/20261101")
+    assert "dated-csv" in said("show", "prod/latest")
+    assert "character varying(250)" in said("show", "prod/20261101", "--table", "dag_run")
+    assert said("verify").count("  ok  ") == 2
+    assert json.loads(said("query", "SELECT count(*) AS n FROM dag_run", "--json")) == [{"n": 52}]
+    changed = airkeep.diff(lake, str(first.name), str(second.name))
+    by_label = {t.label: t for t in changed.tables}
+    assert (by_label["dag_run"].removed, by_label["dag_run"].added) == (3, 0)
+    assert by_label["dag"].equal
+    assert "dag_run" in said("diff", "prod/20261101", "prod/20261102")
+
+    live = ordinary(url, lake)
+    assert first.manifest.adopted is not None
+    told_of = {(r.table, r.column) for r in first.manifest.adopted.repairs}
+    for table in airkeep.diff(lake, str(first.name), str(live.name)).tables:
+        assert (table.added, table.removed) == (0, 0), table.label
+        assert {(table.label, c) for c in table.rows.columns} <= told_of
+
+    page = tmp_path / "report.html"
+    written = airkeep.report(lake, page, environments=["prod"])
+    assert (written.environments, written.bytes) == (("prod",), page.stat().st_size)
+    assert written.dags == 11
+
+
 def _but_snapshot(row: dict[str, Any]) -> str:
     return repr({k: v or None for k, v in row.items() if k != "snapshot"})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,6 +97,49 @@ def test_a_custom_dump_has_its_own_time_and_goes_back_into_a_database(
     target = databases.empty()
     airkeep.restore(str(lake), "old/latest", target, create_schema=True)
     assert query(target, "SELECT count(*) FROM dag_run") == [(78,)]
+
+
+def test_a_tar_dump_is_adopted_and_a_dump_in_a_folder_is_told_how(
+    server: Cluster, databases: Databases, tmp_path: Path, lake: Path
+) -> None:
+    url = databases.airflow("airflow-263")
+    live = airkeep.export(url, lake, environment="live", allow_plain=True)
+    tar, folder = Path("/tmp") / f"{tmp_path.name}.tar", Path("/tmp") / f"{tmp_path.name}.folder"
+    try:
+        plain_dump(server, url, "--format=tar", f"--file={tar}")
+        plain_dump(server, url, "--format=directory", f"--file={folder}")
+        packed = tmp_path / "dump.tar.gz"
+        packed.write_bytes(gzip.compress(tar.read_bytes()))
+        [snapshot] = adopt_at(packed, lake).made
+        assert_same_rows(lake, live, snapshot)
+        assert snapshot.manifest.complete
+        with pytest.raises(UnknownLayoutError, match=r"directory format .*pg_restore --file=dump"):
+            airkeep.adopt(folder, lake, environment="other")
+    finally:
+        tar.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_dry_run_counts_the_rows_of_a_dump_and_makes_nothing(
+    server: Cluster, databases: Databases, tmp_path: Path, lake: Path
+) -> None:
+    url = databases.airflow("airflow-263")
+    inserts = tmp_path / "inserts.sql"
+    inserts.write_text(plain_dump(server, url, "--inserts"), encoding="utf-8")
+    copied = tmp_path / "copied.sql"
+    copied.write_text(plain_dump(server, url), encoding="utf-8")
+
+    done = airkeep.adopt(copied, lake, environment="old", at=AT, dry_run=True)
+    assert (done.made, done.there, lake.exists()) == ((), (), False)
+    [planned] = done.planned
+    assert (planned.name, planned.time) == ("old/20261101T023000.000000Z", "as told")
+    rows = {t.label: t.rows for t in planned.tables}
+    live = airkeep.export(url, lake, environment="live", allow_plain=True)
+    assert rows == {t.label: t.rows for t in live.tables}
+
+    done = airkeep.adopt(inserts, lake, environment="old", at=AT, dry_run=True, skip=["log"])
+    told = {t.label: t.rows for t in done.planned[0].tables}
+    assert told == {t: None if n else 0 for t, n in rows.items() if t != "log"}
 
 
 def test_no_increment_stands_on_an_adopted_dump(

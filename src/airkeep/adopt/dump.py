@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from airkeep.adopt.layouts import Backup, TextTable
 from airkeep.adopt.source import Source, fingerprint
-from airkeep.database.dump import about_script, is_custom, unpack_custom
+from airkeep.database.dump import about_script, count_rows, is_archive, unpack_archive
 from airkeep.errors import BadBackupError, UnknownLayoutError
 from airkeep.export.describe import Origin
 from airkeep.snapshot.manifest import AdoptedEntry
@@ -57,13 +58,13 @@ def open_dump(source: Source, folder: Path, at: datetime | None) -> Dump:
             f"{path} is a SQLite database, no backup: airkeep export takes it as it is"
         )
     made = None
-    if is_custom(file):
-        script = folder / "custom.sql"
-        made = unpack_custom(file, script)
+    if is_archive(file):
+        script = folder / "archive.sql"
+        made = unpack_archive(file, script)
         file = script
     elif b"\x00" in head and not head.startswith(_UTF16):
         raise UnknownLayoutError(
-            f"{path} is no dump of PostgreSQL: expected SQL text, or pg_dump's custom format"
+            f"{path} is no dump of PostgreSQL: expected SQL text, or pg_dump's custom or tar format"
         )
     version, started = about_script(file)
     if at is not None:
@@ -88,6 +89,17 @@ def _unpacked(file: Path, path: str, folder: Path) -> Path:
             f"again from where it was kept."
         ) from None
     return target
+
+
+def backup_of(dump: Dump) -> Backup:
+    """Which tables it holds, and how many rows of each.
+
+    Raises:
+        BadBackupError: it is no whole dump.
+    """
+    rows = count_rows(dump.script, dump.path)
+    tables = tuple(TextTable(t, (dump.path,), rows=n) for t, n in sorted(rows.items()))
+    return Backup(dump.at, dump.time, "", tables)
 
 
 def origin_of(dump: Dump, source: Source, notes: tuple[str, ...] = ()) -> Origin:

@@ -64,6 +64,7 @@ class Backup:
 _DATED = re.compile(r"(?P<root>(?:.*/)?)(?P<day>\d{4}/\d\d/\d\d)/(?P<name>.+)_(?P<time>\d{6})\.")
 _DATED_END = (".csv.gz", ".json.gz")
 _SUMMARY = "export_summary"
+_TOC = "toc.dat"
 _ORM = re.compile(
     r"(?P<root>(?:.*/)?)(?P<kind>dagrun|taskfail|taskinstance)/dt=(?P<day>\d{4}-\d\d-\d\d)/[^/]+\.csv"
 )
@@ -84,6 +85,11 @@ def recognise(source: Source) -> Layout:
     if source.is_file:
         return "pg_dump"
     paths = source.entries
+    if folders := sorted(p.removesuffix(_TOC) for p in paths if f"/{p}".endswith(f"/{_TOC}")):
+        raise UnknownLayoutError(
+            f"{source.shown} holds a dump of pg_dump's directory format ({folders[0] or '.'}), "
+            f"which is not read: make one file of it with pg_restore --file=dump.sql FOLDER"
+        )
     found: list[Layout] = []
     if any(f"/{_SUMMARY}_" in f"/{p}" and _DATED.match(p) for p in paths):
         found.append("dated-csv")

@@ -10,11 +10,12 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from time import monotonic
 
 from airkeep.adopt.columns import column_names, read_header
-from airkeep.adopt.dump import open_dump, origin_of
+from airkeep.adopt.dump import backup_of, open_dump, origin_of
 from airkeep.adopt.layouts import (
     Backup,
     TextTable,
@@ -25,6 +26,7 @@ from airkeep.adopt.layouts import (
     skipped,
 )
 from airkeep.adopt.pipe import pipe_backup
+from airkeep.adopt.plan import PlannedSnapshot, plan_snapshot
 from airkeep.adopt.source import Source, fingerprint
 from airkeep.adopt.table import SCHEMA, ReadTable, read_table
 from airkeep.adopt.text import TextFile
@@ -35,8 +37,9 @@ from airkeep.database.dump import load_script
 from airkeep.database.limits import ReadLimits
 from airkeep.database.server import Server
 from airkeep.errors import ConfigError, PlainSecretError, UnknownLayoutError, no_such_table
+from airkeep.export.plan import ExportOptions
 from airkeep.export.rows import secrets_way
-from airkeep.export.run import check_case, export
+from airkeep.export.run import check_case, export_backup
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
 from airkeep.snapshot.choose import named
@@ -55,24 +58,28 @@ class Adoption:
     """What came of a source.
 
     Attributes:
-        made: the snapshots, oldest first.
+        made: the snapshots, oldest first; none of a dry run.
         there: those of the same backups that were in the lake already.
+        planned: of a dry run, the snapshots that would be made.
     """
 
     layout: m.Layout
     source: str
-    made: tuple[Snapshot, ...]
-    there: tuple[Snapshot, ...]
+    made: tuple[Snapshot, ...] = ()
+    there: tuple[Snapshot, ...] = ()
+    planned: tuple[PlannedSnapshot, ...] = ()
+    dry_run: bool = False
 
 
 def adopt(
-    source: str,
+    source: str | Path,
     lake: LakePlace,
     *,
     environment: str,
     airflow_version: str | None = None,
     at: datetime | None = None,
     skip: Sequence[str] = (),
+    dry_run: bool = False,
     secrets: m.SecretsMode = "keep",
     allow_plain: bool = False,
     fernet_key: str | None = None,
@@ -90,6 +97,7 @@ def adopt(
         airflow_version: which Airflow they are of; None: what their columns fit.
         at: when a backup was taken that does not say it itself.
         skip: tables that are left out.
+        dry_run: only plan: nothing is read to its end and nothing saved.
         store_options: what the source's store takes beside the URL.
 
     Raises:
@@ -99,46 +107,108 @@ def adopt(
     way = secrets_way(secrets, fernet_key, archive_key)
     lake = open_lake(lake)
     check_case(environment, lake.environments())
-    limits = limits or ReadLimits()
+    options = ExportOptions(
+        environment=environment, skip=named(skip), secrets=secrets, allow_plain=allow_plain
+    )
+    at = None if at is None else names.utc(at)
     with private_folder(spool) as folder:
-        opened = Source(source, folder, options=store_options)
+        opened = Source(str(source), folder, options=store_options)
         layout = recognise(opened)
-        known = _Known(lake, environment)
+        run = _Run(
+            opened, layout, lake, options, way, folder, limits or ReadLimits(), dry_run, progress
+        )
         if layout == "pg_dump":
             if airflow_version is not None:
                 raise ConfigError("--airflow-version: a dump says itself which Airflow it is of")
-            dump = open_dump(opened, folder, at)
-            origin = origin_of(dump, opened)
-            if there := known.find(origin.at, origin.adopted.sha256):
-                return Adoption(layout, opened.shown, (), (there,))
-            with Server.start() as server:
-                loaded = load_script(server, dump.script, dump.path, folder)
-                snapshot = export(
-                    loaded.url,
-                    lake,
-                    environment=environment,
-                    skip=skip,
-                    secrets=secrets,
-                    allow_plain=allow_plain,
-                    fernet_key=fernet_key,
-                    archive_key=archive_key,
-                    limits=limits,
-                    spool=spool,
-                    origin=origin_of(dump, opened, loaded.notes),
-                    progress=progress,
-                )
-            return Adoption(layout, opened.shown, (snapshot,), ())
-        with Spooler(folder, limits) as spooler:
-            run = _Adoption(opened, layout, lake, environment, airflow_version, way, spooler)
-            backups = run.backups(at, named(skip))
-            seen = [known.find(backup.at, run.sha256(backup)) for backup in backups]
+            return run.adopt_dump(at)
+        return run.adopt_text(airflow_version, at)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One adoption, whatever its layout."""
+
+    source: Source
+    layout: m.Layout
+    lake: Lake
+    options: ExportOptions
+    way: SecretsWay
+    folder: Path
+    limits: ReadLimits
+    dry_run: bool
+    progress: Progress
+
+    def adopt_dump(self, at: datetime | None) -> Adoption:
+        dump = open_dump(self.source, self.folder, at)
+        origin = origin_of(dump, self.source)
+        if there := self.known.find(origin.at, origin.adopted.sha256):
+            return self.done(there=[there])
+        if self.dry_run:
+            return self.done(plan=_without([backup_of(dump)], self.options.skip))
+        with Server.start() as server:
+            loaded = load_script(server, dump.script, dump.path, self.folder)
+            snapshot = export_backup(
+                loaded.url,
+                self.lake,
+                origin_of(dump, self.source, loaded.notes),
+                self.options,
+                self.way,
+                limits=self.limits,
+                spool=self.folder,
+                progress=self.progress,
+            )
+        return self.done(made=[snapshot])
+
+    def adopt_text(self, airflow_version: str | None, at: datetime | None) -> Adoption:
+        options, way, progress = self.options, self.way, self.progress
+        with Spooler(self.folder, self.limits) as spooler:
+            run = _Adoption(
+                self.source,
+                self.layout,
+                self.lake,
+                options.environment,
+                airflow_version,
+                way,
+                spooler,
+            )
+            backups = _without(run.backups(at), options.skip)
+            if not backups:
+                raise UnknownLayoutError(f"{self.source.shown}: no table is left to adopt")
+            seen = [self.known.find(backup.at, run.sha256(backup)) for backup in backups]
             fresh = [b for b, there in zip(backups, seen, strict=True) if there is None]
+            there = [s for s in seen if s is not None]
+            if self.dry_run:
+                return self.done(there=there, plan=fresh)
             read = [run.read(backup, progress) for backup in fresh]
             way.check_failures()
-            if way.plain and secrets == "keep" and not allow_plain:
+            if way.plain and way.mode == "keep" and not options.allow_plain:
                 raise PlainSecretError(way.plain)
-            made = [run.save(backup, progress) for backup in read]
-    return Adoption(layout, opened.shown, tuple(made), tuple(s for s in seen if s is not None))
+            return self.done(made=[run.save(backup, progress) for backup in read], there=there)
+
+    @cached_property
+    def known(self) -> _Known:
+        return _Known(self.lake, self.options.environment)
+
+    def done(
+        self,
+        *,
+        made: Sequence[Snapshot] = (),
+        there: Sequence[Snapshot] = (),
+        plan: Sequence[Backup] = (),
+    ) -> Adoption:
+        planned = tuple(plan_snapshot(self.options.environment, backup) for backup in plan)
+        return Adoption(
+            self.layout, self.source.shown, tuple(made), tuple(there), planned, self.dry_run
+        )
+
+
+def _without(backups: Sequence[Backup], skip: Collection[str]) -> list[Backup]:
+    """Those that have a table left."""
+    labels = {t.label for backup in backups for t in backup.tables}
+    for name in skip:
+        if name not in labels:
+            raise no_such_table("--skip", name, "the backup", labels)
+    return [left for backup in backups if (left := skipped(backup, skip)).tables]
 
 
 class _Known:
@@ -189,21 +259,9 @@ class _Adoption:
         self.way, self.spooler = way, spooler
         self.rows_done = 0
 
-    def backups(self, at: datetime | None, skip: Collection[str]) -> list[Backup]:
+    def backups(self, at: datetime | None) -> list[Backup]:
         if at is not None and self.layout != "pipe-csv":  # nor a dump, which does not come here
             raise ConfigError(f"--time: a backup of the layout {self.layout} says its own time")
-        found = self._listed(at)
-        labels = {t.label for backup in found for t in backup.tables}
-        for name in skip:
-            if name not in labels:
-                raise no_such_table("--skip", name, "the backup", labels)
-        found = [skipped(backup, skip) for backup in found]
-        kept = [backup for backup in found if backup.tables]
-        if not kept:
-            raise UnknownLayoutError(f"{self.source.shown}: no table is left to adopt")
-        return kept
-
-    def _listed(self, at: datetime | None) -> list[Backup]:
         if self.layout == "dated-csv":
             return dated_backups(self.source)
         if self.layout == "orm-csv":

@@ -29,7 +29,11 @@ PYTHON = (
     "JSON that the source wrote as Python's text, read as JSON; its spelling is not known, nor is "
     "a text in it told from the list or object that it looks like"
 )
-SCALAR = "JSON of a single value: a text looks like a number, true or null, read as the latter"
+SCALAR = "JSON of a single value: a text that looks like other JSON, 5 or true, is read as that"
+NUMBER = (
+    "JSON numbers as floats (1.0): beside a gap the source wrote integers so too, rounded beyond "
+    "15 digits; read as they stand"
+)
 TEXT = "JSON that begins like a list or an object and is none, read as a JSON text"
 NO_ZONE = "times without a zone, read as UTC"
 ZONE = "times with the zone UTC in a column without one, read without it"
@@ -46,6 +50,8 @@ _HEX = re.compile(r"\\x((?:[0-9a-fA-F]{2})*)")
 _ADDRESS = re.compile(r"<memory at 0x[0-9a-fA-F]+>")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _BARE_UUID = re.compile(r"[0-9a-fA-F]{32}")
+_JSON_FLOAT = re.compile(r"-?\d+(\.\d+|(\.\d+)?[eE][+-]?\d+)")
+_SINGLE = {"True": True, "False": False, "None": None}
 _BITS = {"smallint": 16, "integer": 32, "bigint": 64}
 _TRUE = {"True", "true", "t", "1", "1.0"}
 _FALSE = {"False", "false", "f", "0", "0.0"}
@@ -180,18 +186,24 @@ def _json(*, ascii_only: bool) -> Read:
         is_single = text[0] not in "[{"
         repairs[SCALAR if is_single else PYTHON] += 1
         if _is_json(text):
+            if _JSON_FLOAT.fullmatch(text) and float(text).is_integer():
+                repairs[NUMBER] += 1
             return text
-        try:
-            value = _python(text)
-        except ValueError:
-            value = text  # a JSON text, which `str` writes without its quotes
-        if not _is_plain(value):
-            value = text
+        # A text, where it is nothing else: `str` writes it without its quotes.
+        value = _SINGLE.get(text, text) if is_single else _container(text)
         if value is text and not is_single:
             repairs[TEXT] += 1
         return _dumped(value, ascii_only=ascii_only)
 
     return read
+
+
+def _container(text: str) -> object:
+    try:
+        value = _python(text)
+    except ValueError:
+        return text
+    return value if _is_plain(value) else text
 
 
 def _dumped(value: object, *, ascii_only: bool) -> str:

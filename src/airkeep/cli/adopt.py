@@ -17,6 +17,7 @@ from airkeep.cli.context import (
 from airkeep.cli.output import Output, counted
 
 if TYPE_CHECKING:
+    from airkeep.adopt.plan import PlannedSnapshot
     from airkeep.adopt.run import Adoption
     from airkeep.snapshot.lake import Snapshot
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     help="When a backup was taken that does not say so itself; UTC without a zone.",
 )
 @skip_option
+@click.option("--dry-run", is_flag=True, help="Say what would be made and make nothing.")
 @setting_option("secrets", "--secrets", help="keep, seal, drop or plain.")
 @click.option("--allow-plain", is_flag=True, help="Take secrets that stand in plain text along.")
 @shared_options("environment", "secrets")
@@ -46,6 +48,7 @@ def adopt(
     airflow_version: str | None,
     at: datetime | None,
     skip: tuple[str, ...],
+    dry_run: bool,
     allow_plain: bool,
 ) -> None:
     """Make snapshots in LAKE of SOURCE, a backup that another tool left.
@@ -53,18 +56,18 @@ def adopt(
     SOURCE is a folder, a file or a URL; which tool's layout it has is found out and said
     (docs/adopt.md). What the layout cannot tell is said too, by column.
     """
-    from airkeep.adopt.run import adopt as run
-    from airkeep.snapshot.names import utc
+    import airkeep
 
     settings = ctx.settings
     with ctx.output.progress("adopt") as progress:
-        done = run(
+        done = airkeep.adopt(
             source,
             ctx.lake(lake, new=True),
             environment=settings.need("environment"),
             airflow_version=airflow_version,
-            at=None if at is None else utc(at),
+            at=at,
             skip=split_names(skip),
+            dry_run=dry_run,
             secrets=settings.secrets,
             allow_plain=allow_plain,
             fernet_key=settings.fernet_key,
@@ -82,6 +85,10 @@ def _show(out: Output, done: Adoption) -> None:
 
     for snapshot in done.made:
         _note(out, snapshot)
+    for planned in done.planned:
+        out.note(f"{planned.name}: {done.layout}, time: {planned.time}")
+        for note in planned.notes:
+            out.note(f"  {note}")
     out.result(
         {
             "layout": done.layout,
@@ -90,6 +97,8 @@ def _show(out: Output, done: Adoption) -> None:
                 {"summary": summarize(s.manifest), "adopted": s.manifest.adopted} for s in done.made
             ],
             "there": [str(s.name) for s in done.there],
+            "planned": done.planned,
+            "dry_run": done.dry_run,
         },
         lambda: _lines(out, done),
     )
@@ -116,5 +125,20 @@ def _lines(out: Output, done: Adoption) -> None:
             f"{counted(len(manifest.tables), 'table')}  {manifest.rows:,} rows"
             f"{'' if manifest.complete else '  (not complete)'}"
         )
+    for planned in done.planned:
+        _plan(out, planned)
     for snapshot in done.there:
         out.line(f"{snapshot.name}  there already: the same backup was adopted before")
+
+
+def _plan(out: Output, planned: PlannedSnapshot) -> None:
+    known = [t.rows for t in planned.tables if t.rows is not None]
+    rows = f"{sum(known):,} rows" if len(known) == len(planned.tables) else "rows not counted"
+    out.line(f"{planned.name}  would be made  {counted(len(planned.tables), 'table')}  {rows}")
+    out.table(
+        ["table", "rows", "files"],
+        [
+            [t.label, "?" if t.rows is None else f"{t.rows:,}", ", ".join(t.files)]
+            for t in planned.tables
+        ],
+    )

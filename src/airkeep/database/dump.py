@@ -1,4 +1,4 @@
-r"""Load what pg_dump wrote into a database of our own, plain or custom, as a role that may nothing.
+r"""Load what pg_dump wrote, in one file, into a database of our own, as a role that may nothing.
 
 A dump is a program of somebody else's. It runs as a role that owns one scratch database and has no
 other right, and under psql's `\restrict`, which refuses every command that psql itself would do.
@@ -53,6 +53,7 @@ _FROM = re.compile(rb"^-- Dumped from database version (\S+)", re.MULTILINE)
 _STARTED = re.compile(rb"^-- Started on (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", re.MULTILINE)
 _CREATED = re.compile(r"Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 _NAME = "adopted"
+_CUSTOM, _TAR = b"PGDMP", b"toc.dat\x00"  # the first member's name
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,14 @@ class LoadedDump:
     notes: tuple[str, ...]
 
 
-def is_custom(file: Path) -> bool:
-    """Whether it is pg_dump's custom format."""
+def is_archive(file: Path) -> bool:
+    """Whether it is of pg_dump's custom or tar format."""
     with file.open("rb") as opened:
-        return opened.read(5) == b"PGDMP"
+        return opened.read(len(_TAR)).startswith((_CUSTOM, _TAR))
 
 
-def unpack_custom(file: Path, script: Path) -> datetime | None:
-    """Write a custom dump as SQL, and say when it was made, by its server's clock without a zone.
+def unpack_archive(file: Path, script: Path) -> datetime | None:
+    """Write an archive as SQL, and say when it was made, by its server's clock without a zone.
 
     Raises:
         BadBackupError: it cannot be read.
@@ -208,6 +209,32 @@ def clean(lines: Iterable[bytes], shown: str) -> Iterator[bytes]:
             f"{shown} ends at line {number} {where}: expected pg_dump's last line, "
             f"'PostgreSQL database dump complete'. Bring the file again from where it was kept."
         )
+
+
+def count_rows(file: Path, shown: str) -> dict[str, int | None]:
+    """The tables that a script makes with their rows; None where it inserts them.
+
+    Raises:
+        BadBackupError: it is cut off, or no dump.
+    """
+    found: dict[str, int | None] = {}
+    copying, rows = "", 0
+    for line in clean(script_lines(file), shown):
+        if copying:
+            if line.rstrip(b"\n") == b"\\.":
+                found[copying], copying = rows, ""
+            rows += 1
+        elif copied := _COPY.match(line):
+            copying, rows = _label(copied[1]), 0
+        elif inserted := _INSERT.match(line):
+            found[_label(inserted[1])] = None
+        elif created := _CREATE.match(line):
+            found[_label(created[1])] = 0
+    return found
+
+
+def _label(name: bytes) -> str:
+    return name.decode(errors="replace").removeprefix("public.").replace('"', "")
 
 
 def judge(said: Iterable[str], shown: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
-from airkeep.database.address import DatabasePlace, open_address
+from airkeep.database.address import Address, DatabasePlace, open_address
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Reader, open_reader
 from airkeep.database.spool import SpoolFile
@@ -84,7 +84,6 @@ def export(
     limits: ReadLimits | None = None,
     spool: Path | None = None,
     dag_run: m.DagRunEntry | None = None,
-    origin: Origin | None = None,
     progress: Progress = silent,
 ) -> Snapshot:
     """Export a metadata database into a lake as one verified-to-be snapshot.
@@ -100,7 +99,6 @@ def export(
         archive_key: what seal encrypts with.
         spool: where spool files lie, by default where temporary files do.
         dag_run: the DAG run that carries this export, if any.
-        origin: the backup that the database was made of, if that is what it is.
 
     Returns:
         The snapshot, committed.
@@ -113,8 +111,6 @@ def export(
     if increment and since is not None:
         raise ConfigError("--increment and --since exclude each other: a window has no parent")
     address = open_address(database)
-    lake = open_lake(lake)
-    check_case(environment, lake.environments())
     options = ExportOptions(
         environment=environment,
         increment=increment,
@@ -124,11 +120,54 @@ def export(
         secrets=secrets,
         allow_plain=allow_plain,
     )
-    with private_folder(spool) as folder:
-        limits = limits or ReadLimits()
-        with open_reader(address, folder, limits) as reader:
-            run = _Export(lake, reader, options, way, folder, limits, progress)
-            return run.run(since, dag_run, origin)
+    lake = _own_spelling(lake, environment)
+    with _open_run(address, lake, options, way, limits, spool, progress) as run:
+        return run.run(since, dag_run)
+
+
+def export_backup(
+    database: DatabasePlace,
+    lake: LakePlace,
+    origin: Origin,
+    options: ExportOptions,
+    way: SecretsWay,
+    *,
+    limits: ReadLimits | None = None,
+    spool: Path | None = None,
+    progress: Progress = silent,
+) -> Snapshot:
+    """Export the scratch database that a backup was loaded into, as a snapshot of the backup.
+
+    Args:
+        origin: what the backup says of itself; its time is the snapshot's id.
+
+    Raises:
+        AirkeepError: see `airkeep.errors`; no snapshot was made.
+    """
+    address, lake = open_address(database), _own_spelling(lake, options.environment)
+    with _open_run(address, lake, options, way, limits, spool, progress) as run:
+        return run.run(None, None, origin)
+
+
+def _own_spelling(lake: LakePlace, environment: str) -> Lake:
+    opened = open_lake(lake)
+    check_case(environment, opened.environments())
+    return opened
+
+
+@contextmanager
+def _open_run(
+    address: Address,
+    lake: Lake,
+    options: ExportOptions,
+    way: SecretsWay,
+    limits: ReadLimits | None,
+    spool: Path | None,
+    progress: Progress,
+) -> Iterator[_Export]:
+    limits = limits or ReadLimits()
+    with private_folder(spool) as folder, open_reader(address, folder, limits) as reader:
+        yield _Export(lake, reader, options, way, folder, limits, progress)
 
 
 def check_case(environment: str, known: Collection[str]) -> None:
@@ -163,7 +202,9 @@ class _Export:
         self.rows_expected = 0
         self.chosen: set[str] = set()
 
-    def run(self, since: Since, dag_run: m.DagRunEntry | None, origin: Origin | None) -> Snapshot:
+    def run(
+        self, since: Since, dag_run: m.DagRunEntry | None, origin: Origin | None = None
+    ) -> Snapshot:
         with self.timed("fix"):
             self.reader.fix(lambda labels: self.choose(labels, window=since is not None))
         self.options = replace(self.options, since=cutoff(since, self.reader.fixed_at))

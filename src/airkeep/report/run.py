@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from airkeep.config import check_setting
 from airkeep.database.limits import ReadLimits
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.connect import OpenLake, connect
@@ -20,7 +21,7 @@ from airkeep.report.page import Report, render
 from airkeep.report.questions import SECTIONS
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import LakePlace, open_lake
-from airkeep.snapshot.names import id_time
+from airkeep.snapshot.names import id_time, utc
 from airkeep.snapshot.progress import Progress, silent
 from airkeep.version import __version__
 
@@ -48,7 +49,7 @@ class Written:
 
 def report(
     lake: LakePlace,
-    output: Path,
+    output: str | Path,
     *,
     environments: Sequence[str] = (),
     since: datetime | timedelta | None = None,
@@ -63,15 +64,21 @@ def report(
         lake: a folder, `s3://...`, or an open `Lake`.
         output: a new file.
         environments: only these; all of them when empty.
-        since: only what began then or later; an age counts back from the newest snapshot.
+        since: only what began then or later, UTC when it has no zone; an age counts back from the
+            newest snapshot.
         compare: two environments to set side by side, or none.
         spool: a folder with space for the models' tables.
 
     Raises:
         ConfigError: the file is there already, or an environment is not.
     """
+    output = Path(output)
+    if compare and len(set(compare)) != 2:
+        raise ConfigError(f"compare: expected two environments, found {', '.join(compare)}")
     check_new(output)
     limits = limits or ReadLimits()
+    check_setting("memory_bytes", limits.memory_bytes)
+    check_setting("threads", limits.threads)
     with (
         private_folder(spool) as folder,
         connect(
@@ -115,6 +122,8 @@ def make_report(
     newest = max((id_time(m.id) for m in manifests), default=None)
     if isinstance(since, timedelta):
         since = None if newest is None else newest - since
+    elif since is not None:
+        since = utc(since)
     known = models()
     marts = [m for m in _wanted() if m in known]
     where = {} if since is None else {n: f"{t} >= {_timestamp(since)}" for n, t in _TIMES.items()}
