@@ -182,7 +182,7 @@ def _command(data: Path, keys: Path, ports: Sequence[int]) -> list[str]:
         "-master.volumeSizeLimitMB=1024",
         f"-volume.port={volume}",
         f"-volume.port.grpc={volume_grpc}",
-        "-volume.max=64",  # each bucket takes a few volumes
+        "-volume.max=512",  # each bucket takes a few volumes, a session has dozens of buckets
         "-volume.preStopSeconds=0",
         "-filer",
         f"-filer.port={filer}",
