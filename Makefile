@@ -30,7 +30,7 @@ define debian
 	fi
 endef
 
-.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing docs clean tls-server jdbc azurite
+.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing bench-answers docs clean tls-server jdbc azurite
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench-large: setup ## measure one table of 10 M rows
 
 bench-listing: setup ## measure the listing of a lake of 5,000 snapshots
 	PYTHONPATH=tests $(RUN) python -m benchmarks.listing
+
+bench-answers: setup ## ask a lake of 10 M task instances everything
+	$(RUN) python -m benchmarks.answers
 
 docs: setup ## write the generated pages anew
 	$(RUN) python -m tools.docs
