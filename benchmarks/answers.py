@@ -20,7 +20,7 @@ from airkeep.database.server import Server
 from airkeep.snapshot.lake import Lake
 from benchmarks import contestants as who
 from benchmarks.contest import Contestant, Result, hold
-from benchmarks.data import CACHE, SQL, TABLE, Source, connection_environment, start_server
+from benchmarks.data import CACHE, TABLE, Source, connection_environment, start_server
 from benchmarks.history import ENVIRONMENTS, long_history, make_lake
 from benchmarks.report import Table, contest_table, machine, write_page
 from benchmarks.run import Target, judge, unmeasured
@@ -61,7 +61,7 @@ def headlines(source: Source, lake: Path, files: Path) -> list[Contestant]:
         Contestant(FIVE, ours),
         Contestant(
             LIVE,
-            [*psql, str(SQL / "questions.sql"), *databases],
+            [*psql, str(who.PEERS / "questions.sql"), *databases],
             connection_environment(source.url),
             is_slow=True,
         ),
