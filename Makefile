@@ -30,7 +30,7 @@ define debian
 	fi
 endef
 
-.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing bench-opening docs clean tls-server jdbc azurite charts chromium screenshots
+.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing bench-opening bench-answers docs clean tls-server jdbc azurite charts chromium screenshots
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,13 +68,17 @@ bench-large: setup ## measure one table of 10 M rows
 bench-listing: setup ## measure the listing of a lake of 5,000 snapshots
 	PYTHONPATH=tests $(RUN) python -m benchmarks.listing
 
+bench-opening: setup ## measure the opening of a lake of 1,000 snapshots for SQL
+	PYTHONPATH=tests $(RUN) python -m benchmarks.opening
+
+bench-answers: setup ## ask a lake of 10 M task instances everything
+	$(RUN) python -m benchmarks.answers
+
 charts: setup ## bundle the report's chart library anew, from npm
 	$(RUN) python -m tools.charts $(CACHE)/charts
 
 screenshots: setup chromium ## take the pictures of the report that the docs show
 	PYTHONPATH=tests $(RUN) python -m tools.screenshots
-bench-opening: setup ## measure the opening of a lake of 1,000 snapshots for SQL
-	PYTHONPATH=tests $(RUN) python -m benchmarks.opening
 
 docs: setup ## write the generated pages anew
 	$(RUN) python -m tools.docs

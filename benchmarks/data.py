@@ -76,9 +76,9 @@ class Source:
 
 def whole(server: Server, rows: int) -> Source:
     """The whole Airflow database."""
-    name = f"bench_{rows}_{_fingerprint()}"
-    if not _is_ready(server, name):
-        began = _say(f"filling {name} (once; about a minute per 200,000 task instances)")
+    name = f"bench_{rows}_{fingerprint()}"
+    if not is_ready(server, name):
+        began = say(f"filling {name} (once; about a minute per 200,000 task instances)")
         server.drop(name)
         server.create(name)
         server.run("psql", f"--file={SQL / '3.3.2.sql'}", "--quiet", database=name)
@@ -95,60 +95,55 @@ def whole(server: Server, rows: int) -> Source:
             "psql", "--quiet", *given, f"--file={SQL / 'scale_3.3.sql'}",
             database=name, timeout_s=FILL_TIMEOUT_S,
         )  # fmt: skip
-        _finish(server, name, began)
-    return _describe(server, name)
+        finish(server, name, began)
+    return describe(server, name)
 
 
 def one_table(server: Server, rows: int) -> Source:
     """task_instance alone, beside the tables that say which Airflow it is."""
-    name = f"single_{rows}_{_fingerprint()}"
-    if not _is_ready(server, name):
+    name = f"single_{rows}_{fingerprint()}"
+    if not is_ready(server, name):
         origin = whole(server, rows)
-        began = _say(f"making {name}")
+        began = say(f"making {name}")
         server.drop(name)
         server.create(name, template=origin.name)
         keep = {TABLE, "alembic_version", "dag", "dag_run"}
         gone = [t for t in _all_tables(server, name) if t not in keep]
         _psql(server, name, f"DROP TABLE {', '.join(gone)} CASCADE", _WITHOUT_REFERENCES)
         _psql(server, name, "TRUNCATE dag, dag_run")
-        _finish(server, name, began)
-    return _describe(server, name)
+        finish(server, name, began)
+    return describe(server, name)
 
 
 def large_table(server: Server, rows: int, *, seed_rows: int) -> Source:
     """task_instance multiplied; every copy has ids and run ids of its own."""
-    name = f"large_{rows}_{seed_rows}_{_fingerprint()}"
-    if not _is_ready(server, name):
+    name = f"large_{rows}_{seed_rows}_{fingerprint()}"
+    if not is_ready(server, name):
         origin = one_table(server, seed_rows)
-        began = _say(f"making {name} (once; about a minute per million rows)")
+        began = say(f"making {name} (once; about a minute per million rows)")
         server.drop(name)
         server.create(name, template=origin.name)
         _psql(server, name, _WITHOUT_SECONDARY_KEYS)
-        columns = _ask(
-            server, name,
-            f"SELECT string_agg(quote_ident(attname), ',' ORDER BY attnum) FROM pg_attribute "
-            f"WHERE attrelid = '{TABLE}'::regclass AND attnum > 0 AND NOT attisdropped",
-        )  # fmt: skip
+        names = columns(server, name, TABLE)
         values = ",".join(
-            {"id": "gen_random_uuid()", "run_id": "run_id || '+' || n"}.get(c, c)
-            for c in columns.split(",")
+            {"id": "gen_random_uuid()", "run_id": "run_id || '+' || n"}.get(c, c) for c in names
         )
         copies = max(-(-rows // origin.table_rows) - 1, 0)
         server.run(
             "psql", "--command",
             f"CREATE TEMP TABLE seed AS SELECT * FROM {TABLE}; "
-            f"INSERT INTO {TABLE} ({columns}) SELECT {values} "
+            f"INSERT INTO {TABLE} ({','.join(names)}) SELECT {values} "
             f"FROM generate_series(1, {copies}) n, seed LIMIT {rows - origin.table_rows}",
             database=name, timeout_s=FILL_TIMEOUT_S,
         )  # fmt: skip
-        _finish(server, name, began)
-    return _describe(server, name, with_checksums=False)
+        finish(server, name, began)
+    return describe(server, name, with_checksums=False)
 
 
 def checksums(server: Server, name: str, tables: Sequence[str]) -> dict[str, str]:
     """Rows and a hash of every value, per table; equal tables have equal ones."""
     return {
-        table: _ask(
+        table: ask(
             server, name,
             f"SELECT count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)), 0) "
             f"FROM public.{table} t",
@@ -175,8 +170,8 @@ def drop_stale(server: Server) -> None:
     """Drop targets that a killed run left, and sources of other SQL."""
     known = _ask_all(server, "postgres", "SELECT datname FROM pg_database")
     for name in known:
-        is_source = name.startswith(("bench_", "single_", "table_", "large_"))
-        if name.startswith("target_") or (is_source and not name.endswith(_fingerprint())):
+        is_source = name.startswith(("bench_", "single_", "table_", "large_", "history_"))
+        if name.startswith("target_") or (is_source and not name.endswith(fingerprint())):
             server.drop(name)
 
 
@@ -202,7 +197,16 @@ DO $$ DECLARE r record; BEGIN
 END $$"""
 
 
-def _fingerprint() -> str:
+def columns(server: Server, name: str, table: str) -> list[str]:
+    """A table's columns, in their order."""
+    return _ask_all(
+        server, name,
+        f"SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = '{table}'::regclass "
+        f"AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+    )  # fmt: skip
+
+
+def fingerprint() -> str:
     """Of the SQL, so that changed SQL makes other databases."""
     made = hashlib.sha256()
     for file in sorted(SQL.glob("*.sql")):
@@ -210,8 +214,8 @@ def _fingerprint() -> str:
     return made.hexdigest()[:8]
 
 
-def _is_ready(server: Server, name: str) -> bool:
-    found = _ask(
+def is_ready(server: Server, name: str) -> bool:
+    found = ask(
         server, "postgres",
         f"SELECT coalesce((SELECT shobj_description(oid, 'pg_database') FROM pg_database "
         f"WHERE datname = '{name}'), '')",
@@ -219,20 +223,20 @@ def _is_ready(server: Server, name: str) -> bool:
     return found.startswith("ready")
 
 
-def _finish(server: Server, name: str, began: float) -> None:
+def finish(server: Server, name: str, began: float) -> None:
     """Leave the table as a quiet server has it: frozen, all-visible, with statistics."""
     server.run("psql", "--command", "VACUUM (FREEZE, ANALYZE)", database=name, timeout_s=1800)
     _psql(server, name, "CHECKPOINT", f"COMMENT ON DATABASE {name} IS 'ready'")
-    _say(f"  made in {monotonic() - began:.0f} s")
+    say(f"  made in {monotonic() - began:.0f} s")
 
 
-def _describe(server: Server, name: str, *, with_checksums: bool = True) -> Source:
+def describe(server: Server, name: str, *, with_checksums: bool = True) -> Source:
     tables = _ask_all(
         server, name,
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND reltuples > 0 "
         "AND relnamespace = 'public'::regnamespace ORDER BY relpages DESC, relname",
     )  # fmt: skip
-    counts = {t: int(_ask(server, name, f"SELECT count(*) FROM public.{t}")) for t in tables}
+    counts = {t: int(ask(server, name, f"SELECT count(*) FROM public.{t}")) for t in tables}
     sums = checksums(server, name, tables) if with_checksums else {}
     return Source(
         name, server.address(name), tuple(tables), sum(counts.values()), counts[TABLE], sums
@@ -256,11 +260,11 @@ def _ask_all(server: Server, name: str, query: str) -> list[str]:
     return found.split("\n")[:-1]
 
 
-def _ask(server: Server, name: str, query: str) -> str:
+def ask(server: Server, name: str, query: str) -> str:
     [value] = _ask_all(server, name, query)
     return value
 
 
-def _say(text: str) -> float:
+def say(text: str) -> float:
     print(text, file=sys.stderr, flush=True)
     return monotonic()

@@ -21,6 +21,7 @@ REQUIREMENTS = {
         "connectorx==0.4.6",
         "psycopg2-binary==2.9.13",
     ),
+    "pandas": ("pandas==3.1.1", "pyarrow==26.0.1"),
     "spark": ("pyspark==3.5.6", "setuptools<81"),
 }
 JARS = ("/usr/share/java/postgresql.jar",)  # Debian's libpostgresql-jdbc-java
