@@ -26,7 +26,8 @@ class Dag:
         weeks: week, runs, p50_s, p95_s of successful runs.
         changes: task_id, changed_at, ratio, version_before, version_after.
         tasks: task_id, finished, first_try_rate, mean_s, p95_s of its newest week, lost_h.
-        path: of the newest run with one: task_id, started_at, duration_s, slack_s, is_critical.
+        path: of the newest run with one: task_id, started_at, duration_s, slack_s, is_critical,
+            wait_s, map_index.
     """
 
     environment: str
@@ -117,9 +118,12 @@ SELECT environment, dag_id, task_id, changed_at, ratio, version_before, version_
 FROM duration_regressions ORDER BY changed_at
 """
 _PATH = f"""
-SELECT environment, dag_id, task_id, started_at, duration_s, slack_s, is_critical FROM (
+SELECT
+  environment, dag_id, task_id, started_at, duration_s, slack_s, is_critical, wait_s, map_index
+FROM (
   SELECT p.*, row_number() OVER (
-    PARTITION BY p.environment, p.dag_id ORDER BY p.is_critical DESC, p.duration_s DESC, p.task_id
+    PARTITION BY p.environment, p.dag_id ORDER BY p.is_critical DESC, p.duration_s DESC, p.task_id,
+      p.map_index
   ) AS place
   FROM critical_path AS p
   JOIN (
@@ -129,7 +133,7 @@ SELECT environment, dag_id, task_id, started_at, duration_s, slack_s, is_critica
   ) AS r
     ON r.newest = 1 AND r.environment = p.environment AND r.dag_id = p.dag_id
     AND r.run_id = p.run_id
-) AS t WHERE place <= {STEPS} ORDER BY started_at NULLS LAST, task_id
+) AS t WHERE place <= {STEPS} ORDER BY started_at NULLS LAST, task_id, map_index
 """
 MARTS = ("dag_week", "slot_hours_by_dag", "run_duration_by_week", "first_try_success",
          "duration_variance", "lost_hours", "task_duration_by_week")  # fmt: skip

@@ -107,15 +107,17 @@ function chart(found, rows) {
   const size = (points) => [...points.values()].reduce((a, b) => a + b, 0);
   const all = [...series].sort((a, b) => (y.length > 1 ? 0 : size(b[1]) - size(a[1])));
   const kept = all.slice(0, MOST_LINES);
+  if (shape === "stacked") together(kept);
+  const limits = limitsOf(found, rows, kept);
   const [divisor, unit] = scale(kind, Math.max(...kept.flatMap(([, points]) => [...points.values()]), 0));
-  const said = kept.map(([name, points]) => `${name}: ${summary(kind, [...points])}`).join(" ");
+  const said = [...kept.map(([name, points]) => `${name}: ${summary(kind, [...points])}`), ...limits.map(([name, limit]) => `The limit of ${name} is ${text(limit, "count")}.`)].join(" ");
   return canvas(found.title, said, () => {
     const { axis, option } = base();
     return {
       ...option,
       tooltip: tooltip([kind, divisor], lines),
       xAxis: { type: "time", ...axis, splitLine: { show: false } },
-      yAxis: upward(axis, unit),
+      yAxis: { ...upward(axis, unit), max: ({ max }) => Math.max(max, ...limits.map(([, limit]) => (limit <= max * 3 ? limit : 0))) || 1 },
       useUTC: true,
       series: kept.map(([name, points], n) => ({
         name,
@@ -125,9 +127,33 @@ function chart(found, rows) {
         color: y.length > 1 ? colour(["good", "bad"][n] || `c${n + 1}`) : colour(`c${(n % 6) + 1}`),
         itemStyle: shape === "stacked" && n ? { decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 3], rotation: -Math.PI / 4, color: colour("page") } } : {},
         lineStyle: { width: 1.5, type: DASHES[n % 6] }, symbol: SYMBOLS[n % 6], symbolSize: 4, showSymbol: points.size < 60, barMaxWidth: 14,
+        markLine: limits.some((one) => one[0] === name) ? limitLine(limits.find((one) => one[0] === name), colour(`c${(n % 6) + 1}`)) : null,
       })),
     };
   });
+}
+
+// Stacked columns stand on each other by their place in the list: each has every day.
+function together(kept) {
+  const every = [...new Set(kept.flatMap(([, points]) => [...points.keys()]))];
+  for (const [, points] of kept) for (const at of every) if (!points.has(at)) points.set(at, 0);
+}
+
+// The newest limit of each line that is drawn: one far above would press the lines flat, and is not.
+function limitsOf(found, rows, kept) {
+  if (!found.chart.limit) return [];
+  const at = found.columns.findIndex((column) => column.name === found.chart.limit);
+  const newest = new Map();
+  for (const row of rows) if (row[at] !== null && !newest.has(row[0])) newest.set(row[0], row[at]);
+  const one = newest.size === 1 && kept.length === 1;
+  return kept.map(([name]) => [name, one ? [...newest.values()][0] : newest.get(name)]).filter(([, limit]) => limit);
+}
+
+function limitLine([name, limit], line) {
+  return {
+    symbol: "none", silent: true, lineStyle: { color: line, type: "solid", width: 1 }, data: [{ yAxis: limit }],
+    label: { formatter: `limit of ${name.slice(0, 24)}: ${number(limit, 0)}`, position: "insideStartTop", color: colour("ink"), fontSize: 11 },
+  };
 }
 
 const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
