@@ -82,7 +82,7 @@ function dagPage(dag) {
     h("dl", { class: "facts" }, fact("environment", dag.environment), fact("owners", dag.owners), fact("schedule", dag.schedule), fact("file", dag.file),
       fact("state", `${dag.is_active ? "active" : "not parsed any more"}${dag.is_paused ? ", paused" : ""}`),
       fact("last 7 days", `${text(dag.runs, "count")} finished runs, ${text(dag.failed, "count")} failed, ${text(dag.success_rate, "share")} succeeded; mean ${text(dag.mean_s, "s")}; ${text(dag.slot_h, "h")} of slots`),
-      fact("week before", `${text(dag.success_rate_before, "share")} succeeded; mean ${text(dag.mean_before_s, "s")}`)),
+      fact("week before", dag.success_rate_before === null ? "no finished run" : `${text(dag.success_rate_before, "share")} succeeded; mean ${text(dag.mean_before_s, "s")}`)),
     source("dags", ", ", h("a", { href: "#sql-dag_week" }, "dag_week (SQL)"), ", ", h("a", { href: "#sql-slot_hours_by_dag" }, "slot_hours_by_dag (SQL)")),
     block("Runs", `The newest ${dag.strip.length}, the oldest first. Height is duration; ✓ succeeded, ✗ failed, · neither yet.`, dag.strip.length, strip(dag), source("runs")),
     block("Duration", `Successful runs by week: the median, and the 95th percentile above it.${dag.changes.length ? " A red line marks where a task became slower, and with which version." : ""}`, dag.weeks.length, dag.weeks.length ? bands(dag) : null,

@@ -97,10 +97,10 @@ function controls() {
   if (environments.length > 1) {
     const select = h("select", { id: "environment", onchange: () => { chosen.environment = select.value; page = null; show(); tell(`Showing ${select.value || "all environments"}`); } },
       h("option", { value: "" }, "all"), environments.map((one) => h("option", { value: one.name }, one.name)));
-    made.append(h("label", { for: "environment" }, "Environment"), select);
+    made.append(h("span", { class: "whole" }, h("label", { for: "environment" }, "Environment"), " ", select));
   }
   const select = h("select", { id: "theme", onchange: () => { theme = select.value; paint(); } }, [["", "as the system"], ["light", "light"], ["dark", "dark"]].map(([value, words]) => h("option", { value }, words)));
-  made.append(h("label", { for: "theme" }, "Theme"), select);
+  made.append(h("span", { class: "whole" }, h("label", { for: "theme" }, "Theme"), " ", select));
 }
 
 function about() {

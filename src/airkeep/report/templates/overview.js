@@ -54,11 +54,11 @@ function card(environment) {
   const old = quietFor(environment);
   return h("article", { class: "card" },
     h("h2", null, environment.name),
-    h("p", { class: "why", title: `${environment.snapshot}, ${environment.mode}` }, `Airflow ${environment.airflow_version} · ${number(environment.snapshots, 0)} ${environment.snapshots === 1 ? "snapshot" : "snapshots"}, the newest of ${time(environment.at)} (${number(environment.rows, 0)} rows)`),
+    h("p", { class: "why", title: `${environment.snapshot}, ${environment.mode}` }, `Airflow ${environment.airflow_version} · ${number(environment.snapshots, 0)} ${environment.snapshots === 1 ? "snapshot" : "snapshots"}, the newest of `, h("span", { class: "whole" }, time(environment.at)), ` (${number(environment.rows, 0)} rows)`),
     ends ? null : h("p", { class: "none" }, "No run is recorded."),
     old > 7 ? h("p", null, h("span", { class: "badge warn" }, `quiet for ${number(old, 0)} d`), `no run started after ${ends}`) : null,
     !ends ? null : h("table", null,
-      h("thead", null, h("tr", null, h("th", { scope: "col" }, `7 days to ${ends}`), h("th", { scope: "col", class: "n" }, "week"),
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, "7 days to ", h("span", { class: "whole" }, ends)), h("th", { scope: "col", class: "n" }, "week"),
         before ? [h("th", { scope: "col", class: "n" }, "before"), h("th", { scope: "col", class: "n" }, "change")] : null)),
       h("tbody", null, weekly.map(row)),
       some.length ? h("tbody", null, h("tr", null, h("th", { scope: "rowgroup", colspan: before ? 4 : 2, class: "group" }, "As of the snapshot")), some.map(row)) : null),

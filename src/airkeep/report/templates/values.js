@@ -35,7 +35,7 @@ function ratio(value) {
 // A difference of shares.
 function points(value) {
   const shown = number(value * 100, 1);
-  return `${shown === "-0.0" ? "0.0" : shown} points`;
+  return `${shown === "-0.0" ? "0.0" : shown.replace("-", "−")} points`;
 }
 
 function duration(seconds) {
