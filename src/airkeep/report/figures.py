@@ -185,14 +185,14 @@ def label(name: str) -> str:
     return _LABELS.get(name, name.replace("_", " "))
 
 
-def plain(value: object) -> Value:
+def plain(value: object, digits: int = 6) -> Value:
     """A database's value as a page carries it: small, and always valid JSON."""
     match value:
         case None | bool() | int() | str():
             return value
         case float() | Decimal():
             number = float(value)
-            return float(f"{number:.6g}") if math.isfinite(number) else None
+            return float(f"{number:.{digits}g}") if math.isfinite(number) else None
         case datetime():
             return int(value.replace(tzinfo=value.tzinfo or UTC).timestamp())
         case date():

@@ -307,10 +307,8 @@ CAPACITY = Section(
         Question(
             "pool_saturation",
             "How full the pools were in their last 30 days",
-            "While no slot is free tasks wait; a peak far below the slots says that fewer would do.",
-            _columns(
-                "pool slots peak_slots days_full saturated_s utilisation slot_h fullest_day"
-            ),
+            "While no slot is free tasks wait; a peak far below the slots: fewer would do.",
+            _columns("pool slots peak_slots days_full saturated_s utilisation slot_h fullest_day"),
             "saturated_s DESC NULLS LAST, utilisation DESC NULLS LAST, pool",
             source="SELECT environment, pool, max(slots) AS slots, max(peak_slots) AS peak_slots, "
             "sum(CASE WHEN saturated_s > 0 THEN 1 ELSE 0 END) AS days_full, "
