@@ -26,14 +26,15 @@ function part(found) {
 
 let page = null;
 let came = null;
+let inSql = false;
 
 // To the link that led to the SQL, wherever on the page that was.
 function goBack(event) {
   event.preventDefault();
   if (came && came.link.isConnected) {
     history.replaceState(null, "", came.hash || "#overview");
-    came.link.scrollIntoView({ block: "center" });
-    came.link.focus({ preventScroll: true });
+    inSql = false;
+    toLink();
   } else location.hash = "#overview";
 }
 
@@ -52,12 +53,20 @@ function show() {
     if (wanted) { scrollTo(0, 0); main.focus({ preventScroll: true }); tell(`DAG ${wanted.dag_id}`); }
   }
   const target = wanted ? null : document.getElementById(location.hash.slice(1));
-  if (target && target.tagName === "DETAILS") openSql(target);
+  const returned = inSql && came && came.hash === location.hash && came.link.isConnected;
+  inSql = false;
+  if (returned) toLink();
+  else if (target && target.tagName === "DETAILS") openSql(target);
   else if (target) target.scrollIntoView();
-  else if (came && came.hash === location.hash && came.link.isConnected) came.link.focus({ preventScroll: true });
+}
+
+function toLink() {
+  came.link.scrollIntoView({ block: "center" });
+  came.link.focus({ preventScroll: true });
 }
 
 function openSql(target) {
+  inSql = true;
   target.open = true;
   target.querySelector("summary").focus({ preventScroll: true });
   target.scrollIntoView();
