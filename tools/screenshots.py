@@ -74,7 +74,7 @@ def main() -> int:
 
 def open_slower(page: Page) -> None:
     """A DAG of which a task became slower: its page has the most to show."""
-    page.locator("#duration-0 td a").first.click()
+    page.locator("#duration-0 tr", has_text="prod").locator("td a").first.click()
 
 
 if __name__ == "__main__":

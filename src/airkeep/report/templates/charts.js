@@ -65,6 +65,11 @@ function lines(points, [kind, divisor]) {
     .map((p) => h("div", null, `${p.seriesName}: ${text(p.value[1] * divisor, kind)}`)));
 }
 
+// Days with their months, for most ticks begin neither.
+function timely(axis) {
+  return { type: "time", ...axis, splitLine: { show: false }, axisLabel: { ...axis.axisLabel, formatter: { year: "{yyyy}", month: "{MMM}", day: "{MMM} {d}", hour: "{HH}:{mm}" } } };
+}
+
 function upward(axis, unit) {
   return { type: "value", min: 0, ...axis, axisLabel: { ...axis.axisLabel, formatter: (v) => `${v.toLocaleString("en-US")} ${unit}`.trim() } };
 }
@@ -118,7 +123,7 @@ function chart(found, rows) {
     return {
       ...option,
       tooltip: tooltip([kind, divisor], lines),
-      xAxis: { type: "time", ...axis, splitLine: { show: false } },
+      xAxis: timely(axis),
       yAxis: near.length ? { ...upward(axis, unit), max: Math.max(highest, ...near.map(([limit]) => limit)) } : upward(axis, unit),
       useUTC: true,
       series: kept.map(([name, points], n) => ({

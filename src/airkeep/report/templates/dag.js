@@ -34,7 +34,7 @@ function bands(dag) {
       ...option,
       useUTC: true,
       tooltip: tooltip(["s", divisor], lines),
-      xAxis: { type: "time", ...axis, splitLine: { show: false } },
+      xAxis: timely(axis),
       yAxis: upward(axis, unit),
       series: [
         { name: "p95", type: "line", data: points(3), color: colour("c2"), lineStyle: { width: 1.5, type: "dashed" }, symbol: "rect", symbolSize: 5, areaStyle: { color: colour("c2"), opacity: 0.08 } },

@@ -101,15 +101,15 @@ function attention() {
   const wrong = problems();
   const rest = wrong.length - TOP;
   const moved = report.changes.filter((one) => inChosen(one.environment));
-  const change = (one) => h("li", null, h("span", { class: `badge ${WORSE.has(one.what) ? "bad" : "good"}` }, one.what), h("span", { class: "where" }, `${one.environment}: `), h("a", { href: dagLink(one.environment, one.dag_id) }, broken(one.dag_id)), `, ${text(one.before, one.kind)} → ${text(one.now, one.kind)}`);
+  const change = (one) => h("li", null, h("span", { class: `badge ${WORSE.has(one.what) ? "bad" : "good"}` }, one.what), h("span", { class: "where" }, `${one.environment}: `), h("a", { href: dagLink(one.environment, one.dag_id) }, broken(one.dag_id)), ", ", h("span", { class: "whole" }, `${text(one.before, one.kind)} → ${text(one.now, one.kind)}`));
   return h("div", { class: "attention" },
     h("div", { class: "side" }, h("h2", null, "Wrong now"),
       wrong.length ? h("ul", null, wrong.slice(0, TOP)) : h("p", { class: "none" }, "Nothing: no DAG is failing, stuck, silent or late, and every file imports."),
       rest > 0 ? h("details", null, h("summary", null, `${number(rest, 0)} more`), h("ul", null, wrong.slice(TOP))) : null,
       source("dag_week", listed(["stuck_runs", "zombies", "missed_runs", ...BROKEN].filter((mart) => mart in report.sources).map((mart) => h("a", { href: `#sql-${mart}` }, `${mart} (SQL)`))).flatMap((one, n) => (n ? [one] : [", ", one])))),
     h("div", { class: "side" }, h("h2", null, "Otherwise than the week before"),
-      moved.length ? h("ul", null, moved.slice(0, TOP).map(change)) : h("p", { class: "none" }, "Nothing of size changed."),
-      moved.length > TOP ? h("p", { class: "none" }, h("a", { href: "#changes" }, `all ${number(moved.length, 0)}`)) : null,
+      moved.length ? h("ul", null, moved.slice(0, TOP - 2).map(change)) : h("p", { class: "none" }, "Nothing of size changed."),
+      moved.length > TOP - 2 ? h("p", { class: "none" }, h("a", { href: "#changes" }, `all ${number(moved.length, 0)}`)) : null,
       source("dag_week")));
 }
 
