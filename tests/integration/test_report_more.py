@@ -58,7 +58,7 @@ def full_dag(n: int) -> Dag:
 
 def full_figures() -> tuple[Part, ...]:
     """Every question answered with as many rows as it may have."""
-    value = {"text": "ingest_inventory_snapshot", "day": "2026-11-20", "flag": True}
+    value: dict[str, str | bool] = {"text": "ingest_inventory_snapshot", "day": "2026-11-20", "flag": True}
     return tuple(
         Part(
             section.key,
