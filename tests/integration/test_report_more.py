@@ -279,3 +279,9 @@ def test_no_rule_of_axe_is_broken(
             page.evaluate(f"() => {{ {AXE.read_text(encoding='utf-8')}\n }}")
             violations = page.evaluate("axe.run().then((found) => found.violations)")
             assert [(v["id"], v["nodes"][0]["html"][:200]) for v in violations] == []
+
+
+def test_nothing_is_wider_than_the_paper(browser: Browser, hostile_page: Path) -> None:
+    with opened_page(browser, hostile_page, width=760) as found:
+        found.page.emulate_media(media="print")
+        assert found.page.locator(".calendar").bounding_box()["width"] <= 760  # type: ignore[index]

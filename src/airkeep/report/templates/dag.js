@@ -27,7 +27,7 @@ function bands(dag) {
     const points = (n) => dag.weeks.map((week) => [moment(week[0]), week[n] === null ? null : week[n] / divisor]);
     const marks = dag.changes.map(([task, at, ratio, before, after], n) => ({
       xAxis: at * 1000,
-      label: { formatter: `${text(ratio, "ratio")}× ${task.slice(0, 24)}${versions(before, after)}`, color: colour("ink"), fontSize: 11, rotate: 0, position: "end", align: "left", distance: [4, -13 - 13 * (n % 2)] },
+      label: { formatter: `${text(ratio, "ratio")}× ${task.slice(0, 24)}${versions(before, after)}`, color: colour("ink"), fontSize: 11, padding: [0, 0, 0, 5], rotate: 0, position: "end", align: "left", distance: [4, -13 - 13 * (n % 2)] },
       name: task,
     }));
     return {
