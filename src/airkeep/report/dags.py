@@ -10,7 +10,8 @@ from typing import Any
 
 from airkeep.report.figures import Ask, Kind, Row, Value, plain
 
-RUNS, WEEKS, TASKS, STEPS = 60, 52, 30, 40
+RUNS, WEEKS, TASKS, STEPS = 60, 52, 25, 30
+_DIGITS = 4  # more than a page shows; 500 DAGs have 150,000 of these numbers
 _WEEK_S = 7 * 86_400
 
 Key = tuple[str, str]
@@ -26,7 +27,8 @@ class Dag:
         weeks: week, runs, p50_s, p95_s of successful runs.
         changes: task_id, changed_at, ratio, version_before, version_after.
         tasks: task_id, finished, first_try_rate, mean_s, p95_s of its newest week, lost_h.
-        path: of the newest run with one: task_id, started_at, duration_s, slack_s, is_critical.
+        path: of the newest run with one: task_id, started_at, duration_s, slack_s, is_critical,
+            wait_s, map_index.
     """
 
     environment: str
@@ -117,9 +119,12 @@ SELECT environment, dag_id, task_id, changed_at, ratio, version_before, version_
 FROM duration_regressions ORDER BY changed_at
 """
 _PATH = f"""
-SELECT environment, dag_id, task_id, started_at, duration_s, slack_s, is_critical FROM (
+SELECT
+  environment, dag_id, task_id, started_at, duration_s, slack_s, is_critical, wait_s, map_index
+FROM (
   SELECT p.*, row_number() OVER (
-    PARTITION BY p.environment, p.dag_id ORDER BY p.is_critical DESC, p.duration_s DESC, p.task_id
+    PARTITION BY p.environment, p.dag_id ORDER BY p.is_critical DESC, p.duration_s DESC, p.task_id,
+      p.map_index
   ) AS place
   FROM critical_path AS p
   JOIN (
@@ -129,7 +134,7 @@ SELECT environment, dag_id, task_id, started_at, duration_s, slack_s, is_critica
   ) AS r
     ON r.newest = 1 AND r.environment = p.environment AND r.dag_id = p.dag_id
     AND r.run_id = p.run_id
-) AS t WHERE place <= {STEPS} ORDER BY started_at NULLS LAST, task_id
+) AS t WHERE place <= {STEPS} ORDER BY started_at NULLS LAST, task_id, map_index
 """
 MARTS = ("dag_week", "slot_hours_by_dag", "run_duration_by_week", "first_try_success",
          "duration_variance", "lost_hours", "task_duration_by_week")  # fmt: skip
@@ -211,7 +216,9 @@ def by_dag(rows: Iterable[tuple[object, ...]]) -> dict[Key, tuple[Row, ...]]:
     """The rows of each DAG without the two columns that name it."""
     found: dict[Key, list[Row]] = defaultdict(list)
     for environment, dag_id, *values in rows:
-        found[str(environment), str(dag_id)].append(tuple(plain(value) for value in values))
+        found[str(environment), str(dag_id)].append(
+            tuple(plain(value, _DIGITS) for value in values)
+        )
     return {key: tuple(own) for key, own in found.items()}
 
 

@@ -24,7 +24,7 @@ Kind = Literal["count", "s", "h", "d", "share", "ratio", "bytes", "at", "day", "
 _FEWEST = 20
 _SUFFIXES: dict[str, Kind] = {"_s": "s", "_h": "h", "_d": "d", "_at": "at"}
 _NAMED: dict[str, Kind] = {
-    "day": "day", "week": "day", "first_day": "day", "last_day": "day",
+    "day": "day", "week": "day", "first_day": "day", "last_day": "day", "fullest_day": "day",
     "bytes": "bytes", "largest_bytes": "bytes",
     "share": "share", "limit_share": "share", "waste": "share", "utilisation": "share",
     "ratio": "ratio", "spread": "ratio", "effect_size": "ratio", "versions_per_day": "ratio",
@@ -45,7 +45,8 @@ _LABELS = {
     "is_stale": "stale", "is_open": "open", "is_there": "there", "table_name": "table",
     "config_key": "key", "xcom_key": "key", "xcoms": "XComs", "hour": "hour (UTC)",
     "limit_share": "of the limit", "times_usual": "times the usual", "sla": "SLA",
-    "sla_late": "SLAs late", "sla_misses": "SLA misses",
+    "days_full": "days with no slot free", "saturated": "time with no slot free",
+    "fullest_day": "fullest day", "sla_late": "SLAs late", "sla_misses": "SLA misses",
 }  # fmt: skip
 
 
@@ -184,14 +185,14 @@ def label(name: str) -> str:
     return _LABELS.get(name, name.replace("_", " "))
 
 
-def plain(value: object) -> Value:
+def plain(value: object, digits: int = 6) -> Value:
     """A database's value as a page carries it: small, and always valid JSON."""
     match value:
         case None | bool() | int() | str():
             return value
         case float() | Decimal():
             number = float(value)
-            return float(f"{number:.6g}") if math.isfinite(number) else None
+            return float(f"{number:.{digits}g}") if math.isfinite(number) else None
         case datetime():
             return int(value.replace(tzinfo=value.tzinfo or UTC).timestamp())
         case date():

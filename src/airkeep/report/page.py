@@ -32,6 +32,7 @@ class Report:
     Attributes:
         at: when its newest snapshot was taken; None: the lake is empty.
         since: where it begins, if that was asked for.
+        narrowed: what of the lake does then, for people.
         sources: every mart that a figure comes from.
     """
 
@@ -39,6 +40,7 @@ class Report:
     lake: str
     at: int | None
     since: int | None
+    narrowed: tuple[str, ...]
     overview: Overview
     changes: tuple[Change, ...]
     dags: tuple[Dag, ...]

@@ -22,12 +22,14 @@ class Chart:
         x: the column of the horizontal axis.
         y: columns of values.
         by: a column that tells series apart.
+        limit: a column that the first of `y` cannot exceed.
     """
 
     kind: ChartKind
     x: str
     y: tuple[str, ...]
     by: str | None = None
+    limit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,16 @@ RELIABILITY = Section(
         Question(
             "failure_clusters",
             "Many DAGs failing at once",
-            "Failed tries close together over several DAGs have one cause: a host, a network.",
+            "Failed tries close together over several DAGs have one cause: a host, a network. "
+            "The widest of the last 30 days first.",
             _columns(
                 "began_at ended_at failures times_usual dags tasks hosts pools hostname pool "
                 "operator"
             ),
-            "began_at DESC",
+            "dags DESC, failures DESC, began_at DESC",
+            "date_diff('day', began_at, newest_at) < 30",
+            source="SELECT *, max(began_at) OVER (PARTITION BY environment) AS newest_at "
+            "FROM failure_clusters",
         ),
         Question(
             "failure_streaks",
@@ -236,9 +242,10 @@ LATENCY = Section(
         Question(
             "scheduling_delay",
             "Runs that start late",
-            "From the time a run was due to its start.",
+            "From the time a run was due to its start, of DAGs with three such runs or more.",
             _columns("dag_id runs p50_s p90_s worst_s"),
             "p90_s DESC, dag_id",
+            "runs >= 3",
         ),
         Question(
             "landing_time",
@@ -276,7 +283,7 @@ CAPACITY = Section(
         Question(
             "concurrency_by_minute",
             "Most tasks at once, hour by hour",
-            "A flat top is a limit that is reached.",
+            "Pool slots in use; a flat top is a limit that is reached.",
             _columns("hour_at peak_running peak_slots slot_limit limit_share"),
             "hour_at DESC",
             "date_diff('day', hour_at, newest_at) < 14",
@@ -286,7 +293,7 @@ CAPACITY = Section(
             "max(slot_limit) AS slot_limit, max(limit_share) AS limit_share "
             "FROM concurrency_by_minute GROUP BY environment, date_trunc('hour', minute)",
             each=24 * 15,
-            chart=Chart("lines", "hour_at", ("peak_slots",)),
+            chart=Chart("lines", "hour_at", ("peak_slots",), limit="slot_limit"),
         ),
         Question(
             "busy_hours",
@@ -299,17 +306,30 @@ CAPACITY = Section(
         ),
         Question(
             "pool_saturation",
-            "Full pools",
-            "Hours at the limit are hours in which tasks waited.",
-            _columns("pool day slots peak_slots slot_h utilisation saturated_s"),
-            "saturated_s DESC NULLS LAST, utilisation DESC NULLS LAST, day DESC",
+            "How full the pools were in their last 30 days",
+            "While no slot is free tasks wait; a peak far below the slots: fewer would do.",
+            _columns("pool slots peak_slots days_full saturated_s utilisation slot_h fullest_day"),
+            "saturated_s DESC NULLS LAST, utilisation DESC NULLS LAST, pool",
+            source="SELECT environment, pool, max(slots) AS slots, max(peak_slots) AS peak_slots, "
+            "sum(CASE WHEN saturated_s > 0 THEN 1 ELSE 0 END) AS days_full, "
+            "sum(saturated_s) AS saturated_s, avg(utilisation) AS utilisation, "
+            "sum(slot_h) AS slot_h, max(CASE WHEN place = 1 THEN day END) AS fullest_day FROM ("
+            "SELECT *, row_number() OVER (PARTITION BY environment, pool ORDER BY saturated_s DESC "
+            "NULLS LAST, peak_slots DESC, day DESC) AS place FROM ("
+            "SELECT *, max(day) OVER (PARTITION BY environment) AS newest_day "
+            "FROM pool_saturation) AS d WHERE date_diff('day', day, newest_day) < 30) AS p "
+            "GROUP BY environment, pool",
         ),
         Question(
             "idle_windows",
             "Idle windows",
-            "Nothing ran: room for maintenance, or for an environment that sleeps.",
+            "Nothing ran: room for maintenance, or for an environment that sleeps. "
+            "The longest of the last 30 days first.",
             _columns("began_at ended_at idle_s"),
-            "idle_s DESC",
+            "idle_s DESC, began_at DESC",
+            "date_diff('day', began_at, newest_at) < 30",
+            source="SELECT *, max(ended_at) OVER (PARTITION BY environment) AS newest_at "
+            "FROM idle_windows",
         ),
         Question(
             "heartbeat_gaps",
@@ -419,7 +439,7 @@ ASSETS = Section(
             "Assets that nobody uses",
             "Candidates for removal.",
             _columns("asset why last_event_at"),
-            "asset",
+            "last_event_at DESC NULLS LAST, asset",
         ),
     ),
 )
@@ -471,7 +491,8 @@ HYGIENE = Section(
             "Connections and variables that changed",
             "Keys and times only; no value is read.",
             _columns("kind config_key is_there changes first_seen_at last_changed_at"),
-            "last_changed_at DESC NULLS LAST, config_key",
+            "last_changed_at DESC, config_key",
+            "changes > 0",
         ),
         Question(
             "who_did_what",

@@ -25,13 +25,14 @@ from airkeep.snapshot.names import id_time, utc
 from airkeep.snapshot.progress import Progress, silent
 from airkeep.version import __version__
 
-# What a report since a time is about: the rows of these that lie after it.
+# What a report since a time is about: the rows of these that lie after it, and their name.
 _TIMES = {
-    "runs": "coalesce(started_at, due_at)",
-    "tasks": "coalesce(started_at, queued_at, ended_at)",
-    "attempts": "started_at",
-    "events": "happened_at",
-    "asset_events": "happened_at",
+    "runs": ("runs", "coalesce(started_at, due_at)"),
+    "tasks": ("task instances", "coalesce(started_at, queued_at, ended_at)"),
+    "attempts": ("tries", "started_at"),
+    "events": ("log entries", "happened_at"),
+    "asset_events": ("asset events", "happened_at"),
+    "import_errors": ("import errors", "raised_at"),
 }
 _READ = ("runs", "dags")  # staging that the report itself reads
 
@@ -126,7 +127,11 @@ def make_report(
         since = utc(since)
     known = models()
     marts = [m for m in _wanted() if m in known]
-    where = {} if since is None else {n: f"{t} >= {_timestamp(since)}" for n, t in _TIMES.items()}
+    where = (
+        {}
+        if since is None
+        else {name: f"{at} >= {_timestamp(since)}" for name, (_, at) in _TIMES.items()}
+    )
     make_models(opened, [*marts, *_READ], folder, where=where, progress=progress)
 
     def ask(statement: str) -> list[tuple[object, ...]]:
@@ -138,6 +143,7 @@ def make_report(
         lake=opened.url,
         at=None if newest is None else int(newest.timestamp()),
         since=None if since is None else int(since.timestamp()),
+        narrowed=() if since is None else tuple(words for words, _ in _TIMES.values()),
         overview=overview.overview(ask, marts, manifests, compare),
         changes=dags.changes(every),
         dags=every,

@@ -65,6 +65,11 @@ function lines(points, [kind, divisor]) {
     .map((p) => h("div", null, `${p.seriesName}: ${text(p.value[1] * divisor, kind)}`)));
 }
 
+// Days with their months, for most ticks begin neither.
+function timely(axis) {
+  return { type: "time", ...axis, splitLine: { show: false }, axisLabel: { ...axis.axisLabel, formatter: { year: "{yyyy}", month: "{MMM}", day: "{MMM} {d}", hour: "{HH}:{mm}" } } };
+}
+
 function upward(axis, unit) {
   return { type: "value", min: 0, ...axis, axisLabel: { ...axis.axisLabel, formatter: (v) => `${v.toLocaleString("en-US")} ${unit}`.trim() } };
 }
@@ -107,15 +112,19 @@ function chart(found, rows) {
   const size = (points) => [...points.values()].reduce((a, b) => a + b, 0);
   const all = [...series].sort((a, b) => (y.length > 1 ? 0 : size(b[1]) - size(a[1])));
   const kept = all.slice(0, MOST_LINES);
-  const [divisor, unit] = scale(kind, Math.max(...kept.flatMap(([, points]) => [...points.values()]), 0));
-  const said = kept.map(([name, points]) => `${name}: ${summary(kind, [...points])}`).join(" ");
+  if (shape === "stacked") together(kept);
+  const limits = limitsOf(found, rows);
+  const highest = Math.max(...kept.flatMap(([, points]) => [...points.values()]), 0);
+  const near = limits.filter(([limit]) => limit <= highest * 2);
+  const [divisor, unit] = scale(kind, highest);
+  const said = [...kept.map(([name, points]) => `${name}: ${summary(kind, [...points])}`), ...limits.map(([limit, names]) => `The limit of ${names} is ${text(limit, "count")}.`)].join(" ");
   return canvas(found.title, said, () => {
     const { axis, option } = base();
     return {
       ...option,
       tooltip: tooltip([kind, divisor], lines),
-      xAxis: { type: "time", ...axis, splitLine: { show: false } },
-      yAxis: upward(axis, unit),
+      xAxis: timely(axis),
+      yAxis: near.length ? { ...upward(axis, unit), max: Math.max(highest, ...near.map(([limit]) => limit)) } : upward(axis, unit),
       useUTC: true,
       series: kept.map(([name, points], n) => ({
         name,
@@ -125,9 +134,35 @@ function chart(found, rows) {
         color: y.length > 1 ? colour(["good", "bad"][n] || `c${n + 1}`) : colour(`c${(n % 6) + 1}`),
         itemStyle: shape === "stacked" && n ? { decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 3], rotation: -Math.PI / 4, color: colour("page") } } : {},
         lineStyle: { width: 1.5, type: DASHES[n % 6] }, symbol: SYMBOLS[n % 6], symbolSize: 4, showSymbol: points.size < 60, barMaxWidth: 14,
+        markLine: n ? null : limitLines(near),
       })),
     };
   });
+}
+
+// Stacked columns stand on each other by their place in the list: each has every day.
+function together(kept) {
+  const every = [...new Set(kept.flatMap(([, points]) => [...points.keys()]))];
+  for (const [, points] of kept) for (const at of every) if (!points.has(at)) points.set(at, 0);
+}
+
+// The newest limits of the lines, each once: one far above would press the lines flat, and is not drawn.
+function limitsOf(found, rows) {
+  if (!found.chart.limit) return [];
+  const at = found.columns.findIndex((column) => column.name === found.chart.limit);
+  const newest = new Map();
+  for (const row of rows) if (row[at] !== null && !newest.has(row[0])) newest.set(row[0], row[at]);
+  const whose = new Map();
+  for (const [name, limit] of newest) whose.set(limit, [...(whose.get(limit) || []), name]);
+  return [...whose].map(([limit, names]) => [limit, names.join(", ")]);
+}
+
+function limitLines(limits) {
+  if (!limits.length) return null;
+  return {
+    symbol: "none", silent: true, lineStyle: { color: colour("soft"), type: "solid", width: 1 },
+    data: limits.map(([limit, names]) => ({ yAxis: limit, label: { formatter: `limit of ${names.slice(0, 40)}: ${number(limit, 0)}`, position: "insideStartTop", color: colour("ink"), fontSize: 11 } })),
+  };
 }
 
 const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];

@@ -28,28 +28,92 @@ function delta(metric) {
   return [h("span", { class: judged }, `${change > 0 ? "▲" : "▼"} ${amount}`, h("span", { class: "quiet" }, `${direction}${words}`)), judged];
 }
 
-function card(environment, heading) {
+function metricLink(one) {
+  return h("a", { href: `#sql-${one.mart}`, title: `from ${one.mart}` }, one.label);
+}
+
+function listed(links) {
+  return links.flatMap((one, n) => [n ? ", " : "", one]);
+}
+
+function quietFor(environment) {
+  const ends = environment.week_ends;
+  return ends ? (environment.at - Date.parse(`${ends}T23:59:59Z`) / 1000) / 86400 : 0;
+}
+
+function card(environment) {
   const metrics = report.overview.metrics.filter((one) => one.environment === environment.name);
-  const row = (one) => h("tr", null,
-    h("th", { scope: "row" }, h("a", { href: `#sql-${one.mart}`, title: `from ${one.mart}` }, one.label)),
-    h("td", { class: "n" }, text(one.value, one.kind)),
-    h("td", { class: "n" }, one.weekly ? text(one.before, one.kind) : ""),
-    h("td", { class: "n" }, one.weekly ? delta(one)[0] : ""));
   const weekly = metrics.filter((one) => one.weekly);
   const now = metrics.filter((one) => !one.weekly);
+  const [some, none] = [now.filter((one) => one.value), now.filter((one) => !one.value)];
   const ends = environment.week_ends;
-  const old = ends && (environment.at - Date.parse(`${ends}T23:59:59Z`) / 1000) / 86400;
+  const before = weekly.some((one) => one.before);
+  const row = (one) => h("tr", null, h("th", { scope: "row" }, metricLink(one)),
+    h("td", { class: "n" }, text(one.value, one.kind)),
+    before ? [h("td", { class: "n" }, one.weekly ? text(one.before, one.kind) : ""), h("td", { class: "n" }, one.weekly ? delta(one)[0] : "")] : null);
+  const old = quietFor(environment);
   return h("article", { class: "card" },
-    h(heading, null, environment.name),
-    h("p", { class: "why" }, `Airflow ${environment.airflow_version} · ${number(environment.snapshots, 0)} ${environment.snapshots === 1 ? "snapshot" : "snapshots"}, the newest ${environment.snapshot} (${environment.mode}, ${number(environment.rows, 0)} rows)`),
+    h("h2", null, environment.name),
+    h("p", { class: "why", title: `${environment.snapshot}, ${environment.mode}` }, `Airflow ${environment.airflow_version} · ${number(environment.snapshots, 0)} ${environment.snapshots === 1 ? "snapshot" : "snapshots"}, the newest of `, h("span", { class: "whole" }, time(environment.at)), ` (${number(environment.rows, 0)} rows)`),
     ends ? null : h("p", { class: "none" }, "No run is recorded."),
     old > 7 ? h("p", null, h("span", { class: "badge warn" }, `quiet for ${number(old, 0)} d`), `no run started after ${ends}`) : null,
-    h("table", null,
-      h("thead", null, h("tr", null, h("th", { scope: "col" }, ends ? `7 days to ${ends}` : "Week"), h("th", { scope: "col", class: "n" }, "week"), h("th", { scope: "col", class: "n" }, "before"), h("th", { scope: "col", class: "n" }, "change"))),
+    !ends ? null : h("table", null,
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, "7 days to ", h("span", { class: "whole" }, ends)), h("th", { scope: "col", class: "n" }, "week"),
+        before ? [h("th", { scope: "col", class: "n" }, "before"), h("th", { scope: "col", class: "n" }, "change")] : null)),
       h("tbody", null, weekly.map(row)),
-      now.length ? h("thead", null, h("tr", null, h("th", { scope: "col" }, "As of the snapshot"), h("th", { scope: "col", class: "n" }, "now"), h("th", { scope: "col" }, ""), h("th", { scope: "col" }, ""))) : null,
-      h("tbody", null, now.map(row))));
+      some.length ? h("tbody", null, h("tr", null, h("th", { scope: "rowgroup", colspan: before ? 4 : 2, class: "group" }, "As of the snapshot")), some.map(row)) : null),
+    ends && !before ? h("p", { class: "none" }, "Nothing ran in the week before.") : null,
+    none.length ? h("p", { class: "none" }, "None: ", listed(none.map(metricLink)), ".") : null);
 }
+
+// What a person should look at, the worst first: a badge, the environment, the names.
+function problems() {
+  const found = [];
+  const NAMES = 3;
+  const environments = report.overview.environments.filter((one) => inChosen(one.name));
+  for (const [rank, [signal, [level, words, why]]] of Object.entries(Object.entries(SIGNALS))) {
+    if (level !== "bad") continue;
+    for (const { name } of environments) {
+      const dags = report.dags.filter((dag) => dag.environment === name && dag.signals.includes(signal));
+      if (!dags.length) continue;
+      const links = dags.slice(0, NAMES).map((dag) => h("a", { href: dagLink(name, dag.dag_id) }, broken(dag.dag_id)));
+      const more = dags.length > NAMES ? [" and ", h("a", { href: "#dags" }, `${number(dags.length - NAMES, 0)} more`)] : [];
+      found.push([Number(rank), -dags.length, h("li", null, h("span", { class: `badge ${level}`, title: why }, words), h("span", { class: "where" }, `${name}: `), listed(links), more)]);
+    }
+  }
+  for (const one of report.overview.metrics) {
+    if (!inChosen(one.environment) || !one.value || !BROKEN.has(one.mart)) continue;
+    const place = report.parts.flatMap((part) => part.figures).find((figure) => figure.mart === one.mart);
+    found.push([50, -one.value, h("li", null, h("span", { class: "badge warn" }, one.label), h("span", { class: "where" }, `${one.environment}: `), h("a", { href: `#${place ? place.key : `sql-${one.mart}`}` }, text(one.value, one.kind)))]);
+  }
+  for (const one of environments) {
+    const old = quietFor(one);
+    if (old > 7) found.push([60, -old, h("li", null, h("span", { class: "badge warn" }, "quiet"), h("span", { class: "where" }, `${one.name}: `), `no run started in the ${number(old, 0)} d before its newest snapshot`)]);
+  }
+  return found.sort((a, b) => a[0] - b[0] || a[1] - b[1]).map((one) => one[2]);
+}
+
+// Marts whose number is a count of broken things that no DAG's signal tells.
+const BROKEN = new Set(["import_errors_by_day", "asset_freshness"]);
+const TOP = 8;
+
+function attention() {
+  const wrong = problems();
+  const rest = wrong.length - TOP;
+  const moved = report.changes.filter((one) => inChosen(one.environment));
+  const change = (one) => h("li", null, h("span", { class: `badge ${WORSE.has(one.what) ? "bad" : "good"}` }, one.what), h("span", { class: "where" }, `${one.environment}: `), h("a", { href: dagLink(one.environment, one.dag_id) }, broken(one.dag_id)), ", ", h("span", { class: "whole" }, `${text(one.before, one.kind)} → ${text(one.now, one.kind)}`));
+  return h("div", { class: "attention" },
+    h("div", { class: "side" }, h("h2", null, "Wrong now"),
+      wrong.length ? h("ul", null, wrong.slice(0, TOP)) : h("p", { class: "none" }, "Nothing: no DAG is failing, stuck, silent or late, and every file imports."),
+      rest > 0 ? h("details", null, h("summary", null, `${number(rest, 0)} more`), h("ul", null, wrong.slice(TOP))) : null,
+      source("dag_week", listed(["stuck_runs", "zombies", "missed_runs", ...BROKEN].filter((mart) => mart in report.sources).map((mart) => h("a", { href: `#sql-${mart}` }, `${mart} (SQL)`))).flatMap((one, n) => (n ? [one] : [", ", one])))),
+    h("div", { class: "side" }, h("h2", null, "Otherwise than the week before"),
+      moved.length ? h("ul", null, moved.slice(0, TOP - 2).map(change)) : h("p", { class: "none" }, "Nothing of size changed."),
+      moved.length > TOP - 2 ? h("p", { class: "none" }, h("a", { href: "#changes" }, `all ${number(moved.length, 0)}`)) : null,
+      source("dag_week")));
+}
+
+const WORSE = new Set(["fails more", "slower", "ran no more"]);
 
 function mini(dag) {
   const last = dag.strip.slice(-20);
@@ -130,26 +194,50 @@ function calendar() {
   return made;
 }
 
+// The same numbers of two environments, side by side.
+function headlines(one, other) {
+  const of = (name) => report.overview.metrics.filter((metric) => metric.environment === name);
+  const side = (metric) => [h("td", { class: "n" }, text(metric.value, metric.kind)), h("td", { class: "n" }, metric.weekly ? text(metric.before, metric.kind) : "")];
+  const apart = (a, b) => (a.value === null || b.value === null ? NOTHING : a.kind === "share" ? points(b.value - a.value) : a.value === b.value ? "=" : `${b.value > a.value ? "+" : "−"}${text(Math.abs(b.value - a.value), a.kind)}`);
+  const head = (words, many) => h("th", { scope: many ? "colgroup" : "col", class: "n", colspan: many || null }, words);
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Headline numbers side by side" }, h("table", { class: "data" },
+    h("thead", null, h("tr", null, h("td"), head(one, 2), head(other, 2), h("td")),
+      h("tr", null, h("th", { scope: "col" }, "number"), ...[1, 2].flatMap(() => [head("week, or now"), head("week before")]), head("difference"))),
+    h("tbody", null, of(one).map((metric, n) => h("tr", null, h("th", { scope: "row" }, metricLink(metric)), side(metric), side(of(other)[n]), h("td", { class: "n" }, apart(metric, of(other)[n])))))));
+}
+
 function comparison() {
   const { compare, compared } = report.overview;
   if (!compare.length) return null;
   const [one, other] = compare;
   const columns = [{ name: "dag_id", label: "DAG", kind: "text" },
     ...["runs", "succeeded", "p50"].flatMap((what, n) => [one, other].map((side) => ({ name: `${what} ${side}`, label: `${what}, ${side}`, kind: ["count", "share", "s"][n] }))),
-    { name: "points", label: "difference in success", kind: "share" }, { name: "ratio", label: "p50 ratio", kind: "ratio" }];
+    { name: "points", label: "difference in success", kind: "points" }, { name: "ratio", label: "p50 ratio", kind: "ratio" }];
   const rows = compared.map(([dag, runsA, rateA, p50A, runsB, rateB, p50B]) => [dag, runsA, runsB, rateA, rateB, p50A, p50B, rateA === null || rateB === null ? null : rateB - rateA, p50A && p50B !== null ? p50B / p50A : null]);
-  const cards = report.overview.environments.filter((e) => compare.includes(e.name)).sort((a, b) => compare.indexOf(a.name) - compare.indexOf(b.name));
-  const made = h("section", { id: "compare" }, h("h2", null, `${one} beside ${other}`), h("p", { class: "lead" }, `DAGs that both have. Differences are ${other} less ${one}, ratios ${other} over ${one}.`), h("div", { class: "cards" }, cards.map((one) => card(one, "h3"))));
+  rows.sort((a, b) => (a[7] === null) - (b[7] === null) || Math.abs(b[7]) - Math.abs(a[7]));
+  const made = h("section", { id: "compare" }, h("h2", null, `${one} beside ${other}`), h("p", { class: "lead" }, `Each one's own last week, and what stands now. Differences are ${other} less ${one}, ratios ${other} over ${one}.`),
+    headlines(one, other), h("h3", { class: "apart" }, "DAGs that both have"), h("p", { class: "why" }, "All their finished runs; those that differ most first."));
   if (!rows.length) made.append(h("p", { class: "none" }, "They have no DAG in common with finished runs."));
   else made.append(...table("Environments compared", columns, rows).filter(Boolean));
   made.append(source("environments_compared"));
   return made;
 }
 
+// The environments that need a look most come first.
+function byNeed(a, b) {
+  const bad = (one) => report.dags.filter((dag) => dag.environment === one.name && dag.signals.some((signal) => SIGNALS[signal][0] === "bad")).length;
+  return bad(b) - bad(a) || a.name.localeCompare(b.name);
+}
+
 function overview() {
   const made = h("section", { id: "overview" }, h("h1", null, "Overview"));
-  const shown = report.overview.environments.filter((one) => inChosen(one.name));
+  const shown = report.overview.environments.filter((one) => inChosen(one.name)).sort(byNeed);
   if (!shown.length) made.append(h("p", { class: "none" }, "This lake has no snapshot yet: airkeep export makes one."));
-  else made.append(h("p", { class: "lead" }, "Each environment's last seven days with runs, beside the seven before. All times are UTC; nothing here depends on when the page is read."), h("div", { class: "cards" }, shown.map((one) => card(one, "h2"))));
+  else made.append(h("p", { class: "lead" }, "Now is each environment's newest snapshot, a week its last seven days with runs. All times are UTC; nothing here depends on when the page is read."), narrowed(), attention(), h("div", { class: "cards" }, shown.map(card)));
   return made;
+}
+
+function narrowed() {
+  if (report.since === null) return "";
+  return h("p", { class: "lead" }, h("strong", null, `Only since ${time(report.since)} UTC: `), `${report.narrowed.join(", ")} that began or happened then or later. All else is whole: DAGs and their versions, pools, assets, the sizes of tables, connections and variables.`);
 }

@@ -1,6 +1,7 @@
-// Tables that sort and search, fifteen rows at first.
+// Tables that sort and search, ten rows at first.
 
-const FIRST = 15;
+const FIRST = 10;
+const LONGEST = 40;
 
 function cell(value, column, row, environmentAt) {
   if (column.draw) return h("td", { class: column.class || null }, column.draw(value, row));
@@ -14,9 +15,17 @@ function cell(value, column, row, environmentAt) {
   return h("td", { class: column.name.endsWith("_id") ? "t id" : "t" }, broken(shown));
 }
 
-// A long name breaks after its separators first.
+// A long name breaks after its separators, and inside of a piece only where that is endless.
 function broken(words) {
-  return words.split(/(?<=[_./-])/).flatMap((piece, n) => (n ? [h("wbr"), piece] : [piece]));
+  return words.split(/(?<=[_./-])/).flatMap((piece) => chunks(piece)).flatMap((piece, n) => (n ? [h("wbr"), piece] : [piece]));
+}
+
+function chunks(piece) {
+  const letters = [...piece];
+  if (letters.length <= LONGEST) return [piece];
+  const found = [];
+  for (let at = 0; at < letters.length; at += LONGEST) found.push(letters.slice(at, at + LONGEST).join(""));
+  return found;
 }
 
 function compared(a, b) {
@@ -40,7 +49,7 @@ function table(title, columns, rows, { first = FIRST, search = true } = {}) {
 
   function found() {
     const words = state.words.toLowerCase().split(/\s+/).filter(Boolean);
-    const kept = rows.filter((row) => {
+    const kept = !words.length ? rows.slice() : rows.filter((row) => {
       const all = visible.map((column) => (column.words ? column.words(row[column.at], row) : text(row[column.at], column.kind))).join(" ").toLowerCase();
       return words.every((word) => all.includes(word));
     });
@@ -94,15 +103,17 @@ function cut(figure) {
   return [` · the first ${each.join(", ")}${rest}; the rest: `, h("code", null, `airkeep models LAKE ${figure.mart}`)];
 }
 
-function figure(found) {
+function rowsOf(found) {
   const at = found.columns.findIndex((column) => column.name === "environment");
-  const rows = found.rows.filter((row) => at < 0 || inChosen(row[at]));
+  return found.rows.filter((row) => at < 0 || inChosen(row[at]));
+}
+
+function figure(found) {
+  const rows = rowsOf(found);
   const made = h("article", { class: "figure", id: found.key },
     h("div", { class: "heading" }, h("h3", null, found.title), h("p", { class: "why" }, found.why)));
-  if (!rows.length) made.append(h("p", { class: "none" }, "Nothing recorded."));
-  else if (found.chart) {
-    made.append(chart(found, rows), h("details", null, h("summary", null, "As a table"), table(found.title, found.columns, rows)));
-  } else made.append(...table(found.title, found.columns, rows).filter(Boolean));
+  if (found.chart) made.append(chart(found, rows), h("details", null, h("summary", null, "As a table"), table(found.title, found.columns, rows)));
+  else made.append(...table(found.title, found.columns, rows).filter(Boolean));
   made.append(source(found.mart, ...cut(found)));
   return made;
 }

@@ -13,20 +13,34 @@ function h(tag, attributes, ...children) {
   return made;
 }
 
-const NUMERIC = new Set(["count", "s", "h", "d", "share", "ratio", "bytes"]);
+const NUMERIC = new Set(["count", "s", "h", "d", "share", "points", "ratio", "bytes"]);
 const NOTHING = "–";
 
 function number(value, digits) {
   return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
+// As many digits as one compares by: 0.13, 3.1, 42, 1,234.
 function significant(value) {
   const size = Math.abs(value);
-  return number(value, size >= 100 || value === 0 ? 0 : size >= 10 ? 1 : 2);
+  return number(value, size >= 9.95 || value === 0 ? 0 : size >= 0.995 ? 1 : 2);
+}
+
+// Of a ratio the second digit counts: 0.97 is not 1.03.
+function ratio(value) {
+  const size = Math.abs(value);
+  return number(value, size >= 99.5 ? 0 : size >= 9.95 ? 1 : 2);
+}
+
+// A difference of shares.
+function points(value) {
+  const shown = number(value * 100, 1);
+  return `${shown === "-0.0" ? "0.0" : shown.replace("-", "−")} points`;
 }
 
 function duration(seconds) {
   const size = Math.abs(seconds);
+  if (size > 0 && size < 0.005) return "< 0.01 s";
   if (size < 120) return `${significant(seconds)} s`;
   if (size < 2 * 3600) return `${significant(seconds / 60)} min`;
   if (size < 2 * 86400) return `${significant(seconds / 3600)} h`;
@@ -66,7 +80,8 @@ function text(value, kind) {
     case "h": return value > 0 && value < 0.005 ? "< 0.01 h" : `${significant(value)} h`;
     case "d": return `${significant(value)} d`;
     case "share": return share(value);
-    case "ratio": return significant(value);
+    case "ratio": return ratio(value);
+    case "points": return points(value);
     case "bytes": return bytes(value);
     case "at": return time(value);
     case "flag": return value ? "yes" : "no";

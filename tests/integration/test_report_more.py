@@ -1,0 +1,292 @@
+"""The report over much: 500 DAGs, every figure filled, hostile names in each, axe's rules."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airkeep.export.run import export
+from airkeep.report.dags import RUNS, WEEKS, Dag
+from airkeep.report.figures import Column, Figure, Part, Shown, kind, label
+from airkeep.report.overview import Overview, Standing
+from airkeep.report.page import Report, render
+from airkeep.report.questions import SECTIONS
+from airkeep.report.run import report
+from chromium import chromium, opened_page
+from report_pages import HOSTILE, data, made, scrolled
+from servers import airflow_sqlite
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+MANY = 500
+AXE = Path(__file__).parents[2] / ".cache" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+def full_dag(n: int) -> Dag:
+    """A DAG of a dozen tasks with a year of runs, names and numbers of usual length."""
+    at = 1_795_000_000
+    task = "transform_customer_orders_{:02}"
+    return Dag(
+        environment="production", dag_id=f"ingest_inventory_snapshot_hourly_{n:04}",
+        owners="platform-team", schedule="15 */2 * * 1-5", is_paused=False, is_active=True,
+        file=f"/opt/airflow/dags/ingest/ingest_inventory_snapshot_hourly_{n:04}.py",
+        signals=("flaky", "slower"), runs=84, failed=3, success_rate=0.964286,
+        success_rate_before=0.987654, mean_s=512.345, mean_before_s=498.765, slot_h=93.694,
+        last_state="success", last_started_at=at + n,
+        strip=tuple(("success", "scheduled", at + n * 60 + i, 512.3 + i) for i in range(RUNS)),
+        weeks=tuple((f"2026-{1 + i // 5:02}-{1 + i % 28:02}", 84, 512.3, 1220.0)
+                    for i in range(WEEKS)),
+        changes=((task.format(0), at, 2.44331, "b" * 32, "c" * 32),),
+        tasks=tuple((task.format(i), 4316, 0.9458, 479.0, 1098.0, 5.133)
+                    for i in range(12)),
+        path=tuple((task.format(i), at + i, 107.3, 0.456, i % 3 == 0, 12.39, i % 4 - 1)
+                   for i in range(12)),
+    )  # fmt: skip
+
+
+def full_figures() -> tuple[Part, ...]:
+    """Every question answered with as many rows as it may have."""
+    value: dict[str, str | bool] = {
+        "text": "ingest_inventory_snapshot",
+        "day": "2026-11-20",
+        "flag": True,
+    }
+    return tuple(
+        Part(
+            section.key,
+            section.title,
+            section.lead,
+            tuple(
+                Figure(
+                    key=f"{section.key}-{n}",
+                    title=asked.title,
+                    why=asked.why,
+                    mart=asked.mart,
+                    columns=tuple(Column(c, label(c), kind(c)) for c in asked.columns),
+                    rows=tuple(
+                        tuple(value.get(kind(c), 1_795_087.25) for c in asked.columns)
+                        for _ in range(asked.each or asked.most)
+                    ),
+                    shown=(Shown("production", 200, 100_000),),
+                    chart=None,
+                )
+                for n, asked in enumerate(section.questions)
+            ),
+        )
+        for section in SECTIONS
+    )
+
+
+def test_500_dags_with_a_year_of_runs_stay_below_5_mb_and_open_quickly(
+    browser: Browser, tmp_path: Path
+) -> None:
+    standing = Standing("production", "3.3.2", "20261121T000000Z", 1_795_000_000, 30, 1, "full", 9)
+    dags = tuple(full_dag(n) for n in range(MANY))
+    page_text = render(
+        Report(
+            made_by="airkeep", lake="lake", at=1_795_000_000, since=None, narrowed=(),
+            overview=Overview((standing,), (), (), (), ()), changes=(), dags=dags,
+            parts=full_figures(), sources={},
+        )
+    )  # fmt: skip
+    file = tmp_path / "many.html"
+    file.write_text(page_text, encoding="utf-8")
+
+    assert file.stat().st_size < 5_000_000
+    with opened_page(browser, file) as found:
+        page = found.page
+        assert page.locator("#dags tbody tr").count() < 20
+        page.locator("#dags").get_by_role("button", name="Show all 500").click()
+        assert page.locator("#dags tbody tr").count() == MANY
+        slowest = page.evaluate(
+            """() => Math.max(...[...document.querySelectorAll('#dags td a')].slice(0, 50)
+              .map((a) => a.hash).map((hash) => {
+                const began = performance.now();
+                location.hash = hash;
+                dispatchEvent(new HashChangeEvent('hashchange'));
+                return performance.now() - began;
+              }))"""
+        )
+        assert slowest < 2000
+        assert found.wrong == []
+
+
+@pytest.fixture(scope="module")
+def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An Airflow 3.3 in which whatever a person may name has the same bad name."""
+    folder = tmp_path_factory.mktemp("hostile")
+    source = airflow_sqlite("airflow-3.3.2", folder)
+    lake = str(folder / "lake")
+    export(str(source), lake, environment="hostile", allow_plain=True)
+    with sqlite3.connect(source) as db:
+        for table, column in (
+            ("dag_tag", "name"), ("asset", "name"), ("asset", "uri"), ("asset_active", "name"),
+            ("asset_active", "uri"), ("slot_pool", "pool"), ("task_instance", "pool"),
+            ("task_instance_history", "pool"), ("import_error", "filename"), ("dag", "owners"),
+            ("dag", "fileloc"), ("dag", "timetable_description"), ("log", "owner"),
+            ("log", "event"), ("xcom", "key"),
+            ("connection", "conn_id"), ("variable", "key"), ("task_instance", "operator"),
+            ("task_instance", "hostname"), ("dag", "timetable_summary"),
+        ):  # fmt: skip
+            # Names that are keys stay apart by what stands before.
+            db.execute(f"UPDATE OR IGNORE {table} SET {column} = rowid || ?", (HOSTILE,))
+    export(str(source), lake, environment="hostile", allow_plain=True)
+    with sqlite3.connect(source) as db:
+        db.execute("UPDATE connection SET host = 'moved'")
+        db.execute("UPDATE variable SET description = 'changed'")
+    export(str(source), lake, environment="hostile", allow_plain=True)
+    return made(folder / "lake", folder / "r.html")
+
+
+def test_hostile_tags_assets_pools_files_owners_and_keys_are_shown_and_do_nothing(
+    browser: Browser, hostile_page: Path
+) -> None:
+    figures = {
+        figure["mart"]: json.dumps(figure["rows"])
+        for part in data(hostile_page)["parts"]
+        for figure in part["figures"]
+    }
+    for mart in (
+        "slot_hours_by_tag", "asset_fan_out", "asset_freshness", "pool_saturation",
+        "import_errors_by_day", "xcom_hogs", "config_changes", "who_did_what",
+    ):  # fmt: skip
+        assert "onerror=alert(2)" in figures[mart], mart
+    with opened_page(browser, hostile_page) as found:
+        page = found.page
+        page.evaluate(
+            "for (const one of document.querySelectorAll('.bar button:not([hidden])')) one.click()"
+        )
+        scrolled(page)
+        page.locator("#dags td a").first.click()
+        scrolled(page)
+        assert page.locator("img").count() == 0
+        assert found.wrong == []
+    text = hostile_page.read_text(encoding="utf-8")
+    assert "<img" not in text
+    assert text.count("<script") == text.count("</script") == 3
+
+
+def test_since_narrows_assets_and_import_errors_too_and_the_page_says_what(
+    browser: Browser, tmp_path: Path
+) -> None:
+    source = airflow_sqlite("airflow-3.3.2", tmp_path)
+    export(str(source), str(tmp_path / "lake"), environment="prod", allow_plain=True)
+    whole = data(made(tmp_path / "lake", tmp_path / "whole.html"))
+    file = made(tmp_path / "lake", tmp_path / "later.html", "--since", "2100-01-01")
+
+    def rows(document: dict[str, object], mart: str, column: str) -> list[object]:
+        parts: list[dict[str, list[dict[str, object]]]] = document["parts"]  # type: ignore[assignment]
+        [found] = [f for p in parts for f in p["figures"] if f["mart"] == mart]
+        columns: list[dict[str, str]] = found["columns"]  # type: ignore[assignment]
+        at = [c["name"] for c in columns].index(column)
+        return [row[at] for row in found["rows"]]  # type: ignore[attr-defined]
+
+    later = data(file)
+    assert sum(rows(whole, "asset_fan_out", "events")) > 0  # type: ignore[arg-type]
+    assert sum(rows(later, "asset_fan_out", "events")) == 0  # type: ignore[arg-type]
+    assert rows(whole, "import_errors_by_day", "file")
+    assert not rows(later, "import_errors_by_day", "file")
+    with opened_page(browser, file) as found:
+        said = found.page.inner_text("#overview")
+        assert "Only since 2100-01-01 00:00 UTC" in said
+        assert "asset events, import errors" in said
+
+
+def test_a_number_leads_to_its_sql_and_the_keyboard_back(
+    browser: Browser, hostile_page: Path
+) -> None:
+    with opened_page(browser, hostile_page) as found:
+        page = found.page
+        focused = "document.activeElement.textContent"
+        page.locator("#capacity .source a").last.focus()
+        was = page.evaluate(focused)
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+        page.keyboard.press("Tab")
+        assert page.evaluate(focused) == "↩ Back to the number"
+        page.keyboard.press("Enter")
+        assert page.evaluate(focused) == was
+        page.keyboard.press("Enter")
+        page.go_back()
+        page.wait_for_timeout(300)
+        assert page.evaluate(focused) == was
+
+        page.locator("#dags td a").first.click()
+        page.locator("#dag .source a", has_text="critical_path").focus()
+        page.keyboard.press("Enter")
+        assert page.locator("#dag h1").count() == 1
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        assert page.evaluate(focused) == "critical_path (SQL)"
+        assert found.wrong == []
+
+
+def test_two_environments_stand_side_by_side_with_every_headline_number(
+    browser: Browser, tmp_path: Path
+) -> None:
+    for name, environment in (("airflow-2.11.2", "old"), ("airflow-3.3.2", "new")):
+        source = airflow_sqlite(name, tmp_path)
+        export(str(source), str(tmp_path / "lake"), environment=environment, allow_plain=True)
+    file = tmp_path / "r.html"
+    report(str(tmp_path / "lake"), file, compare=("old", "new"))
+
+    metrics = [m["label"] for m in data(file)["overview"]["metrics"] if m["environment"] == "old"]
+    with opened_page(browser, file) as found:
+        table = found.page.get_by_label("Headline numbers side by side")
+        assert table.locator("tbody th").all_inner_texts() == metrics
+        assert table.locator("thead th").all_inner_texts()[:2] == ["old", "new"]
+        assert not table.locator("td", has_text="NaN").count()
+
+
+def test_what_has_nothing_to_show_is_one_line(browser: Browser, tmp_path: Path) -> None:
+    source = airflow_sqlite("airflow-3.3.2", tmp_path)
+    export(str(source), str(tmp_path / "lake"), environment="prod", allow_plain=True)
+    file = made(tmp_path / "lake", tmp_path / "r.html")
+    document = data(file)
+    [hygiene] = [p for p in document["parts"] if p["key"] == "hygiene"]
+    empty = [f["title"].lower() for f in hygiene["figures"] if not f["rows"]]
+    assert "connections and variables that changed" in empty
+    with opened_page(browser, file) as found:
+        [line] = found.page.locator("#hygiene > .none").all_inner_texts()
+        assert all(title in line for title in empty)
+        assert found.page.locator("#hygiene .figure").count() == len(hygiene["figures"]) - len(
+            empty
+        )
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_rule_of_axe_is_broken(
+    browser: Browser, hostile_page: Path, width: int, scheme: str
+) -> None:
+    if not AXE.exists():
+        pytest.skip(f"{AXE} is not there: `make axe`")
+    with opened_page(browser, hostile_page, width=width, color_scheme=scheme) as found:
+        page = found.page
+        for where in ("overview", "dag"):
+            if where == "dag":
+                page.locator("#dags td a").first.click()
+            scrolled(page)
+            # The page's policy lets no foreign script in; the debugger may run one.
+            page.evaluate(f"() => {{ {AXE.read_text(encoding='utf-8')}\n }}")
+            violations = page.evaluate("axe.run().then((found) => found.violations)")
+            assert [(v["id"], v["nodes"][0]["html"][:200]) for v in violations] == []
+
+
+def test_nothing_is_wider_than_the_paper(browser: Browser, hostile_page: Path) -> None:
+    widths = "Math.max(...[...document.querySelectorAll('.calendar')].map((e) => e.scrollWidth))"
+    with opened_page(browser, hostile_page, width=760) as found:
+        found.page.emulate_media(media="print")
+        assert 0 < found.page.evaluate(widths) <= 760
