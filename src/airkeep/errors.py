@@ -29,9 +29,13 @@
     ├── RestoreError                50
     │   ├── OtherRevisionError      51   the target is another Airflow
     │   └── NotEmptyError           52   the target holds rows already
-    └── SecretError                 60
-        ├── MissingKeyError         61   a key is needed and was not given
-        └── DecryptError            62   values that no given key decrypts
+    ├── SecretError                 60
+    │   ├── MissingKeyError         61   a key is needed and was not given
+    │   └── DecryptError            62   values that no given key decrypts
+    └── AwsError                    70
+        ├── AwsAccessError          71   no credentials, or no right to do this
+        ├── AwsUnavailableError     72   AWS did not answer in time (may be tried again)
+        └── CatalogError            73   a catalog holds what it should not, or not what it should
 
 A usage error of the command line exits with 2, SIGHUP with 129, Ctrl-C with 130, SIGTERM with
 143, a standard output that nobody reads any more with 141. A message says what was expected, what
@@ -298,3 +302,28 @@ class DecryptError(SecretError):
             f"{len(self.names)} values are not decrypted by {key}: {shown}. "
             f"Give the key that encrypted them (several, comma-separated, are tried in turn)."
         )
+
+
+class AwsError(AirkeepError):
+    """A service of AWS refused or failed."""
+
+    exit_status = 70
+
+
+class AwsAccessError(AwsError):
+    """No credentials, or no right to do this."""
+
+    exit_status = 71
+
+
+class AwsUnavailableError(AwsError):
+    """AWS did not answer in time, and the retries are used up."""
+
+    exit_status = 72
+    retryable = True
+
+
+class CatalogError(AwsError):
+    """A catalog holds what it should not, or not what it should."""
+
+    exit_status = 73

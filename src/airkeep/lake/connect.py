@@ -79,7 +79,7 @@ class OpenLake:
         self.db = db
         self._files = _Files(lake.store, folder)
         self._lake = lake
-        self._manifests = _Manifests(lake, environments, at)
+        self._manifests = Manifests(lake, environments, at)
         self._made: set[str] = set()
 
     def query(self, statement: str) -> Answer:
@@ -226,7 +226,7 @@ class _Files:
             bring(self._store, file, local)
 
 
-class _Manifests:
+class Manifests:
     """The manifests of a lake, read when they are needed, each once."""
 
     def __init__(self, lake: Lake, environments: Sequence[str], at: datetime | None) -> None:

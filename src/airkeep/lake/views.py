@@ -105,13 +105,22 @@ def _newest(
         words += _scans(later, shape, source, key, lambda e: e.deleted)
     if not words:
         return rows
-    same = " AND ".join(
-        f"o.{n} IS NOT DISTINCT FROM n.{n}" for n in ("environment", *map(ident, key))
-    )
+    same = " AND ".join(["o.environment = n.environment", *(_same(n, pieces) for n in key)])
     return (
         f"SELECT o.* FROM ({rows}) o ANTI JOIN ({' UNION ALL '.join(words)}) n "
         f"ON {same} AND n.snapshot > o.snapshot"
     )
+
+
+def _same(name: str, pieces: Sequence[Piece]) -> str:
+    """Equal, NULL to NULL; plainly where there is none, as Trino hashes no other comparison."""
+    never_null = all(
+        p.engine == "postgresql"  # a SQLite value that its type cannot hold becomes NULL
+        and any(c.name == name and not c.nullable for c in p.entry.columns)
+        for p in pieces
+    )
+    equal = "=" if never_null else "IS NOT DISTINCT FROM"
+    return f"o.{ident(name)} {equal} n.{ident(name)}"
 
 
 def rows_of(pieces: Sequence[Piece], shape: Shape, source: Source) -> str:

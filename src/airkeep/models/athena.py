@@ -1,0 +1,171 @@
+"""Questions in Athena's SQL, over the tables that a lake is registered as (`lake/register.py`).
+
+A statement stands for itself: the newest state of a table, or the rows that a model reads, are
+folded from the registered files by the same statements that DuckDB gets, transpiled. They name the
+snapshots that the lake has now, so a statement is made anew when there are others.
+
+Times of the files have milliseconds in Athena: its Hive tables know no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from airkeep.aws.hive import HivePartition, HiveTable
+from airkeep.database.sql import ident
+from airkeep.errors import ConfigError, did_you_mean
+from airkeep.lake.connect import HISTORY, Manifests, named_in
+from airkeep.lake.pieces import pieces_of
+from airkeep.lake.register import Registered, catalog_names, registered
+from airkeep.lake.views import history_view, last_view, state_view
+from airkeep.models.catalog import models, needed_for, raw_inputs
+from airkeep.models.dialects import transpile
+from airkeep.snapshot.lake import Lake
+from airkeep.snapshot.manifest import Manifest
+
+MAX_STATEMENT_BYTES = 262_144  # what Athena takes
+_PARTITIONS_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class AthenaLake:
+    """A lake as Athena can be asked of it.
+
+    Attributes:
+        registered: of the whole lake, whatever is asked for.
+        newest: the manifests that newest states are made of.
+        known: those of every snapshot that is asked about.
+    """
+
+    url: str
+    registered: Registered
+    newest: tuple[Manifest, ...]
+    known: tuple[Manifest, ...]
+
+
+def athena_lake(
+    lake: Lake, *, environments: Sequence[str] = (), at: datetime | None = None
+) -> AthenaLake:
+    """Read what a lake's manifests say.
+
+    Args:
+        environments: only these are asked about; all of them when empty.
+        at: as the lake was known at this time; now, when None.
+    """
+    everything = Manifests(lake, (), None).all()
+    asked = Manifests(lake, environments, at)
+    return AthenaLake(
+        lake.url, registered(everything, lake.url), tuple(asked.newest()), tuple(asked.all())
+    )
+
+
+def question(lake: AthenaLake, statement: str, wanted: Sequence[str] = ()) -> str:
+    """One statement of DuckDB's SQL as one that Athena takes.
+
+    Args:
+        wanted: the models that it may name, beside the lake's tables.
+
+    Raises:
+        ConfigError: it is no SQL, names what is not there, or is too long for Athena.
+    """
+    import sqlglot
+
+    made_of = needed_for(wanted)
+    own = {model.name for model in made_of}
+    parts = {name: _table(lake, name) for name in named_in(statement) if name not in own}
+    for one, columns in raw_inputs(made_of).items():
+        pieces = pieces_of(lake.known, one.table)
+        parts[one.name] = last_view(pieces, columns, lake.registered.source, per=one.per)
+    parts |= {model.name: model.sql for model in made_of}
+
+    tree = sqlglot.parse_one(statement, dialect="duckdb")
+    if not isinstance(tree, sqlglot.exp.Query):
+        raise ConfigError("Athena is only asked: write one SELECT")
+    theirs = list(tree.ctes)
+    if tree.args.get("with_"):
+        tree.set("with_", None)
+    for name, sql in parts.items():
+        tree = tree.with_(ident(name), as_=sql, dialect="duckdb", copy=False)
+    for cte in theirs:
+        tree.args["with_"].append("expressions", cte)
+    return _short_enough(transpile(tree.sql(dialect="duckdb"), "athena"), "the question")
+
+
+def view_statements(lake: AthenaLake) -> Iterator[tuple[str, str]]:
+    """Views, each with its name: newest states, what models read, the models.
+
+    They come in an order in which they can be made.
+    """
+    labels = {table.label for manifest in lake.newest for table in manifest.tables}
+    for label, name in catalog_names(labels).items():
+        yield name, state_view(pieces_of(lake.newest, label), lake.registered.source)
+    for one, columns in raw_inputs(list(models().values())).items():
+        pieces = pieces_of(lake.known, one.table)
+        yield one.name, last_view(pieces, columns, lake.registered.source, per=one.per)
+    for model in models().values():
+        yield model.name, model.sql
+
+
+def ddl(lake: AthenaLake) -> Iterator[str]:
+    """Statements, without `;`, that make every table and view; they can be run again.
+
+    Dropping an external table drops no file.
+    """
+    for table in lake.registered.tables:
+        yield f"DROP TABLE IF EXISTS `{table.name}`"
+        yield _create(table)
+        for start in range(0, len(table.partitions), _PARTITIONS_AT_ONCE):
+            yield _add(table, table.partitions[start : start + _PARTITIONS_AT_ONCE])
+    for name, sql in view_statements(lake):
+        statement = f"CREATE OR REPLACE VIEW {ident(name)} AS\n{transpile(sql, 'athena')}"
+        yield _short_enough(statement, f"the view {name}")
+
+
+def _table(lake: AthenaLake, name: str) -> str:
+    label = name.removesuffix(HISTORY)
+    if pieces := pieces_of(lake.newest, name):
+        return state_view(pieces, lake.registered.source)
+    if label != name and (pieces := pieces_of(lake.known, label)):
+        return history_view(pieces, lake.registered.source)
+    there = sorted({table.label for manifest in lake.newest for table in manifest.tables})
+    raise ConfigError(
+        f"{lake.url} has no table {name!r}{did_you_mean(label, there)}: "
+        f"`airkeep query LAKE --tables` lists them"
+    )
+
+
+def _short_enough(statement: str, what: str) -> str:
+    if (size := len(statement.encode())) > MAX_STATEMENT_BYTES:
+        raise ConfigError(
+            f"{what} is {size:,} bytes of SQL for Athena, which takes {MAX_STATEMENT_BYTES:,}: "
+            f"there are too many snapshots. Use --environment, or `airkeep compact LAKE`"
+        )
+    return statement
+
+
+def _create(table: HiveTable) -> str:
+    columns = ",\n".join(f"  `{name}` {kind}" for name, kind in table.columns)
+    keys = ", ".join(f"`{key}` string" for key in table.keys)
+    return (
+        f"CREATE EXTERNAL TABLE `{table.name}` (\n{columns}\n)\n"
+        f"COMMENT {_text(table.comment)}\nPARTITIONED BY ({keys})\nSTORED AS PARQUET\n"
+        f"LOCATION {_text(table.location)}\nTBLPROPERTIES ('classification' = 'parquet')"
+    )
+
+
+def _add(table: HiveTable, partitions: Iterable[HivePartition]) -> str:
+    added = "\n".join(
+        "PARTITION ("
+        + ", ".join(f"`{k}` = {_text(v)}" for k, v in zip(table.keys, p.values, strict=True))
+        + f") LOCATION {_text(p.location)}"
+        for p in partitions
+    )
+    return f"ALTER TABLE `{table.name}` ADD IF NOT EXISTS\n{added}"
+
+
+def _text(text: str) -> str:
+    """A literal of Hive's, which knows backslashes."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
