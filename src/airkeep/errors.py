@@ -32,10 +32,10 @@
     ├── SecretError                 60
     │   ├── MissingKeyError         61   a key is needed and was not given
     │   └── DecryptError            62   values that no given key decrypts
-    └── AwsError                    70
-        ├── AwsAccessError          71   no credentials, or no right to do this
-        ├── AwsUnavailableError     72   AWS did not answer in time (may be tried again)
-        └── CatalogError            73   a catalog holds what it should not, or not what it should
+    ├── AwsError                    70
+    │   ├── AwsAccessError          71   no credentials, or no right to do this
+    │   └── AwsUnavailableError     72   AWS did not answer in time (may be tried again)
+    └── CatalogError                75   a catalog cannot be used, or holds what it should not
 
 A usage error of the command line exits with 2, SIGHUP with 129, Ctrl-C with 130, SIGTERM with
 143, a standard output that nobody reads any more with 141. A message says what was expected, what
@@ -323,7 +323,7 @@ class AwsUnavailableError(AwsError):
     retryable = True
 
 
-class CatalogError(AwsError):
-    """A catalog holds what it should not, or not what it should."""
+class CatalogError(AirkeepError):
+    """A catalog of tables cannot be used, or holds what it should not."""
 
-    exit_status = 73
+    exit_status = 75

@@ -10,9 +10,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from airkeep.cli.context import Context
+from airkeep.cli.context import Command, Context, setting_option
 
+ATHENA_SETTINGS = ("athena_database", "athena_workgroup", "athena_output")
+_OPTIONS = (
+    setting_option(
+        "athena_database", "--athena-database", help="Where the lake is registered for Athena."
+    ),
+    setting_option("athena_workgroup", "--athena-workgroup", help="Athena's workgroup.  [primary]"),
+    setting_option(
+        "athena_output", "--athena-output", help="s3://... for Athena's results.  [the workgroup's]"
+    ),
+)
 _MODULES = {"athena": "airkeep.cli.athena", "spark": "airkeep.cli.spark"}
 
 
@@ -39,6 +50,15 @@ class Asked:
     execute: bool
     form: str
     output: Path | None
+
+
+def athena_options(function: Command) -> Command:
+    """The flags that say where Athena runs; `shared_options` must be told `ATHENA_SETTINGS`."""
+    decorated: Any = function
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    result: Command = decorated
+    return result
 
 
 def ask_elsewhere(ctx: Context, engine: str, asked: Asked) -> None:

@@ -31,6 +31,7 @@ COMMANDS = {
     "restore": "airkeep.cli.restore:restore",
     "query": "airkeep.cli.query:query",
     "models": "airkeep.cli.models:models",
+    "register": "airkeep.cli.register:register",
     "diff": "airkeep.cli.diff:diff",
     "clean": "airkeep.cli.clean:clean",
     "compact": "airkeep.cli.compact:compact",

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from airkeep.cli.context import Context, shared_options, split_names
-from airkeep.cli.engines import Asked, ask_elsewhere
+from airkeep.cli.engines import ATHENA_SETTINGS, Asked, ask_elsewhere, athena_options
 from airkeep.cli.rows import answer_options, checked_form, moment, opened, show
 
 
@@ -32,7 +32,8 @@ class Listed:
 @click.option("--list", "list_all", is_flag=True, help="Say what each model answers.")
 @click.option("--sql", is_flag=True, help="Print the SQL of NAME and run nothing.")
 @answer_options
-@shared_options()
+@athena_options
+@shared_options(*ATHENA_SETTINGS)
 def models(
     ctx: Context,
     lake: str | None,

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from airkeep.cli.context import Context, shared_options, split_names
-from airkeep.cli.engines import Asked, ask_elsewhere
+from airkeep.cli.engines import ATHENA_SETTINGS, Asked, ask_elsewhere, athena_options
 from airkeep.cli.rows import answer_options, checked_form, moment, opened, show
 
 
@@ -17,7 +17,8 @@ from airkeep.cli.rows import answer_options, checked_form, moment, opened, show
 @click.argument("question", required=False)
 @click.option("--tables", "list_tables", is_flag=True, help="List the tables that can be asked.")
 @answer_options
-@shared_options()
+@athena_options
+@shared_options(*ATHENA_SETTINGS)
 def query(
     ctx: Context,
     lake: str,

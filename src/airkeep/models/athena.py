@@ -93,6 +93,15 @@ def question(lake: AthenaLake, statement: str, wanted: Sequence[str] = ()) -> st
     return _short_enough(transpile(tree.sql(dialect="duckdb"), "athena"), "the question")
 
 
+def tables_of(lake: AthenaLake, statement: str) -> list[HiveTable]:
+    """The registered tables that a statement of `question` reads."""
+    import sqlglot
+
+    tree = sqlglot.parse_one(statement, dialect="athena")
+    named = {table.name for table in tree.find_all(sqlglot.exp.Table)}
+    return [table for table in lake.registered.tables if table.name in named]
+
+
 def view_statements(lake: AthenaLake) -> Iterator[tuple[str, str]]:
     """Views, each with its name: newest states, what models read, the models.
 
