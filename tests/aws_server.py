@@ -26,6 +26,18 @@ import pytest
 from s3_server import free_ports, without_clouds
 
 START_TIMEOUT_S = 60.0
+# What Trino calls otherwise than DuckDB.
+_AS_DUCKDB = {
+    "TO_UNIXTIME(": "epoch(", "XXHASH64(": "md5(", "TO_UTF8(": "(", "JSON_FORMAT(": "to_json(",
+    "DATE_PARSE(": "strptime(", "%H%i%s": "%H%M%S", "TO_HEX(": "hex(", "FROM_UTF8(": "concat(",
+}  # fmt: skip
+
+
+def for_duckdb(statement: str) -> str:
+    """A statement for Athena with DuckDB's names for what only Trino has: the emulator is one."""
+    for theirs, its in _AS_DUCKDB.items():
+        statement = statement.replace(theirs, its).replace(theirs.lower(), its)
+    return statement
 
 
 @dataclass(frozen=True)

@@ -214,14 +214,14 @@ def _root(lake: Lake) -> str:
 @contextmanager
 def _explained(doing: str) -> Iterator[None]:
     """What pyiceberg raises, as an error of ours: its words may hold a configuration's secrets."""
-    from pyiceberg import exceptions
+    from pyiceberg.exceptions import CommitFailedException, ServiceUnavailableError
 
-    again = (exceptions.CommitFailedException, exceptions.ServiceUnavailableError)
+    failures: tuple[type[Exception], ...] = (*_errors(), *_sql_errors(), OSError, ValueError)
     try:
         yield
-    except again as error:
+    except (CommitFailedException, ServiceUnavailableError) as error:
         raise CatalogError(f"{doing}: {type(error).__name__}: run it again") from None
-    except (*_errors(), *_sql_errors(), OSError, ValueError) as error:
+    except failures as error:
         raise CatalogError(
             f"{doing}: {type(error).__name__}: look at the catalog's configuration, and at the "
             f"rights on its warehouse and on the lake"

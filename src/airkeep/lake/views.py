@@ -17,6 +17,9 @@ from airkeep.snapshot.manifest import ColumnEntry, FileEntry, TableEntry
 Source = Callable[[Sequence[FileEntry]], str]
 """A relation of Parquet files that also has the columns `environment` and `snapshot`."""
 
+Digest = Callable[[Sequence[str]], str]
+"""An expression of 64 bits that stand for the values of these columns."""
+
 OWN = ("environment", "snapshot")
 
 
@@ -152,13 +155,20 @@ def _nothing(shape: Shape) -> str:
     return f"SELECT {own}, {empty} WHERE 1 = 0"
 
 
-def history_view(pieces: Sequence[Piece], source: Source) -> str:
+def _hash_of(columns: Sequence[str]) -> str:
+    return f"hash({', '.join(map(ident, columns))})"
+
+
+def history_view(pieces: Sequence[Piece], source: Source, *, digest: Digest = _hash_of) -> str:
     """Every version of every row ever seen, with the time it was first seen and first missed.
 
     `valid_from` is the snapshot that first had the row with these values, `valid_to` the first
     later one that has it no more or with others, NULL while it is there. A version that was seen
     again and again is one. Where a key changes (a migration), all versions before end at the
     first snapshot that has the new one.
+
+    Args:
+        digest: 64 bits that stand for a row's values, NULLs too.
     """
     shape = shape_of(pieces)
     eras: dict[tuple[str, ...], list[tuple[Piece, str | None]]] = {}
@@ -168,7 +178,7 @@ def history_view(pieces: Sequence[Piece], source: Source) -> str:
             ends = next((p.snapshot for p in after), None)
             eras.setdefault(piece.entry.key, []).append((piece, ends))
     opaque = {c.name for p in pieces if p.opaque for c in p.entry.columns if c.secret}
-    parts = [_versions(key, known, shape, opaque, source) for key, known in eras.items()]
+    parts = [_versions(key, known, shape, opaque, source, digest) for key, known in eras.items()]
     return " UNION ALL ".join(parts)
 
 
@@ -178,22 +188,20 @@ def _versions(
     shape: Shape,
     opaque: set[str],
     source: Source,
+    digest: Digest,
 ) -> str:
     pieces = [piece for piece, _ in known]
     compared = [n for n in shape.kinds if n not in opaque]
-    digest = f"hash({', '.join(map(ident, compared))})"
     columns = ", ".join(map(ident, shape.kinds))
     rows = rows_of(pieces, shape, source)
-    events = f"SELECT {', '.join(OWN)}, TRUE AS here, {digest} AS digest, {columns} FROM ({rows})"
+    own = ", ".join(OWN)
+    events = f"SELECT {own}, TRUE AS here, {digest(compared)} AS digest, {columns} FROM ({rows})"
     if gone := _scans(pieces, shape, source, key, lambda e: e.deleted):
         nulls = ", ".join(
             ident(n) if n in key else f"CAST(NULL AS {SQL_TYPE[k]}) AS {ident(n)}"
             for n, k in shape.kinds.items()
         )
-        events += (
-            f" UNION ALL SELECT {', '.join(OWN)}, FALSE, CAST(NULL AS UBIGINT), {nulls} "
-            f"FROM ({' UNION ALL '.join(gone)})"
-        )
+        events += f" UNION ALL SELECT {own}, FALSE, NULL, {nulls} FROM ({' UNION ALL '.join(gone)})"
     ends = ", ".join(
         f"({literal(p.environment)}, {literal(p.snapshot)}, {literal(end) if end else 'NULL'})"
         for p, end in known
@@ -218,7 +226,8 @@ FROM (
                            THEN lead(e.snapshot) OVER seen
                            ELSE coalesce(c.closed, lead(e.snapshot) OVER seen) END AS ends
           FROM ({events}) e
-          JOIN (VALUES {ends}) c(environment, snapshot, closed) USING (environment, snapshot)
+          JOIN (VALUES {ends}) c(of_environment, of_snapshot, closed)
+            ON c.of_environment = e.environment AND c.of_snapshot = e.snapshot
           WINDOW seen AS (PARTITION BY {same} ORDER BY snapshot)
         ) WINDOW seen AS (PARTITION BY {same} ORDER BY snapshot)
       )

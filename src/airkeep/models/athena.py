@@ -17,9 +17,9 @@ from airkeep.aws.hive import HivePartition, HiveTable
 from airkeep.database.sql import ident
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.connect import HISTORY, Manifests, named_in
-from airkeep.lake.pieces import pieces_of
+from airkeep.lake.pieces import Piece, pieces_of
 from airkeep.lake.register import Registered, catalog_names, registered
-from airkeep.lake.views import history_view, last_view, state_view
+from airkeep.lake.views import Digest, history_view, last_view, shape_of, state_view
 from airkeep.models.catalog import models, needed_for, raw_inputs
 from airkeep.models.dialects import transpile
 from airkeep.snapshot.lake import Lake
@@ -137,12 +137,23 @@ def _table(lake: AthenaLake, name: str) -> str:
     if pieces := pieces_of(lake.newest, name):
         return state_view(pieces, lake.registered.source)
     if label != name and (pieces := pieces_of(lake.known, label)):
-        return history_view(pieces, lake.registered.source)
+        return history_view(pieces, lake.registered.source, digest=_digest(pieces))
     there = sorted({table.label for manifest in lake.newest for table in manifest.tables})
     raise ConfigError(
         f"{lake.url} has no table {name!r}{did_you_mean(label, there)}: "
         f"`airkeep query LAKE --tables` lists them"
     )
+
+
+def _digest(pieces: Sequence[Piece]) -> Digest:
+    """A hash of JSON, which has no bytes."""
+    kinds = shape_of(pieces).kinds
+
+    def digest(columns: Sequence[str]) -> str:
+        told = (f"hex({ident(n)})" if kinds[n] == "bytes" else ident(n) for n in columns)
+        return f"hash({', '.join(told)})"
+
+    return digest
 
 
 def _short_enough(statement: str, what: str) -> str:

@@ -1,0 +1,52 @@
+"""What Athena is told, read by a parser of its SQL; Trino itself is not at hand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from airkeep.models.catalog import models
+from airkeep.models.dialects import transpile
+
+LISTED = Path(__file__).parents[1] / "trino_functions.txt"
+# What looks like a call and is syntax.
+SYNTAX = {
+    "and", "as", "by", "exists", "from", "in", "join", "not", "on", "or", "over", "select", "then",
+    "union", "values", "varchar", "when", "where", "with", "partition", "else", "all", "decimal",
+    "timestamp", "char", "like", "between", "case", "distinct", "having", "group", "order",
+}  # fmt: skip
+
+
+def known_functions() -> set[str]:
+    lines = LISTED.read_text(encoding="utf-8").splitlines()
+    return {name for line in lines if not line.startswith("#") for name in line.split()}
+
+
+def called_in(statement: str) -> set[str]:
+    """Every name before a parenthesis, outside of texts, quoted names and remarks."""
+    bare = re.sub(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|/\*.*?\*/", " '' ", statement, flags=re.S)
+    return {name.lower() for name in re.findall(r"([A-Za-z_]\w*)\s*\(", bare)} - SYNTAX
+
+
+def check(statement: str) -> None:
+    tree = sqlglot.parse_one(statement, dialect="athena")
+    assert isinstance(tree, exp.Query)
+    aliases = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    aliases |= {table.alias.lower() for table in tree.find_all(exp.TableAlias) if table.columns}
+    assert called_in(statement) - aliases <= known_functions()
+
+
+@pytest.mark.parametrize("name", list(models()))
+def test_a_model_is_athenas_sql_with_functions_that_trino_has(name: str) -> None:
+    statement = transpile(models()[name].sql, "athena")
+    check(statement)
+
+
+def test_the_check_finds_what_trino_has_not() -> None:
+    assert called_in("SELECT epoch_us (a), 'b(c)', \"d(\" FROM x") == {"epoch_us"}
+    with pytest.raises(AssertionError):
+        check("SELECT strptime(a, 'b') FROM x")
