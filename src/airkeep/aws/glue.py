@@ -9,7 +9,10 @@ has left undone, the next one does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from airkeep.aws.hive import INPUT, OUTPUT, SERDE, HivePartition, HiveTable
@@ -18,7 +21,7 @@ from airkeep.errors import CatalogError
 
 OWNER = "airkeep.lake"
 _AT_ONCE = 100  # partitions that Glue creates or updates in one call
-_DELETED_AT_ONCE = 25
+_DELETERS = 8
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def _put_partitions(glue: Any, database: str, table: HiveTable) -> Changes:
         for values, one in wanted.items()
         if values in known and _storage(known[values]) != _storage(one)
     ]
-    gone = [{"Values": list(values)} for values in known if values not in wanted]
+    gone = [list(values) for values in known if values not in wanted]
     at: dict[str, str] = {"DatabaseName": database, "TableName": table.name}
 
     def call(one: Callable[..., Any], name: str, entries: list[Any], many: int) -> None:
@@ -144,10 +147,19 @@ def _put_partitions(glue: Any, database: str, table: HiveTable) -> Changes:
 
     call(glue.batch_create_partition, "PartitionInputList", missing, _AT_ONCE)
     call(glue.batch_update_partition, "Entries", other, _AT_ONCE)
-    call(glue.batch_delete_partition, "PartitionsToDelete", gone, _DELETED_AT_ONCE)
+    with ThreadPoolExecutor(_DELETERS) as pool:
+        list(pool.map(partial(_delete_partition, glue, at), gone))
     return Changes(
         partitions_added=len(missing), partitions_updated=len(other), partitions_removed=len(gone)
     )
+
+
+def _delete_partition(glue: Any, at: dict[str, str], values: list[str]) -> None:
+    with (
+        explained(f"removing a partition of {at['DatabaseName']}.{at['TableName']}"),
+        suppress(glue.exceptions.EntityNotFoundException),
+    ):
+        glue.delete_partition(**at, PartitionValues=values)
 
 
 _DONE_BY_ANOTHER = ("AlreadyExistsException", "EntityNotFoundException")

@@ -17,7 +17,7 @@ Service = Literal["athena", "glue"]
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
-ATTEMPTS = 5
+ATTEMPTS = 4  # the first one and three more, within seconds
 
 # Words of refusals over signatures repeat the request that was signed, tokens and all.
 _TELLING = (
@@ -53,7 +53,7 @@ def client(service: Service) -> Any:
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
-        retries={"mode": "standard", "max_attempts": ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         user_agent_extra="airkeep",
     )
     with explained(service):
@@ -79,7 +79,7 @@ def explained(doing: str) -> Iterator[None]:
         told = AwsError(f"{doing}: no AWS region is set: set AWS_REGION")
     except boto.ProfileNotFound:
         told = AwsAccessError(f"{doing}: there is no such AWS profile: correct AWS_PROFILE")
-    except boto.HTTPClientError as error:
+    except (boto.HTTPClientError, boto.ConnectionError) as error:
         kind = type(error).__name__
         told = AwsUnavailableError(f"{doing}: AWS was not reached ({kind}): try again")
     except boto.BotoCoreError as error:
