@@ -8,13 +8,12 @@ and a snapshot that `clean` takes away is gone from the table, too: register aga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airkeep.errors import CatalogError, MissingExtraError
-from airkeep.lake.connect import Manifests
 from airkeep.lake.register import catalog_names
 from airkeep.snapshot.lake import Lake
 from airkeep.snapshot.manifest import Manifest, TableEntry
@@ -82,22 +81,28 @@ def register_iceberg(
     Raises:
         CatalogError: the catalog failed, or has a table of such a name that is not ours.
     """
-    manifests: dict[str, list[Manifest]] = {}
-    for manifest in Manifests(lake, (), None).all():
-        manifests.setdefault(manifest.environment, []).append(manifest)
-    namespaces = catalog_names(manifests)
+    environments = lake.environments()
+    namespaces = catalog_names(environments)
     done = []
-    for environment, own in sorted(manifests.items()):
+    for environment in environments:
+        newest, newer = _newest_full(lake, environment)
+        if newest is None:
+            done.append(EnvironmentTables(environment, namespaces[environment], None, newer))
+            continue
         to = _Namespace(catalog, namespaces[environment], lake.url, _root(lake), report)
         with _explained(f"registering the environment {environment}"):
-            done.append(to.register(environment, own))
+            done.append(to.register(newest, newer))
     return done
 
 
-def newest_full(manifests: Sequence[Manifest]) -> Manifest | None:
-    """The newest one that holds everything without a parent."""
-    full = (m for m in manifests if m.complete and m.parent is None)
-    return max(full, key=lambda m: m.id, default=None)
+def _newest_full(lake: Lake, environment: str) -> tuple[Manifest | None, int]:
+    """The newest one that holds everything without a parent, and how many are newer."""
+    names = lake.names(environment)
+    for newer, name in enumerate(names):
+        manifest = lake.manifest(name)
+        if manifest.complete and manifest.parent is None:
+            return manifest, newer
+    return None, len(names)
 
 
 @dataclass(frozen=True)
@@ -110,10 +115,7 @@ class _Namespace:
     root: str
     report: Callable[[str], None]
 
-    def register(self, environment: str, manifests: Sequence[Manifest]) -> EnvironmentTables:
-        newest = newest_full(manifests)
-        if newest is None:
-            return EnvironmentTables(environment, self.name, None, len(manifests))
+    def register(self, newest: Manifest, newer: int) -> EnvironmentTables:
         self.catalog.create_namespace_if_not_exists(self.name)
         known = {name: self._load(name) for *_, name in self.catalog.list_tables(self.name)}
         wanted = catalog_names(table.label for table in newest.tables)
@@ -132,9 +134,8 @@ class _Namespace:
         for name in gone:
             self.report(f"{self.name}.{name}")
             self.catalog.drop_table((self.name, name))
-        newer = sum(m.id > newest.id for m in manifests)
         return EnvironmentTables(
-            environment, self.name, newest.id, newer, len(newest.tables), changed, len(gone)
+            newest.environment, self.name, newest.id, newer, len(newest.tables), changed, len(gone)
         )
 
     def _load(self, name: str) -> Table:

@@ -13,16 +13,16 @@ reader takes for one another (a time and a text): then the later ones are a tabl
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from airkeep.aws.hive import HivePartition, HiveTable
 from airkeep.database.sql import ident, literal
-from airkeep.lake.pieces import Piece, pieces_of
+from airkeep.lake.pieces import Piece
 from airkeep.lake.views import OWN
 from airkeep.snapshot import names
-from airkeep.snapshot.manifest import FileEntry, Manifest
+from airkeep.snapshot.manifest import FileEntry
 
 _HIVE = {
     "BOOLEAN": "boolean", "SMALLINT": "smallint", "INTEGER": "int", "BIGINT": "bigint",
@@ -62,17 +62,17 @@ class Registered:
         return f"(SELECT * FROM {ident(table.name)} WHERE {' OR '.join(parts)}) f"
 
 
-def registered(manifests: Iterable[Manifest], url: str) -> Registered:
-    """The tables of all of a lake's manifests.
+def registered(known: Mapping[str, Iterable[Piece]], url: str) -> Registered:
+    """The tables of a lake.
 
     Args:
+        known: by label, what every snapshot says of a table.
         url: the lake's.
     """
-    known = list(manifests)
     tables: list[HiveTable] = []
     by_folder: dict[str, HiveTable] = {}
-    for label, name in catalog_names(t.label for m in known for t in m.tables).items():
-        pieces = sorted(pieces_of(known, label), key=lambda p: (p.snapshot, p.environment))
+    for label, name in catalog_names(known).items():
+        pieces = sorted(known[label], key=lambda p: (p.snapshot, p.environment))
         for kind in _FOLDERS:
             for number, variant in enumerate(_variants(pieces, kind)):
                 table = variant.table(label, name, kind, number, url.rstrip("/"))

@@ -9,24 +9,29 @@ Times of the files have milliseconds in Athena: its Hive tables know no more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from airkeep.aws.hive import HivePartition, HiveTable
-from airkeep.database.sql import ident
+from airkeep.database.sql import ident, literal
 from airkeep.errors import ConfigError, did_you_mean
+from airkeep.lake.columns import SQL_TYPE, Kind
 from airkeep.lake.connect import HISTORY, Manifests, named_in
 from airkeep.lake.pieces import Piece, pieces_of
 from airkeep.lake.register import Registered, catalog_names, registered
 from airkeep.lake.views import Digest, history_view, last_view, shape_of, state_view
-from airkeep.models.catalog import models, needed_for, raw_inputs
+from airkeep.models.catalog import MANIFESTS, Input, Made, models, needed_for, raw_inputs
 from airkeep.models.dialects import transpile
+from airkeep.models.made import maker_of
 from airkeep.snapshot.lake import Lake
 from airkeep.snapshot.manifest import Manifest
 
 MAX_STATEMENT_BYTES = 262_144  # what Athena takes
 _PARTITIONS_AT_ONCE = 100
+
+
+Pieces = Mapping[str, list[Piece]]
 
 
 @dataclass(frozen=True)
@@ -35,14 +40,16 @@ class AthenaLake:
 
     Attributes:
         registered: of the whole lake, whatever is asked for.
-        newest: the manifests that newest states are made of.
-        known: those of every snapshot that is asked about.
+        newest: by table, what its newest states are made of.
+        known: by table, what every snapshot that is asked about says of it.
+        manifests: of these snapshots.
     """
 
     url: str
     registered: Registered
-    newest: tuple[Manifest, ...]
-    known: tuple[Manifest, ...]
+    newest: Pieces
+    known: Pieces
+    manifests: tuple[Manifest, ...]
 
 
 def athena_lake(
@@ -54,11 +61,20 @@ def athena_lake(
         environments: only these are asked about; all of them when empty.
         at: as the lake was known at this time; now, when None.
     """
-    everything = Manifests(lake, (), None).all()
+    whole = _pieces(Manifests(lake, (), None).all())
     asked = Manifests(lake, environments, at)
     return AthenaLake(
-        lake.url, registered(everything, lake.url), tuple(asked.newest()), tuple(asked.all())
+        url=lake.url,
+        registered=registered(whole, lake.url),
+        newest=_pieces(asked.newest()),
+        known=_pieces(asked.all()),
+        manifests=tuple(asked.all()),
     )
+
+
+def _pieces(manifests: Sequence[Manifest]) -> Pieces:
+    labels = sorted({table.label for manifest in manifests for table in manifest.tables})
+    return {label: pieces_of(manifests, label) for label in labels}
 
 
 def question(lake: AthenaLake, statement: str, wanted: Sequence[str] = ()) -> str:
@@ -68,17 +84,24 @@ def question(lake: AthenaLake, statement: str, wanted: Sequence[str] = ()) -> st
         wanted: the models that it may name, beside the lake's tables.
 
     Raises:
-        ConfigError: it is no SQL, names what is not there, or is too long for Athena.
+        ConfigError: it is no SQL, names what is not there or what only Python can make, or is too
+            long for Athena.
     """
     import sqlglot
 
     made_of = needed_for(wanted)
+    if left_out := [name for one in wanted for name in unmade(one)]:
+        raise ConfigError(
+            f"{left_out[0]} is made in Python from rows, which Athena cannot: leave --engine out, "
+            f"or use --engine spark"
+        )
     own = {model.name for model in made_of}
     parts = {name: _table(lake, name) for name in named_in(statement) if name not in own}
     for one, columns in raw_inputs(made_of).items():
-        pieces = pieces_of(lake.known, one.table)
-        parts[one.name] = last_view(pieces, columns, lake.registered.source, per=one.per)
-    parts |= {model.name: model.sql for model in made_of}
+        parts[one.name] = _last(lake, one, columns)
+    for model in made_of:
+        parts |= {made.name: _made(lake, made) for made in model.made}
+        parts[model.name] = model.sql
 
     tree = sqlglot.parse_one(statement, dialect="duckdb")
     if not isinstance(tree, sqlglot.exp.Query):
@@ -107,13 +130,14 @@ def view_statements(lake: AthenaLake) -> Iterator[tuple[str, str]]:
 
     They come in an order in which they can be made.
     """
-    labels = {table.label for manifest in lake.newest for table in manifest.tables}
-    for label, name in catalog_names(labels).items():
-        yield name, state_view(pieces_of(lake.newest, label), lake.registered.source)
-    for one, columns in raw_inputs(list(models().values())).items():
-        pieces = pieces_of(lake.known, one.table)
-        yield one.name, last_view(pieces, columns, lake.registered.source, per=one.per)
-    for model in models().values():
+    for label, name in catalog_names(lake.newest).items():
+        yield name, state_view(lake.newest[label], lake.registered.source)
+    wanted = [model for model in models().values() if not unmade(model.name)]
+    for one, columns in raw_inputs(wanted).items():
+        yield one.name, _last(lake, one, columns)
+    for model in wanted:
+        for made in model.made:
+            yield made.name, _made(lake, made)
         yield model.name, model.sql
 
 
@@ -132,15 +156,46 @@ def ddl(lake: AthenaLake) -> Iterator[str]:
         yield _short_enough(statement, f"the view {name}")
 
 
+def unmade(name: str) -> list[str]:
+    """The models, of those that this one is made of, that need Python over rows: not for Athena."""
+    return [
+        model.name
+        for model in needed_for([name])
+        if any(made.sources != (MANIFESTS,) for made in model.made)
+    ]
+
+
+def _made(lake: AthenaLake, made: Made) -> str:
+    """What Python makes of the manifests, written out."""
+    casts = ", ".join(
+        f"CAST({ident(n)} AS {SQL_TYPE[k]}) AS {ident(n)}" for n, k in made.columns.items()
+    )
+    rows = [f"({', '.join(map(_value, row))})" for row in maker_of(made.name)(lake.manifests)]
+    rows = rows or [f"({', '.join(['NULL'] * len(made.columns))})"]
+    names = ", ".join(map(ident, made.columns))
+    there = "" if lake.manifests else " WHERE 1 = 0"
+    return f"SELECT {casts} FROM (VALUES {', '.join(rows)}) v({names}){there}"
+
+
+def _value(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return "NULL" if value is None else str(value).upper()
+    return str(value) if isinstance(value, (int, float)) else literal(str(value))
+
+
+def _last(lake: AthenaLake, one: Input, columns: Mapping[str, Kind]) -> str:
+    pieces = lake.known.get(one.table, [])
+    return last_view(pieces, columns, lake.registered.source, per=one.per)
+
+
 def _table(lake: AthenaLake, name: str) -> str:
     label = name.removesuffix(HISTORY)
-    if pieces := pieces_of(lake.newest, name):
+    if pieces := lake.newest.get(name):
         return state_view(pieces, lake.registered.source)
-    if label != name and (pieces := pieces_of(lake.known, label)):
+    if label != name and (pieces := lake.known.get(label)):
         return history_view(pieces, lake.registered.source, digest=_digest(pieces))
-    there = sorted({table.label for manifest in lake.newest for table in manifest.tables})
     raise ConfigError(
-        f"{lake.url} has no table {name!r}{did_you_mean(label, there)}: "
+        f"{lake.url} has no table {name!r}{did_you_mean(label, lake.newest)}: "
         f"`airkeep query LAKE --tables` lists them"
     )
 
