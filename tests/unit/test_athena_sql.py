@@ -50,3 +50,25 @@ def test_the_check_finds_what_trino_has_not() -> None:
     assert called_in("SELECT epoch_us (a), 'b(c)', \"d(\" FROM x") == {"epoch_us"}
     with pytest.raises(AssertionError):
         check("SELECT strptime(a, 'b') FROM x")
+
+
+@pytest.mark.parametrize("name", list(models()))
+def test_a_model_groups_by_what_trino_can_see(name: str) -> None:
+    """Trino, unlike DuckDB and Spark, knows no name of the same SELECT in WHERE or GROUP BY."""
+    tree = sqlglot.parse_one(transpile(models()[name].sql, "athena"), dialect="athena")
+    for select in tree.find_all(exp.Select):
+        made_here = {
+            one.alias
+            for one in select.expressions
+            if isinstance(one, exp.Alias)
+            and one.alias not in {c.name for c in one.find_all(exp.Column)}
+        }
+        clauses = [select.args.get(part) for part in ("where", "group", "having")]
+        named = {
+            column.name
+            for clause in clauses
+            if clause is not None
+            for column in clause.find_all(exp.Column)
+            if not column.table
+        }
+        assert not named & made_here

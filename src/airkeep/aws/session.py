@@ -7,6 +7,7 @@ standard retries. An error is one line, and tells AWS's own words only where the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -57,7 +58,10 @@ def client(service: Service) -> Any:
         user_agent_extra="airkeep",
     )
     with explained(service):
-        return boto3.session.Session().client(service, config=config)
+        session = boto3.session.Session()
+        # boto knows AWS_DEFAULT_REGION only; whoever reads the lake takes AWS_REGION first.
+        region = os.environ.get("AWS_REGION") or session.region_name
+        return session.client(service, region_name=region, config=config)
 
 
 @contextmanager
