@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 
+from airkeep.cli.main import cli
 from airkeep.errors import CatalogError
 from airkeep.export.run import export
 from airkeep.lake.connect import connect
 from airkeep.lake.iceberg import register_iceberg
 from airkeep.snapshot.lake import Lake
-from servers import Databases, airflow_sqlite, query
+from command import AIRKEEP
+from fake_lake import save_snapshot, snapshot_name
+from servers import Databases, query
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # SQLAlchemy's pool, at exit
+
+
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -41,12 +51,14 @@ def test_every_table_reads_as_the_lake_does(
     databases: Databases, lake: Lake, catalog: Catalog, tmp_path: Path
 ) -> None:
     export(databases.airflow("airflow-332"), lake, environment="prod")
-    file = airflow_sqlite("airflow-2.11.2", tmp_path)
-    export(str(file), lake, environment="old.one", allow_plain=True)
+    export(databases.airflow("airflow-332"), lake, environment="since.one", since=NOW)
 
     done = register_iceberg(lake, catalog)
 
-    assert [(one.namespace, one.newer) for one in done] == [("old_one", 0), ("prod", 0)]
+    assert [(one.namespace, one.snapshot is None) for one in done] == [
+        ("prod", False), ("since_one", True),
+    ]  # fmt: skip
+    done = done[:1]
     with connect(lake, folder=tmp_path) as opened:
         for one in done:
             manifest = lake[f"{one.environment}/latest"].manifest
@@ -102,3 +114,33 @@ def test_somebody_elses_table_is_left_alone(
     with pytest.raises(CatalogError, match=r"prod\.dag_run is there and is not of"):
         register_iceberg(lake, catalog)
     assert [name for *_, name in catalog.list_tables("prod")] == ["dag_run"]
+
+
+def test_the_command_finds_its_catalog_as_pyiceberg_does(lake: Lake, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/catalog.db"
+    variables = {
+        "PYICEBERG_CATALOG__OURS__URI": uri,
+        "PYICEBERG_CATALOG__OURS__WAREHOUSE": f"file://{tmp_path}",
+        "PYICEBERG_CATALOG__BAD__TYPE": "nope-SECRET",
+    }
+    save_snapshot(lake.store, snapshot_name(1), complete=False)
+    for catalog, status, said in (
+        ("ours", 0, "prod: no full snapshot, so nothing is registered"),
+        ("bad", 75, "PYICEBERG_CATALOG__BAD__URI"),
+        ("absent", 75, "PYICEBERG_CATALOG__ABSENT__URI"),
+    ):
+        done = subprocess.run(
+            [*AIRKEEP, "register", lake.url, "--iceberg", catalog],
+            env=os.environ | variables, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        assert said in done.stdout + done.stderr
+        assert "SECRET" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("flags", [["--glue", "a"], ["--athena-ddl"]])
+def test_a_folder_is_nothing_that_athena_reads(lake: Lake, flags: list[str]) -> None:
+    done = CliRunner().invoke(cli, ["register", lake.url, *flags])
+    assert "read s3:// only" in str(done.exception)
+    for wrong in ([], [*flags, "--iceberg", "x"]):
+        assert CliRunner().invoke(cli, ["register", lake.url, *wrong]).exit_code == 2
