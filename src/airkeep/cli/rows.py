@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO
+from uuid import uuid4
 
 import click
 
@@ -124,6 +126,26 @@ def show(found: Rows, form: str, output: Path | None, out: Output) -> None:
         _print(found, form, out)
     else:
         _save(found, form, output)
+
+
+@contextmanager
+def new_folder(output: Path) -> Iterator[Path]:
+    """A folder to fill, which is `output` when all went well and nothing when it did not.
+
+    Raises:
+        ConfigError: the folder is there already and holds something.
+    """
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise ConfigError(f"{output} is there already: name a new folder, or an empty one")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    part = output.with_name(f".{output.name}.{uuid4().hex}")
+    part.mkdir()
+    try:
+        yield part
+        part.replace(output)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
 
 
 def show_text(text: str, output: Path | None, out: Output) -> None:
