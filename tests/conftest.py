@@ -16,6 +16,7 @@ import pytest
 from airkeep.database.address import parse_address
 from airkeep.database.programs import embedded_programs
 from airkeep.database.server import Cluster, Server
+from aws_server import aws_server
 from azure_server import azure_server
 from gs_server import gs_server
 from s3_server import s3_server
@@ -30,7 +31,7 @@ from servers import (
     reachable_folder,
 )
 
-__all__ = ["azure_server", "gs_server", "s3_server"]
+__all__ = ["aws_server", "azure_server", "gs_server", "s3_server"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

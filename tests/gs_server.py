@@ -129,9 +129,9 @@ def _quoted(target: str) -> str:
 
 
 def _signed(server: S3Server, method: str, target: str, headers: dict[str, str]) -> dict[str, str]:
-    from botocore.auth import S3SigV4Auth  # type: ignore[import-untyped]
-    from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
-    from botocore.credentials import Credentials  # type: ignore[import-untyped]
+    from botocore.auth import S3SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
 
     request = AWSRequest(method, server.endpoint + target, headers)
     request.context["payload_signing_enabled"] = False

@@ -71,8 +71,8 @@ class S3Server:
 
     def client(self) -> Any:
         """A botocore client: another reader than the one under test."""
-        import botocore.session  # type: ignore[import-untyped]
-        from botocore.config import Config  # type: ignore[import-untyped]
+        import botocore.session
+        from botocore.config import Config
 
         return botocore.session.get_session().create_client(
             "s3",

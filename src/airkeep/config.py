@@ -95,6 +95,24 @@ def _read_environment(value: object) -> str:
     return value
 
 
+def _read_database(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9_]{1,255}", value):
+        raise ValueError
+    return value
+
+
+def _read_workgroup(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", value):
+        raise ValueError
+    return value
+
+
+def _read_output(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"s3://[a-z0-9.-]+/.*", value):
+        raise ValueError
+    return value if value.endswith("/") else f"{value}/"
+
+
 def _read_secrets_mode(value: object) -> str:
     if value not in SECRETS_MODES:
         raise ValueError
@@ -211,6 +229,29 @@ class Settings:
         expected="a whole number of seconds, 0 for no limit",
         help="How long one statement may take in the database.",
         read=_read_whole(0, 2_000_000),
+    )
+    athena_database: str | None = _described(
+        None,
+        "AIRKEEP_ATHENA_DATABASE",
+        expected="a database of the Glue catalog: lower-case letters, digits and '_'",
+        help="Where the lake is registered for Athena (airkeep register LAKE --glue).",
+        read=_read_database,
+    )
+    athena_workgroup: str | None = _described(
+        None,
+        "AIRKEEP_ATHENA_WORKGROUP",
+        expected="1 to 128 letters, digits, '.', '_' or '-'",
+        shown="primary",
+        help="The workgroup that questions run in; it may have an output place of its own.",
+        read=_read_workgroup,
+    )
+    athena_output: str | None = _described(
+        None,
+        "AIRKEEP_ATHENA_OUTPUT",
+        expected="s3://bucket/prefix/",
+        shown="the workgroup's",
+        help="Where Athena puts results.",
+        read=_read_output,
     )
     store: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 

@@ -32,6 +32,10 @@
     ├── SecretError                 60
     │   ├── MissingKeyError         61   a key is needed and was not given
     │   └── DecryptError            62   values that no given key decrypts
+    ├── AwsError                    70
+    │   ├── AwsAccessError          71   no credentials, or no right to do this
+    │   └── AwsUnavailableError     72   AWS did not answer in time (may be tried again)
+    ├── CatalogError                75   a catalog cannot be used, or holds what it should not
     └── AdoptError                  80
         ├── UnknownLayoutError      81   no backup of a tool that is known
         └── BadBackupError          82   a backup that is cut off or changed
@@ -302,6 +306,31 @@ class DecryptError(SecretError):
             f"{len(self.names)} values are not decrypted by {key}: {shown}. "
             f"Give the key that encrypted them (several, comma-separated, are tried in turn)."
         )
+
+
+class AwsError(AirkeepError):
+    """A service of AWS refused or failed."""
+
+    exit_status = 70
+
+
+class AwsAccessError(AwsError):
+    """No credentials, or no right to do this."""
+
+    exit_status = 71
+
+
+class AwsUnavailableError(AwsError):
+    """AWS did not answer in time, and the retries are used up."""
+
+    exit_status = 72
+    retryable = True
+
+
+class CatalogError(AirkeepError):
+    """A catalog of tables cannot be used, or holds what it should not."""
+
+    exit_status = 75
 
 
 class AdoptError(AirkeepError):

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from airkeep.cli.main import cli
 from airkeep.export.run import export
+from airkeep.models.catalog import models
 from servers import airflow_sqlite
 
 
@@ -71,11 +72,11 @@ def test_a_question_that_fails_half_way_leaves_no_file(lake: Path, tmp_path: Pat
 
 def test_the_tables_and_the_models_are_listed(lake: Path) -> None:
     tables = run("query", lake, "--tables").stdout.split()
-    models = json.loads(run("models", "--list", "--json").stdout)
+    listed = json.loads(run("models", "--list", "--json").stdout)
 
     assert {"dag_run", "task_instance", "log"} <= set(tables)
-    assert {"runs", "lost_hours"} <= {m["name"] for m in models}
-    assert all(m["answers"] and m["grain"] and m["units"] for m in models)
+    assert {"runs", "lost_hours"} <= {m["name"] for m in listed}
+    assert all(m["answers"] and m["grain"] and m["units"] for m in listed)
 
 
 def test_a_model_is_answered_and_its_sql_shown(lake: Path) -> None:
@@ -87,6 +88,47 @@ def test_a_model_is_answered_and_its_sql_shown(lake: Path) -> None:
     assert text.startswith("SELECT")
 
 
+def test_every_mart_goes_to_a_file_of_a_new_folder(lake: Path, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = tmp_path / "out" / "answers"
+    done = run("models", lake, "--all", "-o", folder, "--memory", "1GB", "--threads", "2", "-q")
+
+    assert (done.exit_code, done.output) == (0, "")
+    assert sorted(f.stem for f in folder.iterdir()) == sorted(
+        m.name for m in models().values() if m.kind == "mart"
+    )
+    assert list(folder.parent.iterdir()) == [folder]
+    found = pq.read_table(folder / "success_by_dag_day.parquet").to_pylist()
+    assert sum(row["runs"] for row in found) == 74
+    for file in folder.iterdir():
+        assert not any(map(pa.types.is_decimal, pq.read_schema(file).types)), file
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_models_that_are_named_go_to_files_in_a_form(lake: Path, tmp_path: Path, form: str) -> None:
+    tmp_path.joinpath("empty").mkdir()
+    names = ["lost_hours", "runs", "lost_hours"]
+    done = run("models", lake, *names, "-o", tmp_path / "empty", "--format", form, "-q")
+
+    assert done.exit_code == 0
+    assert {f.name for f in (tmp_path / "empty").iterdir()} == {
+        f"lost_hours.{form}",
+        f"runs.{form}",
+    }
+    again = run("models", lake, *names, "-o", tmp_path / "empty", "-q")
+    assert again.exit_code != 0
+    assert "a new folder, or an empty one" in str(again.exception)
+
+
+def test_models_that_fail_leave_no_folder(lake: Path, tmp_path: Path) -> None:
+    done = run("models", lake, "runs", "tasks", "-e", "prdo", "-o", tmp_path / "answers")
+
+    assert done.exit_code != 0
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -96,6 +138,9 @@ def test_a_model_is_answered_and_its_sql_shown(lake: Path) -> None:
         (["query", "LAKE", "-e", "prdo", "SELECT 1 FROM dag_run"], "prdo"),
         (["query", "LAKE"], "write a question"),
         (["models"], "name a LAKE"),
+        (["models", "LAKE", "runs", "tasks"], "--output FOLDER"),
+        (["models", "LAKE", "runs", "--all"], "or say --all"),
+        (["models", "LAKE", "runs", "tasks", "--engine", "athena"], "one model at a time"),
         (["query", "LAKE", COUNT, "--format", "parquet"], "needs a file"),
     ],
 )

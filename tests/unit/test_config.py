@@ -24,6 +24,9 @@ EXAMPLES: dict[str, tuple[str, str, str, str]] = {
     "spool": ("/a", "/b", "/c", "/a"),
     "lock_timeout_s": ("1", "2", "3", "1"),
     "statement_timeout_s": ("1", "2", "3", "1"),
+    "athena_database": ("a", "b_1", "c", "a"),
+    "athena_workgroup": ("a", "B.b", "c", "a"),
+    "athena_output": ("s3://a/b", "s3://b/", "s3://c/d/", "s3://a/b/"),
 }
 FILE_SETTINGS = [setting.name for setting in SETTINGS if not setting.is_secret]
 FIELDS = {setting.name: setting.field for setting in SETTINGS}

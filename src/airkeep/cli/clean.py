@@ -71,9 +71,9 @@ def _show(result: CleanResult, out: Output) -> None:
     plan = result.plan
     would = "would remove" if result.dry_run else "removed"
     for warning in plan.warnings:
-        out.note(f"warning: {warning}")
+        out.warn(warning)
     for broken in plan.broken:
-        out.note(f"warning: {broken}: its parent is gone, it cannot be restored")
+        out.warn(f"{broken}: its parent is gone, it cannot be restored")
     names = [str(n) for n in plan.remove] if result.dry_run else list(result.removed)
     for name in names:
         out.line(f"{would} {name}")

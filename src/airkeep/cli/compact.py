@@ -40,7 +40,7 @@ def compact(ctx: Context, lake: str, *, environment: str | None, dry_run: bool) 
 
 def _show(result: CompactResult, out: Output) -> None:
     for warning in result.plan.warnings:
-        out.note(f"warning: {warning}")
+        out.warn(warning)
     if result.dry_run:
         for one in result.plan.folds:
             oldest = one.chain[-1].id

@@ -101,7 +101,7 @@ def _export_snapshot(
         snapshot = airkeep.export(address, lake, increment=increment, progress=progress, **options)
     manifest = snapshot.manifest
     for warning in manifest.warnings:
-        out.note(f"warning: {warning}")
+        out.warn(warning)
     for name in manifest.left_out:
         out.note(f"not kept: {name}")
     if increment and manifest.full_because:
@@ -131,7 +131,7 @@ def _export_csv(out: Output, address: Address, lake: Lake, **options: Any) -> No
         done = export_csv(address, lake, progress=progress, **options)
     summary = done.summary
     for warning in summary.warnings:
-        out.note(f"warning: {warning}")
+        out.warn(warning)
     if summary.missing:
         out.note(f"not in this database: {', '.join(summary.missing)}")
     saved = sum(file.bytes for file in summary.files.values())

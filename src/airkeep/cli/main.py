@@ -34,6 +34,7 @@ COMMANDS = {
     "shell": "airkeep.cli.shell:shell",
     "models": "airkeep.cli.models:models",
     "report": "airkeep.cli.report:report",
+    "register": "airkeep.cli.register:register",
     "diff": "airkeep.cli.diff:diff",
     "clean": "airkeep.cli.clean:clean",
     "compact": "airkeep.cli.compact:compact",

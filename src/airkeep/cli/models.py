@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from airkeep.cli.context import Context, shared_options
-from airkeep.cli.rows import answer_options, checked_form, opened, show
+from airkeep.cli.context import Context, shared_options, split_names
+from airkeep.cli.engines import ATHENA_SETTINGS, Asked, ask_elsewhere, athena_options
+from airkeep.cli.rows import answer_options, checked_form, moment, new_folder, opened, show
+
+if TYPE_CHECKING:
+    from airkeep.lake.connect import OpenLake
+    from airkeep.models.catalog import Model
 
 
 @dataclass(frozen=True)
@@ -27,45 +34,96 @@ class Listed:
 
 @click.command()
 @click.argument("lake", required=False)
-@click.argument("name", required=False)
+@click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--list", "list_all", is_flag=True, help="Say what each model answers.")
 @click.option("--sql", is_flag=True, help="Print the SQL of NAME and run nothing.")
+@click.option("--all", "every_mart", is_flag=True, help="Every mart, each a file of --output.")
 @answer_options
-@shared_options()
+@athena_options
+@shared_options(*ATHENA_SETTINGS)
 def models(
     ctx: Context,
     lake: str | None,
-    name: str | None,
+    names: tuple[str, ...],
     *,
     list_all: bool,
     sql: bool,
+    every_mart: bool,
     as_of: timedelta | datetime | None,
     environment: tuple[str, ...],
     form: str,
     output: Path | None,
+    engine: str,
+    execute: bool,
 ) -> None:
     """Answer the question of the model NAME from all that LAKE ever saw.
 
     `airkeep models --list` says what each one answers; with -v its grain and units, too.
+
+    Several models, or --all, are files of a new folder, --output: success_by_dag_day.parquet.
     """
-    from airkeep.models.build import make_models
     from airkeep.models.catalog import model_named
 
     if list_all:
         _list(ctx)
         return
-    if lake is None or name is None:
+    if lake is None or not (names or every_mart):
         raise click.UsageError("name a LAKE and a model, or --list to see which there are")
-    model = model_named(name)
+    if names and every_mart:
+        raise click.UsageError("name models, or say --all")
+    wanted = [model_named(name) for name in dict.fromkeys(names)] or _marts()
     if sql:
-        ctx.output.line(model.sql)
+        ctx.output.line("\n\n".join(model.sql for model in wanted))
         return
+    if len(wanted) > 1:
+        if engine != "duckdb":
+            raise click.UsageError(f"--engine {engine} takes one model at a time")
+        if output is None:
+            raise click.UsageError("several models need a folder: --output FOLDER")
+        with opened(ctx, lake, environment, as_of) as (connected, folder):
+            form = "json" if ctx.output.as_json else form
+            _save(ctx, wanted, connected, folder, form, output)
+        return
+    [model] = wanted
     form = checked_form(form, output, ctx.output)
+    if engine != "duckdb":
+        only = split_names(environment)
+        asked = Asked(
+            lake, _rows_of(model), (model.name,), only, moment(as_of), execute, form, output
+        )
+        ask_elsewhere(ctx, engine, asked)
+        return
     with opened(ctx, lake, environment, as_of) as (connected, folder):
-        with ctx.output.progress("models") as progress:
-            make_models(connected, [name], folder, progress=progress)
-        keys = ", ".join(model.key)
-        show(connected.query(f"SELECT * FROM {name} ORDER BY {keys}"), form, output, ctx.output)
+        _make(ctx, wanted, connected, folder)
+        show(connected.query(_rows_of(model)), form, output, ctx.output)
+
+
+def _save(
+    ctx: Context, wanted: Sequence[Model], lake: OpenLake, folder: Path, form: str, output: Path
+) -> None:
+    """Write each model to a file of its own, all or none."""
+    form = "parquet" if form == "table" else form
+    with new_folder(output) as part:
+        _make(ctx, wanted, lake, folder)
+        for model in wanted:
+            show(lake.query(_rows_of(model)), form, part / f"{model.name}.{form}", ctx.output)
+
+
+def _make(ctx: Context, wanted: Sequence[Model], lake: OpenLake, folder: Path) -> None:
+    from airkeep.models.build import make_models
+
+    with ctx.output.progress("models") as progress:
+        make_models(lake, [model.name for model in wanted], folder, progress=progress)
+
+
+def _rows_of(model: Model) -> str:
+    return f"SELECT * FROM {model.name} ORDER BY {', '.join(model.key)}"
+
+
+def _marts() -> list[Model]:
+    from airkeep.models.catalog import models as known
+
+    return [model for model in known().values() if model.kind == "mart"]
 
 
 def _list(ctx: Context) -> None:

@@ -57,6 +57,10 @@ class Output:
         if not self.quiet:
             click.echo(text, err=True)
 
+    def warn(self, text: str) -> None:
+        """Something that may be wrong, and that nothing stops for."""
+        self.note(f"warning: {text}")
+
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Aligned columns; numbers to the right, `-` where there is none."""
         if not rows:

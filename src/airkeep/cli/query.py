@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from airkeep.cli.context import Context, shared_options
-from airkeep.cli.rows import answer_options, checked_form, opened, show
+from airkeep.cli.context import Context, shared_options, split_names
+from airkeep.cli.engines import ATHENA_SETTINGS, Asked, ask_elsewhere, athena_options
+from airkeep.cli.rows import answer_options, checked_form, moment, opened, show
 
 
 @click.command()
@@ -16,7 +17,8 @@ from airkeep.cli.rows import answer_options, checked_form, opened, show
 @click.argument("question", required=False)
 @click.option("--tables", "list_tables", is_flag=True, help="List the tables that can be asked.")
 @answer_options
-@shared_options()
+@athena_options
+@shared_options(*ATHENA_SETTINGS)
 def query(
     ctx: Context,
     lake: str,
@@ -27,18 +29,26 @@ def query(
     list_tables: bool,
     form: str,
     output: Path | None,
+    engine: str,
+    execute: bool,
 ) -> None:
     """Ask LAKE a QUESTION in DuckDB's SQL.
 
     dag_run is the newest state of every environment, dag_run_history every version of every row
     ever seen, with valid_from and valid_to; so for every table. A model (`airkeep models --list`)
-    is a table, too. Times are UTC.
+    is a table, too. Times are UTC. The question is written in DuckDB's SQL whatever the engine.
     """
     from airkeep.models.build import ask
+    from airkeep.models.catalog import models_in
 
     if (question is None) != list_tables:
         raise click.UsageError("write a question, or --tables to see what can be asked")
     form = checked_form(form, output, ctx.output)
+    if question is not None and engine != "duckdb":
+        named, only = tuple(models_in(question)), split_names(environment)
+        asked = Asked(lake, question, named, only, moment(as_of), execute, form, output)
+        ask_elsewhere(ctx, engine, asked)
+        return
     with opened(ctx, lake, environment, as_of) as (connected, folder):
         if question is None:
             tables = connected.tables()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO
+from uuid import uuid4
 
 import click
 
@@ -18,9 +20,12 @@ from airkeep.cli.output import Output
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
-    from airkeep.lake.connect import Answer, OpenLake
+    import pyarrow as pa
+
+    from airkeep.lake.connect import OpenLake
 
 SHOWN = 1_000
+ENGINES = ("duckdb", "athena", "spark")
 _LAKE_OPTIONS = (
     click.option("--as-of", type=Age(), help="As the lake was known then: 2026-11-01, or 30d ago."),
     click.option(
@@ -36,7 +41,26 @@ _ROW_OPTIONS = (
         help="How rows are written.  [table]",
     ),
     click.option("--output", "-o", type=click.Path(path_type=Path), help="A new file to write to."),
+    click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        default="duckdb",
+        help="Whose SQL it is asked in: athena and spark print what to run there.  [duckdb]",
+    ),
+    click.option("--execute", is_flag=True, help="Run it on that engine rather than print it."),
 )
+
+
+class Rows(Protocol):
+    """What some engine found; its rows are read once."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    def rows(self, most: int | None = None) -> Iterator[tuple[Any, ...]]:
+        """The next rows, at most that many: times as naive UTC `datetime`, bytes as `bytes`."""
+
+    def batches(self) -> pa.RecordBatchReader: ...
 
 
 def lake_options(function: Command) -> Command:
@@ -57,6 +81,11 @@ def _decorated(function: Command, options: Sequence[Callable[..., Any]]) -> Comm
     return result
 
 
+def moment(as_of: timedelta | datetime | None) -> datetime | None:
+    """The time that `--as-of` means."""
+    return datetime.now(UTC) - as_of if isinstance(as_of, timedelta) else as_of
+
+
 @contextmanager
 def opened(
     ctx: Context, lake: str, environment: tuple[str, ...], as_of: timedelta | datetime | None
@@ -65,15 +94,14 @@ def opened(
     from airkeep.lake.connect import connect
     from airkeep.snapshot.folder import private_folder
 
-    at = datetime.now(UTC) - as_of if isinstance(as_of, timedelta) else as_of
     with (
         private_folder(ctx.spool) as folder,
         connect(
             ctx.lake(lake, remember=True),
             folder=folder,
             environments=split_names(environment),
-            at=at,
-            warn=lambda said: ctx.output.note(f"warning: {said}"),
+            at=moment(as_of),
+            warn=ctx.output.warn,
             memory_bytes=ctx.settings.memory_bytes,
             threads=ctx.settings.threads,
         ) as connected,
@@ -88,7 +116,7 @@ def checked_form(form: str, output: Path | None, out: Output) -> str:
     return "json" if out.as_json else form
 
 
-def show(found: Answer, form: str, output: Path | None, out: Output) -> None:
+def show(found: Rows, form: str, output: Path | None, out: Output) -> None:
     """Print the rows, or write them to a new file.
 
     Raises:
@@ -100,7 +128,43 @@ def show(found: Answer, form: str, output: Path | None, out: Output) -> None:
         _save(found, form, output)
 
 
-def _print(found: Answer, form: str, out: Output) -> None:
+@contextmanager
+def new_folder(output: Path) -> Iterator[Path]:
+    """A folder to fill, which is `output` when all went well and nothing when it did not.
+
+    Raises:
+        ConfigError: the folder is there already and holds something.
+    """
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise ConfigError(f"{output} is there already: name a new folder, or an empty one")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    part = output.with_name(f".{output.name}.{uuid4().hex}")
+    part.mkdir()
+    try:
+        yield part
+        part.replace(output)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def show_text(text: str, output: Path | None, out: Output) -> None:
+    """Print what another engine is to run, or write it to a new file.
+
+    Raises:
+        ConfigError: the file is there already.
+    """
+    if output is None:
+        out.result({"text": text}, lambda: out.line(text))
+        return
+    try:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+    except FileExistsError:
+        raise ConfigError(f"{output} is there already: name a new file") from None
+
+
+def _print(found: Rows, form: str, out: Output) -> None:
     if form == "csv":
         _write_csv(sys.stdout, found)
     elif form == "json":
@@ -112,7 +176,7 @@ def _print(found: Answer, form: str, out: Output) -> None:
             out.note(f"the first {SHOWN:,} rows: --format csv, json or parquet writes all of them")
 
 
-def _save(found: Answer, form: str, output: Path) -> None:
+def _save(found: Rows, form: str, output: Path) -> None:
     try:
         with output.open("xb") as file:
             try:
@@ -124,7 +188,7 @@ def _save(found: Answer, form: str, output: Path) -> None:
         raise ConfigError(f"{output} is there already: name a new file") from None
 
 
-def _write(found: Answer, form: str, file: BinaryIO) -> None:
+def _write(found: Rows, form: str, file: BinaryIO) -> None:
     if form == "parquet":
         import pyarrow.parquet as pq
 
@@ -142,13 +206,13 @@ def _write(found: Answer, form: str, file: BinaryIO) -> None:
         text.detach()
 
 
-def _write_csv(file: TextIO, found: Answer) -> None:
+def _write_csv(file: TextIO, found: Rows) -> None:
     writer = csv.writer(file)
     writer.writerow(found.columns)
     writer.writerows([None if v is None else _text(v) for v in row] for row in found.rows())
 
 
-def _objects(found: Answer) -> list[dict[str, Any]]:
+def _objects(found: Rows) -> list[dict[str, Any]]:
     return [dict(zip(found.columns, map(_plain, row), strict=True)) for row in found.rows()]
 
 

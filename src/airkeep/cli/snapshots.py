@@ -64,7 +64,7 @@ def snapshots(ctx: Context, lake: str, *, environment: str | None, show_all: boo
     ctx.output.result(listed, text)
     for error in found:
         if isinstance(error, SnapshotError):
-            ctx.output.note(f"warning: {error}")
+            ctx.output.warn(str(error))
 
 
 def _listed(

@@ -86,6 +86,9 @@ def value(column: ColumnEntry, engine: str, to: Kind) -> str:
         if to == "bytes":
             return f"CASE WHEN {name} LIKE 'X%' THEN {_hex(name)} ELSE {_utf8(_plain(name))} END"
         name = _plain(name)
+    if column.parquet == SQL_TYPE["bytes"] and to == "text":
+        # The cast within says to Trino, which casts no bytes, what these are.
+        return f"CAST(CAST({name} AS {SQL_TYPE['bytes']}) AS {SQL_TYPE['text']})"
     if engine == "sqlite":
         return _sqlite(name, column, to)
     if kind_of(column) == to and column.parquet == SQL_TYPE[to]:

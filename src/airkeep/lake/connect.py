@@ -156,10 +156,20 @@ class OpenLake:
         self._make_view(name, versions_view(pieces, columns, self._files.source))
 
     def make_table(self, place: str, name: str, statement: str) -> None:
-        """Make a table of an attached database; questions know it by its name."""
+        """Make a table of an attached database; questions know it by its name.
+
+        Sums are BIGINT there, as every other whole number: DuckDB's HUGEINT is no type of Arrow's.
+        """
         with self._files.explained():
             self.db.execute(f"CREATE TABLE {place}.{ident(name)} AS {statement}")
-            self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS FROM {place}.{ident(name)}")
+        described = self.db.execute(f"DESCRIBE {place}.{ident(name)}").fetchall()
+        columns = ", ".join(
+            f"CAST({ident(n)} AS BIGINT) AS {ident(n)}" if kind == "HUGEINT" else ident(n)
+            for n, kind, *_ in described
+        )
+        self.db.execute(
+            f"CREATE TEMP VIEW {ident(name)} AS SELECT {columns} FROM {place}.{ident(name)}"
+        )
         self._made.add(name)
 
     def drop(self, place: str, name: str) -> None:

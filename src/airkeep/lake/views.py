@@ -17,6 +17,9 @@ from airkeep.snapshot.manifest import ColumnEntry, FileEntry, TableEntry
 Source = Callable[[Sequence[FileEntry]], str]
 """A relation of Parquet files that also has the columns `environment` and `snapshot`."""
 
+Digest = Callable[[Sequence[str]], str]
+"""An expression of 64 bits that stand for the values of these columns."""
+
 OWN = ("environment", "snapshot")
 
 
@@ -112,13 +115,22 @@ def _newest(
         words += _scans(later, shape, source, key, lambda e: e.deleted)
     if not words:
         return rows
-    same = " AND ".join(
-        f"o.{n} IS NOT DISTINCT FROM n.{n}" for n in ("environment", *map(ident, key))
-    )
+    same = " AND ".join(["o.environment = n.environment", *(_same(n, pieces) for n in key)])
     return (
         f"SELECT o.* FROM ({rows}) o ANTI JOIN ({' UNION ALL '.join(words)}) n "
         f"ON {same} AND n.snapshot > o.snapshot"
     )
+
+
+def _same(name: str, pieces: Sequence[Piece]) -> str:
+    """Equal, NULL to NULL; plainly where there is none, as Trino hashes no other comparison."""
+    never_null = all(
+        p.engine == "postgresql"  # a SQLite value that its type cannot hold becomes NULL
+        and any(c.name == name and not c.nullable for c in p.entry.columns)
+        for p in pieces
+    )
+    equal = "=" if never_null else "IS NOT DISTINCT FROM"
+    return f"o.{ident(name)} {equal} n.{ident(name)}"
 
 
 def rows_of(pieces: Sequence[Piece], shape: Shape, source: Source) -> str:
@@ -150,13 +162,20 @@ def _nothing(shape: Shape) -> str:
     return f"SELECT {own}, {empty} WHERE 1 = 0"
 
 
-def history_view(pieces: Sequence[Piece], source: Source) -> str:
+def _hash_of(columns: Sequence[str]) -> str:
+    return f"hash({', '.join(map(ident, columns))})"
+
+
+def history_view(pieces: Sequence[Piece], source: Source, *, digest: Digest = _hash_of) -> str:
     """Every version of every row ever seen, with the time it was first seen and first missed.
 
     `valid_from` is the snapshot that first had the row with these values, `valid_to` the first
     later one that has it no more or with others, NULL while it is there. A version that was seen
     again and again is one. Where a key changes (a migration), all versions before end at the
     first snapshot that has the new one.
+
+    Args:
+        digest: 64 bits that stand for a row's values, NULLs too.
     """
     shape = shape_of(pieces)
     eras: dict[tuple[str, ...], list[Span]] = {}
@@ -164,7 +183,7 @@ def history_view(pieces: Sequence[Piece], source: Source) -> str:
         for span in spans_of(own):
             eras.setdefault(span.piece.entry.key, []).append(span)
     opaque = {c.name for p in pieces if p.opaque for c in p.entry.columns if c.secret}
-    parts = [_versions(key, known, shape, opaque, source) for key, known in eras.items()]
+    parts = [_versions(key, known, shape, opaque, source, digest) for key, known in eras.items()]
     return " UNION ALL ".join(parts)
 
 
@@ -174,22 +193,20 @@ def _versions(
     shape: Shape,
     opaque: set[str],
     source: Source,
+    digest: Digest,
 ) -> str:
     pieces = [span.piece for span in known]
     compared = [n for n in shape.kinds if n not in opaque]
-    digest = f"hash({', '.join(map(ident, compared))})"
     columns = ", ".join(map(ident, shape.kinds))
     rows = rows_of(pieces, shape, source)
-    events = f"SELECT {', '.join(OWN)}, TRUE AS here, {digest} AS digest, {columns} FROM ({rows})"
+    own = ", ".join(OWN)
+    events = f"SELECT {own}, TRUE AS here, {digest(compared)} AS digest, {columns} FROM ({rows})"
     if gone := _scans(pieces, shape, source, key, lambda e: e.deleted):
         nulls = ", ".join(
             ident(n) if n in key else f"CAST(NULL AS {SQL_TYPE[k]}) AS {ident(n)}"
             for n, k in shape.kinds.items()
         )
-        events += (
-            f" UNION ALL SELECT {', '.join(OWN)}, FALSE, NULL, {nulls} "
-            f"FROM ({' UNION ALL '.join(gone)})"
-        )
+        events += f" UNION ALL SELECT {own}, FALSE, NULL, {nulls} FROM ({' UNION ALL '.join(gone)})"
     told = _told(events, known)
     if key and any(span.beside for span in known):
         told = _with_what_is_said_again(told, key, columns)
@@ -220,11 +237,18 @@ FROM (
 ) WHERE is_new AND here"""
 
 
-def versions_view(pieces: Sequence[Piece], kinds: Mapping[str, Kind], source: Source) -> str:
+def versions_view(
+    pieces: Sequence[Piece],
+    kinds: Mapping[str, Kind],
+    source: Source,
+    *,
+    digest: Digest = _hash_of,
+) -> str:
     """The wanted columns of a history. All columns tell the versions apart, these are handed on.
 
     Args:
         kinds: the columns that are wanted; NULL where no piece has them.
+        digest: as for `history_view`.
     """
     if not pieces:
         return _nothing(Shape({"valid_from": "instant", "valid_to": "instant", **kinds}))
@@ -234,7 +258,7 @@ def versions_view(pieces: Sequence[Piece], kinds: Mapping[str, Kind], source: So
         for n, k in kinds.items()
     )
     own = ", ".join((*OWN, "valid_from", "valid_to"))
-    return f"SELECT {own}, {wanted} FROM ({history_view(pieces, source)})"
+    return f"SELECT {own}, {wanted} FROM ({history_view(pieces, source, digest=digest)})"
 
 
 def _told(events: str, known: Sequence[Span]) -> str:
@@ -244,10 +268,11 @@ def _told(events: str, known: Sequence[Span]) -> str:
         f"{literal(s.closed) if s.closed else 'CAST(NULL AS VARCHAR)'}, {s.beside})"
         for s in known
     )
+    # Not USING: Trino leaves the columns that it names out of `e.*`.
     return (
         f"SELECT e.*, c.closed, c.beside FROM ({events}) e "
-        f"JOIN (VALUES {values}) c(environment, snapshot, closed, beside) "
-        f"USING (environment, snapshot)"
+        f"JOIN (VALUES {values}) c(of_environment, of_snapshot, closed, beside) "
+        f"ON c.of_environment = e.environment AND c.of_snapshot = e.snapshot"
     )
 
 
@@ -281,7 +306,8 @@ FROM (
 def _time(snapshot: str) -> str:
     """The time that an id says, NULL for none, in SQL that every engine takes."""
     parts = " || ".join(f"'{mark}' || substr({snapshot}, {at}, {n})" for mark, at, n in _ID_PARTS)
-    return f"CAST({parts} AS TIMESTAMP)"
+    # An engine's concat, which || becomes there, may pass over NULL.
+    return f"CASE WHEN {snapshot} IS NOT NULL THEN CAST({parts} AS TIMESTAMP) END"
 
 
 _ID_PARTS = (

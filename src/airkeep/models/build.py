@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from airkeep.database.sql import ident, literal
-from airkeep.lake.connect import Answer, OpenLake, named_in
-from airkeep.models.catalog import MANIFESTS, RAW, Made, models, needed_for, raw_inputs
+from airkeep.lake.connect import Answer, OpenLake
+from airkeep.models.catalog import MANIFESTS, RAW, Made, models_in, needed_for, raw_inputs
 from airkeep.models.made import maker_of
 from airkeep.models.narrow import narrowed, read_once
 from airkeep.snapshot.progress import Progress, Step, silent
@@ -88,6 +88,5 @@ def ask(opened: OpenLake, statement: str, folder: Path, *, progress: Progress = 
     Raises:
         ConfigError: it is no SQL, or names what is not there, or it fails.
     """
-    named = [name for name in named_in(statement) if name in models()]
-    make_models(opened, named, folder, progress=progress)
+    make_models(opened, models_in(statement), folder, progress=progress)
     return opened.query(statement)

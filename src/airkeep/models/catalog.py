@@ -141,6 +141,17 @@ def needed_for(names: Sequence[str]) -> list[Model]:
     return [model for model in models().values() if model.name in wanted]
 
 
+def models_in(statement: str) -> list[str]:
+    """The models that a statement names.
+
+    Raises:
+        ConfigError: it is no SQL.
+    """
+    from airkeep.lake.connect import named_in
+
+    return [name for name in named_in(statement) if name in models()]
+
+
 def raw_inputs(wanted: Sequence[Model]) -> dict[Input, dict[str, Kind]]:
     """The raw tables that models read, each with every column that any of them wants."""
     inputs: dict[Input, dict[str, Kind]] = {}

@@ -28,12 +28,36 @@ def transpile(sql: str, engine: Engine) -> str:
 
 
 def _translated(node: exp.Expression, engine: Engine) -> exp.Expression:
-    """What sqlglot leaves as it is: DuckDB's microseconds since 1970."""
+    """What sqlglot leaves as it is: DuckDB's microseconds since 1970, and what Trino has not."""
     from sqlglot import exp
 
-    if not isinstance(node, exp.Anonymous) or node.name.lower() != "epoch_us":
-        return node
-    called = exp.Anonymous(this=_MICROSECONDS[engine], expressions=node.expressions)
-    if engine == "athena":
-        return exp.Mul(this=called, expression=exp.Literal.number(1_000_000))
-    return called
+    if isinstance(node, exp.Anonymous) and node.name.lower() == "epoch_us":
+        called = exp.Anonymous(this=_MICROSECONDS[engine], expressions=node.expressions)
+        if engine == "athena":
+            return exp.Mul(this=called, expression=exp.Literal.number(1_000_000))
+        return called
+    return _for_trino(node) if engine == "athena" else node
+
+
+def _for_trino(node: exp.Expression) -> exp.Expression:
+    """Bytes as text, text as bytes, their number, and a hash of several values."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.Cast) and node.is_type("text") and _is_bytes(node.this):
+        return exp.Anonymous(this="from_utf8", expressions=[node.this.this])
+    if isinstance(node, exp.Unhex) and isinstance(node.this, exp.Hex):
+        return exp.Anonymous(this="to_utf8", expressions=[node.this.this])
+    if isinstance(node, exp.Anonymous) and node.name.lower() == "octet_length":
+        return exp.Anonymous(this="length", expressions=node.expressions)  # of bytes only
+    if isinstance(node, exp.Anonymous) and node.name.lower() == "hash":
+        row = exp.Anonymous(this="row", expressions=node.expressions)
+        text = exp.Anonymous(this="json_format", expressions=[exp.cast(row, "json")])
+        data = exp.Anonymous(this="to_utf8", expressions=[text])
+        return exp.Anonymous(this="xxhash64", expressions=[data])
+    return node
+
+
+def _is_bytes(node: exp.Expression) -> bool:
+    from sqlglot import exp
+
+    return isinstance(node, exp.Cast) and node.is_type("varbinary", "blob", "binary")

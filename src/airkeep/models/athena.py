@@ -1,0 +1,278 @@
+"""Questions in Athena's SQL, over the tables that a lake is registered as (`lake/register.py`).
+
+A statement stands for itself: the newest state of a table, or the rows that a model reads, are
+folded from the registered files by the same statements that DuckDB gets, transpiled. They name the
+snapshots that the lake has now, so a statement is made anew when there are others.
+
+Times of the files have milliseconds in Athena: its Hive tables know no more.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from airkeep.aws.hive import HivePartition, HiveTable
+from airkeep.database.sql import ident, literal
+from airkeep.errors import ConfigError, did_you_mean
+from airkeep.lake.columns import SQL_TYPE, Kind
+from airkeep.lake.connect import HISTORY, named_in
+from airkeep.lake.manifests import Manifests, Warn
+from airkeep.lake.pieces import Piece
+from airkeep.lake.register import Registered, catalog_names, registered
+from airkeep.lake.views import Digest, history_view, last_view, shape_of, state_view, versions_view
+from airkeep.models.catalog import MANIFESTS, Input, Made, models, needed_for, raw_inputs
+from airkeep.models.dialects import transpile
+from airkeep.models.made import maker_of
+from airkeep.snapshot.lake import Lake
+from airkeep.snapshot.manifest import Outline
+
+MAX_STATEMENT_BYTES = 262_144  # what Athena takes
+_PARTITIONS_AT_ONCE = 100
+
+
+Pieces = Mapping[str, list[Piece]]
+
+
+@dataclass(frozen=True)
+class AthenaLake:
+    """A lake as Athena can be asked of it.
+
+    Attributes:
+        registered: of the whole lake, whatever is asked for.
+        newest: by table, what its newest states are made of; those that have one.
+        known: by table, what every snapshot that is asked about says of it.
+        manifests: of these snapshots.
+    """
+
+    url: str
+    registered: Registered
+    newest: Pieces
+    known: Pieces
+    manifests: tuple[Outline, ...]
+
+
+def athena_lake(
+    lake: Lake,
+    *,
+    environments: Sequence[str] = (),
+    at: datetime | None = None,
+    warn: Warn = warnings.warn,
+) -> AthenaLake:
+    """Read what a lake's manifests say.
+
+    Args:
+        environments: only these are asked about; all of them when empty.
+        at: as the lake was known at this time; now, when None.
+        warn: told of a snapshot that cannot be read and was passed over.
+
+    Raises:
+        SnapshotError: no snapshot can be read.
+    """
+    once = _once(warn)
+    whole = Manifests(lake, (), None, once)
+    asked = Manifests(lake, environments, at, once) if environments or at else whole
+    manifests = tuple(asked.all())
+    asked.check_readable("", ())
+    state = {label: asked.state(label) for label in _labels(manifests)}
+    return AthenaLake(
+        url=lake.url,
+        registered=registered(_histories(whole), lake.url),
+        newest={label: pieces for label, pieces in state.items() if pieces},
+        known=_histories(asked),
+        manifests=manifests,
+    )
+
+
+def _histories(manifests: Manifests) -> Pieces:
+    return {label: manifests.history(label) for label in _labels(manifests.all())}
+
+
+def _labels(manifests: Iterable[Outline]) -> list[str]:
+    return sorted({label for one in manifests for label in one.labels})
+
+
+def _once(warn: Warn) -> Warn:
+    """Say nothing twice: the whole lake is read, and what is asked about."""
+    said: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            warn(text)
+
+    return tell
+
+
+def question(lake: AthenaLake, statement: str, wanted: Sequence[str] = ()) -> str:
+    """One statement of DuckDB's SQL as one that Athena takes.
+
+    Args:
+        wanted: the models that it may name, beside the lake's tables.
+
+    Raises:
+        ConfigError: it is no SQL, names what is not there or what only Python can make, or is too
+            long for Athena.
+    """
+    import sqlglot
+
+    made_of = needed_for(wanted)
+    if left_out := [name for one in wanted for name in unmade(one)]:
+        raise ConfigError(
+            f"{left_out[0]} is made in Python from rows, which Athena cannot: leave --engine out, "
+            f"or use --engine spark"
+        )
+    own = {model.name for model in made_of}
+    parts = {name: _table(lake, name) for name in named_in(statement) if name not in own}
+    for one, columns in raw_inputs(made_of).items():
+        parts[one.name] = _raw(lake, one, columns)
+    for model in made_of:
+        parts |= {made.name: _made(lake, made) for made in model.made}
+        parts[model.name] = model.sql
+
+    tree = sqlglot.parse_one(statement, dialect="duckdb")
+    if not isinstance(tree, sqlglot.exp.Query):
+        raise ConfigError("Athena is only asked: write one SELECT")
+    theirs = list(tree.ctes)
+    if tree.args.get("with_"):
+        tree.set("with_", None)
+    for name, sql in parts.items():
+        tree = tree.with_(ident(name), as_=sql, dialect="duckdb", copy=False)
+    for cte in theirs:
+        tree.args["with_"].append("expressions", cte)
+    return _short_enough(transpile(tree.sql(dialect="duckdb"), "athena"), "the question")
+
+
+def tables_of(lake: AthenaLake, statement: str) -> list[HiveTable]:
+    """The registered tables that a statement of `question` reads."""
+    import sqlglot
+
+    tree = sqlglot.parse_one(statement, dialect="athena")
+    named = {table.name for table in tree.find_all(sqlglot.exp.Table)}
+    return [table for table in lake.registered.tables if table.name in named]
+
+
+def view_statements(lake: AthenaLake) -> Iterator[tuple[str, str]]:
+    """Views, each with its name: newest states, what models read, the models.
+
+    They come in an order in which they can be made.
+    """
+    for label, name in catalog_names(lake.newest).items():
+        yield name, state_view(lake.newest[label], lake.registered.source)
+    wanted = [model for model in models().values() if not unmade(model.name)]
+    for one, columns in raw_inputs(wanted).items():
+        yield one.name, _raw(lake, one, columns)
+    for model in wanted:
+        for made in model.made:
+            yield made.name, _made(lake, made)
+        yield model.name, model.sql
+
+
+def ddl(lake: AthenaLake) -> Iterator[str]:
+    """Statements, without `;`, that make every table and view; they can be run again.
+
+    Dropping an external table drops no file.
+    """
+    for table in lake.registered.tables:
+        yield f"DROP TABLE IF EXISTS `{table.name}`"
+        yield _create(table)
+        for start in range(0, len(table.partitions), _PARTITIONS_AT_ONCE):
+            yield _add(table, table.partitions[start : start + _PARTITIONS_AT_ONCE])
+    for name, sql in view_statements(lake):
+        statement = f"CREATE OR REPLACE VIEW {ident(name)} AS\n{transpile(sql, 'athena')}"
+        yield _short_enough(statement, f"the view {name}")
+
+
+def unmade(name: str) -> list[str]:
+    """The models, of those that this one is made of, that need Python over rows: not for Athena."""
+    return [
+        model.name
+        for model in needed_for([name])
+        if any(made.sources != (MANIFESTS,) for made in model.made)
+    ]
+
+
+def _made(lake: AthenaLake, made: Made) -> str:
+    """What Python makes of the manifests, written out."""
+    casts = ", ".join(
+        f"CAST({ident(n)} AS {SQL_TYPE[k]}) AS {ident(n)}" for n, k in made.columns.items()
+    )
+    rows = [f"({', '.join(map(_value, row))})" for row in maker_of(made.name)(lake.manifests)]
+    there = "" if rows else " WHERE 1 = 0"
+    rows = rows or [f"({', '.join(['NULL'] * len(made.columns))})"]
+    names = ", ".join(map(ident, made.columns))
+    return f"SELECT {casts} FROM (VALUES {', '.join(rows)}) v({names}){there}"
+
+
+def _value(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return "NULL" if value is None else str(value).upper()
+    return str(value) if isinstance(value, (int, float)) else literal(str(value))
+
+
+def _raw(lake: AthenaLake, one: Input, columns: Mapping[str, Kind]) -> str:
+    pieces = lake.known.get(one.table, [])
+    if one.versions:
+        source = lake.registered.source
+        return versions_view(pieces, columns, source, digest=_digest(pieces))
+    return last_view(pieces, columns, lake.registered.source, per=one.per)
+
+
+def _table(lake: AthenaLake, name: str) -> str:
+    label = name.removesuffix(HISTORY)
+    if pieces := lake.newest.get(name):
+        return state_view(pieces, lake.registered.source)
+    if label != name and (pieces := lake.known.get(label)):
+        return history_view(pieces, lake.registered.source, digest=_digest(pieces))
+    raise ConfigError(
+        f"{lake.url} has no table {name!r}{did_you_mean(label, lake.newest)}: "
+        f"`airkeep query LAKE --tables` lists them"
+    )
+
+
+def _digest(pieces: Sequence[Piece]) -> Digest:
+    """A hash of JSON, which has no bytes."""
+    kinds = shape_of(pieces).kinds
+
+    def digest(columns: Sequence[str]) -> str:
+        told = (f"hex({ident(n)})" if kinds[n] == "bytes" else ident(n) for n in columns)
+        return f"hash({', '.join(told)})"
+
+    return digest
+
+
+def _short_enough(statement: str, what: str) -> str:
+    if (size := len(statement.encode())) > MAX_STATEMENT_BYTES:
+        raise ConfigError(
+            f"{what} is {size:,} bytes of SQL for Athena, which takes {MAX_STATEMENT_BYTES:,}: "
+            f"there are too many snapshots. Use --environment, or `airkeep compact LAKE`"
+        )
+    return statement
+
+
+def _create(table: HiveTable) -> str:
+    columns = ",\n".join(f"  `{name}` {kind}" for name, kind in table.columns)
+    keys = ", ".join(f"`{key}` string" for key in table.keys)
+    return (
+        f"CREATE EXTERNAL TABLE `{table.name}` (\n{columns}\n)\n"
+        f"COMMENT {_text(table.comment)}\nPARTITIONED BY ({keys})\nSTORED AS PARQUET\n"
+        f"LOCATION {_text(table.location)}\nTBLPROPERTIES ('classification' = 'parquet')"
+    )
+
+
+def _add(table: HiveTable, partitions: Iterable[HivePartition]) -> str:
+    added = "\n".join(
+        "PARTITION ("
+        + ", ".join(f"`{k}` = {_text(v)}" for k, v in zip(table.keys, p.values, strict=True))
+        + f") LOCATION {_text(p.location)}"
+        for p in partitions
+    )
+    return f"ALTER TABLE `{table.name}` ADD IF NOT EXISTS\n{added}"
+
+
+def _text(text: str) -> str:
+    """A literal of Hive's, which knows backslashes."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
