@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from airkeep.cli.context import Context, shared_options
-from airkeep.cli.rows import answer_options, checked_form, opened, show
+from airkeep.cli.context import Context, shared_options, split_names
+from airkeep.cli.engines import Asked, ask_elsewhere
+from airkeep.cli.rows import answer_options, checked_form, moment, opened, show
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ def models(
     environment: tuple[str, ...],
     form: str,
     output: Path | None,
+    engine: str,
+    execute: bool,
 ) -> None:
     """Answer the question of the model NAME from all that LAKE ever saw.
 
@@ -61,11 +64,16 @@ def models(
         ctx.output.line(model.sql)
         return
     form = checked_form(form, output, ctx.output)
+    question = f"SELECT * FROM {name} ORDER BY {', '.join(model.key)}"
+    if engine != "duckdb":
+        only = split_names(environment)
+        asked = Asked(lake, question, (name,), only, moment(as_of), execute, form, output)
+        ask_elsewhere(ctx, engine, asked)
+        return
     with opened(ctx, lake, environment, as_of) as (connected, folder):
         with ctx.output.progress("models") as progress:
             make_models(connected, [name], folder, progress=progress)
-        keys = ", ".join(model.key)
-        show(connected.query(f"SELECT * FROM {name} ORDER BY {keys}"), form, output, ctx.output)
+        show(connected.query(question), form, output, ctx.output)
 
 
 def _list(ctx: Context) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airkeep.lake.connect import Answer, OpenLake
 
 SHOWN = 1_000
+ENGINES = ("duckdb", "athena", "spark")
 _OPTIONS = (
     click.option("--as-of", type=Age(), help="As the lake was known then: 2026-11-01, or 30d ago."),
     click.option(
@@ -34,6 +35,13 @@ _OPTIONS = (
         help="How rows are written.  [table]",
     ),
     click.option("--output", "-o", type=click.Path(path_type=Path), help="A new file to write to."),
+    click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        default="duckdb",
+        help="Whose SQL it is asked in: athena and spark print what to run there.  [duckdb]",
+    ),
+    click.option("--execute", is_flag=True, help="Run it on that engine rather than print it."),
 )
 
 
@@ -46,6 +54,11 @@ def answer_options(function: Command) -> Command:
     return result
 
 
+def moment(as_of: timedelta | datetime | None) -> datetime | None:
+    """The time that `--as-of` means."""
+    return datetime.now(UTC) - as_of if isinstance(as_of, timedelta) else as_of
+
+
 @contextmanager
 def opened(
     ctx: Context, lake: str, environment: tuple[str, ...], as_of: timedelta | datetime | None
@@ -54,14 +67,13 @@ def opened(
     from airkeep.lake.connect import connect
     from airkeep.snapshot.folder import private_folder
 
-    at = datetime.now(UTC) - as_of if isinstance(as_of, timedelta) else as_of
     with (
         private_folder(ctx.spool) as folder,
         connect(
             ctx.lake(lake, remember=True),
             folder=folder,
             environments=split_names(environment),
-            at=at,
+            at=moment(as_of),
             memory_bytes=ctx.settings.memory_bytes,
             threads=ctx.settings.threads,
         ) as connected,
