@@ -19,11 +19,14 @@ SQL_TYPE: dict[Kind, str] = {
     "boolean": "BOOLEAN",
     "integer": "BIGINT",
     "float": "DOUBLE",
-    "text": "VARCHAR",
-    "bytes": "BLOB",
+    "text": "STRING",
+    "bytes": "BINARY",
     "date": "DATE",
     "instant": "TIMESTAMP",
 }
+"""Names that DuckDB and Spark both know."""
+
+_PARQUET: dict[Kind, str] = {**SQL_TYPE, "text": "VARCHAR", "bytes": "BLOB"}
 
 _KINDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     ("instant", ("timestamp", "datetime")),
@@ -52,7 +55,7 @@ def united(kinds: Collection[Kind]) -> Kind:
 
 
 def value(column: ColumnEntry, engine: str, to: Kind) -> str:
-    """The column's value as that kind, as an expression of DuckDB's SQL.
+    """The column's value as that kind, as an expression that DuckDB and Spark both take.
 
     A SQLite value that its declared type cannot hold becomes NULL, save in text.
     """
@@ -61,7 +64,7 @@ def value(column: ColumnEntry, engine: str, to: Kind) -> str:
         name = _plain(name)
     if engine == "sqlite":
         return _sqlite(name, column, to)
-    if kind_of(column) == to and column.parquet == SQL_TYPE[to]:
+    if kind_of(column) == to and column.parquet == _PARQUET[to]:
         return name
     return f"CAST({name} AS {SQL_TYPE[to]})"
 
@@ -69,14 +72,14 @@ def value(column: ColumnEntry, engine: str, to: Kind) -> str:
 def _sqlite(name: str, column: ColumnEntry, to: Kind) -> str:
     own = kind_of(column)
     if column.parquet == "BLOB":
-        return name if to == "bytes" else f"CAST({name} AS VARCHAR)"
+        return name if to == "bytes" else f"CAST({name} AS STRING)"
     if own == "text" and column.type.lower() == _UUID:
         parts = ", '-', ".join(f"substr({name}, {at}, {n})" for at, n in _UUID_PARTS)
         return f"CASE WHEN length({name}) = 32 THEN concat({parts}) ELSE {name} END"
-    text = f"CAST({name} AS VARCHAR)"
+    text = f"CAST({name} AS STRING)"
     if to == "bytes":
-        return f"encode({text})"
-    if to == "text" or column.parquet == SQL_TYPE[to]:
+        return f"unhex(hex({text}))"  # DuckDB's cast would read escapes
+    if to == "text" or column.parquet == _PARQUET[to]:
         return text if to == "text" else name
     if to == "boolean" and column.parquet == "BIGINT":
         return f"CAST({name} AS BOOLEAN)"
@@ -88,5 +91,6 @@ _UUID_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
 
 def _plain(name: str) -> str:
     """A SQLite literal as the text that it stands for; bytes stay as they are written."""
-    inside = f"replace(substr({name}, 2, length({name}) - 2), '''''', '''')"
-    return f"CASE WHEN {name} LIKE '''%' THEN {inside} ELSE {name} END"
+    quote = "chr(39)"  # Spark 3.5 does not read two quotes within a literal as one
+    inside = f"replace(substr({name}, 2, length({name}) - 2), concat({quote}, {quote}), {quote})"
+    return f"CASE WHEN substr({name}, 1, 1) = {quote} THEN {inside} ELSE {name} END"

@@ -1,7 +1,7 @@
 """The statements behind a table's views: its newest state, and every version of every row.
 
-They are text, made from pieces. What differs between engines is only how files are named, and
-that is handed in.
+They are text, made from pieces, that DuckDB takes and Spark (in ANSI mode, with identifiers in
+double quotes). What differs is how files are named and how rows are hashed: both are handed in.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from airkeep.snapshot.manifest import ColumnEntry, FileEntry, TableEntry
 Source = Callable[[Sequence[FileEntry]], str]
 """A relation of Parquet files that also has the columns `environment` and `snapshot`."""
 
+Digest = Callable[[Sequence[str]], str]
+"""An expression of 64 bits that stand for the values of these columns."""
+
 OWN = ("environment", "snapshot")
+_MARKS = ("'-'", "'-'", "' '", "':'", "':'", "''")
 
 
 @dataclass(frozen=True)
@@ -139,17 +143,26 @@ def _scans(
 
 def _nothing(shape: Shape) -> str:
     empty = ", ".join(f"CAST(NULL AS {SQL_TYPE[k]}) AS {ident(n)}" for n, k in shape.kinds.items())
-    own = ", ".join(f"CAST(NULL AS VARCHAR) AS {name}" for name in OWN)
+    own = ", ".join(f"CAST(NULL AS {SQL_TYPE['text']}) AS {name}" for name in OWN)
     return f"SELECT {own}, {empty} WHERE 1 = 0"
 
 
-def history_view(pieces: Sequence[Piece], source: Source) -> str:
+def _hash_of(columns: Sequence[str]) -> str:
+    return f"hash({', '.join(map(ident, columns))})"
+
+
+def history_view(
+    pieces: Sequence[Piece], source: Source, *, digest: Digest = _hash_of
+) -> str:
     """Every version of every row ever seen, with the time it was first seen and first missed.
 
     `valid_from` is the snapshot that first had the row with these values, `valid_to` the first
     later one that has it no more or with others, NULL while it is there. A version that was seen
     again and again is one. Where a key changes (a migration), all versions before end at the
     first snapshot that has the new one.
+
+    Args:
+        digest: 64 bits that stand for a row's values, NULLs too.
     """
     shape = shape_of(pieces)
     eras: dict[tuple[str, ...], list[tuple[Piece, str | None]]] = {}
@@ -159,7 +172,7 @@ def history_view(pieces: Sequence[Piece], source: Source) -> str:
             ends = next((p.snapshot for p in after), None)
             eras.setdefault(piece.entry.key, []).append((piece, ends))
     opaque = {c.name for p in pieces if p.opaque for c in p.entry.columns if c.secret}
-    parts = [_versions(key, known, shape, opaque, source) for key, known in eras.items()]
+    parts = [_versions(key, known, shape, opaque, source, digest) for key, known in eras.items()]
     return " UNION ALL ".join(parts)
 
 
@@ -169,20 +182,21 @@ def _versions(
     shape: Shape,
     opaque: set[str],
     source: Source,
+    digest: Digest,
 ) -> str:
     pieces = [piece for piece, _ in known]
     compared = [n for n in shape.kinds if n not in opaque]
-    digest = f"hash({', '.join(map(ident, compared))})"
     columns = ", ".join(map(ident, shape.kinds))
     rows = rows_of(pieces, shape, source)
-    events = f"SELECT {', '.join(OWN)}, TRUE AS here, {digest} AS digest, {columns} FROM ({rows})"
+    own = ", ".join(OWN)
+    events = f"SELECT {own}, TRUE AS here, {digest(compared)} AS digest, {columns} FROM ({rows})"
     if gone := _scans(pieces, shape, source, key, lambda e: e.deleted):
         nulls = ", ".join(
             ident(n) if n in key else f"CAST(NULL AS {SQL_TYPE[k]}) AS {ident(n)}"
             for n, k in shape.kinds.items()
         )
         events += (
-            f" UNION ALL SELECT {', '.join(OWN)}, FALSE, CAST(NULL AS UBIGINT), {nulls} "
+            f" UNION ALL SELECT {own}, FALSE, NULL, {nulls} "
             f"FROM ({' UNION ALL '.join(gone)})"
         )
     ends = ", ".join(
@@ -219,4 +233,7 @@ FROM (
 
 
 def _time(snapshot: str) -> str:
-    return f"strptime({snapshot}, '%Y%m%dT%H%M%S.%fZ')"
+    parts = ((1, 4), (5, 2), (7, 2), (10, 2), (12, 2), (14, 9))  # 20261121T143022.123456Z
+    cut = (f"substr({snapshot}, {at}, {n})" for at, n in parts)
+    marked = ", ".join(f"{part}, {mark}" for part, mark in zip(cut, _MARKS, strict=True))
+    return f"CAST(concat({marked}) AS {SQL_TYPE['instant']})"

@@ -2,7 +2,8 @@
 
 The classes are the format. `docs/manifest.schema.json` is generated from them, and
 docs/format.md says what each field means. A reader refuses a newer `format` and ignores
-fields that it does not know within its own.
+fields that it does not know within its own. msgspec is imported where it is used: the classes
+travel to places that have the standard library only (lake/spark.py).
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
-
-import msgspec
 
 from airkeep.errors import ManifestError, NewerFormatError
 
@@ -262,6 +261,8 @@ def summarize(manifest: Manifest) -> Summary:
 
 def encode(document: Manifest | Summary) -> bytes:
     """The document as JSON, a field a line: people read manifests too."""
+    import msgspec
+
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
 
@@ -272,6 +273,8 @@ def decode_manifest(data: bytes, path: str) -> Manifest:
         NewerFormatError: it was written by a newer airkeep.
         ManifestError: it is no manifest.
     """
+    import msgspec
+
     try:
         version = msgspec.json.decode(data, type=_Versioned).format
         if version > FORMAT:
@@ -286,6 +289,8 @@ def decode_manifest(data: bytes, path: str) -> Manifest:
 
 def decode_summary(data: bytes) -> Summary | None:
     """Read an index entry; None when it is not one (it is only derived: read the manifest)."""
+    import msgspec
+
     try:
         return msgspec.json.decode(data, type=Summary)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -294,6 +299,8 @@ def decode_summary(data: bytes) -> Summary | None:
 
 def json_schema() -> dict[str, object]:
     """The JSON Schema of a manifest, as in docs/manifest.schema.json."""
+    import msgspec
+
     return msgspec.json.schema(Manifest)
 
 

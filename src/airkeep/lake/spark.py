@@ -1,0 +1,230 @@
+"""A lake for Spark: views of exactly the files that its manifests name.
+
+A folder's listing would find increments and garbage; so the manifests are read first, by Spark
+itself, wherever the cluster's file system can. Only PySpark (3.5 or 4) and the standard library
+are needed: this module travels in the script that `airkeep models --engine spark` writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from airkeep.errors import ConfigError, NoSuchSnapshotError, did_you_mean
+from airkeep.lake.columns import Kind
+from airkeep.lake.pieces import newest_of, pieces_of
+from airkeep.lake.views import OWN, history_view, last_view, state_view
+from airkeep.snapshot.documents import manifest_of
+from airkeep.snapshot.manifest import ColumnEntry, FileEntry, Manifest
+from airkeep.snapshot.names import ENVIRONMENT
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+HISTORY = "_history"
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",  # as Spark 4 has it: what cannot be is an error, not NULL
+    "spark.sql.ansi.doubleQuotedIdentifiers": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",  # DuckDB's calendar, to year 1
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+}
+_STORED = {
+    "BOOLEAN": "boolean",
+    "SMALLINT": "smallint",
+    "INTEGER": "int",
+    "BIGINT": "bigint",
+    "FLOAT": "float",
+    "DOUBLE": "double",
+    "VARCHAR": "string",
+    "BLOB": "binary",
+    "DATE": "date",
+    "TIMESTAMP": "timestamp_ntz",
+    "TIMESTAMPTZ": "timestamp",
+}
+
+
+def own_session(spark: SparkSession) -> SparkSession:
+    """A session beside that one: views and settings of ours are not seen in the other."""
+    session = spark.newSession()
+    for name, value in _SETTINGS.items():
+        session.conf.set(name, value)
+    return session
+
+
+def read_manifests(
+    spark: SparkSession, url: str, *, environments: Sequence[str] = (), last: str | None = None
+) -> list[Manifest]:
+    """The manifests of a lake.
+
+    Args:
+        url: as the cluster's file system knows it: `s3://bucket/prefix`, `hdfs://`, a folder.
+        environments: only these; all of them when empty.
+        last: the newest id that counts; None for all.
+
+    Raises:
+        NoSuchSnapshotError: there is none, or none of one of the environments.
+        SnapshotError: one cannot be read.
+    """
+    folder = f"{url}/snapshots"
+    folders = [f"{folder}/environment={_checked(e)}" for e in environments] or [folder]
+    reader = spark.read.option("wholetext", "true").option("pathGlobFilter", "manifest.json")
+    with _explained(f"{url} has no snapshots" + (f" of {', '.join(environments)}" * bool(environments))):
+        rows = (
+            reader.option("recursiveFileLookup", "true")
+            .text(folders)
+            .select("value", "_metadata.file_path")
+            .toLocalIterator()
+        )
+        found = [manifest_of(row.value, row.file_path) for row in rows]
+    known = [m for m in found if last is None or m.id <= last]
+    if not known:
+        raise NoSuchSnapshotError(f"{url} has no snapshots: correct the lake's name")
+    return known
+
+
+class SparkLake:
+    """Spark over a lake: as `OpenLake` of DuckDB, with the same statements.
+
+    Args:
+        spark: of `own_session`.
+        manifests: of `read_manifests`.
+    """
+
+    def __init__(self, spark: SparkSession, url: str, manifests: Iterable[Manifest]) -> None:
+        self.spark, self._url = spark, url
+        self.manifests = sorted(manifests, key=lambda m: (m.environment, m.id))
+        self._columns = {
+            file.path: table.columns
+            for manifest in self.manifests
+            for table in manifest.tables
+            for file in (*table.files, *table.deleted)
+        }
+        self._relations: dict[tuple[str, ...], str] = {}
+
+    def query(self, statement: str) -> DataFrame:
+        """What a statement in Spark's SQL finds; instants are UTC without a zone.
+
+        Raises:
+            ConfigError: Spark does not take it.
+        """
+        with _explained("the question failed"):
+            return without_zone(self.spark.sql(statement))
+
+    def need(self, name: str) -> None:
+        """Make the view `<table>` or `<table>_history`.
+
+        Raises:
+            ConfigError: no snapshot has that table.
+        """
+        self._view(name, self._statement(name))
+
+    def need_last(
+        self, name: str, label: str, columns: Mapping[str, Kind], *, per: str | None = None
+    ) -> None:
+        """Make a view of every row of a table ever seen, as it was last seen."""
+        pieces = pieces_of(self.manifests, label)
+        self._view(name, last_view(pieces, columns, self._source, per=per))
+
+    def make_table(self, name: str, statement: str, *, keep: bool) -> None:
+        """Give a statement in Spark's SQL a name.
+
+        Args:
+            keep: several others read it, so its rows are kept once they were counted.
+        """
+        with _explained(name):
+            rows = self.spark.sql(statement)
+            (rows.persist() if keep else rows).createOrReplaceTempView(name)
+
+    def _view(self, name: str, statement: str) -> None:
+        with _explained(name):
+            self.spark.sql(statement).createOrReplaceTempView(name)
+
+    def _statement(self, name: str) -> str:
+        label = name.removesuffix(HISTORY)
+        newest = list(self._newest())
+        if pieces := pieces_of(newest, name):
+            return state_view(pieces, self._source)
+        if label != name and (pieces := pieces_of(self.manifests, label)):
+            return history_view(pieces, self._source, digest=_digest)
+        known = {t.label for m in newest for t in m.tables}
+        raise ConfigError(f"{self._url} has no table {name!r}{did_you_mean(label, known)}")
+
+    def _newest(self) -> Iterator[Manifest]:
+        by_environment: dict[str, dict[str, Manifest]] = {}
+        for manifest in reversed(self.manifests):
+            by_environment.setdefault(manifest.environment, {})[manifest.id] = manifest
+        for known in by_environment.values():
+            yield from newest_of(list(known), known.__getitem__)
+
+    def _source(self, files: Sequence[FileEntry]) -> str:
+        paths = tuple(file.path for file in files)
+        if paths not in self._relations:
+            name = f"airkeep_files_{len(self._relations)}"
+            self._read(paths).createOrReplaceTempView(name)
+            self._relations[paths] = name
+        return self._relations[paths]
+
+    def _read(self, paths: Sequence[str]) -> DataFrame:
+        columns = [c for c in self._columns[paths[0]] if _is_stored(c)]
+        root = paths[0].partition("/environment=")[0]
+        read = (
+            self.spark.read.schema(", ".join(_field(c) for c in columns))
+            .option("basePath", f"{self._url}/{root}")
+            .parquet(*(f"{self._url}/{path}" for path in paths))
+        )
+        return without_zone(read, to="timestamp")
+
+
+def without_zone(rows: DataFrame, *, to: str = "timestamp_ntz") -> DataFrame:
+    """The rows with every time as that one of Spark's two kinds of TIMESTAMP; both are UTC."""
+    other = {"timestamp_ntz": "timestamp", "timestamp": "timestamp_ntz"}[to]
+    named = ((_quoted(f.name), f.dataType.simpleString()) for f in rows.schema.fields)
+    return rows.selectExpr(
+        *(f"CAST({name} AS {to}) AS {name}" if kind == other else name for name, kind in named)
+    )
+
+
+def _is_stored(column: ColumnEntry) -> bool:
+    return not column.generated and column.name.lower() not in OWN
+
+
+def _field(column: ColumnEntry) -> str:
+    return f"{_quoted(column.name)} {_STORED[column.parquet]}"
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _digest(columns: Sequence[str]) -> str:
+    """Spark's hash passes NULLs over, so they are told beside the values."""
+    told = (f"{_quoted(n)}, isnull({_quoted(n)})" for n in columns)
+    return f"xxhash64({', '.join(told)})"
+
+
+def _checked(environment: str) -> str:
+    if not ENVIRONMENT.fullmatch(environment):
+        raise ConfigError(f"{environment!r} cannot name an environment")
+    return environment
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """What Spark refuses is said in the first line of its words."""
+    from pyspark.errors import AnalysisException, PySparkException
+
+    try:
+        yield
+    except AnalysisException as error:
+        if "PATH_NOT_FOUND" in str(error):
+            raise NoSuchSnapshotError(f"{what}: {_first(error)}") from None
+        raise ConfigError(f"{what}: {_first(error)}") from None
+    except PySparkException as error:
+        raise ConfigError(f"{what}: {_first(error)}") from None
+
+
+def _first(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
