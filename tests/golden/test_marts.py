@@ -10,17 +10,15 @@ from typing import Any
 
 import pytest
 
+from airkeep.lake.columns import arrow_type
 from airkeep.models.catalog import Model, models
 from airkeep.models.dialects import transpile
+from airkeep.models.made import maker_of
 from grid import Grid, Row, parse, same_rows
 from plain import PLAIN
 
 FOLDER = Path(__file__).parent / "marts"
 MARTS = [model.name for model in models().values() if model.kind == "mart"]
-ARROW = {
-    "boolean": "bool_", "integer": "int64", "float": "float64", "text": "string",
-    "bytes": "binary", "date": "date32",
-}  # fmt: skip
 SPARK = {
     "boolean": "boolean", "integer": "bigint", "float": "double", "text": "string",
     "bytes": "binary", "date": "date", "instant": "timestamp",
@@ -53,6 +51,16 @@ def golden(name: str) -> tuple[Model, dict[str, Grid], Grid]:
     return models()[name], tables, expected
 
 
+def with_made(model: Model, tables: Mapping[str, Grid]) -> dict[str, Grid]:
+    """The tables, and what Python makes of them for the model."""
+    found = dict(tables)
+    for made in model.made:
+        rows = maker_of(made.name)(*(list(tables[source].rows) for source in made.sources))
+        named = (dict(zip(made.columns, row, strict=True)) for row in rows)
+        found[made.name] = Grid(dict(made.columns), tuple(named))
+    return found
+
+
 def test_every_mart_has_a_golden_table_and_a_plain_twin() -> None:
     assert sorted(f.stem for f in FOLDER.glob("*.txt")) == sorted(MARTS) == sorted(PLAIN)
 
@@ -67,7 +75,7 @@ def test_duckdb_counts_as_a_person_does(name: str) -> None:
 @pytest.mark.parametrize("name", MARTS)
 def test_spark_counts_as_a_person_does(name: str, spark: Any) -> None:
     model, tables, expected = golden(name)
-    for table, grid in tables.items():
+    for table, grid in with_made(model, tables).items():
         schema = ", ".join(f"{n} {SPARK[k]}" for n, k in grid.kinds.items())
         rows = [tuple(row.values()) for row in grid.rows]
         spark.createDataFrame(rows, schema).createOrReplaceTempView(table)
@@ -87,11 +95,8 @@ def on_duckdb(model: Model, tables: Mapping[str, Grid]) -> list[Row]:
     import pyarrow as pa
 
     with duckdb.connect() as db:
-        for table, grid in tables.items():
-            fields = [
-                (n, pa.timestamp("us") if k == "instant" else getattr(pa, ARROW[k])())
-                for n, k in grid.kinds.items()
-            ]
+        for table, grid in with_made(model, tables).items():
+            fields = [(n, arrow_type(k)) for n, k in grid.kinds.items()]
             db.register(table, pa.Table.from_pylist(list(grid.rows), schema=pa.schema(fields)))
         found = db.execute(model.sql)
         names = [str(column[0]) for column in found.description or ()]

@@ -8,10 +8,13 @@ Spark and Trino.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from airkeep.database.sql import ident
 from airkeep.snapshot.manifest import ColumnEntry
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Kind = Literal["boolean", "integer", "float", "text", "bytes", "date", "instant"]
 
@@ -27,6 +30,16 @@ SQL_TYPE: dict[Kind, str] = {
 """Names that DuckDB and Spark both know."""
 
 _PARQUET: dict[Kind, str] = {**SQL_TYPE, "text": "VARCHAR", "bytes": "BLOB"}
+
+_ARROW_TYPE: dict[Kind, str] = {
+    "boolean": "bool",
+    "integer": "int64",
+    "float": "float64",
+    "text": "string",
+    "bytes": "binary",
+    "date": "date32",
+    "instant": "timestamp[us]",
+}
 
 _KINDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     ("instant", ("timestamp", "datetime")),
@@ -44,6 +57,13 @@ def kind_of(column: ColumnEntry) -> Kind:
     declared = column.type.lower()
     word = declared.partition("(")[0].partition(" with")[0].strip()
     return next((kind for kind, words in _KINDS if word in words), "text")
+
+
+def arrow_type(kind: Kind) -> pa.DataType:
+    """The kind as Arrow has it."""
+    import pyarrow as pa
+
+    return pa.type_for_alias(_ARROW_TYPE[kind])
 
 
 def united(kinds: Collection[Kind]) -> Kind:

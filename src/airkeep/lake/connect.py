@@ -14,13 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airkeep.database.duck import explained, open_duckdb
 from airkeep.database.sql import ident, literal
 from airkeep.errors import ConfigError, did_you_mean
-from airkeep.lake.columns import Kind
+from airkeep.lake.columns import SQL_TYPE, Kind, arrow_type
 from airkeep.lake.pieces import newest_of, pieces_of
 from airkeep.lake.views import history_view, last_view, state_view
 from airkeep.snapshot import names
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 HISTORY = "_history"
 _LOADERS = 16
 _AT_ONCE = 2_048
+_KEPT_AT_ONCE = 50_000
 
 
 class Answer:
@@ -127,6 +129,50 @@ class OpenLake:
         with _explained(self._lake.url):
             self.db.execute(f"CREATE TABLE {place}.{ident(name)} AS {statement}")
             self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS FROM {place}.{ident(name)}")
+        self._made.add(name)
+
+    def manifests(self) -> list[Manifest]:
+        """Those of every snapshot, each environment's newest first."""
+        return self._manifests.all()
+
+    def rows_of(self, place: str, name: str, *, copy: bool) -> Iterator[dict[str, Any]]:
+        """The rows of a table of an attached database, each a dict, read as they are asked for.
+
+        Args:
+            copy: the name is a view so far: it is made a table first, which costs its size once.
+        """
+        if copy:
+            statement = f"CREATE TABLE IF NOT EXISTS {place}.{ident(name)} AS FROM {ident(name)}"
+            with _explained(self._lake.url):
+                self.db.execute(statement)
+        # A cursor of its own, so that several tables can be read while another is written. It
+        # sees no temporary view, hence the copy.
+        with self.db.cursor() as cursor:
+            found = Answer(cursor.execute(f"FROM {place}.{ident(name)}"), self._lake.url)
+            for row in found.rows():
+                yield dict(zip(found.columns, row, strict=True))
+
+    def keep_rows(
+        self, place: str, name: str, columns: Mapping[str, Kind], rows: Iterable[tuple[Any, ...]]
+    ) -> None:
+        """Make a table of an attached database from rows; questions know it by its name.
+
+        Args:
+            rows: values in the order of the columns; instants are naive UTC `datetime`s.
+        """
+        import pyarrow as pa
+
+        typed = ", ".join(f"{ident(n)} {SQL_TYPE[kind]}" for n, kind in columns.items())
+        self.db.execute(f"CREATE TABLE {place}.{ident(name)} ({typed})")
+        schema = pa.schema([(n, arrow_type(kind)) for n, kind in columns.items()])
+        left = iter(rows)
+        while some := list(islice(left, _KEPT_AT_ONCE)):
+            by_column = zip(zip(*some, strict=True), schema.types, strict=True)
+            arrays = [pa.array(values, kind) for values, kind in by_column]
+            self.db.register("some_rows", pa.table(arrays, schema=schema))
+            self.db.execute(f"INSERT INTO {place}.{ident(name)} FROM some_rows")
+            self.db.unregister("some_rows")
+        self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS FROM {place}.{ident(name)}")
         self._made.add(name)
 
     def _statement(self, name: str) -> str:

@@ -1,16 +1,18 @@
 """Make models over an open lake, in DuckDB: each a table of a file that is gone afterwards.
 
 A model that several others read is computed once, and compressed on disk rather than in memory.
+What Python makes is a table like the others, and is made just before the model that wants it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from airkeep.database.sql import literal
 from airkeep.lake.connect import OpenLake
-from airkeep.models.catalog import needed_for, raw_inputs
+from airkeep.models.catalog import MANIFESTS, RAW, Made, needed_for, raw_inputs
+from airkeep.models.made import maker_of
 from airkeep.snapshot.progress import Progress, Step, silent
 
 _PLACE = "models"
@@ -31,4 +33,16 @@ def make_models(
         opened.need_last(one.name, one.table, columns, per=one.per)
     for model in wanted:
         progress(Step(model.name, 0, 0))
+        for made in model.made:
+            _make(opened, made)
         opened.make_table(_PLACE, model.name, model.sql)
+
+
+def _make(opened: OpenLake, made: Made) -> None:
+    sources: list[Iterable[object]] = []
+    for source in made.sources:
+        if source == MANIFESTS:
+            sources.append(opened.manifests())
+        else:
+            sources.append(opened.rows_of(_PLACE, source, copy=source.startswith(RAW)))
+    opened.keep_rows(_PLACE, made.name, made.columns, maker_of(made.name)(*sources))

@@ -5,6 +5,11 @@ A model is one .sql file whose comment says what it is: a line that names the qu
 tables it wants, `input: dag_run(id integer, ...)`: it reads them as `raw_dag_run`, typed, NULL
 where an Airflow has them not, every row ever seen in its last known state. Of
 `input: task_instance per try_number(...)` it is the last state of each try.
+
+What SQL cannot say portably, as the times that a cron expression means, is made in Python:
+`made: due_times(dag_id text, ...) from schedules` is read as `made_due_times`. Python is given the
+rows of each source: of raw tables that the model names as inputs, of other models, and the
+`manifests` of the lake. See `made.py`.
 """
 
 from __future__ import annotations
@@ -20,8 +25,11 @@ from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.columns import Kind
 
 RAW = "raw_"
+MADE = "made_"
+MANIFESTS = "manifests"
 _FIELDS = ("grain", "key", "units", "leaves out")
 _INPUT = re.compile(r"(?P<table>\w+)(?: per (?P<per>\w+))?\((?P<columns>.*)\)")
+_MADE = re.compile(r"(?P<name>\w+)\((?P<columns>.*)\) from (?P<sources>\w+(?:, \w+)*)")
 
 
 @dataclass(frozen=True, order=True)
@@ -43,6 +51,20 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Made:
+    """A table that Python makes for a model.
+
+    Attributes:
+        name: what a model calls it; without its prefix, what `made.py` calls the function.
+        sources: whose rows the function is given: raw tables, models, or `manifests`.
+    """
+
+    name: str
+    columns: Mapping[str, Kind]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Model:
     """One table that can be asked for.
 
@@ -50,6 +72,7 @@ class Model:
         answers: the question, or what the rows are.
         key: the columns that tell its rows apart.
         inputs: raw tables, with the columns that are wanted of each.
+        made: tables that Python makes for it.
         needs: other models that it reads.
         sql: one SELECT, in SQL that DuckDB takes and that transpiles to Spark and Trino.
     """
@@ -62,6 +85,7 @@ class Model:
     units: str
     leaves_out: str
     inputs: Mapping[Input, Mapping[str, Kind]]
+    made: tuple[Made, ...]
     needs: tuple[str, ...]
     sql: str
 
@@ -130,6 +154,7 @@ def _read(file: Path, kind: Literal["staging", "mart"]) -> Model:
     sql = "\n".join(line for line in lines if not line.startswith("--")).strip()
     said = dict(line.split(": ", 1) for line in head if line.startswith(_FIELDS))
     inputs = dict(_input(line) for line in head if line.startswith("input: "))
+    made = tuple(_made(line) for line in head if line.startswith("made: "))
     return Model(
         name=file.stem,
         kind=kind,
@@ -139,7 +164,8 @@ def _read(file: Path, kind: Literal["staging", "mart"]) -> Model:
         units=said["units"],
         leaves_out=said["leaves out"],
         inputs=inputs,
-        needs=_needs(sql),
+        made=made,
+        needs=_needs(sql, made),
         sql=sql,
     )
 
@@ -147,15 +173,27 @@ def _read(file: Path, kind: Literal["staging", "mart"]) -> Model:
 def _input(line: str) -> tuple[Input, dict[str, Kind]]:
     found = _INPUT.fullmatch(line.removeprefix("input: "))
     assert found is not None, line  # noqa: S101 (our own files; a test reads them all)
-    pairs = (pair.split() for pair in found["columns"].split(", "))
+    return Input(found["table"], found["per"]), _columns(found["columns"])
+
+
+def _made(line: str) -> Made:
+    found = _MADE.fullmatch(line.removeprefix("made: "))
+    assert found is not None, line  # noqa: S101
+    sources = tuple(found["sources"].split(", "))
+    return Made(MADE + found["name"], _columns(found["columns"]), sources)
+
+
+def _columns(listed: str) -> dict[str, Kind]:
     columns: dict[str, Kind] = {}
-    for name, kind in pairs:
-        assert kind in get_args(Kind), line  # noqa: S101
+    for name, kind in (pair.split() for pair in listed.split(", ")):
+        assert kind in get_args(Kind), listed  # noqa: S101
         columns[name] = kind  # type: ignore[assignment]
-    return Input(found["table"], found["per"]), columns
+    return columns
 
 
-def _needs(sql: str) -> tuple[str, ...]:
+def _needs(sql: str, made: Sequence[Made]) -> tuple[str, ...]:
     from airkeep.lake.connect import named_in
 
-    return tuple(name for name in named_in(sql) if not name.startswith(RAW))
+    named = (*named_in(sql), *(source for one in made for source in one.sources))
+    models = (n for n in named if not n.startswith((RAW, MADE)) and n != MANIFESTS)
+    return tuple(dict.fromkeys(models))
