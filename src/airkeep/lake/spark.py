@@ -27,6 +27,8 @@ _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",  # as Spark 4 has it: what cannot be is an error, not NULL
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
+    # an environment's name is text, 007 too
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",  # DuckDB's calendar, to year 1
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
@@ -70,14 +72,12 @@ def read_manifests(
     """
     folder = f"{url}/snapshots"
     folders = [f"{folder}/environment={_checked(e)}" for e in environments] or [folder]
-    reader = spark.read.option("wholetext", "true").option("pathGlobFilter", "manifest.json")
-    with _explained(f"{url} has no snapshots" + (f" of {', '.join(environments)}" * bool(environments))):
-        rows = (
-            reader.option("recursiveFileLookup", "true")
-            .text(folders)
-            .select("value", "_metadata.file_path")
-            .toLocalIterator()
+    of = f" of {', '.join(environments)}" if environments else ""
+    with explained(f"{url} has no snapshots{of}"):
+        documents = spark.read.text(
+            folders, wholetext=True, pathGlobFilter="manifest.json", recursiveFileLookup=True
         )
+        rows = documents.select("value", "_metadata.file_path").toLocalIterator()
         found = [manifest_of(row.value, row.file_path) for row in rows]
     known = [m for m in found if last is None or m.id <= last]
     if not known:
@@ -110,7 +110,7 @@ class SparkLake:
         Raises:
             ConfigError: Spark does not take it.
         """
-        with _explained("the question failed"):
+        with explained("the question failed"):
             return without_zone(self.spark.sql(statement))
 
     def need(self, name: str) -> None:
@@ -134,12 +134,12 @@ class SparkLake:
         Args:
             keep: several others read it, so its rows are kept once they were counted.
         """
-        with _explained(name):
+        with explained(name):
             rows = self.spark.sql(statement)
             (rows.persist() if keep else rows).createOrReplaceTempView(name)
 
     def _view(self, name: str, statement: str) -> None:
-        with _explained(name):
+        with explained(name):
             self.spark.sql(statement).createOrReplaceTempView(name)
 
     def _statement(self, name: str) -> str:
@@ -212,19 +212,19 @@ def _checked(environment: str) -> str:
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """What Spark refuses is said in the first line of its words."""
-    from pyspark.errors import AnalysisException, PySparkException
+def explained(what: str) -> Iterator[None]:
+    """What Spark refuses, or fails at, is said in the first line of its words."""
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
 
     try:
         yield
-    except AnalysisException as error:
-        if "PATH_NOT_FOUND" in str(error):
-            raise NoSuchSnapshotError(f"{what}: {_first(error)}") from None
-        raise ConfigError(f"{what}: {_first(error)}") from None
     except PySparkException as error:
-        raise ConfigError(f"{what}: {_first(error)}") from None
+        kind = NoSuchSnapshotError if "PATH_NOT_FOUND" in str(error) else ConfigError
+        raise kind(f"{what}: {_first(str(error))}") from None
+    except Py4JJavaError as error:
+        raise ConfigError(f"{what}: {_first(str(error.java_exception))}") from None
 
 
-def _first(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+def _first(text: str) -> str:
+    return text.partition("\n")[0]
