@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ class Asked:
 
 
 @pytest.fixture(scope="module")
-def asked(templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+def asked(templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Asked:
     """Airflow 2.6 to 3.3, PostgreSQL and SQLite, with increments, deleted rows and garbage."""
     folder = tmp_path_factory.mktemp("spark")
     lake = folder / "the lake"
@@ -51,9 +50,11 @@ def asked(templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Ite
     for name in ("airflow-2.11.2", "airflow-3.3.2"):
         file = airflow_sqlite(name, folder)
         export(str(file), str(lake), environment=f"sqlite-{name}", allow_plain=True)
-    [file] = [lake / f.path for t in last.manifest.tables if t.label == "task_instance" for f in t.files]
+    entry = last.manifest.table("task_instance")
+    assert entry is not None
+    file = lake / entry.files[0].path
     shutil.copy(file, file.with_name("09999.parquet"))  # no manifest names it
-    yield Asked(lake, duckdb_rows(lake, folder))
+    return Asked(lake, duckdb_rows(lake, folder))
 
 
 def duckdb_rows(lake: Path, folder: Path) -> dict[str, list[Row]]:

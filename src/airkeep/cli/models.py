@@ -53,9 +53,15 @@ def models(
     """
     from airkeep.models.build import make_models
     from airkeep.models.catalog import model_named
+    from airkeep.models.catalog import models as known
 
     if list_all:
         _list(ctx)
+        return
+    if engine == "spark" and name is None and not execute:
+        only, at = split_names(environment), moment(as_of)
+        asked = Asked(lake or "", "", tuple(known()), only, at, execute, form, output)
+        ask_elsewhere(ctx, engine, asked)
         return
     if lake is None or name is None:
         raise click.UsageError("name a LAKE and a model, or --list to see which there are")

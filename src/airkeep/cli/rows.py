@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO
 
 import click
 
@@ -18,7 +18,9 @@ from airkeep.cli.output import Output
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
-    from airkeep.lake.connect import Answer, OpenLake
+    import pyarrow as pa
+
+    from airkeep.lake.connect import OpenLake
 
 SHOWN = 1_000
 ENGINES = ("duckdb", "athena", "spark")
@@ -43,6 +45,18 @@ _OPTIONS = (
     ),
     click.option("--execute", is_flag=True, help="Run it on that engine rather than print it."),
 )
+
+
+class Rows(Protocol):
+    """What some engine found; its rows are read once."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    def rows(self, most: int | None = None) -> Iterator[tuple[Any, ...]]:
+        """The next rows, at most that many: times as naive UTC `datetime`, bytes as `bytes`."""
+
+    def batches(self) -> pa.RecordBatchReader: ...
 
 
 def answer_options(function: Command) -> Command:
@@ -88,7 +102,7 @@ def checked_form(form: str, output: Path | None, out: Output) -> str:
     return "json" if out.as_json else form
 
 
-def show(found: Answer, form: str, output: Path | None, out: Output) -> None:
+def show(found: Rows, form: str, output: Path | None, out: Output) -> None:
     """Print the rows, or write them to a new file.
 
     Raises:
@@ -100,7 +114,23 @@ def show(found: Answer, form: str, output: Path | None, out: Output) -> None:
         _save(found, form, output)
 
 
-def _print(found: Answer, form: str, out: Output) -> None:
+def show_text(text: str, output: Path | None, out: Output) -> None:
+    """Print what another engine is to run, or write it to a new file.
+
+    Raises:
+        ConfigError: the file is there already.
+    """
+    if output is None:
+        out.result({"text": text}, lambda: out.line(text))
+        return
+    try:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+    except FileExistsError:
+        raise ConfigError(f"{output} is there already: name a new file") from None
+
+
+def _print(found: Rows, form: str, out: Output) -> None:
     if form == "csv":
         _write_csv(sys.stdout, found)
     elif form == "json":
@@ -112,7 +142,7 @@ def _print(found: Answer, form: str, out: Output) -> None:
             out.note(f"the first {SHOWN:,} rows: --format csv, json or parquet writes all of them")
 
 
-def _save(found: Answer, form: str, output: Path) -> None:
+def _save(found: Rows, form: str, output: Path) -> None:
     try:
         with output.open("xb") as file:
             try:
@@ -124,7 +154,7 @@ def _save(found: Answer, form: str, output: Path) -> None:
         raise ConfigError(f"{output} is there already: name a new file") from None
 
 
-def _write(found: Answer, form: str, file: BinaryIO) -> None:
+def _write(found: Rows, form: str, file: BinaryIO) -> None:
     if form == "parquet":
         import pyarrow.parquet as pq
 
@@ -142,13 +172,13 @@ def _write(found: Answer, form: str, file: BinaryIO) -> None:
         text.detach()
 
 
-def _write_csv(file: TextIO, found: Answer) -> None:
+def _write_csv(file: TextIO, found: Rows) -> None:
     writer = csv.writer(file)
     writer.writerow(found.columns)
     writer.writerows([None if v is None else _text(v) for v in row] for row in found.rows())
 
 
-def _objects(found: Answer) -> list[dict[str, Any]]:
+def _objects(found: Rows) -> list[dict[str, Any]]:
     return [dict(zip(found.columns, map(_plain, row), strict=True)) for row in found.rows()]
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from airkeep.database.duck import explained, open_duckdb
 from airkeep.database.sql import ident, literal
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.columns import SQL_TYPE, Kind, arrow_type
-from airkeep.lake.pieces import newest_of, pieces_of
+from airkeep.lake.pieces import pieces_of
 from airkeep.lake.views import history_view, last_view, state_view
 from airkeep.snapshot import names
 from airkeep.snapshot.lake import Lake, SnapshotName
@@ -287,18 +286,25 @@ class _Manifests:
 
     def newest(self) -> list[Manifest]:
         """Per environment those down to the newest complete snapshot, and the chains of these."""
-        by_environment: dict[str, list[str]] = {}
+        by_environment: dict[str, list[SnapshotName]] = {}
         for name in self._all_names():
-            by_environment.setdefault(name.environment, []).append(name.id)
+            by_environment.setdefault(name.environment, []).append(name)
+        found: list[Manifest] = []
+        for known in by_environment.values():
+            found += self._down(known)
+        return found
 
-        def load(environment: str, snapshot: str) -> Manifest:
-            return self._load([SnapshotName(environment, snapshot)])[0]
-
-        return [
-            manifest
-            for environment, known in by_environment.items()
-            for manifest in newest_of(known, partial(load, environment))
-        ]
+    def _down(self, known: Sequence[SnapshotName]) -> list[Manifest]:
+        found: list[Manifest] = []
+        needed: set[str] = set()
+        for name in known:
+            if found and any(m.complete for m in found) and name.id not in needed:
+                continue
+            [manifest] = self._load([name])
+            found.append(manifest)
+            if manifest.parent is not None:
+                needed.add(manifest.parent.id)
+        return found
 
     def _all_names(self) -> list[SnapshotName]:
         if self._names is None:

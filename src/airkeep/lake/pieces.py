@@ -7,7 +7,7 @@ table at a time is the newest piece that covers it, with its chain, and the wind
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from airkeep.errors import MissingFileError
@@ -52,24 +52,6 @@ def pieces_of(manifests: Iterable[Manifest], label: str) -> list[Piece]:
         if (entry := manifest.table(label)) is not None
     ]
     return sorted(found, key=lambda p: (p.environment, p.snapshot))
-
-
-def newest_of(known: Sequence[str], load: Callable[[str], Manifest]) -> Iterator[Manifest]:
-    """Those of one environment down to the newest complete one, and the chains of these.
-
-    Args:
-        known: its snapshots' ids, newest first; only what is needed is loaded.
-    """
-    needed: set[str] = set()
-    is_covered = False
-    for snapshot in known:
-        if is_covered and snapshot not in needed:
-            continue
-        manifest = load(snapshot)
-        is_covered = is_covered or manifest.complete
-        if manifest.parent is not None:
-            needed.add(manifest.parent.id)
-        yield manifest
 
 
 def state_of(pieces: Sequence[Piece]) -> list[Piece]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from airkeep.errors import ConfigError, NoSuchSnapshotError, did_you_mean
 from airkeep.lake.columns import Kind
-from airkeep.lake.pieces import newest_of, pieces_of
+from airkeep.lake.pieces import pieces_of
 from airkeep.lake.views import OWN, history_view, last_view, state_view
 from airkeep.snapshot.documents import manifest_of
 from airkeep.snapshot.manifest import ColumnEntry, FileEntry, Manifest
@@ -153,11 +153,17 @@ class SparkLake:
         raise ConfigError(f"{self._url} has no table {name!r}{did_you_mean(label, known)}")
 
     def _newest(self) -> Iterator[Manifest]:
-        by_environment: dict[str, dict[str, Manifest]] = {}
-        for manifest in reversed(self.manifests):
-            by_environment.setdefault(manifest.environment, {})[manifest.id] = manifest
-        for known in by_environment.values():
-            yield from newest_of(list(known), known.__getitem__)
+        """Of each environment those down to the newest complete one, and the chains of these."""
+        needed: set[tuple[str, str]] = set()
+        covered: set[str] = set()
+        for one in reversed(self.manifests):
+            if one.environment in covered and (one.environment, one.id) not in needed:
+                continue
+            if one.complete:
+                covered.add(one.environment)
+            if one.parent is not None:
+                needed.add((one.environment, one.parent.id))
+            yield one
 
     def _source(self, files: Sequence[FileEntry]) -> str:
         paths = tuple(file.path for file in files)

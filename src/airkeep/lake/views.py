@@ -151,9 +151,7 @@ def _hash_of(columns: Sequence[str]) -> str:
     return f"hash({', '.join(map(ident, columns))})"
 
 
-def history_view(
-    pieces: Sequence[Piece], source: Source, *, digest: Digest = _hash_of
-) -> str:
+def history_view(pieces: Sequence[Piece], source: Source, *, digest: Digest = _hash_of) -> str:
     """Every version of every row ever seen, with the time it was first seen and first missed.
 
     `valid_from` is the snapshot that first had the row with these values, `valid_to` the first
@@ -195,10 +193,7 @@ def _versions(
             ident(n) if n in key else f"CAST(NULL AS {SQL_TYPE[k]}) AS {ident(n)}"
             for n, k in shape.kinds.items()
         )
-        events += (
-            f" UNION ALL SELECT {own}, FALSE, NULL, {nulls} "
-            f"FROM ({' UNION ALL '.join(gone)})"
-        )
+        events += f" UNION ALL SELECT {own}, FALSE, NULL, {nulls} FROM ({' UNION ALL '.join(gone)})"
     ends = ", ".join(
         f"({literal(p.environment)}, {literal(p.snapshot)}, {literal(end) if end else 'NULL'})"
         for p, end in known

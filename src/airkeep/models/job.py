@@ -202,7 +202,8 @@ def _chosen(job: Job, names: Sequence[str]) -> Sequence[str]:
     known = [model.name for model in job.models]
     for name in names:
         if name not in known:
-            raise ConfigError(f"there is no model {name!r} in this script{did_you_mean(name, known)}")
+            near = did_you_mean(name, known)
+            raise ConfigError(f"there is no model {name!r} in this script{near}")
     return names or job.marts
 
 

@@ -116,7 +116,8 @@ def script_of(job: Job) -> str:
     sources = "".join(
         f"SOURCES[{name!r}] = '''\\\n{_quoted(text)}'''\n" for name, text in _sources().items()
     )
-    return _SCRIPT.format(about=about, sources=sources, job=_quoted(json.dumps(asdict(job), indent=1)))
+    data = json.dumps(asdict(job), indent=1)
+    return _SCRIPT.format(about=about, sources=sources, job=_quoted(data))
 
 
 def _quoted(text: str) -> str:

@@ -47,7 +47,7 @@ def manifest_of(text: str, path: str) -> Manifest:
 def _built(kind: Any, value: Any) -> Any:
     if value is None or kind in (str, int, float, bool):
         return value
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         hints = _hints(kind)
         return kind(**{n: _built(hints[n], v) for n, v in value.items() if n in hints})
     if kind is datetime:
