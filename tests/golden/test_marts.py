@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,13 @@ from typing import Any
 import pytest
 
 from airkeep.lake.columns import arrow_type
+from airkeep.lake.spark import own_session
 from airkeep.models.catalog import Model, models
 from airkeep.models.dialects import transpile
 from airkeep.models.made import maker_of
 from grid import Grid, Row, parse, same_rows
 from plain import PLAIN
+from sparks import quick_session
 
 FOLDER = Path(__file__).parent / "marts"
 MARTS = [model.name for model in models().values() if model.kind == "mart"]
@@ -27,21 +27,9 @@ SPARK = {
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
-    """A Spark of this machine, as Glue 5 has it; times are UTC."""
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-    from pyspark.sql import SparkSession
-
-    session = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.driver.extraJavaOptions", "-Duser.timezone=UTC")
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.ui.enabled", "false")
-        .getOrCreate()
-    )
-    yield session
+    """Spark 3.5, as Glue 5 has it."""
+    session = quick_session()
+    yield own_session(session)
     session.stop()
 
 

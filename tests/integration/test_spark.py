@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
-import subprocess
-import sys
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+from airkeep.cli.main import cli
 from airkeep.export.run import export
 from airkeep.lake.connect import connect
+from airkeep.lake.spark_here import SparkRows
 from airkeep.models.build import make_models
 from airkeep.models.catalog import models
+from airkeep.models.job import answer, opened
 from airkeep.models.script import job_of, script_of
 from airkeep.snapshot.lake import Lake
 from grid import Row, same_rows
 from servers import Databases, Templates, airflow_sqlite, query
-
-TIMEOUT_S = 900
+from sparks import QUICK, SPARK_4, libraries_of_spark_3, quick_session, submit
 
 
 @dataclass(frozen=True)
@@ -67,45 +71,125 @@ def rows_of(answer: Any) -> list[Row]:
     return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows()]
 
 
-def run_script(python: Path, script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run it where no airkeep is to be imported: in an empty folder, without site's own paths."""
-    keep = ("PATH", "HOME", "JAVA_HOME", "LANG")
-    environment = {name: os.environ[name] for name in keep if name in os.environ}
-    return subprocess.run(
-        [str(python), str(script), *arguments],
-        env={
-            **environment,
-            "PYSPARK_PYTHON": str(python),
-            "SPARK_LOCAL_IP": "127.0.0.1",
-            "TZ": "America/New_York",
-            "PYSPARK_SUBMIT_ARGS": "--master local[2] --conf spark.ui.enabled=false "
-            "--conf spark.sql.shuffle.partitions=2 pyspark-shell",
-        },
-        cwd=script.parent,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-
-
 def saved(output: Path, name: str) -> list[Row]:
-    import pyarrow.parquet as pq
-
     rows: list[Row] = pq.read_table(output / name).to_pylist()
     return rows
 
 
-def test_the_script_counts_on_spark_3_as_duckdb_does(asked: Asked, tmp_path: Path) -> None:
-    script = tmp_path / "job.py"
+def script_counts_as_duckdb(asked: Asked, folder: Path, **submitted: Any) -> None:
+    script = folder / "job.py"
     script.write_text(script_of(job_of(list(models()))), encoding="utf-8")
-    output = tmp_path / "out"
-    done = run_script(
-        Path(sys.executable), script, "--JOB_NAME", "nightly", "--lake", str(asked.lake),
-        "--output", str(output), "--models", ",".join(models()), "--enable-metrics",
+    output = folder / "out"
+    done = submit(
+        script, "--JOB_NAME", "nightly", "--lake", str(asked.lake), "--output", str(output),
+        "--models", ",".join(models()), "--enable-metrics", **submitted,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(p.name for p in output.iterdir()) == sorted(models())
     for name, model in models().items():
         same_rows(saved(output, name), asked.rows[name], model.key)
+
+
+def test_the_script_counts_on_spark_3_as_duckdb_does(asked: Asked, tmp_path: Path) -> None:
+    libraries = libraries_of_spark_3(tmp_path / "libraries")
+    script_counts_as_duckdb(asked, tmp_path, libraries=libraries, settings=QUICK)
+
+
+@pytest.mark.slow
+def test_the_script_counts_on_spark_4_as_duckdb_does(asked: Asked, tmp_path: Path) -> None:
+    if not SPARK_4.is_dir():
+        pytest.skip(f"{SPARK_4} is not there: `make spark4` installs it")
+    script_counts_as_duckdb(asked, tmp_path, libraries=SPARK_4)
+
+
+def test_a_script_says_what_is_wrong_and_writes_nothing(asked: Asked, tmp_path: Path) -> None:
+    script = tmp_path / "job.py"
+    script.write_text(script_of(job_of(["runs"], lake=str(asked.lake))), encoding="utf-8")
+    libraries = libraries_of_spark_3(tmp_path / "libraries")
+    output = tmp_path / "out"
+    (output / "runs").mkdir(parents=True)
+    for arguments, status, said in (
+        (["--output", str(output), "--models", "runs"], 3, "is there already"),
+        (["--output", str(asked.lake / "x"), "--models", "runs"], 3, "outside of it"),
+        (["--output", str(output), "--models", "rums"], 3, "did you mean runs"),
+        (["--output", f"{output}2", "--environments", "nope", "--models", "runs"], 34, "of nope"),
+        (
+            ["--output", f"{output}2", "--as-of", "2001-01-01", "--models", "runs"],
+            34,
+            "no snapshots",
+        ),
+        ([], 2, "--output"),
+    ):
+        done = submit(script, *arguments, libraries=libraries, settings=QUICK)
+        assert done.returncode == status, done.stderr
+        assert said in done.stderr
+    assert [p.name for p in tmp_path.rglob("*.parquet")] == []
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    session = quick_session()
+    yield session
+    session.stop()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # py4j's sockets
+def test_a_question_finds_in_spark_what_it_finds_in_duckdb(
+    asked: Asked, spark: Any, tmp_path: Path
+) -> None:
+    for question in (
+        "SELECT environment, state, count(*) AS n FROM dag_run GROUP BY ALL",
+        "SELECT environment, id, event, dttm FROM log",
+        "SELECT environment, id, state, valid_from, valid_to FROM dag_run_history",
+        "SELECT environment, task_id, try_number, valid_to IS NULL AS is_newest, count(*) AS n "
+        "FROM task_instance_history GROUP BY ALL",
+        "SELECT environment, version_num FROM alembic_version_history",
+    ):
+        expected = counted(asked.lake, tmp_path, question)
+        job = job_of([], question=question)
+        found = SparkRows(answer(opened(spark, str(asked.lake), (), None), job), "asked")
+        assert found.columns == expected[0]
+        assert Counter(found.rows()) == Counter(expected[1])
+
+
+def counted(lake: Path, folder: Path, question: str) -> tuple[tuple[str, ...], list[Any]]:
+    with connect(Lake(str(lake)), folder=folder) as connected:
+        found = connected.query(question)
+        return found.columns, list(found.rows())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_command_line_answers_with_spark(asked: Asked, spark: Any, tmp_path: Path) -> None:
+    def rows(*arguments: str) -> Any:
+        result = CliRunner().invoke(cli, ["models", "--json", str(asked.lake), "runs", *arguments])
+        assert result.exit_code == 0, result.output + str(result.exception)
+        return json.loads(result.stdout)
+
+    assert rows("--engine", "spark", "--execute", "-e", "007") == rows("-e", "007")
+    file = tmp_path / "found.parquet"
+    question = "SELECT run_id, start_date, conf, count(*) OVER () AS n FROM dag_run"
+    asking = ["query", str(asked.lake), question, "--format", "parquet", "-o"]
+    CliRunner().invoke(cli, [*asking, str(file), "--engine", "spark", "--execute"])
+    CliRunner().invoke(cli, [*asking, f"{file}2"])
+    there, here = (pq.read_table(f) for f in (file, f"{file}2"))
+    assert Counter(map(str, there.to_pylist())) == Counter(map(str, here.to_pylist()))
+    failed = CliRunner().invoke(
+        cli,
+        ["query", str(asked.lake), "SELECT nope FROM dag_run", "--engine", "spark", "--execute"],
+    )
+    assert "nope" in str(failed.exception)
+    assert "\n" not in str(failed.exception)
+
+
+def test_a_script_is_printed_for_one_model_for_all_and_for_a_question(asked: Asked) -> None:
+    for arguments, said in (
+        (["models", "--engine", "spark"], '"lake": null'),
+        (["models", str(asked.lake), "--engine", "spark"], f'"lake": "file://{asked.lake}"'),
+        (["models", str(asked.lake), "runs", "--engine", "spark"], '"name": "runs"'),
+        (["query", str(asked.lake), "SELECT 1 FROM dag_run", "--engine", "spark"], "FROM dag_run"),
+    ):
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == 0, str(result.exception)
+        compile(result.stdout, "job.py", "exec")
+        assert said in result.stdout

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 HISTORY = "_history"
-_SETTINGS = {
+SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",  # as Spark 4 has it: what cannot be is an error, not NULL
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
@@ -51,7 +51,7 @@ _STORED = {
 def own_session(spark: SparkSession) -> SparkSession:
     """A session beside that one: views and settings of ours are not seen in the other."""
     session = spark.newSession()
-    for name, value in _SETTINGS.items():
+    for name, value in SETTINGS.items():
         session.conf.set(name, value)
     return session
 
