@@ -98,15 +98,17 @@ for name, asked in json.load(open(sys.argv[1])).items():
         read = [READ.get(t, lambda v: v) for t in types.values()]
         typed = [[None if v is None else r(v) for r, v in zip(read, row)] for row in rows]
         frame = spark.createDataFrame(typed, schema)
-        columns = (f"CAST({n} AS TIMESTAMP)" if t == "timestamp_ntz" else n for n, t in types.items())
-        frame.selectExpr(*(f"{c} AS {n}" for c, n in zip(columns, types))).createOrReplaceTempView(table)
+        casts = {n: "TIMESTAMP" if t == "timestamp_ntz" else t for n, t in types.items()}
+        frame = frame.selectExpr(*(f"CAST({n} AS {t}) AS {n}" for n, t in casts.items()))
+        frame.createOrReplaceTempView(table)
     found = spark.sql(asked["sql"])
     kinds = {f.name: f.dataType.simpleString() for f in found.schema.fields}
     plain = found.selectExpr(
         *(f"CAST({n} AS TIMESTAMP_NTZ) AS {n}" if k == "timestamp" else n for n, k in kinds.items())
     )
     answers[name] = [row.asDict() for row in plain.collect()]
-json.dump([spark.version, answers], open(sys.argv[2], "w"), default=lambda v: {"time": v.isoformat()})
+with open(sys.argv[2], "w") as file:
+    json.dump([spark.version, answers], file, default=lambda v: {"time": v.isoformat()})
 """
 
 

@@ -20,7 +20,7 @@ from airkeep.lake.connect import connect
 from airkeep.lake.spark_here import SparkRows
 from airkeep.models.build import make_models
 from airkeep.models.catalog import models
-from airkeep.models.job import answer, opened
+from airkeep.models.job import answer, main, opened
 from airkeep.models.script import job_of, script_of
 from airkeep.snapshot.lake import Lake
 from grid import Row, same_rows
@@ -103,35 +103,31 @@ def test_the_script_counts_on_spark_4_as_duckdb_does(asked: Asked, tmp_path: Pat
     script_counts_as_duckdb(asked, tmp_path, libraries=SPARK_4)
 
 
-def test_a_script_says_what_is_wrong_and_writes_nothing(asked: Asked, tmp_path: Path) -> None:
-    script = tmp_path / "job.py"
-    script.write_text(script_of(job_of(["runs"], lake=str(asked.lake))), encoding="utf-8")
-    libraries = libraries_of_spark_3(tmp_path / "libraries")
-    output = tmp_path / "out"
-    (output / "runs").mkdir(parents=True)
-    for arguments, status, said in (
-        (["--output", str(output), "--models", "runs"], 3, "is there already"),
-        (["--output", str(asked.lake / "x"), "--models", "runs"], 3, "outside of it"),
-        (["--output", str(output), "--models", "rums"], 3, "did you mean runs"),
-        (["--output", f"{output}2", "--environments", "nope", "--models", "runs"], 34, "of nope"),
-        (
-            ["--output", f"{output}2", "--as-of", "2001-01-01", "--models", "runs"],
-            34,
-            "no snapshots",
-        ),
-        ([], 2, "--output"),
-    ):
-        done = submit(script, *arguments, libraries=libraries, settings=QUICK)
-        assert done.returncode == status, done.stderr
-        assert said in done.stderr
-    assert [p.name for p in tmp_path.rglob("*.parquet")] == []
-
-
 @pytest.fixture(scope="module")
 def spark() -> Iterator[Any]:
     session = quick_session()
     yield session
     session.stop()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # py4j's sockets
+def test_a_script_says_what_is_wrong_and_writes_nothing(
+    asked: Asked, spark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = job_of(["runs"], lake=str(asked.lake))
+    taken, free = str(tmp_path / "taken"), str(tmp_path / "free")
+    (tmp_path / "taken" / "runs").mkdir(parents=True)
+    for arguments, status, said in (
+        (["--output", taken, "--models", "runs"], 3, "is there already"),
+        (["--output", str(asked.lake / "x"), "--models", "runs"], 3, "outside of it"),
+        (["--output", free, "--models", "rums"], 3, "did you mean runs"),
+        (["--output", free, "--models", "runs", "--environments", "nope"], 34, "of nope"),
+        (["--output", free, "--models", "runs", "--as-of", "2001-01-01"], 34, "no snapshots"),
+    ):
+        assert main(job, arguments) == status
+        error = capsys.readouterr().err.splitlines()
+        assert said in error[-1]
+    assert list(tmp_path.rglob("*.parquet")) == []
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # py4j's sockets
@@ -142,8 +138,7 @@ def test_a_question_finds_in_spark_what_it_finds_in_duckdb(
         "SELECT environment, state, count(*) AS n FROM dag_run GROUP BY ALL",
         "SELECT environment, id, event, dttm FROM log",
         "SELECT environment, id, state, valid_from, valid_to FROM dag_run_history",
-        "SELECT environment, task_id, try_number, valid_to IS NULL AS is_newest, count(*) AS n "
-        "FROM task_instance_history GROUP BY ALL",
+        "SELECT environment, dag_id, is_paused, valid_from, valid_to FROM dag_history",
         "SELECT environment, version_num FROM alembic_version_history",
     ):
         expected = counted(asked.lake, tmp_path, question)

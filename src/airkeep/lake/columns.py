@@ -86,13 +86,15 @@ def value(column: ColumnEntry, engine: str, to: Kind) -> str:
         return _sqlite(name, column, to)
     if kind_of(column) == to and column.parquet == _PARQUET[to]:
         return name
+    if to == "text" and column.parquet == "BLOB":
+        return _hex(name)
     return f"CAST({name} AS {SQL_TYPE[to]})"
 
 
 def _sqlite(name: str, column: ColumnEntry, to: Kind) -> str:
     own = kind_of(column)
     if column.parquet == "BLOB":
-        return name if to == "bytes" else f"CAST({name} AS STRING)"
+        return name if to == "bytes" else _hex(name)
     if own == "text" and column.type.lower() == _UUID:
         parts = ", '-', ".join(f"substr({name}, {at}, {n})" for at, n in _UUID_PARTS)
         return f"CASE WHEN length({name}) = 32 THEN concat({parts}) ELSE {name} END"
@@ -107,6 +109,11 @@ def _sqlite(name: str, column: ColumnEntry, to: Kind) -> str:
 
 
 _UUID_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+
+
+def _hex(name: str) -> str:
+    """Bytes as text, as PostgreSQL writes them."""
+    return f"chr(92) || 'x' || lower(hex({name}))"
 
 
 def _plain(name: str) -> str:

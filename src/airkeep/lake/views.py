@@ -21,7 +21,6 @@ Digest = Callable[[Sequence[str]], str]
 """An expression of 64 bits that stand for the values of these columns."""
 
 OWN = ("environment", "snapshot")
-_MARKS = ("'-'", "'-'", "' '", "':'", "':'", "''")
 
 
 @dataclass(frozen=True)
@@ -228,7 +227,11 @@ FROM (
 
 
 def _time(snapshot: str) -> str:
-    parts = ((1, 4), (5, 2), (7, 2), (10, 2), (12, 2), (14, 9))  # 20261121T143022.123456Z
-    cut = (f"substr({snapshot}, {at}, {n})" for at, n in parts)
-    marked = ", ".join(f"{part}, {mark}" for part, mark in zip(cut, _MARKS, strict=True))
-    return f"CAST(concat({marked}) AS {SQL_TYPE['instant']})"
+    """The time that an id says, NULL for none, in SQL that every engine takes."""
+    parts = " || ".join(f"'{mark}' || substr({snapshot}, {at}, {n})" for mark, at, n in _ID_PARTS)
+    return f"CAST({parts} AS TIMESTAMP)"
+
+
+_ID_PARTS = (
+    ("", 1, 4), ("-", 5, 2), ("-", 7, 2), (" ", 10, 2), (":", 12, 2), (":", 14, 2), (".", 17, 6),
+)  # fmt: skip
