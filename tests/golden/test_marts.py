@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from airkeep.lake.columns import arrow_type
-from airkeep.lake.spark import own_session
+from airkeep.lake.spark import SETTINGS, own_session
 from airkeep.models.catalog import Model, models
 from airkeep.models.dialects import transpile
 from airkeep.models.made import maker_of
 from grid import Grid, Row, parse, same_rows
 from plain import PLAIN
-from sparks import quick_session
+from sparks import SPARK_4, asked_elsewhere, quick_session
 
 FOLDER = Path(__file__).parent / "marts"
 MARTS = [model.name for model in models().values() if model.kind == "mart"]
@@ -23,6 +23,7 @@ SPARK = {
     "boolean": "boolean", "integer": "bigint", "float": "double", "text": "string",
     "bytes": "binary", "date": "date", "instant": "timestamp",
 }  # fmt: skip
+SENT = {"instant": "timestamp_ntz"}  # to another process, whose time zone is another
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +70,34 @@ def test_spark_counts_as_a_person_does(name: str, spark: Any) -> None:
         spark.createDataFrame(rows, schema).createOrReplaceTempView(table)
     found = spark.sql(transpile(model.sql, "spark")).collect()
     same_rows([row.asDict() for row in found], expected.rows, model.key)
+
+
+@pytest.mark.slow
+def test_spark_4_counts_as_a_person_does(tmp_path: Path) -> None:
+    if not SPARK_4.is_dir():
+        pytest.skip(f"{SPARK_4} is not there: `make spark4` installs it")
+    questions = {}
+    for name in MARTS:
+        model, tables, _ = golden(name)
+        questions[name] = {
+            "sql": transpile(model.sql, "spark"),
+            "tables": {
+                table: (
+                    {
+                        n: "timestamp_ntz" if kind == "instant" else SPARK[kind]
+                        for n, kind in grid.kinds.items()
+                    },
+                    [list(row.values()) for row in grid.rows],
+                )
+                for table, grid in with_made(model, tables).items()
+            },
+        }
+    version, found = asked_elsewhere(questions, tmp_path, libraries=SPARK_4, session=SETTINGS)
+
+    assert version.startswith("4.")
+    for name in MARTS:
+        model, _, expected = golden(name)
+        same_rows(found[name], expected.rows, model.key)
 
 
 @pytest.mark.parametrize("name", MARTS)
