@@ -30,7 +30,7 @@ define debian
 	fi
 endef
 
-.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing bench-opening docs clean tls-server jdbc azurite charts chromium screenshots
+.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing bench-opening docs clean tls-server jdbc azurite charts chromium screenshots spark4
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,7 +56,7 @@ check: setup azurite ## lint, types, layers, lock file, quick tests
 test: setup tls-server azurite chromium ## every test but the slow ones, servers included
 	$(PYTEST) $(ALL_TESTS) -m "not slow"
 
-test-slow: setup tls-server azurite chromium ## the tests that take minutes
+test-slow: setup tls-server azurite chromium spark4 ## the tests that take minutes
 	$(RUN) pytest -m slow
 
 bench: setup jdbc ## measure airkeep beside its peers
@@ -105,6 +105,13 @@ $(CACHE)/azurite: | setup
 	  --prefix $@.part --no-audit --no-fund --no-update-notifier --ignore-scripts \
 	  --omit=optional --loglevel=error $(AZURITE) && mv $@.part $@ || \
 	  echo "It cannot be installed, what needs it is left out"
+
+# The Spark of Glue 6, beside the one of Glue 5 that the virtual environment has.
+SPARK4 := pyspark==4.1.1
+spark4: $(CACHE)/spark4
+$(CACHE)/spark4: | setup
+	@rm -rf $@.part
+	@$(UV) pip install --quiet --target $@.part $(SPARK4) && mv $@.part $@
 
 # Debian splits venv off from python3; only there, and only for root, a package is installed.
 $(CACHE)/uv/bin/uv:

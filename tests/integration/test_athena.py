@@ -34,6 +34,9 @@ from grid import same_rows
 from servers import Databases, Templates, query
 
 DATABASE = "lake"
+# A column whose type changed is of two tables, which lie in one place, and the emulator reads every
+# file of that: test_athena_tables.py asks these by partition.
+OF_TWO_TYPES = ("xcoms", "xcom_hogs")
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +98,9 @@ def in_duckdb(statement: str, opened: OpenLake) -> list[dict[str, Any]]:
     return [dict(zip(found.columns, row, strict=True)) for row in found.rows()]
 
 
-@pytest.mark.parametrize("name", [name for name in models() if not unmade(name)])
+@pytest.mark.parametrize(
+    "name", [name for name in models() if not unmade(name) and name not in OF_TWO_TYPES]
+)
 def test_a_model_says_in_athena_what_it_says_in_duckdb(
     name: str, asked: AthenaLake, place: Place, opened: OpenLake
 ) -> None:
