@@ -184,6 +184,16 @@ def test_the_command_line_prints_the_question_and_runs_it(lake: Lake, place: Pla
     ]  # fmt: skip
 
 
+def test_a_question_may_name_models_but_none_that_python_makes(lake: Lake, place: Place) -> None:
+    asked = ["query", lake.url, "--engine", "athena"]
+    printed = ask(*asked, "SELECT count(*) AS n FROM runs, dag_run")
+    refused = ask(*asked, "SELECT * FROM missed_runs")
+
+    assert 'WITH "dag_run" AS (' in printed.stdout
+    assert '"runs" AS (' in printed.stdout
+    assert "made in Python from rows" in str(refused.exception)
+
+
 def test_all_pages_of_an_answer_are_read_and_written_as_parquet(
     lake: Lake, place: Place, opened: OpenLake, tmp_path: Path
 ) -> None:

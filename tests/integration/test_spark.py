@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from airkeep.cli.main import cli
 from airkeep.export.run import export
 from airkeep.lake.connect import connect
 from airkeep.lake.spark_here import SparkRows
-from airkeep.models.build import make_models
+from airkeep.models.build import ask, make_models
 from airkeep.models.catalog import models
 from airkeep.models.job import answer, main, opened
 from airkeep.models.script import job_of, script_of
@@ -27,6 +27,12 @@ from airkeep.snapshot.lake import Lake
 from grid import Row, same_rows
 from servers import Databases, Templates, airflow_sqlite, query
 from sparks import QUICK, SPARK_4, libraries_of_spark_3, quick_session, submit
+
+# One of each kind: versions of rows, tries, whole manifests, rows that Python makes of others.
+SOME = (
+    "attempts", "config_changes", "critical_path", "lost_hours", "missed_runs", "runs",
+    "table_growth", "who_did_what", "xcom_hogs",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,31 +87,41 @@ def saved(output: Path, name: str) -> list[Row]:
     return rows
 
 
-def script_counts_as_duckdb(asked: Asked, folder: Path, **submitted: Any) -> None:
+def script_counts_as_duckdb(
+    asked: Asked, folder: Path, names: Collection[str], **submitted: Any
+) -> None:
     script = folder / "job.py"
     script.write_text(script_of(job_of(list(models()))), encoding="utf-8")
     output = folder / "out"
     done = submit(
         script, "--JOB_NAME", "nightly", "--lake", str(asked.lake), "--output", str(output),
-        "--models", ",".join(models()), "--enable-metrics", **submitted,
+        "--models", ",".join(names), "--enable-metrics", **submitted,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert sorted(p.name for p in output.iterdir()) == sorted(models())
-    for name, model in models().items():
-        same_rows(saved(output, name), asked.rows[name], model.key)
+    assert sorted(p.name for p in output.iterdir()) == sorted(names)
+    for name in names:
+        same_rows(saved(output, name), asked.rows[name], models()[name].key)
 
 
 def test_the_script_counts_on_spark_3_as_duckdb_does(asked: Asked, tmp_path: Path) -> None:
     libraries = libraries_of_spark_3(tmp_path / "libraries")
-    script_counts_as_duckdb(asked, tmp_path, libraries=libraries, settings=QUICK)
+    script_counts_as_duckdb(asked, tmp_path, SOME, libraries=libraries, settings=QUICK)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_every_model_counts_on_spark_3_as_on_duckdb(asked: Asked, tmp_path: Path) -> None:
+    libraries = libraries_of_spark_3(tmp_path / "libraries")
+    script_counts_as_duckdb(asked, tmp_path, models(), libraries=libraries, settings=QUICK)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
 def test_the_script_counts_on_spark_4_as_duckdb_does(asked: Asked, tmp_path: Path) -> None:
     if not SPARK_4.is_dir():
         pytest.skip(f"{SPARK_4} is not there: `make spark4` installs it")
-    script_counts_as_duckdb(asked, tmp_path, libraries=SPARK_4)
+    script_counts_as_duckdb(asked, tmp_path, models(), libraries=SPARK_4)
 
 
 @pytest.fixture(scope="module")
@@ -139,15 +155,19 @@ def test_a_script_says_what_is_wrong_and_writes_nothing(
 def test_a_question_finds_in_spark_what_it_finds_in_duckdb(
     asked: Asked, spark: Any, tmp_path: Path
 ) -> None:
-    for question in (
-        "SELECT environment, state, count(*) AS n FROM dag_run GROUP BY ALL",
-        "SELECT environment, id, event, dttm FROM log",
-        "SELECT environment, id, state, valid_from, valid_to FROM dag_run_history",
-        "SELECT environment, dag_id, is_paused, valid_from, valid_to FROM dag_history",
-        "SELECT environment, version_num FROM alembic_version_history",
+    for question, named in (
+        ("SELECT environment, state, count(*) AS n FROM dag_run GROUP BY ALL", []),
+        ("SELECT environment, id, event, dttm FROM log", []),
+        ("SELECT environment, id, state, valid_from, valid_to FROM dag_run_history", []),
+        ("SELECT environment, dag_id, is_paused, valid_from, valid_to FROM dag_history", []),
+        ("SELECT environment, version_num FROM alembic_version_history", []),
+        (
+            "SELECT r.state, count(*) AS n FROM runs r JOIN dag d USING (dag_id) GROUP BY 1",
+            ["runs"],
+        ),
     ):
         expected = counted(asked.lake, tmp_path, question)
-        job = job_of([], question=question)
+        job = job_of(named, question=question)
         lake = opened(spark, str(asked.lake), (), None, pytest.fail)
         found = SparkRows(answer(lake, job), "asked")
         assert found.columns == expected[0]
@@ -176,7 +196,7 @@ def test_a_snapshot_that_spark_cannot_read_is_passed_over(
 
 def counted(lake: Path, folder: Path, question: str) -> tuple[tuple[str, ...], list[Any]]:
     with connect(Lake(str(lake)), folder=folder) as connected:
-        found = connected.query(question)
+        found = ask(connected, question, folder)
         return found.columns, list(found.rows())
 
 
@@ -208,7 +228,9 @@ def test_a_script_is_printed_for_one_model_for_all_and_for_a_question(asked: Ask
         (["models", "--engine", "spark"], '"lake": null'),
         (["models", str(asked.lake), "--engine", "spark"], f'"lake": "file://{asked.lake}"'),
         (["models", str(asked.lake), "runs", "--engine", "spark"], '"name": "runs"'),
+        (["models", str(asked.lake), "runs", "tasks", "--engine", "spark"], '"name": "tasks"'),
         (["query", str(asked.lake), "SELECT 1 FROM dag_run", "--engine", "spark"], "FROM dag_run"),
+        (["query", str(asked.lake), "SELECT 7 FROM runs", "--engine", "spark"], "FROM runs"),
     ):
         result = CliRunner().invoke(cli, arguments)
         assert result.exit_code == 0, str(result.exception)
