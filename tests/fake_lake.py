@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
-from airkeep.snapshot.lake import SnapshotName
+from airkeep.snapshot.names import SnapshotName
 from airkeep.store.interface import Store
 
 NEWEST = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
-from airkeep.snapshot.lake import SnapshotName
+from airkeep.snapshot.names import SnapshotName
 from airkeep.store.interface import Store
 from fake_lake import commit, make_manifest, snapshot_name
 

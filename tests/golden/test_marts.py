@@ -5,8 +5,6 @@ Staging models that count, rather than name things anew, have such tables, too.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,13 @@ from typing import Any
 import pytest
 
 from airkeep.lake.columns import arrow_type
+from airkeep.lake.spark import SETTINGS, own_session
 from airkeep.models.catalog import Model, models
 from airkeep.models.dialects import transpile
 from airkeep.models.made import maker_of
 from grid import Grid, Row, parse, same_rows
 from plain import PLAIN
+from sparks import SPARK_4, asked_elsewhere, quick_session
 
 FOLDER = Path(__file__).parent / "marts"
 STAGING = Path(__file__).parent / "staging"
@@ -32,21 +32,9 @@ SPARK = {
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
-    """A Spark of this machine, as Glue 5 has it; times are UTC."""
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-    from pyspark.sql import SparkSession
-
-    session = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.driver.extraJavaOptions", "-Duser.timezone=UTC")
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.ui.enabled", "false")
-        .getOrCreate()
-    )
-    yield session
+    """Spark 3.5, as Glue 5 has it."""
+    session = quick_session()
+    yield own_session(session)
     session.stop()
 
 
@@ -87,6 +75,34 @@ def test_spark_counts_as_a_person_does(name: str, spark: Any) -> None:
         spark.createDataFrame(rows, schema).createOrReplaceTempView(table)
     found = spark.sql(transpile(model.sql, "spark")).collect()
     same_rows([row.asDict() for row in found], expected.rows, model.key)
+
+
+@pytest.mark.slow
+def test_spark_4_counts_as_a_person_does(tmp_path: Path) -> None:
+    if not SPARK_4.is_dir():
+        pytest.skip(f"{SPARK_4} is not there: `make spark4` installs it")
+    questions = {}
+    for name in MARTS:
+        model, tables, _ = golden(name)
+        questions[name] = {
+            "sql": transpile(model.sql, "spark"),
+            "tables": {
+                table: (
+                    {
+                        n: "timestamp_ntz" if kind == "instant" else SPARK[kind]
+                        for n, kind in grid.kinds.items()
+                    },
+                    [list(row.values()) for row in grid.rows],
+                )
+                for table, grid in with_made(model, tables).items()
+            },
+        }
+    version, found = asked_elsewhere(questions, tmp_path, libraries=SPARK_4, session=SETTINGS)
+
+    assert version.startswith("4.")
+    for name in MARTS:
+        model, _, expected = golden(name)
+        same_rows(found[name], expected.rows, model.key)
 
 
 @pytest.mark.parametrize("name", MARTS)

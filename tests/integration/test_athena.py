@@ -34,6 +34,9 @@ from grid import same_rows
 from servers import Databases, Templates, query
 
 DATABASE = "lake"
+# A column whose type changed is of two tables, which lie in one place, and the emulator reads every
+# file of that: test_athena_tables.py asks these by partition.
+OF_TWO_TYPES = ("xcoms", "xcom_hogs")
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +98,9 @@ def in_duckdb(statement: str, opened: OpenLake) -> list[dict[str, Any]]:
     return [dict(zip(found.columns, row, strict=True)) for row in found.rows()]
 
 
-@pytest.mark.parametrize("name", [name for name in models() if not unmade(name)])
+@pytest.mark.parametrize(
+    "name", [name for name in models() if not unmade(name) and name not in OF_TWO_TYPES]
+)
 def test_a_model_says_in_athena_what_it_says_in_duckdb(
     name: str, asked: AthenaLake, place: Place, opened: OpenLake
 ) -> None:
@@ -177,6 +182,16 @@ def test_the_command_line_prints_the_question_and_runs_it(lake: Lake, place: Pla
     assert list(csv.reader(io.StringIO(answered.stdout))) == [
         ["id", "v"], ["1", "a"], ["2", "B"], ["4", "d"],
     ]  # fmt: skip
+
+
+def test_a_question_may_name_models_but_none_that_python_makes(lake: Lake, place: Place) -> None:
+    asked = ["query", lake.url, "--engine", "athena"]
+    printed = ask(*asked, "SELECT count(*) AS n FROM runs, dag_run")
+    refused = ask(*asked, "SELECT * FROM missed_runs")
+
+    assert 'WITH "dag_run" AS (' in printed.stdout
+    assert '"runs" AS (' in printed.stdout
+    assert "made in Python from rows" in str(refused.exception)
 
 
 def test_all_pages_of_an_answer_are_read_and_written_as_parquet(

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 import airkeep
-from airkeep.snapshot.lake import SnapshotName
+from airkeep.snapshot.names import SnapshotName
 from airkeep.snapshot.read import SnapshotReader
 from command import start
 from compare import data_of

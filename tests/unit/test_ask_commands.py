@@ -138,9 +138,9 @@ def test_models_that_fail_leave_no_folder(lake: Path, tmp_path: Path) -> None:
         (["query", "LAKE", "-e", "prdo", "SELECT 1 FROM dag_run"], "prdo"),
         (["query", "LAKE"], "write a question"),
         (["models"], "name a LAKE"),
-        (["models", "LAKE", "runs", "tasks"], "--output FOLDER"),
+        (["models", "LAKE", "runs", "tasks"], "need --output FOLDER"),
         (["models", "LAKE", "runs", "--all"], "or say --all"),
-        (["models", "LAKE", "runs", "tasks", "--engine", "athena"], "one model at a time"),
+        (["models", "LAKE", "runs", "tasks", "--engine", "athena"], "no other engine"),
         (["query", "LAKE", COUNT, "--format", "parquet"], "needs a file"),
     ],
 )

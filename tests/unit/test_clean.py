@@ -26,7 +26,8 @@ from airkeep.snapshot.clean import (
     store_time,
 )
 from airkeep.snapshot.clean_plan import CleanPlan, KeepOptions, Known, LakeState, plan_clean
-from airkeep.snapshot.lake import Lake, SnapshotName
+from airkeep.snapshot.lake import Lake
+from airkeep.snapshot.names import SnapshotName
 from airkeep.store.interface import Entry, Store
 from airkeep.store.open import open_store
 from fake_lake import (

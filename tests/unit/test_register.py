@@ -12,7 +12,8 @@ from airkeep.aws.session import client, explained
 from airkeep.errors import AwsAccessError, AwsError, AwsUnavailableError
 from airkeep.lake.pieces import Piece, piece_of
 from airkeep.lake.register import Registered, catalog_names, registered
-from airkeep.snapshot.manifest import ColumnEntry, FileEntry, TableEntry, decode_outline, encode
+from airkeep.snapshot.manifest import ColumnEntry, FileEntry, TableEntry, encode
+from airkeep.snapshot.outline import decode_outline
 from fake_lake import make_manifest, snapshot_name
 
 URL = "s3://bucket/lake"

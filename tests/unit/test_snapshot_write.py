@@ -11,7 +11,8 @@ import pytest
 
 from airkeep.errors import ChangedError, ExportError, UnavailableError
 from airkeep.snapshot import names
-from airkeep.snapshot.lake import Lake, SnapshotName
+from airkeep.snapshot.lake import Lake
+from airkeep.snapshot.names import SnapshotName
 from airkeep.snapshot.write import SnapshotWriter
 from airkeep.store.interface import Store
 from fake_lake import make_manifest, save_snapshot, snapshot_name

@@ -44,7 +44,8 @@ from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
 from airkeep.snapshot.choose import named
 from airkeep.snapshot.folder import private_folder
-from airkeep.snapshot.lake import Lake, LakePlace, Snapshot, SnapshotName, open_lake
+from airkeep.snapshot.lake import Lake, LakePlace, Snapshot, open_lake
+from airkeep.snapshot.names import SnapshotName
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.seal import SecretsWay
 from airkeep.snapshot.write import SnapshotWriter

@@ -33,7 +33,7 @@ class Asked:
 
     Attributes:
         lake: as the command line was given it.
-        question: one statement in DuckDB's SQL.
+        question: one statement in DuckDB's SQL; empty to make the models, for Spark only.
         models: those that it reads by name, beside the lake's tables.
         environments: only these; all of them when empty.
         at: as the lake was known at this time; now, when None.

@@ -62,47 +62,43 @@ def models(
 
     Several models, or --all, are files of a new folder, --output: success_by_dag_day.parquet.
     """
-    from airkeep.models.catalog import model_named
-
     if list_all:
         _list(ctx)
         return
-    if lake is None or not (names or every_mart):
-        raise click.UsageError("name a LAKE and a model, or --list to see which there are")
     if names and every_mart:
         raise click.UsageError("name models, or say --all")
-    wanted = [model_named(name) for name in dict.fromkeys(names)] or _marts()
+    where = (split_names(environment), moment(as_of))
+    if engine == "spark" and not (execute or sql):
+        made = tuple(names or (m.name for m in _all(marts=every_mart)))
+        ask_elsewhere(ctx, engine, Asked(lake or "", "", made, *where, execute, form, output))
+        return
+    if lake is None or not (names or every_mart):
+        raise click.UsageError("name a LAKE and a model, or --list to see which there are")
+    wanted = _named(names) or _all(marts=True)
     if sql:
         ctx.output.line("\n\n".join(model.sql for model in wanted))
         return
-    if len(wanted) > 1:
-        if engine != "duckdb":
-            raise click.UsageError(f"--engine {engine} takes one model at a time")
-        if output is None:
-            raise click.UsageError("several models need a folder: --output FOLDER")
-        with opened(ctx, lake, environment, as_of) as (connected, folder):
-            form = "json" if ctx.output.as_json else form
-            _save(ctx, wanted, connected, folder, form, output)
-        return
-    [model] = wanted
-    form = checked_form(form, output, ctx.output)
+    if len(wanted) == 1:
+        form = checked_form(form, output, ctx.output)
+    elif output is None or engine != "duckdb":
+        raise click.UsageError("several models need --output FOLDER, and no other engine")
     if engine != "duckdb":
-        only = split_names(environment)
-        asked = Asked(
-            lake, _rows_of(model), (model.name,), only, moment(as_of), execute, form, output
-        )
+        asked = Asked(lake, _rows_of(wanted[0]), names, *where, execute, form, output)
         ask_elsewhere(ctx, engine, asked)
         return
     with opened(ctx, lake, environment, as_of) as (connected, folder):
-        _make(ctx, wanted, connected, folder)
-        show(connected.query(_rows_of(model)), form, output, ctx.output)
+        if len(wanted) > 1 and output is not None:
+            _save(ctx, wanted, connected, folder, form, output)
+        else:
+            _make(ctx, wanted, connected, folder)
+            show(connected.query(_rows_of(wanted[0])), form, output, ctx.output)
 
 
 def _save(
     ctx: Context, wanted: Sequence[Model], lake: OpenLake, folder: Path, form: str, output: Path
 ) -> None:
     """Write each model to a file of its own, all or none."""
-    form = "parquet" if form == "table" else form
+    form = "json" if ctx.output.as_json else {"table": "parquet"}.get(form, form)
     with new_folder(output) as part:
         _make(ctx, wanted, lake, folder)
         for model in wanted:
@@ -120,10 +116,16 @@ def _rows_of(model: Model) -> str:
     return f"SELECT * FROM {model.name} ORDER BY {', '.join(model.key)}"
 
 
-def _marts() -> list[Model]:
+def _named(names: Sequence[str]) -> list[Model]:
+    from airkeep.models.catalog import model_named
+
+    return [model_named(name) for name in dict.fromkeys(names)]
+
+
+def _all(*, marts: bool) -> list[Model]:
     from airkeep.models.catalog import models as known
 
-    return [model for model in known().values() if model.kind == "mart"]
+    return [model for model in known().values() if model.kind == "mart" or not marts]
 
 
 def _list(ctx: Context) -> None:

@@ -13,7 +13,7 @@ from airkeep.errors import MissingFileError, NewerFormatError, SnapshotError
 from airkeep.snapshot.manifest import Summary
 
 if TYPE_CHECKING:
-    from airkeep.snapshot.lake import SnapshotName
+    from airkeep.snapshot.names import SnapshotName
     from airkeep.snapshot.results import Verified
 
 NEWEST = 50

@@ -23,11 +23,14 @@ SQL_TYPE: dict[Kind, str] = {
     "boolean": "BOOLEAN",
     "integer": "BIGINT",
     "float": "DOUBLE",
-    "text": "VARCHAR",
-    "bytes": "BLOB",
+    "text": "STRING",
+    "bytes": "BINARY",
     "date": "DATE",
     "instant": "TIMESTAMP",
 }
+"""Names that DuckDB and Spark both know."""
+
+_PARQUET: dict[Kind, str] = {**SQL_TYPE, "text": "VARCHAR", "bytes": "BLOB"}
 
 _ARROW_TYPE: dict[Kind, str] = {
     "boolean": "bool",
@@ -77,21 +80,21 @@ def united(kinds: Collection[Kind]) -> Kind:
 
 
 def value(column: ColumnEntry, engine: str, to: Kind) -> str:
-    """The column's value as that kind, as an expression of DuckDB's SQL.
+    """The column's value as that kind, as an expression that DuckDB and Spark both take.
 
     A SQLite value that its declared type cannot hold becomes NULL, save in text.
     """
     name = ident(column.name)
     if column.encoding == "literal":
         if to == "bytes":
-            return f"CASE WHEN {name} LIKE 'X%' THEN {_hex(name)} ELSE {_utf8(_plain(name))} END"
+            text = _utf8(_plain(name))
+            return f"CASE WHEN {name} LIKE 'X%' THEN {_unquoted(name)} ELSE {text} END"
         name = _plain(name)
-    if column.parquet == SQL_TYPE["bytes"] and to == "text":
-        # The cast within says to Trino, which casts no bytes, what these are.
-        return f"CAST(CAST({name} AS {SQL_TYPE['bytes']}) AS {SQL_TYPE['text']})"
+    if column.parquet == "BLOB" and to == "text":
+        return _as_hex(name)
     if engine == "sqlite":
         return _sqlite(name, column, to)
-    if kind_of(column) == to and column.parquet == SQL_TYPE[to]:
+    if kind_of(column) == to and column.parquet == _PARQUET[to]:
         return name
     if to == "bytes" and column.parquet == "VARCHAR":
         return _utf8(name)
@@ -101,14 +104,14 @@ def value(column: ColumnEntry, engine: str, to: Kind) -> str:
 def _sqlite(name: str, column: ColumnEntry, to: Kind) -> str:
     own = kind_of(column)
     if column.parquet == "BLOB":
-        return name if to == "bytes" else f"CAST({name} AS VARCHAR)"
+        return name if to == "bytes" else f"CAST(NULL AS {SQL_TYPE[to]})"
     if own == "text" and column.type.lower() == _UUID:
         parts = ", '-', ".join(f"substr({name}, {at}, {n})" for at, n in _UUID_PARTS)
         return f"CASE WHEN length({name}) = 32 THEN concat({parts}) ELSE {name} END"
-    text = f"CAST({name} AS VARCHAR)"
+    text = f"CAST({name} AS STRING)"
     if to == "bytes":
         return _utf8(text)
-    if to == "text" or column.parquet == SQL_TYPE[to]:
+    if to == "text" or column.parquet == _PARQUET[to]:
         return text if to == "text" else name
     if to == "boolean" and column.parquet == "BIGINT":
         return f"CAST({name} AS BOOLEAN)"
@@ -119,16 +122,22 @@ _UUID_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
 
 
 def _utf8(text: str) -> str:
-    """The bytes of a text; a cast would read escapes in it."""
+    """The bytes of a text; DuckDB's cast would read escapes in it."""
     return f"unhex(hex({text}))"
 
 
-def _hex(name: str) -> str:
+def _unquoted(name: str) -> str:
     """The bytes of a literal that is written as `X'00FF'`."""
     return f"unhex(substr({name}, 3, length({name}) - 3))"
 
 
+def _as_hex(name: str) -> str:
+    """Bytes as text, as PostgreSQL writes them; every engine's cast does something else."""
+    return f"chr(92) || 'x' || lower(hex({name}))"
+
+
 def _plain(name: str) -> str:
     """A SQLite literal as the text that it stands for; bytes stay as they are written."""
-    inside = f"replace(substr({name}, 2, length({name}) - 2), '''''', '''')"
-    return f"CASE WHEN {name} LIKE '''%' THEN {inside} ELSE {name} END"
+    quote = "chr(39)"  # Spark 3.5 does not read two quotes within a literal as one
+    inside = f"replace(substr({name}, 2, length({name}) - 2), concat({quote}, {quote}), {quote})"
+    return f"CASE WHEN substr({name}, 1, 1) = {quote} THEN {inside} ELSE {name} END"

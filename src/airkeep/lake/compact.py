@@ -32,8 +32,9 @@ from airkeep.snapshot.clean import run_clean
 from airkeep.snapshot.clean_plan import CleanPlan, Kept
 from airkeep.snapshot.fold import Layer, fold
 from airkeep.snapshot.folder import private_folder
-from airkeep.snapshot.lake import Lake, LakePlace, Snapshot, SnapshotName, open_lake
+from airkeep.snapshot.lake import Lake, LakePlace, Snapshot, open_lake
 from airkeep.snapshot.match import compare_sides
+from airkeep.snapshot.names import SnapshotName
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import SnapshotReader, bring
 from airkeep.snapshot.results import gravest

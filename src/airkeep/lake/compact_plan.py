@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from airkeep.snapshot.lake import SnapshotName
 from airkeep.snapshot.manifest import Manifest, TableEntry
+from airkeep.snapshot.names import SnapshotName
 
 _FEW = 4  # files of a table that are never too many: each thread of an export fills one
 _SMALL_BYTES = 8 << 20  # half of what the files of an export with little memory grow to

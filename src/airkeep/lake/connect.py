@@ -32,7 +32,7 @@ from airkeep.lake.views import (
     versions_view,
 )
 from airkeep.snapshot.lake import Lake
-from airkeep.snapshot.manifest import Outline
+from airkeep.snapshot.outline import Outline
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,14 +13,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from airkeep.errors import SnapshotError
 from airkeep.lake.pieces import Piece, gone_after, piece_of
 from airkeep.snapshot import names
-from airkeep.snapshot.lake import Lake, SnapshotName
-from airkeep.snapshot.manifest import Outline
+from airkeep.snapshot.manifest import Manifest
+from airkeep.snapshot.names import SnapshotName
+
+if TYPE_CHECKING:
+    from airkeep.snapshot.outline import Outline
 
 Warn = Callable[[str], None]
+Told = TypeVar("Told", bound="Manifest | Outline")
+Told_co = TypeVar("Told_co", bound="Manifest | Outline", covariant=True)
 
 _LOADERS = 16
 # Parents are read one after the other; from so many on, the next older snapshots along with them,
@@ -28,15 +34,29 @@ _LOADERS = 16
 _LONG_CHAIN = 8
 
 
-class Manifests:
+class Snapshots(Protocol[Told_co]):
+    """A lake, as far as its manifests go: `Lake`, or what Spark has read of one."""
+
+    def environments(self) -> list[str]: ...
+
+    def check_environment(self, environment: str) -> None: ...
+
+    def names(self, environment: str) -> list[SnapshotName]:
+        """Those of an environment, newest first."""
+
+    def outline(self, name: SnapshotName) -> Told_co: ...
+
+
+class Manifests(Generic[Told]):
     """The manifests of a lake, or of some of its environments, up to a time."""
 
     def __init__(
-        self, lake: Lake, environments: Sequence[str], at: datetime | None, warn: Warn
+        self, lake: Snapshots[Told], environments: Sequence[str], at: datetime | None, warn: Warn
     ) -> None:
-        self._lake, self._environments, self._warn = lake, environments, warn
+        self._lake: Snapshots[Told] = lake
+        self._environments, self._warn = environments, warn
         self._last = None if at is None else names.make_id(at.astimezone(UTC))
-        self._known: dict[SnapshotName, Outline | None] = {}
+        self._known: dict[SnapshotName, Told | None] = {}
         self._names: dict[str, list[SnapshotName]] | None = None
         self._errors: list[SnapshotError] = []
 
@@ -65,14 +85,14 @@ class Manifests:
                     last = piece
         return found
 
-    def all(self) -> list[Outline]:
+    def all(self) -> list[Told]:
         """Those of every snapshot that can be read, each environment's newest first."""
         found = (self._load(known) for known in self._by_environment().values())
         return [outline for several in found for outline in several if outline is not None]
 
-    def newest(self) -> list[Outline]:
+    def newest(self) -> list[Told]:
         """Of each environment those down to the newest complete one."""
-        found: list[Outline] = []
+        found: list[Told] = []
         for known in self._by_environment().values():
             for name in known:
                 [outline] = self._load([name])
@@ -124,7 +144,7 @@ class Manifests:
             chain.append(piece)
         return chain[::-1]
 
-    def _piece(self, outline: Outline, label: str) -> Piece | None:
+    def _piece(self, outline: Told, label: str) -> Piece | None:
         try:
             entry = outline.table(label)
         except SnapshotError as error:
@@ -144,7 +164,7 @@ class Manifests:
             }
         return self._names
 
-    def _load(self, wanted: Sequence[SnapshotName]) -> list[Outline | None]:
+    def _load(self, wanted: Sequence[SnapshotName]) -> list[Told | None]:
         missing = [name for name in wanted if name not in self._known]
         if len(missing) == 1:
             self._known[missing[0]] = self._outline(missing[0])
@@ -153,7 +173,7 @@ class Manifests:
                 self._known.update(zip(missing, pool.map(self._outline, missing), strict=True))
         return [self._known[name] for name in wanted]
 
-    def _outline(self, name: SnapshotName) -> Outline | None:
+    def _outline(self, name: SnapshotName) -> Told | None:
         try:
             return self._lake.outline(name)
         except SnapshotError as error:
@@ -168,7 +188,7 @@ class Manifests:
         self._warn(f"{name} was passed over, this is what the other snapshots say: {why}")
 
 
-def _end(last: Piece, outline: Outline, label: str) -> Piece | None:
+def _end(last: Piece, outline: Manifest | Outline, label: str) -> Piece | None:
     is_told = outline.complete and label not in outline.labels and last.entry.role != "foreign"
     is_known = last.entry.whole and last.covers and not last.entry.rows
     return gone_after(last, outline) if is_told and not is_known else None

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from airkeep.errors import MissingFileError
 from airkeep.snapshot import names
-from airkeep.snapshot.manifest import Outline, TableEntry
+from airkeep.snapshot.manifest import Manifest, TableEntry
+
+if TYPE_CHECKING:
+    from airkeep.snapshot.outline import Outline
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Piece:
         return self.entry.window is None
 
 
-def piece_of(manifest: Outline, entry: TableEntry) -> Piece:
+def piece_of(manifest: Manifest | Outline, entry: TableEntry) -> Piece:
     """What a snapshot says of one of its tables."""
     return Piece(
         environment=manifest.environment,
@@ -49,7 +53,7 @@ def piece_of(manifest: Outline, entry: TableEntry) -> Piece:
     )
 
 
-def gone_after(piece: Piece, manifest: Outline) -> Piece:
+def gone_after(piece: Piece, manifest: Manifest | Outline) -> Piece:
     """What a snapshot says of a table that an earlier one had and this one has not: no row."""
     empty = replace(
         piece.entry, rows=0, files=(), deleted=(), deleted_rows=0, whole=True, window=None

@@ -1,7 +1,7 @@
 """The statements behind a table's views: its newest state, and every version of every row.
 
-They are text, made from pieces. What differs between engines is only how files are named, and
-that is handed in.
+They are text, made from pieces, that DuckDB takes and Spark (in ANSI mode, with identifiers in
+double quotes). What differs is how files are named and how rows are hashed: both are handed in.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _scans(
 
 def _nothing(shape: Shape) -> str:
     empty = ", ".join(f"CAST(NULL AS {SQL_TYPE[k]}) AS {ident(n)}" for n, k in shape.kinds.items())
-    own = ", ".join(f"CAST(NULL AS VARCHAR) AS {name}" for name in OWN)
+    own = ", ".join(f"CAST(NULL AS {SQL_TYPE['text']}) AS {name}" for name in OWN)
     return f"SELECT {own}, {empty} WHERE 1 = 0"
 
 
@@ -263,9 +263,10 @@ def versions_view(
 
 def _told(events: str, known: Sequence[Span]) -> str:
     """Events, each with the snapshot that its piece is closed by."""
+    never = f"CAST(NULL AS {SQL_TYPE['text']})"
     values = ", ".join(
         f"({literal(s.piece.environment)}, {literal(s.piece.snapshot)}, "
-        f"{literal(s.closed) if s.closed else 'CAST(NULL AS VARCHAR)'}, {s.beside})"
+        f"{literal(s.closed) if s.closed else never}, {s.beside})"
         for s in known
     )
     # Not USING: Trino leaves the columns that it names out of `e.*`.

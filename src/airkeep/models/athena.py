@@ -27,7 +27,7 @@ from airkeep.models.catalog import MANIFESTS, Input, Made, models, needed_for, r
 from airkeep.models.dialects import transpile
 from airkeep.models.made import maker_of
 from airkeep.snapshot.lake import Lake
-from airkeep.snapshot.manifest import Outline
+from airkeep.snapshot.outline import Outline
 
 MAX_STATEMENT_BYTES = 262_144  # what Athena takes
 _PARTITIONS_AT_ONCE = 100
@@ -86,7 +86,7 @@ def athena_lake(
     )
 
 
-def _histories(manifests: Manifests) -> Pieces:
+def _histories(manifests: Manifests[Outline]) -> Pieces:
     return {label: manifests.history(label) for label in _labels(manifests.all())}
 
 

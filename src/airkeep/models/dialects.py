@@ -40,11 +40,9 @@ def _translated(node: exp.Expression, engine: Engine) -> exp.Expression:
 
 
 def _for_trino(node: exp.Expression) -> exp.Expression:
-    """Bytes as text, text as bytes, their number, and a hash of several values."""
+    """Text as bytes, the number of bytes, and a hash of several values."""
     from sqlglot import exp
 
-    if isinstance(node, exp.Cast) and node.is_type("text") and _is_bytes(node.this):
-        return exp.Anonymous(this="from_utf8", expressions=[node.this.this])
     if isinstance(node, exp.Unhex) and isinstance(node.this, exp.Hex):
         return exp.Anonymous(this="to_utf8", expressions=[node.this.this])
     if isinstance(node, exp.Anonymous) and node.name.lower() == "octet_length":
@@ -55,9 +53,3 @@ def _for_trino(node: exp.Expression) -> exp.Expression:
         data = exp.Anonymous(this="to_utf8", expressions=[text])
         return exp.Anonymous(this="xxhash64", expressions=[data])
     return node
-
-
-def _is_bytes(node: exp.Expression) -> bool:
-    from sqlglot import exp
-
-    return isinstance(node, exp.Cast) and node.is_type("varbinary", "blob", "binary")

@@ -3,7 +3,8 @@
 A maker is a pure function: it is given the rows of each source that the model names, in its order,
 and gives tuples in the order of the columns that the model names. It reads each source once, as it
 comes, so that no table has to fit into memory. A row is a dict; its times are naive UTC
-`datetime`s, its bytes `bytes`. Of `manifests` it is given the `Outline` of every snapshot.
+`datetime`s, its bytes `bytes`. Of `manifests` it is given the `Outline` of every snapshot, or the
+whole `Manifest`.
 
 Whoever runs models elsewhere than in DuckDB calls the same functions.
 """
@@ -11,14 +12,17 @@ Whoever runs models elsewhere than in DuckDB calls the same functions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airkeep.models.catalog import MADE
 from airkeep.models.cron import due_times
 from airkeep.models.serialized import schedules, task_edges, task_slas
 from airkeep.models.slack import slack
-from airkeep.snapshot.manifest import Outline
+from airkeep.snapshot.manifest import Manifest
 from airkeep.snapshot.names import id_time
+
+if TYPE_CHECKING:
+    from airkeep.snapshot.outline import Outline
 
 Row = dict[str, Any]
 Maker = Callable[..., Iterable[tuple[Any, ...]]]
@@ -29,7 +33,7 @@ def maker_of(name: str) -> Maker:
     return MAKERS[name.removeprefix(MADE)]
 
 
-def snapshots(manifests: Iterable[Outline]) -> Iterator[tuple[Any, ...]]:
+def snapshots(manifests: Iterable[Manifest | Outline]) -> Iterator[tuple[Any, ...]]:
     """What the manifests say of each snapshot as a whole."""
     for one in manifests:
         yield (
@@ -43,7 +47,7 @@ def snapshots(manifests: Iterable[Outline]) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def table_sizes(manifests: Iterable[Outline]) -> Iterator[tuple[Any, ...]]:
+def table_sizes(manifests: Iterable[Manifest | Outline]) -> Iterator[tuple[Any, ...]]:
     """How large each table was at each snapshot; not those of which a window took some rows.
 
     Bytes are those of a table's files where they hold it whole, else NULL.

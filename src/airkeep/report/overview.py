@@ -9,8 +9,8 @@ from typing import Literal
 
 from airkeep.database.sql import literal
 from airkeep.report.figures import Ask, Kind, Row, Value, plain
-from airkeep.snapshot.manifest import Outline
 from airkeep.snapshot.names import id_time
+from airkeep.snapshot.outline import Outline
 
 _CALENDAR_D = 371  # a year and the week that it begins in
 

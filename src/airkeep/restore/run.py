@@ -24,8 +24,9 @@ from airkeep.restore.rows import TableRows
 from airkeep.restore.target import Target, open_target
 from airkeep.snapshot.choose import choose_entries
 from airkeep.snapshot.folder import private_folder
-from airkeep.snapshot.lake import LakePlace, Snapshot, SnapshotName, open_lake
+from airkeep.snapshot.lake import LakePlace, Snapshot, open_lake
 from airkeep.snapshot.manifest import TableEntry
+from airkeep.snapshot.names import SnapshotName
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import SnapshotReader, bring
 from airkeep.snapshot.seal import ARCHIVE_KEY, TARGET_KEY, SecretsBack, open_keyring

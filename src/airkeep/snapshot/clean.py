@@ -43,8 +43,9 @@ from airkeep.snapshot.clean_plan import (
     owner_of,
     plan_clean,
 )
-from airkeep.snapshot.lake import Lake, LakePlace, SnapshotName, open_lake
+from airkeep.snapshot.lake import Lake, LakePlace, open_lake
 from airkeep.snapshot.manifest import Manifest, decode_manifest, encode, summarize
+from airkeep.snapshot.names import SnapshotName
 from airkeep.store.interface import UPLOADS, Entry, Store
 
 GRACE = timedelta(hours=24)

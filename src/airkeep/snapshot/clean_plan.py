@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from airkeep.errors import ConfigError
 from airkeep.snapshot import names
-from airkeep.snapshot.lake import SnapshotName
+from airkeep.snapshot.names import SnapshotName
 from airkeep.store.interface import Entry
 
 _ENV = r"environment=(?P<environment>[A-Za-z0-9._-]{1,80})"

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC
 from functools import cached_property
 from hashlib import sha256
@@ -32,14 +31,14 @@ from airkeep.errors import (
 from airkeep.snapshot import names
 from airkeep.snapshot.manifest import (
     Manifest,
-    Outline,
     Summary,
     TableEntry,
     decode_manifest,
-    decode_outline,
     decode_summary,
     summarize,
 )
+from airkeep.snapshot.names import SnapshotName
+from airkeep.snapshot.outline import Outline, decode_outline
 from airkeep.store.interface import Store
 from airkeep.store.open import open_store
 
@@ -49,17 +48,6 @@ _CANDIDATES = 10
 _LOOKED_FOR = 200  # manifests; more of them are listed faster
 
 Load = Callable[[str], bytes]
-
-
-@dataclass(frozen=True, order=True)
-class SnapshotName:
-    """An environment and an id; they sort by time within an environment."""
-
-    environment: str
-    id: str
-
-    def __str__(self) -> str:
-        return f"{self.environment}/{self.id}"
 
 
 class Snapshot:

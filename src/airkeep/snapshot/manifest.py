@@ -2,21 +2,17 @@
 
 The classes are the format. `docs/manifest.schema.json` is generated from them, and
 docs/format.md says what each field means. A reader refuses a newer `format` and ignores
-fields that it does not know within its own.
+fields that it does not know within its own. msgspec is imported where it is used: the classes
+travel to places that have the standard library only (lake/spark.py).
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import Literal
 
-import msgspec
-
 from airkeep.errors import ManifestError, NewerFormatError
-from airkeep.snapshot import names
 
 FORMAT = 1
 
@@ -249,65 +245,17 @@ class Manifest:
         """Bytes of this snapshot's own files, its parents' not counted."""
         return self.schema_sql.bytes + sum(t.bytes for t in self.tables)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every table's label, in order."""
+        return tuple(table.label for table in self.tables)
+
     def table(self, label: str) -> TableEntry | None:
         return next((t for t in self.tables if t.label == label), None)
 
     def files(self) -> list[FileEntry]:
         """Every file that the manifest names, the schema first."""
         return [self.schema_sql, *(f for t in self.tables for f in (*t.files, *t.deleted))]
-
-
-class Outline(msgspec.Struct, frozen=True, dict=True):
-    """A manifest whose tables are read when they are asked for.
-
-    A manifest of 50 tables takes 1.9 ms to read whole and 0.3 ms like this, and a history is told
-    by thousands of them.
-    """
-
-    format: int
-    environment: str
-    id: str
-    airflow_version: str
-    server: ServerEntry
-    mode: Mode
-    complete: bool
-    secrets: SecretsEntry
-    entries: tuple[msgspec.Raw, ...] = msgspec.field(name="tables")
-    parent: ParentEntry | None = None
-
-    @cached_property
-    def labels(self) -> tuple[str, ...]:
-        """Every table's label, in the manifest's order."""
-        return tuple(_label(raw) for raw in self.entries)
-
-    @cached_property
-    def tables(self) -> tuple[TableEntry, ...]:
-        """All entries.
-
-        Raises:
-            ManifestError: one cannot be read.
-        """
-        return tuple(self._entry(raw) for raw in self.entries)
-
-    @property
-    def rows(self) -> int:
-        return sum(t.rows for t in self.tables)
-
-    def table(self, label: str) -> TableEntry | None:
-        """The entry of one table, None where there is none.
-
-        Raises:
-            ManifestError: it cannot be read.
-        """
-        if label not in self.labels:
-            return None
-        return self._entry(self.entries[self.labels.index(label)])
-
-    def _entry(self, raw: msgspec.Raw) -> TableEntry:
-        try:
-            return msgspec.json.decode(raw, type=TableEntry)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise _unreadable(names.manifest_path(self.environment, self.id), error) from None
 
 
 @dataclass(frozen=True)
@@ -350,6 +298,8 @@ def summarize(manifest: Manifest) -> Summary:
 
 def encode(document: Manifest | Summary) -> bytes:
     """The document as JSON, a field a line: people read manifests too."""
+    import msgspec
+
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
 
@@ -360,33 +310,19 @@ def decode_manifest(data: bytes, path: str) -> Manifest:
         NewerFormatError: it was written by a newer airkeep.
         ManifestError: it is no manifest.
     """
+    import msgspec
+
     try:
         version = msgspec.json.decode(data, type=_Versioned).format
         if version > FORMAT:
             raise NewerFormatError(path, found=version, known=FORMAT)
         return msgspec.json.decode(data, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
-def decode_outline(data: bytes, path: str) -> Outline:
-    """Read a manifest but for its tables.
-
-    Raises:
-        NewerFormatError: it was written by a newer airkeep.
-        ManifestError: it is no manifest.
-    """
-    try:
-        found = msgspec.json.decode(data, type=Outline)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        decode_manifest(data, path)  # says so, if it is newer
-        raise _unreadable(path, error) from None
-    if found.format > FORMAT:
-        raise NewerFormatError(path, found=found.format, known=FORMAT)
-    return found
-
-
-def _unreadable(path: str, error: Exception) -> ManifestError:
+def unreadable(path: str, error: Exception) -> ManifestError:
+    """What to raise for a document that is no manifest."""
     return ManifestError(
         f"{path} is not a manifest that can be read ({error}): the file was changed or "
         f"cut off. Use another snapshot."
@@ -395,6 +331,8 @@ def _unreadable(path: str, error: Exception) -> ManifestError:
 
 def decode_summary(data: bytes) -> Summary | None:
     """Read an index entry; None when it is not one (it is only derived: read the manifest)."""
+    import msgspec
+
     try:
         return msgspec.json.decode(data, type=Summary)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -403,24 +341,11 @@ def decode_summary(data: bytes) -> Summary | None:
 
 def json_schema() -> dict[str, object]:
     """The JSON Schema of a manifest, as in docs/manifest.schema.json."""
+    import msgspec
+
     return msgspec.json.schema(Manifest)
 
 
 @dataclass(frozen=True)
 class _Versioned:
     format: int
-
-
-@dataclass(frozen=True)
-class _Labelled:
-    label: str
-
-
-def _label(raw: msgspec.Raw) -> str:
-    """A table's label; as we write it, it stands first and nothing else is looked at."""
-    if found := _LABEL.match(raw):
-        return found[1].decode()
-    return msgspec.json.decode(raw, type=_Labelled).label
-
-
-_LABEL = re.compile(rb'\s*\{\s*"label":\s*"([^"\\]*)"')

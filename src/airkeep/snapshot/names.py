@@ -11,6 +11,7 @@ See docs/format.md.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -20,6 +21,17 @@ ENVIRONMENT = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
 _FORMAT = "%Y%m%dT%H%M%S.%fZ"  # to read: strftime's %Y does not fill a year before 1000 up
 _TABLE_SAFE = "._- "  # percent-encoded beside letters and digits: everything else
+
+
+@dataclass(frozen=True, order=True)
+class SnapshotName:
+    """An environment and an id; they sort by time within an environment."""
+
+    environment: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.environment}/{self.id}"
 
 
 def check_environment(name: str) -> str:

@@ -25,7 +25,8 @@ from airkeep.errors import (
     StoreError,
 )
 from airkeep.snapshot import names
-from airkeep.snapshot.lake import Load, SnapshotName
+from airkeep.snapshot.lake import Load
+from airkeep.snapshot.names import SnapshotName
 from airkeep.store.interface import Store
 
 Kind = Literal["damaged", "missing", "newer", "manifest"]

@@ -23,8 +23,9 @@ from airkeep.errors import (
     StoreError,
 )
 from airkeep.snapshot import names
-from airkeep.snapshot.lake import Snapshot, SnapshotName
+from airkeep.snapshot.lake import Snapshot
 from airkeep.snapshot.manifest import FileEntry, Manifest, decode_manifest, encode, summarize
+from airkeep.snapshot.names import SnapshotName
 from airkeep.store.interface import Store
 
 _ID_ATTEMPTS = 1000

@@ -1,0 +1,248 @@
+"""Models on Spark: what to make is data, and one function makes it, here or on a cluster.
+
+PySpark and the standard library are enough: this module travels in the script that
+`airkeep models --engine spark` writes, and is what that script runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airkeep.errors import AirkeepError, ConfigError, did_you_mean
+from airkeep.lake.columns import SQL_TYPE, Kind
+from airkeep.lake.manifests import Warn
+from airkeep.lake.spark import SparkLake, explained, own_session, read_snapshots, without_zone
+from airkeep.models.catalog import MANIFESTS, Made
+from airkeep.models.made import maker_of
+from airkeep.snapshot.names import id_time, make_id, parse_time
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+ANSWER = "answer"
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """An input of models: a raw table, as `catalog.Input`, with the columns that are wanted."""
+
+    name: str
+    label: str
+    per: str | None
+    versions: bool
+    columns: Mapping[str, Kind]
+
+
+@dataclass(frozen=True)
+class SparkModel:
+    """A model in Spark's SQL.
+
+    Attributes:
+        raw: the names of the raw tables that it reads, or that are made something of for it.
+    """
+
+    name: str
+    is_mart: bool
+    raw: tuple[str, ...]
+    made: tuple[Made, ...]
+    needs: tuple[str, ...]
+    sql: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """What Spark is to do.
+
+    Attributes:
+        lake: where, unless an argument says otherwise; None when it must.
+        environments: only these; all of them when empty.
+        last: the newest snapshot's id that counts; None for all.
+        raw: every raw table that a model reads.
+        models: in an order in which they can be made.
+        tables: of the lake, that the question names.
+        question: in Spark's SQL; None to make the models.
+    """
+
+    lake: str | None
+    environments: tuple[str, ...]
+    last: str | None
+    raw: tuple[RawTable, ...]
+    models: tuple[SparkModel, ...]
+    tables: tuple[str, ...] = ()
+    question: str | None = None
+
+    @property
+    def marts(self) -> tuple[str, ...]:
+        return tuple(model.name for model in self.models if model.is_mart)
+
+
+def make_models(lake: SparkLake, job: Job, names: Iterable[str]) -> None:
+    """Give these models and what they need their names; Spark counts when rows are asked for."""
+    wanted = _needed(job, names)
+    read = {name for model in wanted for name in model.raw}
+    for raw in job.raw:
+        if raw.name not in read:
+            continue
+        if raw.versions:
+            lake.need_versions(raw.name, raw.label, raw.columns)
+        else:
+            lake.need_last(raw.name, raw.label, raw.columns, per=raw.per)
+    readers = [name for model in wanted for name in model.needs]
+    for model in wanted:
+        for made in model.made:
+            _make(lake, made)
+        lake.make_table(model.name, model.sql, keep=readers.count(model.name) > 1)
+
+
+def answer(lake: SparkLake, job: Job) -> DataFrame:
+    """The rows that the job's question finds."""
+    assert job.question is not None  # noqa: S101 (a job without one makes models)
+    make_models(lake, job, [model.name for model in job.models])
+    for table in job.tables:
+        lake.need(table)
+    return lake.query(job.question)
+
+
+def opened(
+    spark: SparkSession, url: str, environments: Sequence[str], last: str | None, warn: Warn
+) -> SparkLake:
+    """The lake in a session of its own.
+
+    Args:
+        warn: told of a snapshot that cannot be read and was passed over.
+
+    Raises:
+        AirkeepError: it has no such snapshots, or one cannot be read.
+    """
+    session = own_session(spark)
+    snapshots = read_snapshots(session, url, environments=environments)
+    at = None if last is None else id_time(last)
+    return SparkLake(session, snapshots, environments=environments, at=at, warn=warn)
+
+
+def main(job: Job, arguments: Sequence[str]) -> int:
+    """Run the job as its arguments say; gives an exit status.
+
+    Arguments that are not ours are passed over: Glue adds some of its own.
+    """
+    given = _parser(job).parse_known_args(arguments)[0]
+    try:
+        _run(job, given)
+    except AirkeepError as error:
+        _say(f"error: {error}", sys.stderr)
+        return error.exit_status
+    return 0
+
+
+def _run(job: Job, given: argparse.Namespace) -> None:
+    from pyspark.sql import SparkSession
+
+    lake, output = given.lake.rstrip("/"), given.output.rstrip("/")
+    if f"{output}/".startswith(f"{lake}/"):
+        raise ConfigError(f"--output {output} lies in the lake: name a place outside of it")
+    names = _chosen(job, _listed(given.models)) if job.question is None else [ANSWER]
+    spark = SparkSession.builder.appName("airkeep").getOrCreate()
+    last = make_id(parse_time(given.as_of)) if given.as_of else job.last
+    environments = _listed(given.environments) or job.environments
+    found = opened(spark, lake, environments, last, _warn)
+    places = {name: f"{output}/{name}" for name in names}
+    if given.if_exists == "fail":
+        for place in places.values():
+            _refuse_what_is_there(found.spark, place)
+    if job.question is not None:
+        _write(answer(found, job), places[ANSWER], given.if_exists)
+        return
+    make_models(found, job, names)
+    for name, place in places.items():
+        began = time.monotonic()
+        _write(found.query(f"SELECT * FROM {name}"), place, given.if_exists)
+        _say(f"{name}: {place} ({time.monotonic() - began:.1f} s)", sys.stdout)
+
+
+def _write(rows: DataFrame, place: str, if_exists: str) -> None:
+    mode = "overwrite" if if_exists == "replace" else "errorifexists"
+    with explained(place):
+        rows.write.mode(mode).parquet(place)
+
+
+def _refuse_what_is_there(spark: SparkSession, place: str) -> None:
+    from pyspark.errors import AnalysisException
+
+    try:
+        spark.read.format("binaryFile").load(place)
+    except AnalysisException:
+        return
+    raise ConfigError(f"{place} is there already: name a new --output, or --if-exists replace")
+
+
+def _make(lake: SparkLake, made: Made) -> None:
+    """Rows come to the driver one partition after the other, and go back when they are made."""
+    sources: list[Iterable[object]] = [
+        lake.manifests() if source == MANIFESTS else _rows(lake, source) for source in made.sources
+    ]
+    rows = list(maker_of(made.name)(*sources))
+    types = (SQL_TYPE[k] if k != "instant" else "timestamp_ntz" for k in made.columns.values())
+    schema = ", ".join(f"{n} {t}" for n, t in zip(made.columns, types, strict=True))
+    frame = without_zone(lake.spark.createDataFrame(rows, schema), to="timestamp")
+    frame.createOrReplaceTempView(made.name)
+
+
+def _rows(lake: SparkLake, source: str) -> Iterable[dict[str, Any]]:
+    for row in lake.query(f"SELECT * FROM {source}").toLocalIterator():
+        yield {n: bytes(v) if isinstance(v, bytearray) else v for n, v in row.asDict().items()}
+
+
+def _needed(job: Job, names: Iterable[str]) -> list[SparkModel]:
+    by_name = {model.name: model for model in job.models}
+    wanted: set[str] = set()
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name not in wanted:
+            wanted.add(name)
+            todo += by_name[name].needs
+    return [model for model in job.models if model.name in wanted]
+
+
+def _chosen(job: Job, names: Sequence[str]) -> Sequence[str]:
+    known = [model.name for model in job.models]
+    for name in names:
+        if name not in known:
+            near = did_you_mean(name, known)
+            raise ConfigError(f"there is no model {name!r} in this script{near}")
+    return names or job.marts
+
+
+def _parser(job: Job) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Answer from a lake of airkeep, on Spark: Parquet in OUTPUT/<name>/.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--lake", default=job.lake, required=job.lake is None, help="its URL")
+    parser.add_argument("--output", required=True, help="a folder's URL, outside of the lake")
+    parser.add_argument("--environments", default="", help="only these: a,b")
+    parser.add_argument("--as-of", default="", help="as the lake was known then: 2026-11-01")
+    parser.add_argument(
+        "--if-exists", choices=("fail", "replace"), default="fail", help="what OUTPUT/<name> is for"
+    )
+    if job.question is None:
+        parser.add_argument("--models", default="", help="only these: a,b; all marts otherwise")
+    return parser
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(one.strip() for one in text.split(",") if one.strip())
+
+
+def _warn(text: str) -> None:
+    _say(f"warning: {text}", sys.stderr)
+
+
+def _say(text: str, stream: Any) -> None:
+    stream.write(f"{text}\n")
+    stream.flush()
