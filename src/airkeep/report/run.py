@@ -29,6 +29,7 @@ _TIMES = {
     "runs": "coalesce(started_at, due_at)",
     "tasks": "coalesce(started_at, queued_at, ended_at)",
     "attempts": "started_at",
+    "task_states": "coalesce(started_at, queued_at, ended_at)",  # what both are made of
     "events": "happened_at",
     "asset_events": "happened_at",
 }
