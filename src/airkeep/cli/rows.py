@@ -74,8 +74,8 @@ def opened(
             environments=split_names(environment),
             at=at,
             warn=lambda said: ctx.output.note(f"warning: {said}"),
-            memory_bytes=ctx.settings.memory_bytes,
-            threads=ctx.settings.threads,
+            memory_bytes=ctx.question_limits.memory_bytes,
+            threads=ctx.question_limits.threads,
         ) as connected,
     ):
         yield connected, folder

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airkeep.database.limits import ReadLimits
+from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.connect import OpenLake, connect
 from airkeep.models.build import make_models
@@ -72,7 +72,7 @@ def report(
         ConfigError: the file is there already, or an environment is not.
     """
     check_new(output)
-    limits = limits or ReadLimits()
+    limits = limits or ReadLimits(question_bytes())
     with (
         private_folder(spool) as folder,
         connect(
