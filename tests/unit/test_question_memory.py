@@ -29,10 +29,8 @@ def test_a_container_may_have_less_than_its_machine(tmp_path: Path) -> None:
 
 
 def test_a_question_takes_more_than_an_export_until_it_is_set() -> None:
-    unset = Context(load_settings({}, {}, None), Output(as_json=False, quiet=False, verbose=0))
-    told = Context(
-        load_settings({"memory": "700MB"}, {}, None), Output(as_json=False, quiet=False, verbose=0)
-    )
+    unset = Context(load_settings({}, {}, None), Output())
+    told = Context(load_settings({"memory": "700MB"}, {}, None), Output())
     assert unset.limits.memory_bytes == 400_000_000
     assert unset.question_limits.memory_bytes == question_bytes()
     assert told.limits == told.question_limits
