@@ -26,6 +26,7 @@ SECRETS_MODES = ("keep", "seal", "drop", "plain")
 # An export with --memory 200MB takes 163 MB in all (docs/benchmarks.md): a much smaller promise
 # could not be kept.
 MIN_MEMORY_BYTES = 150_000_000
+DEFAULT_MEMORY_BYTES = 400_000_000
 
 _UNITS = {"": 1, "b": 1} | {
     f"{prefix}{unit}": base**power
@@ -191,13 +192,13 @@ class Settings:
         "out, or decrypted.",
         read=_read_secrets_mode,
     )
-    memory_bytes: int = _described(
-        400_000_000,
+    memory_bytes: int | None = _described(
+        None,
         "AIRKEEP_MEMORY",
         name="memory",
         expected="a size such as 400MB or 1GiB, at least 150MB",
-        shown="400MB",
-        help="How much memory reading and writing tables may take.",
+        shown="400MB; for questions half of the machine's, from 400MB to 2GB",
+        help="How much memory reading and writing tables, or answering questions, may take.",
         read=_read_memory,
     )
     threads: int = _described(

@@ -51,7 +51,7 @@ def test_without_anything_the_defaults_hold() -> None:
     assert settings == Settings()
     assert settings.environment is None
     assert settings.secrets == "keep"
-    assert settings.memory_bytes == 400_000_000
+    assert settings.memory_bytes is None
     assert settings.threads in (1, 2)
     assert (settings.lock_timeout_s, settings.statement_timeout_s) == (30, 3600)
 

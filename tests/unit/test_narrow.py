@@ -10,7 +10,7 @@ from airkeep.export.run import export
 from airkeep.lake.connect import connect
 from airkeep.models.build import make_models
 from airkeep.models.catalog import models
-from airkeep.models.narrow import narrowed, read_once
+from airkeep.models.narrow import is_selection, narrowed, needs_no_table
 from airkeep.snapshot.lake import Lake
 from grid import same_rows
 from servers import airflow_sqlite
@@ -49,9 +49,28 @@ def test_a_column_that_no_reader_names_is_left_out() -> None:
 
 def test_only_a_model_that_is_read_in_one_place_need_not_be_kept() -> None:
     reader = models()["slot_use"]
-    assert read_once(models()["tasks"], [reader])
-    assert not read_once(models()["reschedules"], [reader])
-    assert not read_once(models()["tasks"], [reader, models()["first_try_success"]])
+    assert needs_no_table(models()["run_dates"], [models()["xcoms"]])
+    assert not needs_no_table(models()["reschedules"], [reader])
+    assert not needs_no_table(models()["runs"], [models()["dag_week"], models()["stuck_runs"]])
+
+
+def test_a_model_that_only_selects_rows_of_another_need_not_be_kept() -> None:
+    two = [models()["slot_use"], models()["first_try_success"]]
+    assert is_selection(models()["tasks"])
+    assert needs_no_table(models()["tasks"], two)
+    assert not is_selection(models()["runs"])
+
+
+def test_what_a_selection_does_not_hand_on_is_not_read() -> None:
+    tasks, states, churn = (models()[n] for n in ("tasks", "task_states", "duration_variance"))
+    text = narrowed(tasks, [churn], where="queued_at IS NOT NULL")
+    below = narrowed(states, [replace(tasks, sql=text)])
+    read = {"environment", "dag_id", "task_id", "state", "started_at", "ended_at", "noted_s"}
+    assert set(columns_of(below)) == read | {"queued_at", "is_newest"}
+
+
+def columns_of(sql: str) -> list[str]:
+    return sql.removeprefix("SELECT ").partition(" FROM")[0].replace('"', "").split(", ")
 
 
 def test_all_columns_stay_for_a_reader_that_gives_all_it_reads() -> None:

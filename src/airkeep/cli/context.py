@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import click
 
 from airkeep.cli.output import Output
-from airkeep.config import BY_NAME, FILE, Settings, load_settings
+from airkeep.config import BY_NAME, DEFAULT_MEMORY_BYTES, FILE, Settings, load_settings
 from airkeep.errors import ConfigError, NoSuchSnapshotError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _TUNING = {
-    "memory": "How much memory to take, about: 400MB.",
+    "memory": "How much memory to take, about.",
     "threads": "Threads that read tables.",
     "spool": "Folder for files on their way.",
     "lock_timeout_s": "Seconds to wait for a lock in the database.",
@@ -68,10 +68,22 @@ class Context:
 
     @property
     def limits(self) -> ReadLimits:
+        return self._limited(DEFAULT_MEMORY_BYTES)
+
+    @property
+    def question_limits(self) -> ReadLimits:
+        """Those of SQL over a lake, which sorts and joins whole tables."""
+        from airkeep.database.limits import question_bytes
+
+        return self._limited(question_bytes())
+
+    def _limited(self, memory_bytes: int) -> ReadLimits:
         from airkeep.database.limits import ReadLimits
 
         s = self.settings
-        return ReadLimits(s.memory_bytes, s.threads, s.lock_timeout_s, s.statement_timeout_s)
+        return ReadLimits(
+            s.memory_bytes or memory_bytes, s.threads, s.lock_timeout_s, s.statement_timeout_s
+        )
 
     @property
     def spool(self) -> Path | None:

@@ -54,7 +54,7 @@ def report(
             environments=split_names(environment),
             since=since,
             compare=sides,
-            limits=ctx.limits,
+            limits=ctx.question_limits,
             spool=ctx.spool,
             progress=progress,
         )

@@ -102,8 +102,8 @@ def opened(
             environments=split_names(environment),
             at=moment(as_of),
             warn=ctx.output.warn,
-            memory_bytes=ctx.settings.memory_bytes,
-            threads=ctx.settings.threads,
+            memory_bytes=ctx.question_limits.memory_bytes,
+            threads=ctx.question_limits.threads,
         ) as connected,
     ):
         yield connected, folder

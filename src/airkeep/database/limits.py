@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
-from airkeep.config import check_setting
+from airkeep.config import DEFAULT_MEMORY_BYTES, check_setting
+
+_QUESTION_BYTES = 2_000_000_000
+# What a container may take, by cgroup 2 and 1; both say so in other words where it is unbounded.
+_CONTAINER = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,7 @@ class ReadLimits:
         ConfigError: a limit that could not be kept.
     """
 
-    memory_bytes: int = 400_000_000
+    memory_bytes: int = DEFAULT_MEMORY_BYTES
     threads: int = 2
     lock_timeout_s: int = 30
     statement_timeout_s: int = 3600
@@ -27,3 +37,28 @@ class ReadLimits:
     def __post_init__(self) -> None:
         for limit in fields(self):
             check_setting(limit.name, getattr(self, limit.name))
+
+
+def question_bytes(machine_bytes: int | None = None) -> int:
+    """What SQL over a lake may take where nobody said: half of the machine, from 400 MB to 2 GB.
+
+    Args:
+        machine_bytes: the memory of the machine or its container; looked up when None.
+    """
+    half = (machine_memory() if machine_bytes is None else machine_bytes) // 2
+    return max(DEFAULT_MEMORY_BYTES, min(half, _QUESTION_BYTES))
+
+
+def machine_memory(limits: Sequence[Path] = _CONTAINER) -> int:
+    """The machine's memory in bytes, or its container's where that is less.
+
+    Args:
+        limits: files that hold the container's, those that are not there are passed over.
+    """
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in limits:
+        try:
+            found.append(int(file.read_text(encoding="ascii")))
+        except (OSError, ValueError):  # not there, or "max"
+            continue
+    return min(found)

@@ -6,14 +6,15 @@ What Python makes is a table like the others, and is made just before the model 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from airkeep.database.sql import ident, literal
 from airkeep.lake.connect import Answer, OpenLake
-from airkeep.models.catalog import MANIFESTS, RAW, Made, models_in, needed_for, raw_inputs
+from airkeep.models.catalog import MANIFESTS, RAW, Made, Model, models_in, needed_for, raw_inputs
 from airkeep.models.made import maker_of
-from airkeep.models.narrow import narrowed, read_once
+from airkeep.models.narrow import narrowed, needs_no_table
 from airkeep.snapshot.progress import Progress, Step, silent
 
 _PLACE = "models"
@@ -48,14 +49,14 @@ def make_models(
             opened.need_versions(one.name, one.table, columns)
         else:
             opened.need_last(one.name, one.table, columns, per=one.per)
+    wanted = _narrowed(wanted, names, where or {})
     for model in wanted:
         progress(Step(model.name, 0, 0))
         for made in model.made:
             _make(opened, made)
-        is_wanted = model.name in names
-        readers = [] if is_wanted else [one for one in wanted if model.name in one.needs]
-        statement = narrowed(model, readers, where=(where or {}).get(model.name))
-        if not is_wanted and read_once(model, readers):
+        readers = [one for one in wanted if model.name in one.needs]
+        statement = model.sql
+        if model.name not in names and needs_no_table(model, readers):
             opened.db.execute(f"CREATE TEMP VIEW {ident(model.name)} AS {statement}")
         else:
             opened.make_table(_PLACE, model.name, statement)
@@ -65,6 +66,18 @@ def make_models(
     copies = [source for model in wanted for made in model.made for source in made.sources]
     for name in {*between, *tables, *(c for c in copies if c.startswith(RAW))}:
         opened.drop(_PLACE, name)
+
+
+def _narrowed(
+    wanted: Sequence[Model], names: Collection[str], where: Mapping[str, str]
+) -> list[Model]:
+    """The models with no more in them than what the others read; those that are asked for whole."""
+    done: list[Model] = []
+    for model in reversed(wanted):
+        readers = [] if model.name in names else [one for one in done if model.name in one.needs]
+        sql = narrowed(model, readers, where=where.get(model.name))
+        done.append(replace(model, sql=sql))
+    return done[::-1]
 
 
 def _make(opened: OpenLake, made: Made) -> None:

@@ -7,10 +7,11 @@ sometimes more than is read, and never less.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from airkeep.database.sql import ident
-from airkeep.models.catalog import Model
+from airkeep.models.catalog import RAW, Model, models
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -31,17 +32,53 @@ def narrowed(model: Model, readers: Collection[Model], *, where: str | None = No
         return f"SELECT * FROM ({model.sql}) AS whole{condition}" if where else model.sql
     named = {word for reader in readers for word in _words(reader.sql)}
     wanted = [name for name in own if name.lower() in named] or own[:1]
-    return f"SELECT {', '.join(map(ident, wanted))} FROM ({model.sql}) AS whole{condition}"
+    whole = model.sql
+    if is_selection(model):
+        # What a selection reads it reads of another model, which is narrowed by it in turn.
+        kept = {*wanted, *(name for name in own if name in _words(f"SELECT 1{condition}"))}
+        whole = _of(model.sql, [one for one in own if one in kept])
+    return f"SELECT {', '.join(map(ident, wanted))} FROM ({whole}) AS whole{condition}"
 
 
-def read_once(model: Model, readers: Sequence[Model]) -> bool:
-    """Whether one reader reads it, in one place: then it need not be kept."""
+def needs_no_table(model: Model, readers: Sequence[Model]) -> bool:
+    """Whether one reader reads it, in one place, or it is a selection: it need not be kept."""
     from sqlglot import exp
 
-    if len(readers) != 1 or any(model.name in made.sources for made in readers[0].made):
+    if any(model.name in made.sources for reader in readers for made in reader.made):
+        return False
+    if is_selection(models()[model.name]):
+        return True
+    if len(readers) != 1:
         return False
     tables = _tree(readers[0].sql).find_all(exp.Table)
     return sum(table.name == model.name for table in tables) == 1
+
+
+def is_selection(model: Model) -> bool:
+    """Whether it only chooses rows of one other model: to keep them once more gains nothing."""
+    from sqlglot import exp
+
+    tree = _tree(model.sql)
+    read = [table.name for table in tree.find_all(exp.Table)]
+    more = ("joins", "group", "distinct", "windows", "with_", "order", "limit")
+    return (
+        isinstance(tree, exp.Select)
+        and len(read) == 1
+        and not read[0].startswith(RAW)
+        and read[0] in model.needs
+        and not any(tree.args.get(part) for part in more)
+        and tree.find(exp.Subquery, exp.Window, exp.AggFunc) is None
+    )
+
+
+def _of(sql: str, names: Collection[str]) -> str:
+    """A SELECT with some of its columns."""
+    from sqlglot import exp
+
+    tree = _tree(sql).copy()
+    assert isinstance(tree, exp.Select)  # noqa: S101
+    tree.set("expressions", [one for one in tree.selects if one.alias_or_name in names])
+    return tree.sql(dialect="duckdb")
 
 
 def _takes_all(reader: Model, name: str) -> bool:
@@ -62,6 +99,7 @@ def _words(sql: str) -> set[str]:
     return {found.name.lower() for found in _tree(sql).find_all(exp.Identifier)}
 
 
+@cache
 def _tree(sql: str) -> exp.Query:
     import sqlglot
     from sqlglot import exp

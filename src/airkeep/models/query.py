@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airkeep.config import check_setting
-from airkeep.database.limits import ReadLimits
+from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.lake.connect import connect
 from airkeep.lake.manifests import Warn
 from airkeep.models.build import ask
@@ -53,7 +53,7 @@ def query(
         NoSuchSnapshotError: the lake has no such environment.
         SnapshotError: no snapshot, or a file, cannot be read.
     """
-    limits = limits or ReadLimits()
+    limits = limits or ReadLimits(question_bytes())
     check_setting("memory_bytes", limits.memory_bytes)
     check_setting("threads", limits.threads)
     with (

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airkeep.config import check_setting
-from airkeep.database.limits import ReadLimits
+from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.connect import OpenLake, connect
 from airkeep.models.build import make_models
@@ -25,10 +25,12 @@ from airkeep.snapshot.names import id_time, utc
 from airkeep.snapshot.progress import Progress, silent
 from airkeep.version import __version__
 
-# What a report since a time is about: the rows of these that lie after it, and their name.
+# What a report since a time is about: the rows of these that lie after it, and their name
+# on the page (what tasks and attempts are made of has none).
 _TIMES = {
     "runs": ("runs", "coalesce(started_at, due_at)"),
     "tasks": ("task instances", "coalesce(started_at, queued_at, ended_at)"),
+    "task_states": ("", "coalesce(started_at, queued_at, ended_at)"),
     "attempts": ("tries", "started_at"),
     "events": ("log entries", "happened_at"),
     "asset_events": ("asset events", "happened_at"),
@@ -77,7 +79,7 @@ def report(
     if compare and len(set(compare)) != 2:
         raise ConfigError(f"compare: expected two environments, found {', '.join(compare)}")
     check_new(output)
-    limits = limits or ReadLimits()
+    limits = limits or ReadLimits(question_bytes())
     check_setting("memory_bytes", limits.memory_bytes)
     check_setting("threads", limits.threads)
     with (
@@ -143,7 +145,7 @@ def make_report(
         lake=opened.url,
         at=None if newest is None else int(newest.timestamp()),
         since=None if since is None else int(since.timestamp()),
-        narrowed=() if since is None else tuple(words for words, _ in _TIMES.values()),
+        narrowed=() if since is None else tuple(words for words, _ in _TIMES.values() if words),
         overview=overview.overview(ask, marts, manifests, compare),
         changes=dags.changes(every),
         dags=every,

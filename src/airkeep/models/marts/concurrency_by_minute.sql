@@ -3,10 +3,23 @@
 -- key: environment, minute
 -- units: minute UTC; peak_running tries; peak_slots, end_slots (at the minute's end), slot_limit (all pools together, as last seen; NULL where one has no limit) pool slots; limit_share from 0 to 1
 -- leaves out: minutes in which nothing began or ended: they are as the one before ended; tries without an end; parallelism and other limits that the database does not know
+-- slot_use is cut at full hours, so each hour's sums begin at nothing: many short sorts.
 WITH moved AS (
-  SELECT environment, began_at AS moved_at, 1 AS tries, pool_slots AS slots FROM slot_use
+  SELECT
+    environment,
+    date_trunc('hour', began_at) AS hour_at,
+    began_at AS moved_at,
+    1 AS tries,
+    pool_slots AS slots
+  FROM slot_use
   UNION ALL
-  SELECT environment, ended_at AS moved_at, -1 AS tries, -pool_slots AS slots FROM slot_use
+  SELECT
+    environment,
+    date_trunc('hour', began_at) AS hour_at,
+    ended_at AS moved_at,
+    -1 AS tries,
+    -pool_slots AS slots
+  FROM slot_use
 ),
 -- Sums of doubles: DuckDB takes twice as long for those of whole numbers, and these are exact.
 counted AS (
@@ -20,7 +33,7 @@ counted AS (
     sum(CAST(slots AS DOUBLE)) OVER so_far AS held
   FROM moved
   WINDOW so_far AS (
-    PARTITION BY environment ORDER BY moved_at, tries
+    PARTITION BY environment, hour_at ORDER BY moved_at, tries
     ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
   )
 ),

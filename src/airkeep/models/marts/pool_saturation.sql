@@ -3,12 +3,15 @@
 -- key: environment, pool, day
 -- units: slots as last seen, NULL without a limit or for a pool that is gone; peak_slots slots; slot_h slots times hours; utilisation share of the day's slots from 0 to 1, above 1 where the pool has shrunk; saturated_s seconds with no slot free
 -- leaves out: tries without an end, and those of which only task_fail remembers, whose pool is not known
+-- slot_use is cut at full hours, so each day's sums begin at nothing: many short sorts.
 WITH moved AS (
-  SELECT environment, pool, began_at AS moved_at, pool_slots AS slots
+  SELECT
+    environment, pool, CAST(began_at AS DATE) AS day, began_at AS moved_at, pool_slots AS slots
   FROM slot_use
   WHERE pool IS NOT NULL
   UNION ALL
-  SELECT environment, pool, ended_at AS moved_at, -pool_slots AS slots
+  SELECT
+    environment, pool, CAST(began_at AS DATE) AS day, ended_at AS moved_at, -pool_slots AS slots
   FROM slot_use
   WHERE pool IS NOT NULL
 ),
@@ -16,20 +19,20 @@ counted AS (
   SELECT
     environment,
     pool,
+    day,
     moved_at,
-    lead(moved_at) OVER (PARTITION BY environment, pool ORDER BY moved_at, slots) AS next_at,
+    lead(moved_at) OVER (PARTITION BY environment, pool, day ORDER BY moved_at, slots) AS next_at,
     sum(CAST(slots AS DOUBLE)) OVER (
-      PARTITION BY environment, pool ORDER BY moved_at, slots
+      PARTITION BY environment, pool, day ORDER BY moved_at, slots
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS held
   FROM moved
 ),
--- What is held runs on over no hour's end: slot_use is cut there, and so no time over two days.
 lasting AS (
   SELECT
     environment,
     pool,
-    CAST(moved_at AS DATE) AS day,
+    day,
     held,
     (CAST(epoch_us(next_at) AS DOUBLE) - CAST(epoch_us(moved_at) AS DOUBLE)) / 1000000.0 AS held_s
   FROM counted

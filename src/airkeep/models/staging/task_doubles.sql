@@ -1,0 +1,102 @@
+-- States of task instances that others stand for: an older word on a task instance, or on a try.
+-- grain: one state of a task instance, or one row of its history, that counts for less than another
+-- key: environment, source, snapshot, dag_id, task_id, run_id, map_index, try_number
+-- units: is_newest whether no other state of its task instance is newer, not so of history; is_try whether it is what is believed of its try: history before the task instance, the newest snapshot before older ones
+-- leaves out: states that count for all that they say: nearly all of them
+-- input: task_instance_history(dag_id text, task_id text, run_id text, map_index integer, try_number integer, start_date instant)
+-- input: task_instance per try_number(id text, dag_id text, task_id text, run_id text, execution_date instant, map_index integer, try_number integer, start_date instant)
+-- Most rows are of one snapshot, and within one none is told of twice.
+WITH bulks AS (
+  SELECT environment, max(snapshot) AS snapshot
+  FROM table_sizes
+  WHERE table_name = 'task_instance' AND bytes IS NOT NULL
+  GROUP BY environment
+),
+beside AS (
+  SELECT
+    t.environment,
+    t.dag_id,
+    t.task_id,
+    coalesce(t.run_id, r.run_id) AS run_id
+  FROM raw_task_instance_per_try_number AS t
+  LEFT JOIN bulks AS b
+    ON b.environment = t.environment AND b.snapshot = t.snapshot
+  LEFT JOIN run_dates AS r
+    ON r.environment = t.environment
+    AND r.dag_id = t.dag_id
+    AND r.execution_date = t.execution_date
+  WHERE b.environment IS NULL
+  UNION
+  SELECT environment, dag_id, task_id, run_id FROM raw_task_instance_history
+),
+told AS (
+  SELECT
+    t.environment,
+    'task_instance' AS source,
+    t.snapshot,
+    t.id,
+    t.dag_id,
+    t.task_id,
+    b.run_id,
+    coalesce(t.map_index, -1) AS map_index,
+    t.try_number,
+    CASE WHEN t.start_date IS NOT NULL THEN concat('1', t.snapshot) END AS believed
+  FROM raw_task_instance_per_try_number AS t
+  LEFT JOIN run_dates AS r
+    ON r.environment = t.environment
+    AND r.dag_id = t.dag_id
+    AND r.execution_date = t.execution_date
+  INNER JOIN beside AS b
+    ON b.environment = t.environment
+    AND b.dag_id = t.dag_id
+    AND b.task_id = t.task_id
+    AND b.run_id = coalesce(t.run_id, r.run_id)
+  UNION ALL
+  SELECT
+    environment,
+    'task_instance_history' AS source,
+    snapshot,
+    CAST(NULL AS VARCHAR) AS id,
+    dag_id,
+    task_id,
+    run_id,
+    coalesce(map_index, -1) AS map_index,
+    try_number,
+    CASE WHEN start_date IS NOT NULL THEN concat('2', snapshot) END AS believed
+  FROM raw_task_instance_history
+),
+by_id AS (
+  SELECT
+    *,
+    CASE WHEN
+      id IS NULL OR snapshot = max(snapshot) OVER (PARTITION BY environment, id)
+      THEN snapshot
+    END AS last_of_id,
+    max(believed) OVER (
+      PARTITION BY environment, dag_id, task_id, run_id, map_index, try_number
+    ) AS most_believed
+  FROM told
+)
+SELECT DISTINCT
+  environment,
+  source,
+  snapshot,
+  dag_id,
+  task_id,
+  run_id,
+  map_index,
+  try_number,
+  is_newest,
+  is_try
+FROM (
+  SELECT
+    *,
+    source = 'task_instance'
+    AND last_of_id IS NOT NULL
+    AND last_of_id = max(last_of_id) OVER (
+      PARTITION BY environment, source, dag_id, task_id, run_id, map_index
+    ) AS is_newest,
+    believed IS NULL OR believed = most_believed AS is_try
+  FROM by_id
+) AS judged
+WHERE NOT is_try OR (NOT is_newest AND source = 'task_instance')
