@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from airkeep.adopt.layouts import Backup
 from airkeep.snapshot import names
-from airkeep.snapshot.lake import SnapshotName
+from airkeep.snapshot.names import SnapshotName
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ def answer(ctx: Context, asked: Asked) -> None:
     from airkeep.lake.spark_here import SparkRows, spark_session
 
     assert lake is not None  # noqa: S101 (the commands see to it)
-    spark = spark_session(memory_bytes=ctx.settings.memory_bytes, threads=ctx.settings.threads)
+    limits = ctx.question_limits
+    spark = spark_session(memory_bytes=limits.memory_bytes, threads=limits.threads)
     found = answer_of(opened(spark, lake, asked.environments, last, ctx.output.warn), job)
     show(SparkRows(found, "the question failed"), asked.form, asked.output, ctx.output)
