@@ -37,6 +37,18 @@ DATABASE = "lake"
 # A column whose type changed is of two tables, which lie in one place, and the emulator reads every
 # file of that: test_athena_tables.py asks these by partition.
 OF_TWO_TYPES = ("xcoms", "xcom_hogs")
+HEADLINES = (
+    "success_by_dag_day",
+    "failure_streaks",
+    "lost_hours",
+    "task_duration_by_week",
+    "queue_wait",
+    "slot_hours_by_dag",
+    "pool_saturation",
+    "retry_waste",
+    "asset_freshness",
+    "environments_compared",
+)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +111,12 @@ def in_duckdb(statement: str, opened: OpenLake) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in models() if not unmade(name) and name not in OF_TWO_TYPES]
+    "name",
+    [
+        pytest.param(name, marks=() if name in HEADLINES else pytest.mark.slow)
+        for name in models()
+        if not unmade(name) and name not in OF_TWO_TYPES
+    ],
 )
 def test_a_model_says_in_athena_what_it_says_in_duckdb(
     name: str, asked: AthenaLake, place: Place, opened: OpenLake
