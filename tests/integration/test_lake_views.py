@@ -115,6 +115,8 @@ def test_what_cannot_be_asked_is_said_in_one_line(databases: Databases, lake: Pa
         ("SELECT * FROM dag_rum", "did you mean dag_run"),
         ("SELECT nope FROM dag_run", "nope"),
         ("SELEC 1 FROM", "no SQL"),
+        ("", "no question"),
+        ("-- all of it", "no question"),
     ):
         with pytest.raises(ConfigError, match=said) as raised:
             ask(lake, question)

@@ -124,6 +124,9 @@ NIGHTLY = ("cron", "0 0 * * *", "Europe/Berlin", None)
         (timetable("events.EventsTimetable", event_dates=[]), ("other", None, None, None)),
         ({"timetable": {"__type": "mine.Workdays", "__var": {}}}, ("other", None, None, None)),
         ({"timetable": 3}, ("other", None, None, None)),
+        ({"schedule_interval": {"type": "timedelta", "attrs": {"days": "x"}}},
+         ("other", None, None, None)),
+        ({"schedule_interval": "@daily", "end_date": 1e18}, NIGHTLY),
     ],
 )  # fmt: skip
 def test_a_schedule_is_read_of_every_shape(said: dict[str, Any], expected: tuple[Any, ...]) -> None:

@@ -288,6 +288,8 @@ def named_in(statement: str) -> list[str]:
         said = str(error).splitlines()[0].removesuffix(".")
         raise ConfigError(f"this is no SQL that can be read: {said}") from None
     trees = [tree for tree in parsed if tree is not None]
+    if not trees:
+        raise ConfigError("there is no question in it: write a SELECT")
     own = {cte.alias for tree in trees for cte in tree.find_all(exp.CTE)}
     made = (create.find(exp.Table) for tree in trees for create in tree.find_all(exp.Create))
     own |= {table.name for table in made if table is not None}

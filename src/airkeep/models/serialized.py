@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -170,7 +171,8 @@ def _delta(said: dict[str, Any]) -> Any:
     if said.get("__type") == "timedelta":
         return said.get("__var")
     if said.get("type") == "timedelta" and isinstance(said.get("attrs"), dict):
-        return timedelta(**said["attrs"]).total_seconds()
+        with suppress(TypeError, OverflowError):
+            return timedelta(**said["attrs"]).total_seconds()
     return said
 
 
@@ -179,4 +181,7 @@ def _instant(epoch: Any) -> datetime | None:
         epoch = epoch.get("__var")
     if not isinstance(epoch, (int, float)):
         return None
-    return datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None)
+    try:
+        return datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError, OSError):  # no year that a calendar has
+        return None
