@@ -295,7 +295,7 @@ def duration_regressions(tables: Tables) -> list[Row]:
                  "took": max(t["duration_s"] for t in instances),
                  "version": max(ids, default=None)}
             )  # fmt: skip
-        runs = sorted(runs, key=lambda r: (r["started_at"], r["run_id"]))[-2000:]
+        runs = sorted(runs, key=lambda r: (r["started_at"], r["took"]))[-2000:]
         logs = [math.log(r["took"] + 0.1) for r in runs]
         points = range(8, len(runs) - 7)
         if not points:

@@ -3,28 +3,31 @@
 -- key: environment, minute
 -- units: minute UTC; peak_running tries; peak_slots, end_slots (at the minute's end), slot_limit (all pools together, as last seen; NULL where one has no limit) pool slots; limit_share from 0 to 1
 -- leaves out: minutes in which nothing began or ended: they are as the one before ended; tries without an end; parallelism and other limits that the database does not know
--- slot_use is cut at full hours, so each hour's sums begin at nothing: many short sorts.
-WITH moved AS (
+-- slot_use is cut at full hours, so each hour's sums begin at nothing: many short sorts, and of
+-- numbers, which cost half of what texts do.
+WITH numbered AS (
+  SELECT environment, row_number() OVER (ORDER BY environment) AS number
+  FROM (SELECT DISTINCT environment FROM slot_use) AS e
+),
+used AS (
   SELECT
-    environment,
-    date_trunc('hour', began_at) AS hour_at,
-    began_at AS moved_at,
-    1 AS tries,
-    pool_slots AS slots
-  FROM slot_use
+    n.number,
+    CAST(floor(CAST(epoch_us(u.began_at) AS DOUBLE) / 3600000000.0) AS BIGINT) AS hour_number,
+    u.began_at,
+    u.ended_at,
+    u.pool_slots
+  FROM slot_use AS u
+  INNER JOIN numbered AS n ON n.environment = u.environment
+),
+moved AS (
+  SELECT number, hour_number, began_at AS moved_at, 1 AS tries, pool_slots AS slots FROM used
   UNION ALL
-  SELECT
-    environment,
-    date_trunc('hour', began_at) AS hour_at,
-    ended_at AS moved_at,
-    -1 AS tries,
-    -pool_slots AS slots
-  FROM slot_use
+  SELECT number, hour_number, ended_at AS moved_at, -1 AS tries, -pool_slots AS slots FROM used
 ),
 -- Sums of doubles: DuckDB takes twice as long for those of whole numbers, and these are exact.
 counted AS (
   SELECT
-    environment,
+    number,
     moved_at,
     date_trunc('minute', moved_at) AS minute,
     tries,
@@ -33,13 +36,13 @@ counted AS (
     sum(CAST(slots AS DOUBLE)) OVER so_far AS held
   FROM moved
   WINDOW so_far AS (
-    PARTITION BY environment, hour_at ORDER BY moved_at, tries
+    PARTITION BY number, hour_number ORDER BY moved_at, tries
     ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
   )
 ),
 minutes AS (
   SELECT
-    environment,
+    number,
     minute,
     max(CASE WHEN tries > 0 THEN running ELSE 0 END) AS begun_running,
     max(CASE WHEN tries > 0 THEN held ELSE 0 END) AS begun_slots,
@@ -48,13 +51,13 @@ minutes AS (
     sum(sum(tries)) OVER so_far AS end_running,
     sum(sum(slots)) OVER so_far AS end_slots
   FROM counted
-  GROUP BY environment, minute
-  WINDOW so_far AS (PARTITION BY environment ORDER BY minute)
+  GROUP BY number, minute
+  WINDOW so_far AS (PARTITION BY number ORDER BY minute)
 ),
 -- What runs on from the minute before, and did not end at this one's very beginning.
 peaks AS (
   SELECT
-    environment,
+    number,
     minute,
     CASE
       WHEN begun_running > end_running - after_running THEN begun_running
@@ -75,7 +78,7 @@ limits AS (
   GROUP BY environment
 )
 SELECT
-  p.environment,
+  n.environment,
   p.minute,
   CAST(p.running AS BIGINT) AS peak_running,
   CAST(p.slots AS BIGINT) AS peak_slots,
@@ -83,4 +86,5 @@ SELECT
   l.slot_limit,
   CASE WHEN l.slot_limit > 0 THEN CAST(p.slots AS DOUBLE) / l.slot_limit END AS limit_share
 FROM peaks AS p
-LEFT JOIN limits AS l ON l.environment = p.environment
+INNER JOIN numbered AS n ON n.number = p.number
+LEFT JOIN limits AS l ON l.environment = n.environment

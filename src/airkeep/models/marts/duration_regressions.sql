@@ -3,69 +3,69 @@
 -- key: environment, dag_id, task_id
 -- units: changed_at the start of the first slower run, UTC; before_n, after_n runs; before_p50_s, after_p50_s medians in seconds by nearest rank, ratio after over before; effect_size the difference of the means of the logarithms in pooled standard deviations (Cohen's d), which are taken as 0.01 at least; score the same times sqrt(before_n * after_n / n), a t value; version_before, version_after the DAG's version (Airflow 3), else its code's, at the point
 -- leaves out: tasks with fewer than 8 runs on a side; changes with a ratio below 1.2, of less than a second, an effect size below 0.5 or a score below 5: what chance and mere unevenness make; all but the newest 2,000 runs of a task; a second change; runs in which it did not succeed; of a mapped task each run counts once, by its longest instance
-WITH longest AS (
+WITH counted AS (
   SELECT
     environment,
     dag_id,
     task_id,
-    run_id,
-    min(started_at) AS started_at,
-    max(duration_s) AS duration_s,
-    max(dag_version_id) AS dag_version_id
+    row_number() OVER (ORDER BY environment, dag_id, task_id) AS task,
+    max(map_index) >= 0 AS is_mapped
   FROM tasks
   WHERE state = 'success' AND duration_s IS NOT NULL AND started_at IS NOT NULL
-  GROUP BY environment, dag_id, task_id, run_id
-),
-counted AS (
-  SELECT
-    environment,
-    dag_id,
-    task_id,
-    row_number() OVER (ORDER BY environment, dag_id, task_id) AS task
-  FROM longest
   GROUP BY environment, dag_id, task_id
   HAVING count(*) >= 16
 ),
-aged AS (
-  SELECT
-    c.task,
-    l.run_id,
-    l.started_at,
-    l.duration_s,
-    l.dag_version_id,
-    row_number() OVER (PARTITION BY c.task ORDER BY l.started_at DESC, l.run_id DESC) AS age
-  FROM longest AS l
+-- One row a run: only mapped tasks need to be grouped for that.
+longest AS (
+  SELECT c.task, t.started_at, t.duration_s
+  FROM tasks AS t
   INNER JOIN counted AS c
-    ON c.environment = l.environment AND c.dag_id = l.dag_id AND c.task_id = l.task_id
+    ON c.environment = t.environment AND c.dag_id = t.dag_id AND c.task_id = t.task_id
+  WHERE t.state = 'success'
+    AND t.duration_s IS NOT NULL
+    AND t.started_at IS NOT NULL
+    AND NOT c.is_mapped
+  UNION ALL
+  SELECT c.task, min(t.started_at) AS started_at, max(t.duration_s) AS duration_s
+  FROM tasks AS t
+  INNER JOIN counted AS c
+    ON c.environment = t.environment AND c.dag_id = t.dag_id AND c.task_id = t.task_id
+  WHERE t.state = 'success'
+    AND t.duration_s IS NOT NULL
+    AND t.started_at IS NOT NULL
+    AND c.is_mapped
+  GROUP BY c.task, t.run_id
 ),
-logs AS (
-  SELECT task, age, ln(duration_s + 0.1) AS x FROM aged WHERE age <= 2000
+aged AS (
+  SELECT task, started_at, duration_s, x, age, after_x
+  FROM (
+    SELECT
+      *,
+      row_number() OVER (PARTITION BY task ORDER BY started_at DESC, duration_s DESC) AS age,
+      sum(x) OVER (
+        PARTITION BY task ORDER BY started_at DESC, duration_s DESC
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS after_x
+    FROM (SELECT *, ln(duration_s + 0.1) AS x FROM longest) AS logs
+  ) AS ranked
+  WHERE age <= 2000
 ),
 totals AS (
-  SELECT task, count(*) AS n, sum(x) AS all_x, sum(x * x) AS all_xx FROM logs GROUP BY task
-),
-sums AS (
-  SELECT
-    task,
-    age AS after_n,
-    sum(x) OVER (
-      PARTITION BY task ORDER BY age ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS after_x
-  FROM logs
+  SELECT task, count(*) AS n, sum(x) AS all_x, sum(x * x) AS all_xx FROM aged GROUP BY task
 ),
 splits AS (
   SELECT
     s.task,
     t.n,
-    s.after_n,
-    s.after_x / s.after_n - (t.all_x - s.after_x) / nullif(t.n - s.after_n, 0) AS change,
+    s.age AS after_n,
+    s.after_x / s.age - (t.all_x - s.after_x) / nullif(t.n - s.age, 0) AS change,
     t.all_xx
-      - s.after_x * s.after_x / s.after_n
-      - (t.all_x - s.after_x) * (t.all_x - s.after_x) / nullif(t.n - s.after_n, 0) AS within_xx
-  FROM sums AS s
+      - s.after_x * s.after_x / s.age
+      - (t.all_x - s.after_x) * (t.all_x - s.after_x) / nullif(t.n - s.age, 0) AS within_xx
+  FROM aged AS s
   INNER JOIN totals AS t
     ON t.task = s.task
-  WHERE s.after_n >= 8 AND t.n - s.after_n >= 8
+  WHERE s.age >= 8 AND t.n - s.age >= 8
 ),
 least AS (
   SELECT task, min(within_xx) AS within_xx FROM splits GROUP BY task
@@ -98,11 +98,9 @@ sides AS (
     f.n,
     f.after_n,
     f.effect_size,
-    l.run_id,
     l.age,
     l.started_at,
     l.duration_s,
-    l.dag_version_id,
     l.age <= f.after_n AS is_after,
     row_number() OVER (PARTITION BY l.task, l.age <= f.after_n ORDER BY l.duration_s) AS place
   FROM found AS f
@@ -138,11 +136,17 @@ points AS (
     max(CASE WHEN s.is_after THEN coalesce(CAST(v.version AS VARCHAR), r.code_version) END)
       AS version_after
   FROM (SELECT * FROM sides WHERE age = after_n OR age = after_n + 1) AS s
+  INNER JOIN tasks AS l
+    ON l.environment = s.environment
+    AND l.dag_id = s.dag_id
+    AND l.task_id = s.task_id
+    AND l.started_at = s.started_at
+    AND l.state = 'success'
   LEFT JOIN runs AS r
-    ON r.environment = s.environment AND r.dag_id = s.dag_id AND r.run_id = s.run_id
+    ON r.environment = l.environment AND r.dag_id = l.dag_id AND r.run_id = l.run_id
   LEFT JOIN dag_versions AS v
     ON v.environment = s.environment
-    AND v.dag_version_id = coalesce(s.dag_version_id, r.dag_version_id)
+    AND v.dag_version_id = coalesce(l.dag_version_id, r.dag_version_id)
   GROUP BY s.environment, s.dag_id, s.task_id
 )
 SELECT

@@ -3,35 +3,42 @@
 -- key: environment, pool, day
 -- units: slots as last seen, NULL without a limit or for a pool that is gone; peak_slots slots; slot_h slots times hours; utilisation share of the day's slots from 0 to 1, above 1 where the pool has shrunk; saturated_s seconds with no slot free
 -- leaves out: tries without an end, and those of which only task_fail remembers, whose pool is not known
--- slot_use is cut at full hours, so each day's sums begin at nothing: many short sorts.
-WITH moved AS (
+-- slot_use is cut at full hours, so each day's sums begin at nothing: many short sorts, and of
+-- numbers, which cost half of what texts do.
+WITH numbered AS (
   SELECT
-    environment, pool, CAST(began_at AS DATE) AS day, began_at AS moved_at, pool_slots AS slots
-  FROM slot_use
-  WHERE pool IS NOT NULL
+    u.environment,
+    u.pool,
+    p.slots,
+    row_number() OVER (ORDER BY u.environment, u.pool) AS number
+  FROM (SELECT DISTINCT environment, pool FROM slot_use WHERE pool IS NOT NULL) AS u
+  LEFT JOIN pools AS p ON p.environment = u.environment AND p.pool = u.pool
+),
+used AS (
+  SELECT n.number, CAST(u.began_at AS DATE) AS day, u.began_at, u.ended_at, u.pool_slots
+  FROM slot_use AS u
+  INNER JOIN numbered AS n ON n.environment = u.environment AND n.pool = u.pool
+),
+moved AS (
+  SELECT number, day, began_at AS moved_at, pool_slots AS slots FROM used
   UNION ALL
-  SELECT
-    environment, pool, CAST(began_at AS DATE) AS day, ended_at AS moved_at, -pool_slots AS slots
-  FROM slot_use
-  WHERE pool IS NOT NULL
+  SELECT number, day, ended_at AS moved_at, -pool_slots AS slots FROM used
 ),
 counted AS (
   SELECT
-    environment,
-    pool,
+    number,
     day,
     moved_at,
-    lead(moved_at) OVER (PARTITION BY environment, pool, day ORDER BY moved_at, slots) AS next_at,
+    lead(moved_at) OVER (PARTITION BY number, day ORDER BY moved_at, slots) AS next_at,
     sum(CAST(slots AS DOUBLE)) OVER (
-      PARTITION BY environment, pool, day ORDER BY moved_at, slots
+      PARTITION BY number, day ORDER BY moved_at, slots
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS held
   FROM moved
 ),
 lasting AS (
   SELECT
-    environment,
-    pool,
+    number,
     day,
     held,
     (CAST(epoch_us(next_at) AS DOUBLE) - CAST(epoch_us(moved_at) AS DOUBLE)) / 1000000.0 AS held_s
@@ -40,24 +47,23 @@ lasting AS (
 ),
 days AS (
   SELECT
-    l.environment,
-    l.pool,
+    l.number,
     l.day,
     CAST(max(l.held) AS BIGINT) AS peak_slots,
     sum(l.held * l.held_s) / 3600.0 AS slot_h,
-    sum(CASE WHEN l.held >= p.slots THEN l.held_s ELSE 0 END) AS saturated_s
+    sum(CASE WHEN l.held >= n.slots THEN l.held_s ELSE 0 END) AS saturated_s
   FROM lasting AS l
-  LEFT JOIN pools AS p ON p.environment = l.environment AND p.pool = l.pool
-  GROUP BY l.environment, l.pool, l.day
+  INNER JOIN numbered AS n ON n.number = l.number
+  GROUP BY l.number, l.day
 )
 SELECT
-  d.environment,
-  d.pool,
+  n.environment,
+  n.pool,
   d.day,
-  p.slots,
+  n.slots,
   d.peak_slots,
   d.slot_h,
-  CASE WHEN p.slots > 0 THEN d.slot_h / (p.slots * 24.0) END AS utilisation,
-  CASE WHEN p.slots IS NOT NULL THEN d.saturated_s END AS saturated_s
+  CASE WHEN n.slots > 0 THEN d.slot_h / (n.slots * 24.0) END AS utilisation,
+  CASE WHEN n.slots IS NOT NULL THEN d.saturated_s END AS saturated_s
 FROM days AS d
-LEFT JOIN pools AS p ON p.environment = d.environment AND p.pool = d.pool
+INNER JOIN numbered AS n ON n.number = d.number
