@@ -58,10 +58,10 @@ splits AS (
     s.task,
     t.n,
     s.after_n,
-    s.after_x / s.after_n - (t.all_x - s.after_x) / (t.n - s.after_n) AS change,
+    s.after_x / s.after_n - (t.all_x - s.after_x) / nullif(t.n - s.after_n, 0) AS change,
     t.all_xx
       - s.after_x * s.after_x / s.after_n
-      - (t.all_x - s.after_x) * (t.all_x - s.after_x) / (t.n - s.after_n) AS within_xx
+      - (t.all_x - s.after_x) * (t.all_x - s.after_x) / nullif(t.n - s.after_n, 0) AS within_xx
   FROM sums AS s
   INNER JOIN totals AS t
     ON t.task = s.task
