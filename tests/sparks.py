@@ -85,7 +85,11 @@ def submit(
 _ASK = """\
 import json, sys
 from datetime import date, datetime
+from decimal import Decimal
 from pyspark.sql import SparkSession
+
+def as_json(value):
+    return float(value) if isinstance(value, Decimal) else {"time": value.isoformat()}
 
 spark = SparkSession.builder.getOrCreate()
 for name, value in json.loads(sys.argv[3]).items():
@@ -108,7 +112,7 @@ for name, asked in json.load(open(sys.argv[1])).items():
     )
     answers[name] = [row.asDict() for row in plain.collect()]
 with open(sys.argv[2], "w") as file:
-    json.dump([spark.version, answers], file, default=lambda v: {"time": v.isoformat()})
+    json.dump([spark.version, answers], file, default=as_json)
 """
 
 

@@ -73,8 +73,10 @@ def test_spark_counts_as_a_person_does(name: str, spark: Any) -> None:
         schema = ", ".join(f"{n} {SPARK[k]}" for n, k in grid.kinds.items())
         rows = [tuple(row.values()) for row in grid.rows]
         spark.createDataFrame(rows, schema).createOrReplaceTempView(table)
-    found = spark.sql(transpile(model.sql, "spark")).collect()
-    same_rows([row.asDict() for row in found], expected.rows, model.key)
+    found = spark.sql(transpile(model.sql, "spark"))
+    same_rows([row.asDict() for row in found.collect()], expected.rows, model.key)
+    # Elsewhere 1.0 is a decimal, and in Trino the mean of decimals has as few digits as they.
+    assert [n for n, kind in found.dtypes if kind.startswith("decimal")] == []
 
 
 @pytest.mark.slow

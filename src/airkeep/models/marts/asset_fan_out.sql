@@ -19,7 +19,7 @@ SELECT
   coalesce(c.consumers, 0) AS consumers,
   coalesce(e.events, 0) AS events,
   coalesce(r.triggered_runs, 0) AS triggered_runs,
-  CASE WHEN e.events > 0 THEN coalesce(r.triggered_runs, 0) * 1.0 / e.events END AS runs_per_event
+  CASE WHEN e.events > 0 THEN CAST(coalesce(r.triggered_runs, 0) AS DOUBLE) / e.events END AS runs_per_event
 FROM assets AS a
 LEFT JOIN (
   SELECT environment, asset, count(*) AS producers FROM producers GROUP BY environment, asset

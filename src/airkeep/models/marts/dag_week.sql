@@ -25,7 +25,7 @@ FROM (
     started_at,
     duration_s,
     CASE WHEN state IN ('success', 'failed') THEN 1 ELSE 0 END AS finished,
-    CASE WHEN state = 'success' THEN 1.0 ELSE 0.0 END AS succeeded,
+    CAST(CASE WHEN state = 'success' THEN 1 ELSE 0 END AS DOUBLE) AS succeeded,
     CAST(max(started_at) OVER (PARTITION BY environment) AS DATE) AS newest_day,
     date_diff(
       'day', CAST(started_at AS DATE), CAST(max(started_at) OVER (PARTITION BY environment) AS DATE)

@@ -47,7 +47,7 @@ aged AS (
         ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
       ) AS after_x
     FROM (SELECT *, ln(duration_s + 0.1) AS x FROM longest) AS logs
-  ) AS ranked
+  ) AS numbered
   WHERE age <= 2000
 ),
 totals AS (
@@ -67,28 +67,26 @@ splits AS (
     ON t.task = s.task
   WHERE s.age >= 8 AND t.n - s.age >= 8
 ),
-least AS (
-  SELECT task, min(within_xx) AS within_xx FROM splits GROUP BY task
-),
-best AS (
-  SELECT s.task, min(s.after_n) AS after_n
-  FROM splits AS s
-  INNER JOIN least AS l
-    ON l.task = s.task AND l.within_xx = s.within_xx
-  GROUP BY s.task
+ranked AS (
+  SELECT
+    task,
+    n,
+    after_n,
+    change,
+    within_xx,
+    row_number() OVER (PARTITION BY task ORDER BY within_xx, after_n) AS place
+  FROM splits
 ),
 found AS (
   SELECT
-    s.task,
-    s.n,
-    s.after_n,
-    s.change
-      / sqrt(CASE WHEN s.within_xx / (s.n - 2) > 0.0001 THEN s.within_xx / (s.n - 2) ELSE 0.0001 END)
+    task,
+    n,
+    after_n,
+    change
+      / sqrt(CASE WHEN within_xx / (n - 2) > 0.0001 THEN within_xx / (n - 2) ELSE 0.0001 END)
       AS effect_size
-  FROM splits AS s
-  INNER JOIN best AS b
-    ON b.task = s.task AND b.after_n = s.after_n
-  WHERE s.change > 0
+  FROM ranked
+  WHERE place = 1 AND change > 0
 ),
 sides AS (
   SELECT
