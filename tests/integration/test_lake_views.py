@@ -116,6 +116,9 @@ def test_what_cannot_be_asked_is_said_in_one_line(databases: Databases, lake: Pa
         ("SELECT nope FROM dag_run", "nope"),
         ("SELEC 1 FROM", "no SQL"),
         ("", "no question"),
+        ("SELECT 1; SELECT 2", "found 2 statements"),
+        ("COPY (SELECT 1) TO '/tmp/never.csv'", "writes no files"),
+        ("ATTACH '/tmp/never.db'", "writes no files"),
         ("-- all of it", "no question"),
     ):
         with pytest.raises(ConfigError, match=said) as raised:

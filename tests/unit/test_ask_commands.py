@@ -35,6 +35,7 @@ def test_a_question_is_answered_as_a_table_csv_and_json(lake: Path) -> None:
     table = run("query", lake, COUNT)
     rows = list(csv.reader(io.StringIO(run("query", lake, COUNT, "--format", "csv").stdout)))
     document = json.loads(run("query", "--json", lake, COUNT).stdout)
+    assert json.loads(run("query", "--format", "json", lake, COUNT).stdout) == document
 
     assert table.exit_code == 0
     assert table.stdout.splitlines()[0].split() == ["state", "runs"]

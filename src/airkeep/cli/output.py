@@ -42,12 +42,16 @@ class Output:
     def result(self, document: Any, text: Callable[[], None]) -> None:
         """Print the document as JSON, or let `text` print it for people."""
         if self.as_json:
-            import msgspec
-
-            encoded = msgspec.json.encode(document)
-            click.echo(msgspec.json.format(encoded, indent=2).decode())
+            self.document(document)
         else:
             text()
+
+    def document(self, document: Any) -> None:
+        """Print JSON, whatever --json says."""
+        import msgspec
+
+        encoded = msgspec.json.encode(document)
+        click.echo(msgspec.json.format(encoded, indent=2).decode())
 
     def line(self, text: str) -> None:
         click.echo(text)

@@ -168,7 +168,7 @@ def _print(found: Rows, form: str, out: Output) -> None:
     if form == "csv":
         _write_csv(sys.stdout, found)
     elif form == "json":
-        out.result(_objects(found), lambda: None)
+        out.document(_objects(found))
     else:
         rows = list(found.rows(SHOWN + 1))
         out.table(found.columns, [[_text(v) for v in row] for row in rows[:SHOWN]])

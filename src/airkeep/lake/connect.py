@@ -290,6 +290,10 @@ def named_in(statement: str) -> list[str]:
     trees = [tree for tree in parsed if tree is not None]
     if not trees:
         raise ConfigError("there is no question in it: write a SELECT")
+    if len(trees) > 1:
+        raise ConfigError(f"one question at a time: found {len(trees)} statements")
+    if isinstance(trees[0], exp.Copy | exp.Attach):
+        raise ConfigError("a question writes no files: --output FILE saves its rows")
     own = {cte.alias for tree in trees for cte in tree.find_all(exp.CTE)}
     made = (create.find(exp.Table) for tree in trees for create in tree.find_all(exp.Create))
     own |= {table.name for table in made if table is not None}
