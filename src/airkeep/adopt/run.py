@@ -180,6 +180,7 @@ class _Run:
             there = [s for s in seen if s is not None]
             if self.dry_run:
                 return self.done(there=there, plan=fresh)
+            run.look_at(backups)
             read = [run.read(backup, progress) for backup in fresh]
             way.check_failures()
             if way.plain and way.mode == "keep" and not options.allow_plain:
@@ -258,6 +259,7 @@ class _Adoption:
         self.source, self.layout, self.lake = source, layout, lake
         self.environment, self.airflow_version = environment, airflow_version
         self.way, self.spooler = way, spooler
+        self.together: tuple[str, ...] = ()
         self.rows_done = 0
 
     def backups(self, at: datetime | None) -> list[Backup]:
@@ -277,6 +279,12 @@ class _Adoption:
         return fingerprint(self.source, paths, backup.root)
 
     # Reading.
+
+    def look_at(self, backups: Sequence[Backup]) -> None:
+        """Find the Airflows that all archives together fit: one table alone fits too many."""
+        if self.layout == "archive-csv":
+            tables = [t for backup in backups for t in backup.tables]
+            self.together = fitting({t.label: self._names(t, self._files(t)) for t in tables})
 
     def read(self, backup: Backup, progress: Progress) -> _Read:
         started, began = datetime.now(UTC), monotonic()
@@ -328,6 +336,7 @@ class _Adoption:
             return backup.versions, f"types are those of Airflow {span(backup.versions)}"
         orm = self.layout == "orm-csv"
         found = fitting({t: column_names(t, head, orm=orm) for t, head in heads.items()})
+        found = tuple(v for v in found if v in self.together) or found
         if found:
             return found, f"the columns are those of Airflow {span(found)}, and so the types"
         return (), (
