@@ -1,8 +1,9 @@
 """What all tests share: servers, databases, real data, and what a skip means.
 
 A test skips only for want of `../shared` (the header says whether it is there), of root to become
-somebody else, of a PostgreSQL that knows TLS, or of Azurite. In CI (`CI=true`) every skip is a
-failure, so that a green run means that everything ran.
+somebody else, or of what a make target fetches: a PostgreSQL that knows TLS, Azurite, Chromium,
+axe, Spark 4 (slow tests only). In CI (`CI=true`) every skip is a failure, so that a green run means
+that everything ran.
 """
 
 from __future__ import annotations

@@ -90,28 +90,19 @@ def _read_text(value: object) -> str:
     return value
 
 
-def _read_environment(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._-]{1,80}", value):
-        raise ValueError
-    return value
+def _matching(pattern: str) -> Callable[[object], str]:
+    """A reader of text that fits a pattern as a whole."""
 
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError
+        return value
 
-def _read_database(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9_]{1,255}", value):
-        raise ValueError
-    return value
-
-
-def _read_workgroup(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", value):
-        raise ValueError
-    return value
+    return read
 
 
 def _read_output(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"s3://[a-z0-9.-]+/.*", value):
-        raise ValueError
-    return value if value.endswith("/") else f"{value}/"
+    return _matching(r"s3://[a-z0-9.-]+/.*")(value).removesuffix("/") + "/"
 
 
 def _read_secrets_mode(value: object) -> str:
@@ -151,7 +142,7 @@ class Settings:
         "AIRKEEP_ENVIRONMENT", "AIRFLOW_ENV_NAME",
         expected="1 to 80 letters, digits, '.', '_' or '-'",
         help="The name of the Airflow environment that snapshots belong to.",
-        read=_read_environment,
+        read=_matching(r"[A-Za-z0-9._-]{1,80}"),
     )  # fmt: skip
     lake: str | None = _described(
         None,
@@ -236,7 +227,7 @@ class Settings:
         "AIRKEEP_ATHENA_DATABASE",
         expected="a database of the Glue catalog: lower-case letters, digits and '_'",
         help="Where the lake is registered for Athena (airkeep register LAKE --glue).",
-        read=_read_database,
+        read=_matching(r"[a-z0-9_]{1,255}"),
     )
     athena_workgroup: str | None = _described(
         None,
@@ -244,7 +235,7 @@ class Settings:
         expected="1 to 128 letters, digits, '.', '_' or '-'",
         shown="primary",
         help="The workgroup that questions run in; it may have an output place of its own.",
-        read=_read_workgroup,
+        read=_matching(r"[A-Za-z0-9._-]{1,128}"),
     )
     athena_output: str | None = _described(
         None,

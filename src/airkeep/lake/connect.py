@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HISTORY = "_history"
-_LOADERS = 16
 _AT_ONCE = 2_048
 _KEPT_AT_ONCE = 50_000
 
