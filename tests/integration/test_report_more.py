@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from airkeep.export.run import export
 from airkeep.report.dags import RUNS, WEEKS, Dag
@@ -209,27 +210,28 @@ def test_a_number_leads_to_its_sql_and_the_keyboard_back(
 ) -> None:
     with opened_page(browser, hostile_page) as found:
         page = found.page
-        focused = "document.activeElement.textContent"
+        focused = page.locator(":focus")
         page.locator("#capacity .source a").last.focus()
-        was = page.evaluate(focused)
+        was = focused.inner_text()
         page.keyboard.press("Enter")
-        assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+        expect(page.locator("summary:focus")).to_have_count(1)
         page.keyboard.press("Tab")
-        assert page.evaluate(focused) == "↩ Back to the number"
+        expect(focused).to_have_text("↩ Back to the number")
         page.keyboard.press("Enter")
-        assert page.evaluate(focused) == was
+        expect(focused).to_have_text(was)
         page.keyboard.press("Enter")
+        expect(page.locator("summary:focus")).to_have_count(1)
         page.go_back()
-        page.wait_for_timeout(300)
-        assert page.evaluate(focused) == was
+        expect(focused).to_have_text(was)
 
         page.locator("#dags td a").first.click()
         page.locator("#dag .source a", has_text="critical_path").focus()
         page.keyboard.press("Enter")
-        assert page.locator("#dag h1").count() == 1
+        expect(page.locator("summary:focus")).to_have_count(1)
+        expect(page.locator("#dag h1")).to_have_count(1)
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        assert page.evaluate(focused) == "critical_path (SQL)"
+        expect(focused).to_have_text("critical_path (SQL)")
         assert found.wrong == []
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 from airkeep.errors import AirkeepError
 from airkeep.export.run import export
@@ -276,9 +277,9 @@ def test_the_keyboard_is_enough(browser: Browser, page_file: Path) -> None:
     with opened_page(browser, page_file) as found:
         page = found.page
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.className") == "skip"
+        expect(page.locator(".skip:focus")).to_have_count(1)
         page.keyboard.press("Enter")
-        assert page.evaluate("document.activeElement.id") == "main"
+        expect(page.locator("#main:focus")).to_have_count(1)
         page.keyboard.press("/")
         page.keyboard.type(wanted)
         for _ in range(40):
@@ -287,10 +288,10 @@ def test_the_keyboard_is_enough(browser: Browser, page_file: Path) -> None:
                 break
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
         page.keyboard.press("Enter")
-        assert page.locator("#dag h1").inner_text() == wanted
-        assert page.evaluate("document.activeElement.id") == "main"
+        expect(page.locator("#dag h1")).to_have_text(wanted)
+        expect(page.locator("#main:focus")).to_have_count(1)
         page.go_back()
-        assert page.locator("#dags").count() == 1
+        expect(page.locator("#dags")).to_have_count(1)
         assert found.wrong == []
 
 
