@@ -21,7 +21,8 @@ def asset_freshness(tables: Tables) -> list[Row]:
         updated: dict[Any, datetime] = {}
         for event in own:
             run = (event["source_dag_id"], event["source_run_id"])
-            one = run if event["source_run_id"] else (event["kind"], event["event_id"])
+            itself = (event["kind"], event["event_id"], event["happened_at"])
+            one = run if event["source_run_id"] else itself
             updated[one] = max(updated.get(one, event["happened_at"]), event["happened_at"])
         times = sorted(updated.values())
         gaps = [(b - a) / timedelta(seconds=1) for a, b in pairwise(times)]

@@ -183,7 +183,7 @@ def alive(tables: Tables) -> dict[str, datetime]:
 def zombies(tables: Tables) -> list[Row]:
     jobs = {
         (j["environment"], j["job_id"]): j
-        for j in tables["jobs"]
+        for j in sorted(tables["jobs"], key=lambda job: str(job["snapshot"]))
         if j["job_type"] == "LocalTaskJob"
     }
     found = []

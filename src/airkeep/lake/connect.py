@@ -133,16 +133,16 @@ class OpenLake:
                 self._make_view(name, self._statement(name))
 
     def need_last(
-        self, name: str, label: str, columns: Mapping[str, Kind], *, per: str | None = None
+        self, name: str, label: str, columns: Mapping[str, Kind], *, key: Sequence[str]
     ) -> None:
         """Make a view of every row of a table ever seen, as it was last seen.
 
         Args:
             columns: what is wanted, NULL where a snapshot has it not.
-            per: a column whose every value counts as a row of its own.
+            key: of these, what tells rows apart over every database of an environment.
         """
         pieces = self._manifests.history(label)
-        statement = last_view(pieces, columns, self._files.source, per=per)
+        statement = last_view(pieces, columns, self._files.source, key=key)
         self._make_view(name, statement)  # anew, where other columns are wanted than before
 
     def need_versions(self, name: str, label: str, columns: Mapping[str, Kind]) -> None:

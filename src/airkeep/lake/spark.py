@@ -180,11 +180,11 @@ class SparkLake:
         self._view(name, self._statement(name))
 
     def need_last(
-        self, name: str, label: str, columns: Mapping[str, Kind], *, per: str | None = None
+        self, name: str, label: str, columns: Mapping[str, Kind], *, key: Sequence[str]
     ) -> None:
         """Make a view of every row of a table ever seen, as it was last seen."""
         pieces = self._manifests.history(label)
-        self._view(name, last_view(pieces, columns, self._source, per=per))
+        self._view(name, last_view(pieces, columns, self._source, key=key))
 
     def need_versions(self, name: str, label: str, columns: Mapping[str, Kind]) -> None:
         """Make a view of every version of every row of a table."""

@@ -76,36 +76,31 @@ def state_view(pieces: Sequence[Piece], source: Source) -> str:
 
 
 def last_view(
-    pieces: Sequence[Piece], kinds: Mapping[str, Kind], source: Source, *, per: str | None = None
+    pieces: Sequence[Piece], kinds: Mapping[str, Kind], source: Source, *, key: Sequence[str]
 ) -> str:
     """Every row ever seen, deleted ones too, as the newest snapshot that had it saw it.
 
     Args:
         kinds: the columns that are wanted; NULL where a piece has them not.
-        per: a column that belongs to the key here, so that each of its values is a row.
+        key: of these, what tells rows apart, whatever key their table has or had: its id begins
+            at 1 again where a database is made anew.
     """
-    groups: dict[tuple[str, ...], list[Piece]] = {}
-    for piece in pieces:
-        groups.setdefault(piece.entry.key, []).append(piece)
-    wanted = ", ".join((*OWN, *map(ident, kinds)))
-    parts = []
-    for key, group in groups.items():
-        keyed = {k: united([kind_of(p.entry.column(k)) for p in group]) for k in key}
-        newest = [own[-1] for own in by_environment(group).values()]
-        shape = Shape({**keyed, **kinds})
-        told_apart = (*key, *([per] if per and per not in key else []))
-        rows = _newest(group if key else newest, shape, source, told_apart, deleted=False)
-        parts.append(f"SELECT {wanted} FROM ({rows})")
-    return " UNION ALL ".join(parts) or _nothing(Shape(dict(kinds)))
+    known = {c.name for p in pieces for c in p.entry.columns}
+    return _newest(pieces, Shape(dict(kinds)), source, [k for k in key if k in known])
 
 
 def _newest(
-    pieces: Sequence[Piece], shape: Shape, source: Source, key: Sequence[str], *, deleted: bool
+    pieces: Sequence[Piece],
+    shape: Shape,
+    source: Source,
+    key: Sequence[str],
+    *,
+    deleted: bool = False,
 ) -> str:
     """The newest word on each key.
 
     Args:
-        pieces: of equal keys, each environment's oldest first.
+        pieces: each environment's oldest first.
         deleted: a deleted key is a word, too.
     """
     rows = rows_of(pieces, shape, source)

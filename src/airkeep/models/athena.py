@@ -217,7 +217,7 @@ def _raw(lake: AthenaLake, one: Input, columns: Mapping[str, Kind]) -> str:
     if one.versions:
         source = lake.registered.source
         return versions_view(pieces, columns, source, digest=_digest(pieces))
-    return last_view(pieces, columns, lake.registered.source, per=one.per)
+    return last_view(pieces, columns, lake.registered.source, key=one.key)
 
 
 def _table(lake: AthenaLake, name: str) -> str:

@@ -48,7 +48,7 @@ def make_models(
         if one.versions:
             opened.need_versions(one.name, one.table, columns)
         else:
-            opened.need_last(one.name, one.table, columns, per=one.per)
+            opened.need_last(one.name, one.table, columns, key=one.key)
     wanted = _narrowed(wanted, names, where or {})
     for model in wanted:
         progress(Step(model.name, 0, 0))

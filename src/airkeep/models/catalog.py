@@ -2,11 +2,13 @@
 
 A model is one .sql file whose comment says what it is: a line that names the question, then
 `grain:`, `key:`, `units:`, `leaves out:`. A staging model also says which columns of which raw
-tables it wants, `input: dag_run(id integer, ...)`: it reads them as `raw_dag_run`, typed, NULL
-where an Airflow has them not, every row ever seen in its last known state. Of
-`input: task_instance per try_number(...)` it is the last state of each try, and of
-`input: connection versions(...)`, read as `raw_connection_versions`, every version of every row
-ever seen, with `valid_from` and `valid_to`: for small tables that Airflow changes in place.
+tables it wants, `input: dag_run by dag_id, run_id(id integer, ...)`: it reads them as
+`raw_dag_run`, typed, NULL where an Airflow has them not, every row ever seen in its last known
+state. `by` names the columns that tell rows apart over every database that the environment ever
+had: an id begins at 1 again where the database is made anew, and a backup of another tool has no
+key. With `as run_ids` the model reads it as `raw_run_ids`. Of `input: connection versions(...)`,
+read as `raw_connection_versions`, it is every version of every row ever seen, with `valid_from`
+and `valid_to`: for small tables that Airflow changes in place.
 
 What SQL cannot say portably, as the times that a cron expression means, is made in Python:
 `made: due_times(dag_id text, ...) from schedules` is read as `made_due_times`. Python is given the
@@ -31,7 +33,8 @@ MADE = "made_"
 MANIFESTS = "manifests"
 _FIELDS = ("grain", "key", "units", "leaves out")
 _INPUT = re.compile(
-    r"(?P<table>\w+)(?: per (?P<per>\w+)|(?P<versions> versions))?\((?P<columns>.*)\)"
+    r"(?P<table>\w+)(?: as (?P<alias>\w+))?"
+    r"(?: by (?P<key>\w+(?:, \w+)*)|(?P<versions> versions))\((?P<columns>.*)\)"
 )
 _MADE = re.compile(r"(?P<name>\w+)\((?P<columns>.*)\) from (?P<sources>\w+(?:, \w+)*)")
 
@@ -41,22 +44,19 @@ class Input:
     """A raw table that a model reads.
 
     Attributes:
-        per: a column whose every value counts as a row of its own: the tries of a task instance
-            that keeps its key.
-        versions: every version of every row, with the times of the snapshots from and to which
-            it was so, `valid_from` and `valid_to`.
+        name: what a model calls it.
+        key: the columns that tell its rows apart, in whatever database they were seen; none of
+            them where every version of every row is wanted, with the times of the snapshots
+            from and to which it was so, `valid_from` and `valid_to`.
     """
 
     table: str
-    per: str | None = None
-    versions: bool = False
+    name: str
+    key: tuple[str, ...] = ()
 
     @property
-    def name(self) -> str:
-        """What a model calls it."""
-        if self.versions:
-            return f"{RAW}{self.table}_versions"
-        return f"{RAW}{self.table}" + (f"_per_{self.per}" if self.per else "")
+    def versions(self) -> bool:
+        return not self.key
 
 
 @dataclass(frozen=True)
@@ -193,8 +193,9 @@ def _read(file: Path, kind: Literal["staging", "mart"]) -> Model:
 def _input(line: str) -> tuple[Input, dict[str, Kind]]:
     found = _INPUT.fullmatch(line.removeprefix("input: "))
     assert found is not None, line  # noqa: S101 (our own files; a test reads them all)
-    one = Input(found["table"], found["per"], versions=found["versions"] is not None)
-    return one, _columns(found["columns"])
+    name = f"{RAW}{found['alias'] or found['table']}{'_versions' if found['versions'] else ''}"
+    key = tuple(found["key"].split(", ")) if found["key"] else ()
+    return Input(found["table"], name, key), _columns(found["columns"])
 
 
 def _made(line: str) -> Made:

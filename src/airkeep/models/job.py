@@ -33,8 +33,7 @@ class RawTable:
 
     name: str
     label: str
-    per: str | None
-    versions: bool
+    key: tuple[str, ...]
     columns: Mapping[str, Kind]
 
 
@@ -88,10 +87,10 @@ def make_models(lake: SparkLake, job: Job, names: Iterable[str]) -> None:
     for raw in job.raw:
         if raw.name not in read:
             continue
-        if raw.versions:
-            lake.need_versions(raw.name, raw.label, raw.columns)
+        if raw.key:
+            lake.need_last(raw.name, raw.label, raw.columns, key=raw.key)
         else:
-            lake.need_last(raw.name, raw.label, raw.columns, per=raw.per)
+            lake.need_versions(raw.name, raw.label, raw.columns)
     readers = [name for model in wanted for name in model.needs]
     for model in wanted:
         for made in model.made:

@@ -16,6 +16,7 @@ WITH updates AS (
     source_dag_id,
     source_run_id,
     CASE WHEN source_run_id IS NULL THEN event_id END,
+    CASE WHEN source_run_id IS NULL THEN happened_at END,
     CASE WHEN source_run_id IS NULL THEN kind END
 ),
 gaps AS (

@@ -52,9 +52,16 @@ FROM (
     FROM tasks AS t
     INNER JOIN environments AS e
       ON e.environment = t.environment
-    LEFT JOIN (SELECT * FROM jobs WHERE job_type = 'LocalTaskJob') AS j
+    LEFT JOIN (
+      SELECT
+        *,
+        row_number() OVER (PARTITION BY environment, job_id ORDER BY snapshot DESC) AS newest
+      FROM jobs
+      WHERE job_type = 'LocalTaskJob'
+    ) AS j
       ON j.environment = t.environment
       AND j.job_id = t.job_id
+      AND j.newest = 1
     WHERE t.state IN ('running', 'queued')
   ) AS s
 ) AS z

@@ -1,10 +1,10 @@
 -- Updates of assets (datasets before Airflow 3), each once: those that Airflow deleted since, too.
 -- grain: one event
--- key: environment, kind, event_id
+-- key: environment, kind, event_id, happened_at
 -- units: times UTC
 -- leaves out: what an event says in `extra`. asset is NULL where no snapshot had it; a dataset's event that Airflow 3 took over is an asset's
--- input: dataset_event(id integer, dataset_id integer, source_dag_id text, source_task_id text, source_run_id text, source_map_index integer, timestamp instant)
--- input: asset_event(id integer, asset_id integer, source_dag_id text, source_task_id text, source_run_id text, source_map_index integer, timestamp instant, partition_key text)
+-- input: dataset_event by id, timestamp(id integer, dataset_id integer, source_dag_id text, source_task_id text, source_run_id text, source_map_index integer, timestamp instant)
+-- input: asset_event by id, timestamp(id integer, asset_id integer, source_dag_id text, source_task_id text, source_run_id text, source_map_index integer, timestamp instant, partition_key text)
 WITH known AS (
   SELECT
     e.environment,
@@ -39,18 +39,32 @@ WITH known AS (
     snapshot
   FROM raw_asset_event
 )
+-- What its id meant when the event was last seen, or else what it first meant after that.
 SELECT
-  k.environment,
-  k.kind,
-  k.event_id,
-  n.asset,
-  k.happened_at,
-  k.source_dag_id,
-  k.source_task_id,
-  k.source_run_id,
-  coalesce(k.source_map_index, -1) AS source_map_index,
-  k.partition_key,
-  k.snapshot
-FROM known AS k
-LEFT JOIN asset_names AS n
-  ON n.environment = k.environment AND n.kind = k.kind AND n.asset_id = k.asset_id
+  environment,
+  kind,
+  event_id,
+  asset,
+  happened_at,
+  source_dag_id,
+  source_task_id,
+  source_run_id,
+  coalesce(source_map_index, -1) AS source_map_index,
+  partition_key,
+  snapshot
+FROM (
+  SELECT
+    k.*,
+    n.asset,
+    row_number() OVER (
+      PARTITION BY k.environment, k.kind, k.event_id, k.happened_at
+      ORDER BY
+        n.since_snapshot > k.snapshot,
+        CASE WHEN n.since_snapshot <= k.snapshot THEN n.since_snapshot END DESC,
+        n.since_snapshot
+    ) AS place
+  FROM known AS k
+  LEFT JOIN asset_names AS n
+    ON n.environment = k.environment AND n.kind = k.kind AND n.asset_id = k.asset_id
+) AS named
+WHERE place = 1

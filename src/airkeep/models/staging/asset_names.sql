@@ -1,8 +1,8 @@
 -- Which asset an id of Airflow's means: a dataset's before Airflow 3, an asset's since.
--- grain: one id of one kind
--- key: environment, kind, asset_id
--- units: times UTC; gone_at of the first snapshot that had it no more, NULL while it is there
--- leaves out: of an id that meant several assets in turn all but the last
+-- grain: one asset that an id of one kind meant
+-- key: environment, kind, asset_id, asset
+-- units: times UTC; gone_at of the first snapshot that had it no more, NULL while it is there; since_snapshot the first that had it
+-- leaves out: nothing; an id means another asset where the database was made anew
 -- input: dataset versions(id integer, uri text, is_orphaned boolean, created_at instant, updated_at instant)
 -- input: asset versions(id integer, name text, uri text, group text, created_at instant, updated_at instant)
 SELECT
@@ -17,13 +17,15 @@ SELECT
   updated_at,
   first_seen_at,
   gone_at,
+  since_snapshot,
   snapshot
 FROM (
   SELECT
     *,
     min(valid_from) OVER (PARTITION BY environment, kind, asset_id, asset) AS first_seen_at,
+    min(snapshot) OVER (PARTITION BY environment, kind, asset_id, asset) AS since_snapshot,
     row_number() OVER (
-      PARTITION BY environment, kind, asset_id ORDER BY valid_from DESC, asset
+      PARTITION BY environment, kind, asset_id, asset ORDER BY valid_from DESC
     ) AS newest
   FROM (
     SELECT

@@ -63,7 +63,11 @@ named AS (
   SELECT b.environment, n.asset, b.role, b.dag_id, b.task_id, b.valid_from, b.valid_to
   FROM by_id AS b
   INNER JOIN asset_names AS n
-    ON n.environment = b.environment AND n.kind = b.kind AND n.asset_id = b.asset_id
+    ON n.environment = b.environment
+    AND n.kind = b.kind
+    AND n.asset_id = b.asset_id
+    AND (n.gone_at IS NULL OR n.gone_at > b.valid_from)
+    AND (b.valid_to IS NULL OR b.valid_to > n.first_seen_at)
   UNION ALL
   SELECT r.environment, a.asset, 'schedule' AS role, r.dag_id,
     CAST(NULL AS VARCHAR) AS task_id, r.valid_from, r.valid_to

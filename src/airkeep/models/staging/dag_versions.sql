@@ -3,7 +3,7 @@
 -- key: environment, dag_id, version
 -- units: times UTC
 -- leaves out: Airflow before 3, which keeps the newest code only
--- input: dag_version(id text, dag_id text, version_number integer, bundle_name text, bundle_version text, created_at instant)
+-- input: dag_version by id(id text, dag_id text, version_number integer, bundle_name text, bundle_version text, created_at instant)
 SELECT
   environment,
   dag_id,

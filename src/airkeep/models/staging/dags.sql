@@ -3,7 +3,7 @@
 -- key: environment, dag_id
 -- units: times UTC; schedule in Airflow's words (a cron expression, `Dataset`, ...), NULL where there is none; of Airflow 2 an interval is JSON
 -- leaves out: nothing
--- input: dag(dag_id text, is_paused boolean, is_active boolean, is_stale boolean, is_subdag boolean, fileloc text, bundle_name text, owners text, description text, schedule_interval text, timetable_summary text, max_active_runs integer, max_active_tasks integer, concurrency integer, last_parsed_time instant, last_scheduler_run instant, next_dagrun_create_after instant)
+-- input: dag by dag_id(dag_id text, is_paused boolean, is_active boolean, is_stale boolean, is_subdag boolean, fileloc text, bundle_name text, owners text, description text, schedule_interval text, timetable_summary text, max_active_runs integer, max_active_tasks integer, concurrency integer, last_parsed_time instant, last_scheduler_run instant, next_dagrun_create_after instant)
 SELECT
   environment,
   dag_id,

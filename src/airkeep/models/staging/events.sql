@@ -1,9 +1,9 @@
 -- What people and Airflow did, from the audit log.
 -- grain: one entry of the log
--- key: environment, id
+-- key: environment, id, happened_at
 -- units: times UTC
 -- leaves out: what an entry says in `extra`, which may hold values of variables and connections
--- input: log(id integer, dttm instant, dag_id text, task_id text, run_id text, map_index integer, event text, owner text)
+-- input: log by id, dttm(id integer, dttm instant, dag_id text, task_id text, run_id text, map_index integer, event text, owner text)
 SELECT
   environment,
   id,

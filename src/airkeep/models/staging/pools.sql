@@ -3,7 +3,7 @@
 -- key: environment, pool
 -- units: slots a count, NULL where a pool has no limit
 -- leaves out: Airflow's own limits (parallelism, max_active_tasks), which its database does not know
--- input: slot_pool(pool text, slots integer, include_deferred boolean)
+-- input: slot_pool by pool(pool text, slots integer, include_deferred boolean)
 SELECT
   environment,
   pool,

@@ -3,7 +3,7 @@
 -- key: environment, dag_id, execution_date
 -- units: times UTC
 -- leaves out: runs of Airflow 3, which name their runs
--- input: dag_run(dag_id text, run_id text, execution_date instant)
+-- input: dag_run by dag_id, run_id(dag_id text, run_id text, execution_date instant)
 SELECT
   environment,
   dag_id,

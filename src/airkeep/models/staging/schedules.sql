@@ -3,9 +3,9 @@
 -- key: environment, dag_id, number
 -- units: number counts a DAG's schedules from 1; kind is cron, delta, once, continuous, asset, none, other; interval_s seconds; since_at and until_at UTC, NULL without a bound
 -- leaves out: schedules that no snapshot saw (before Airflow 3 the database keeps the newest only); the time zone of DAGs that were never serialized, UTC is taken
--- input: serialized_dag per dag_hash(dag_id text, dag_version_id text, dag_hash text, created_at instant, last_updated instant, data text, data_compressed bytes)
--- input: dag(dag_id text, schedule_interval text)
--- made: schedules(environment text, dag_id text, dag_version_id text, dag_hash text, since_at instant, kind text, expression text, timezone text, interval_s float, catchup boolean, end_at instant) from raw_serialized_dag_per_dag_hash, raw_dag
+-- input: serialized_dag by dag_id, dag_version_id, dag_hash(dag_id text, dag_version_id text, dag_hash text, created_at instant, last_updated instant, data text, data_compressed bytes)
+-- input: dag by dag_id(dag_id text, schedule_interval text)
+-- made: schedules(environment text, dag_id text, dag_version_id text, dag_hash text, since_at instant, kind text, expression text, timezone text, interval_s float, catchup boolean, end_at instant) from raw_serialized_dag, raw_dag
 WITH ordered AS (
   SELECT
     environment,

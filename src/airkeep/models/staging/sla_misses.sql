@@ -3,7 +3,7 @@
 -- key: environment, dag_id, task_id, logical_at
 -- units: times UTC
 -- leaves out: what the note says, which quotes the DAG's author
--- input: sla_miss(task_id text, dag_id text, execution_date instant, timestamp instant, notification_sent boolean)
+-- input: sla_miss by dag_id, task_id, execution_date(task_id text, dag_id text, execution_date instant, timestamp instant, notification_sent boolean)
 SELECT environment, dag_id, task_id, execution_date AS logical_at, noted_at, was_notified, snapshot
 FROM (
   SELECT

@@ -3,8 +3,8 @@
 -- key: environment, source, snapshot, dag_id, task_id, run_id, map_index, try_number
 -- units: is_newest whether no other state of its task instance is newer, not so of history; is_try whether it is what is believed of its try: history before the task instance, the newest snapshot before older ones
 -- leaves out: states that count for all that they say: nearly all of them
--- input: task_instance_history(dag_id text, task_id text, run_id text, map_index integer, try_number integer, start_date instant)
--- input: task_instance per try_number(id text, dag_id text, task_id text, run_id text, execution_date instant, map_index integer, try_number integer, start_date instant)
+-- input: task_instance_history by dag_id, task_id, run_id, map_index, try_number(dag_id text, task_id text, run_id text, map_index integer, try_number integer, start_date instant)
+-- input: task_instance by dag_id, task_id, run_id, execution_date, map_index, try_number(id text, dag_id text, task_id text, run_id text, execution_date instant, map_index integer, try_number integer, start_date instant)
 -- Most rows are of one snapshot, and within one none is told of twice.
 WITH bulks AS (
   SELECT environment, max(snapshot) AS snapshot
@@ -18,7 +18,7 @@ beside AS (
     t.dag_id,
     t.task_id,
     coalesce(t.run_id, r.run_id) AS run_id
-  FROM raw_task_instance_per_try_number AS t
+  FROM raw_task_instance AS t
   LEFT JOIN bulks AS b
     ON b.environment = t.environment AND b.snapshot = t.snapshot
   LEFT JOIN run_dates AS r
@@ -41,7 +41,7 @@ told AS (
     coalesce(t.map_index, -1) AS map_index,
     t.try_number,
     CASE WHEN t.start_date IS NOT NULL THEN concat('1', t.snapshot) END AS believed
-  FROM raw_task_instance_per_try_number AS t
+  FROM raw_task_instance AS t
   LEFT JOIN run_dates AS r
     ON r.environment = t.environment
     AND r.dag_id = t.dag_id

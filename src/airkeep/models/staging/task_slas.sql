@@ -3,8 +3,8 @@
 -- key: environment, dag_id, task_id
 -- units: sla_s seconds
 -- leaves out: DAGs that were never serialized
--- input: serialized_dag per dag_hash(dag_id text, dag_version_id text, dag_hash text, created_at instant, last_updated instant, data text, data_compressed bytes)
--- made: task_slas(environment text, dag_id text, dag_version_id text, dag_hash text, since_at instant, task_id text, sla_s float) from raw_serialized_dag_per_dag_hash
+-- input: serialized_dag by dag_id, dag_version_id, dag_hash(dag_id text, dag_version_id text, dag_hash text, created_at instant, last_updated instant, data text, data_compressed bytes)
+-- made: task_slas(environment text, dag_id text, dag_version_id text, dag_hash text, since_at instant, task_id text, sla_s float) from raw_serialized_dag
 SELECT environment, dag_id, task_id, sla_s
 FROM (
   SELECT

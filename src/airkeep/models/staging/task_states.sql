@@ -3,9 +3,9 @@
 -- key: environment, source, snapshot, dag_id, task_id, run_id, map_index, try_number, started_at
 -- units: times UTC; noted_s seconds that Airflow noted of a task instance without an end; is_newest whether it is the last state of its task instance; is_try whether it is what is believed of a try that began
 -- leaves out: rows that name no run: of Airflow 1.10 to 2.1 those whose run is gone
--- input: task_instance_history(dag_id text, task_id text, run_id text, map_index integer, try_number integer, state text, start_date instant, end_date instant, queued_dttm instant, pool text, pool_slots integer, operator text, custom_operator_name text, hostname text)
--- input: task_instance per try_number(id text, dag_id text, task_id text, run_id text, execution_date instant, map_index integer, state text, try_number integer, max_tries integer, start_date instant, end_date instant, duration float, queued_dttm instant, scheduled_dttm instant, pool text, pool_slots integer, queue text, operator text, custom_operator_name text, hostname text, priority_weight integer, dag_version_id text, next_method text, job_id integer, last_heartbeat_at instant)
--- input: task_fail(dag_id text, task_id text, run_id text, execution_date instant, map_index integer, start_date instant, end_date instant)
+-- input: task_instance_history by dag_id, task_id, run_id, map_index, try_number(dag_id text, task_id text, run_id text, map_index integer, try_number integer, state text, start_date instant, end_date instant, queued_dttm instant, pool text, pool_slots integer, operator text, custom_operator_name text, hostname text)
+-- input: task_instance by dag_id, task_id, run_id, execution_date, map_index, try_number(id text, dag_id text, task_id text, run_id text, execution_date instant, map_index integer, state text, try_number integer, max_tries integer, start_date instant, end_date instant, duration float, queued_dttm instant, scheduled_dttm instant, pool text, pool_slots integer, queue text, operator text, custom_operator_name text, hostname text, priority_weight integer, dag_version_id text, next_method text, job_id integer, last_heartbeat_at instant)
+-- input: task_fail by dag_id, task_id, run_id, execution_date, map_index, start_date(dag_id text, task_id text, run_id text, execution_date instant, map_index integer, start_date instant, end_date instant)
 WITH failed AS (
   SELECT DISTINCT
     f.environment,
@@ -44,7 +44,7 @@ forgotten AS (
       coalesce(t.run_id, r.run_id) AS run_id,
       coalesce(t.map_index, -1) AS map_index,
       t.start_date
-    FROM raw_task_instance_per_try_number AS t
+    FROM raw_task_instance AS t
     LEFT JOIN run_dates AS r
       ON r.environment = t.environment
       AND r.dag_id = t.dag_id
@@ -87,7 +87,7 @@ SELECT
   t.last_heartbeat_at,
   coalesce(d.is_newest, TRUE) AS is_newest,
   t.start_date IS NOT NULL AND coalesce(d.is_try, TRUE) AS is_try
-FROM raw_task_instance_per_try_number AS t
+FROM raw_task_instance AS t
 LEFT JOIN run_dates AS r
   ON r.environment = t.environment
   AND r.dag_id = t.dag_id

@@ -3,7 +3,7 @@
 -- key: environment, dag_id, task_id, run_id, map_index, xcom_key, logical_at
 -- units: times UTC; bytes of the value as the database keeps it: JSON as text, or a pickle
 -- leaves out: values; what a custom backend keeps elsewhere, of which Airflow has the address only. logical_at is NULL but of Airflow 1.10 to 2.2 where the run is gone, and run_id with it
--- input: xcom(dag_id text, task_id text, run_id text, execution_date instant, map_index integer, key text, timestamp instant, value bytes)
+-- input: xcom by dag_id, task_id, run_id, execution_date, map_index, key(dag_id text, task_id text, run_id text, execution_date instant, map_index integer, key text, timestamp instant, value bytes)
 SELECT
   environment,
   dag_id,

@@ -1,0 +1,116 @@
+"""What models count where an environment had several databases, whose ids begin at 1 each.
+
+Snapshots are written, not exported: tables of a few columns, as Airflow has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from airkeep.lake.connect import connect
+from airkeep.models.build import ask
+from airkeep.snapshot.lake import Lake
+from airkeep.store import open_store
+from written_lake import Written
+
+Rows = Sequence[dict[str, Any]]
+
+
+@pytest.fixture
+def lake() -> Written:
+    return Written(open_store("memory://"))
+
+
+def saved(lake: Written, key: tuple[str, ...] = ("id",), **tables: Rows) -> None:
+    """A full snapshot of tables in which everything is a number or a text."""
+    lake.save("prod", {n: pa.Table.from_pylist(list(rows)) for n, rows in tables.items()}, key=key)
+
+
+def asked(lake: Written, folder: Path, question: str) -> list[tuple[Any, ...]]:
+    with connect(Lake(lake.store), folder=folder) as opened:
+        return list(ask(opened, question, folder).rows())
+
+
+def run(n: int, run_id: str, **more: Any) -> dict[str, Any]:
+    return {"id": n, "dag_id": "a", "run_id": run_id, "state": "success", **more}
+
+
+def test_a_rebuilt_environment_keeps_its_past(lake: Written, tmp_path: Path) -> None:
+    log = {"id": 1, "event": "trigger", "owner": "o"}
+    saved(lake, dag_run=[run(1, "old"), run(2, "again", state="failed")],
+          log=[log | {"dttm": "2026-01-01 00:00:00"}],
+          job=[{"id": 1, "job_type": "SchedulerJob", "start_date": "2026-01-01 00:00:00"}],
+          task_fail=[{"id": 1, "dag_id": "a", "task_id": "t", "run_id": "old", "map_index": -1,
+                      "start_date": "2026-01-01 00:00:00"}])  # fmt: skip
+    saved(lake, dag_run=[run(1, "again"), run(2, "new")],
+          log=[log | {"dttm": "2026-02-01 00:00:00"}],
+          job=[{"id": 1, "job_type": "SchedulerJob", "start_date": "2026-02-01 00:00:00"}],
+          task_fail=[{"id": 1, "dag_id": "a", "task_id": "t", "run_id": "new", "map_index": -1,
+                      "start_date": "2026-02-01 00:00:00"}])  # fmt: skip
+
+    runs = asked(lake, tmp_path, "SELECT run_id, state FROM runs ORDER BY run_id")
+    assert runs == [("again", "success"), ("new", "success"), ("old", "success")]
+    for model, rows in (("events", 2), ("jobs", 2), ("attempts", 2)):
+        assert asked(lake, tmp_path, f"SELECT count(*) FROM {model}") == [(rows,)]
+
+
+def test_a_restored_environment_counts_once(lake: Written, tmp_path: Path) -> None:
+    at = "2026-01-01 00:00:00"
+    for _ in range(2):
+        saved(lake, dag_run=[run(1, "r")], log=[{"id": 1, "event": "e", "dttm": at}],
+              job=[{"id": 1, "job_type": "SchedulerJob", "start_date": at}])  # fmt: skip
+
+    for model in ("runs", "events", "jobs"):
+        assert asked(lake, tmp_path, f"SELECT count(*) FROM {model}") == [(1,)]
+
+
+def test_a_backup_without_keys_counts_beside_a_snapshot_with_them(
+    lake: Written, tmp_path: Path
+) -> None:
+    saved(lake, key=(), dag_run=[run(1, "forgotten"), run(2, "kept")])
+    saved(lake, key=(), dag_run=[run(2, "kept"), run(3, "newer")])
+    saved(lake, dag_run=[run(3, "newer"), run(4, "newest")])
+
+    found = asked(lake, tmp_path, "SELECT run_id FROM runs ORDER BY ALL")
+    assert [name for (name,) in found] == ["forgotten", "kept", "newer", "newest"]
+
+
+def test_what_names_a_run_by_its_id_means_that_of_its_own_database(
+    lake: Written, tmp_path: Path
+) -> None:
+    def told(run_id: str, asset: str, at: str, deadline: str, *, skipped: bool) -> dict[str, Rows]:
+        reason = {"exception_reason": "in flight"} if skipped else {}
+        return {
+            "dag_run": [run(5, run_id), run(1, f"{run_id}_2")],
+            "asset": [{"id": 7, "name": asset, "uri": asset}],
+            "asset_event": [{"id": 3, "asset_id": 7, "timestamp": at}],
+            "dagrun_asset_event": [{"id": 3, "dag_run_id": 5, "event_id": 3}],
+            "deadline": [{"id": deadline, "dagrun_id": 5, "deadline_time": at}],
+            "backfill": [{"id": 1, "dag_id": "a", "created_at": at}],
+            "backfill_dag_run": [
+                {"id": n, "backfill_id": 1, "dag_run_id": n, **reason}
+                for n in range(2 if skipped else 1)
+            ],
+        }
+
+    old = told("one", "x", "2026-01-01 00:00:00", "d1", skipped=True)
+    new = told("two", "y", "2026-02-01 00:00:00", "d2", skipped=False)
+    # The run of the old database is there anew under another id, and is none of these.
+    new["dag_run"] = [*new["dag_run"], run(9, "one")]
+    new["dagrun_asset_event"] = [{"id": 4, "dag_run_id": 1, "event_id": 3}]
+    new["backfill_dag_run"] = [{**new["backfill_dag_run"][0], "id": 8}]
+    saved(lake, **old)
+    saved(lake, **new)
+
+    fed = asked(lake, tmp_path, "SELECT run_id, asset FROM asset_runs ORDER BY ALL")
+    due = asked(lake, tmp_path, "SELECT deadline_id, run_id FROM deadlines ORDER BY ALL")
+    filled = asked(lake, tmp_path, "SELECT runs, skipped_runs FROM backfills ORDER BY created_at")
+
+    assert fed == [("one", "x"), ("two_2", "y")]
+    assert due == [("d1", "one"), ("d2", "two")]
+    assert filled == [(2, 2), (1, 0)]
