@@ -5,7 +5,7 @@ Snapshots are written, not exported: tables of a few columns, as Airflow has the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ def lake() -> Written:
     return Written(open_store("memory://"))
 
 
-def saved(lake: Written, key: tuple[str, ...] = ("id",), **tables: Rows) -> None:
+def saved(lake: Written, tables: Mapping[str, Rows], key: tuple[str, ...] = ("id",)) -> None:
     """A full snapshot of tables in which everything is a number or a text."""
     lake.save("prod", {n: pa.Table.from_pylist(list(rows)) for n, rows in tables.items()}, key=key)
 
@@ -41,17 +41,18 @@ def run(n: int, run_id: str, **more: Any) -> dict[str, Any]:
 
 
 def test_a_rebuilt_environment_keeps_its_past(lake: Written, tmp_path: Path) -> None:
-    log = {"id": 1, "event": "trigger", "owner": "o"}
-    saved(lake, dag_run=[run(1, "old"), run(2, "again", state="failed")],
-          log=[log | {"dttm": "2026-01-01 00:00:00"}],
-          job=[{"id": 1, "job_type": "SchedulerJob", "start_date": "2026-01-01 00:00:00"}],
-          task_fail=[{"id": 1, "dag_id": "a", "task_id": "t", "run_id": "old", "map_index": -1,
-                      "start_date": "2026-01-01 00:00:00"}])  # fmt: skip
-    saved(lake, dag_run=[run(1, "again"), run(2, "new")],
-          log=[log | {"dttm": "2026-02-01 00:00:00"}],
-          job=[{"id": 1, "job_type": "SchedulerJob", "start_date": "2026-02-01 00:00:00"}],
-          task_fail=[{"id": 1, "dag_id": "a", "task_id": "t", "run_id": "new", "map_index": -1,
-                      "start_date": "2026-02-01 00:00:00"}])  # fmt: skip
+    def told(runs: Rows, run_id: str, at: str) -> dict[str, Rows]:
+        fail = {"id": 1, "dag_id": "a", "task_id": "t", "run_id": run_id, "map_index": -1}
+        return {
+            "dag_run": runs,
+            "log": [{"id": 1, "event": "trigger", "owner": "o", "dttm": at}],
+            "job": [{"id": 1, "job_type": "SchedulerJob", "start_date": at}],
+            "task_fail": [{**fail, "start_date": at}],
+        }
+
+    before = [run(1, "old"), run(2, "again", state="failed")]
+    saved(lake, told(before, "old", "2026-01-01 00:00:00"))
+    saved(lake, told([run(1, "again"), run(2, "new")], "new", "2026-02-01 00:00:00"))
 
     runs = asked(lake, tmp_path, "SELECT run_id, state FROM runs ORDER BY run_id")
     assert runs == [("again", "success"), ("new", "success"), ("old", "success")]
@@ -62,8 +63,14 @@ def test_a_rebuilt_environment_keeps_its_past(lake: Written, tmp_path: Path) -> 
 def test_a_restored_environment_counts_once(lake: Written, tmp_path: Path) -> None:
     at = "2026-01-01 00:00:00"
     for _ in range(2):
-        saved(lake, dag_run=[run(1, "r")], log=[{"id": 1, "event": "e", "dttm": at}],
-              job=[{"id": 1, "job_type": "SchedulerJob", "start_date": at}])  # fmt: skip
+        saved(
+            lake,
+            {
+                "dag_run": [run(1, "r")],
+                "log": [{"id": 1, "event": "e", "dttm": at}],
+                "job": [{"id": 1, "job_type": "SchedulerJob", "start_date": at}],
+            },
+        )
 
     for model in ("runs", "events", "jobs"):
         assert asked(lake, tmp_path, f"SELECT count(*) FROM {model}") == [(1,)]
@@ -72,9 +79,9 @@ def test_a_restored_environment_counts_once(lake: Written, tmp_path: Path) -> No
 def test_a_backup_without_keys_counts_beside_a_snapshot_with_them(
     lake: Written, tmp_path: Path
 ) -> None:
-    saved(lake, key=(), dag_run=[run(1, "forgotten"), run(2, "kept")])
-    saved(lake, key=(), dag_run=[run(2, "kept"), run(3, "newer")])
-    saved(lake, dag_run=[run(3, "newer"), run(4, "newest")])
+    saved(lake, {"dag_run": [run(1, "forgotten"), run(2, "kept")]}, key=())
+    saved(lake, {"dag_run": [run(2, "kept"), run(3, "newer")]}, key=())
+    saved(lake, {"dag_run": [run(3, "newer"), run(4, "newest")]})
 
     found = asked(lake, tmp_path, "SELECT run_id FROM runs ORDER BY ALL")
     assert [name for (name,) in found] == ["forgotten", "kept", "newer", "newest"]
@@ -104,8 +111,8 @@ def test_what_names_a_run_by_its_id_means_that_of_its_own_database(
     new["dag_run"] = [*new["dag_run"], run(9, "one")]
     new["dagrun_asset_event"] = [{"id": 4, "dag_run_id": 1, "event_id": 3}]
     new["backfill_dag_run"] = [{**new["backfill_dag_run"][0], "id": 8}]
-    saved(lake, **old)
-    saved(lake, **new)
+    saved(lake, old)
+    saved(lake, new)
 
     fed = asked(lake, tmp_path, "SELECT run_id, asset FROM asset_runs ORDER BY ALL")
     due = asked(lake, tmp_path, "SELECT deadline_id, run_id FROM deadlines ORDER BY ALL")

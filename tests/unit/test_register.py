@@ -87,11 +87,11 @@ def test_a_source_names_its_snapshots_by_a_range_where_that_is_exact() -> None:
     other = piece(2, {"id": "INTEGER"}, environment="other")
     lake = told(p1, p2, p3, other)
 
-    assert lake.source(files(p3, p2)).endswith(
+    assert lake.source(files(p3, p2), ()).endswith(
         f"(environment = 'prod' AND snapshot BETWEEN '{p3.snapshot}' AND '{p2.snapshot}')) f"
     )
-    assert f"IN ('{p3.snapshot}', '{p1.snapshot}')" in lake.source(files(p3, p1))
-    both = lake.source(files(p1, other))
+    assert f"IN ('{p3.snapshot}', '{p1.snapshot}')" in lake.source(files(p3, p1), ())
+    both = lake.source(files(p1, other), ())
     assert f"(environment = 'prod' AND snapshot = '{p1.snapshot}')" in both
     assert f" OR (environment = 'other' AND snapshot = '{other.snapshot}')" in both
 

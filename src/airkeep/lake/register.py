@@ -22,7 +22,7 @@ from airkeep.database.sql import ident, literal
 from airkeep.lake.pieces import Piece
 from airkeep.lake.views import OWN
 from airkeep.snapshot import names
-from airkeep.snapshot.manifest import FileEntry
+from airkeep.snapshot.manifest import ColumnEntry, FileEntry
 
 _HIVE = {
     "BOOLEAN": "boolean", "SMALLINT": "smallint", "INTEGER": "int", "BIGINT": "bigint",
@@ -45,7 +45,7 @@ class Registered:
     tables: tuple[HiveTable, ...]
     _by_folder: dict[str, HiveTable] = field(repr=False)
 
-    def source(self, files: Sequence[FileEntry]) -> str:
+    def source(self, files: Sequence[FileEntry], _: Sequence[ColumnEntry]) -> str:
         """The files' rows, as a relation over the registered tables.
 
         All files of a snapshot's table are meant when one of them is.

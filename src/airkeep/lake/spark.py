@@ -150,12 +150,6 @@ class SparkLake:
             raise NoSuchSnapshotError(
                 f"{self._url} has no snapshots of that time: correct the lake's name, or --as-of"
             )
-        self._columns = {
-            file.path: table.columns
-            for manifest in known
-            for table in manifest.tables
-            for file in (*table.files, *table.deleted)
-        }
         self._relations: dict[tuple[str, ...], str] = {}
 
     def manifests(self) -> list[Manifest]:
@@ -215,19 +209,19 @@ class SparkLake:
         self._manifests.check_readable(label, known)
         raise ConfigError(f"{self._url} has no table {name!r}{did_you_mean(label, known)}")
 
-    def _source(self, files: Sequence[FileEntry]) -> str:
+    def _source(self, files: Sequence[FileEntry], columns: Sequence[ColumnEntry]) -> str:
         paths = tuple(file.path for file in files)
         if paths not in self._relations:
             name = f"airkeep_files_{len(self._relations)}"
-            self._read(paths).createOrReplaceTempView(name)
+            self._read(paths, columns).createOrReplaceTempView(name)
             self._relations[paths] = name
         return self._relations[paths]
 
-    def _read(self, paths: Sequence[str]) -> DataFrame:
-        columns = [c for c in self._columns[paths[0]] if _is_stored(c)]
+    def _read(self, paths: Sequence[str], columns: Sequence[ColumnEntry]) -> DataFrame:
+        fields = ", ".join(_field(c) for c in columns if c.name.lower() not in OWN)
         root = paths[0].partition("/environment=")[0]
         read = (
-            self.spark.read.schema(", ".join(_field(c) for c in columns))
+            self.spark.read.schema(fields)
             .option("basePath", f"{self._url}/{root}")
             .parquet(*(f"{self._url}/{path}" for path in paths))
         )
@@ -241,10 +235,6 @@ def without_zone(rows: DataFrame, *, to: str = "timestamp_ntz") -> DataFrame:
     return rows.selectExpr(
         *(f"CAST({name} AS {to}) AS {name}" if kind == other else name for name, kind in named)
     )
-
-
-def _is_stored(column: ColumnEntry) -> bool:
-    return not column.generated and column.name.lower() not in OWN
 
 
 def _field(column: ColumnEntry) -> str:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from airkeep.database.sql import ident, literal
 from airkeep.lake.columns import SQL_TYPE, Kind, kind_of, united, value
 from airkeep.lake.pieces import Piece, Span, by_environment, spans_of, state_of
-from airkeep.snapshot.manifest import ColumnEntry, FileEntry, TableEntry
+from airkeep.snapshot.manifest import ColumnEntry, FileEntry
 
-Source = Callable[[Sequence[FileEntry]], str]
-"""A relation of Parquet files that also has the columns `environment` and `snapshot`."""
+Source = Callable[[Sequence[FileEntry], Sequence[ColumnEntry]], str]
+"""A relation of Parquet files that have these columns, and of `environment` and `snapshot`."""
 
 Digest = Callable[[Sequence[str]], str]
 """An expression of 64 bits that stand for the values of these columns."""
@@ -105,9 +105,9 @@ def _newest(
     """
     rows = rows_of(pieces, shape, source)
     later = [p for own in by_environment(pieces).values() for p in own[1:]]
-    words = _scans(later, shape, source, key, lambda e: e.files)
+    words = _scans(later, shape, source, key)
     if deleted:
-        words += _scans(later, shape, source, key, lambda e: e.deleted)
+        words += _scans(later, shape, source, key, deleted=True)
     if not words:
         return rows
     same = " AND ".join(["o.environment = n.environment", *(_same(n, pieces) for n in key)])
@@ -130,7 +130,7 @@ def _same(name: str, pieces: Sequence[Piece]) -> str:
 
 def rows_of(pieces: Sequence[Piece], shape: Shape, source: Source) -> str:
     """All rows of the pieces' own files."""
-    selects = _scans(pieces, shape, source, tuple(shape.kinds), lambda e: e.files)
+    selects = _scans(pieces, shape, source, tuple(shape.kinds))
     return " UNION ALL ".join(selects) or _nothing(shape)
 
 
@@ -139,16 +139,26 @@ def _scans(
     shape: Shape,
     source: Source,
     names: Sequence[str],
-    files: Callable[[TableEntry], Sequence[FileEntry]],
+    *,
+    deleted: bool = False,
 ) -> list[str]:
-    """One SELECT for all files that are read alike."""
-    scans: dict[tuple[str, str], list[FileEntry]] = {}
+    """One SELECT for all files that are read alike.
+
+    Args:
+        deleted: not the rows, but the keys of deleted ones.
+    """
+    scans: dict[tuple[str, str], tuple[list[FileEntry], Sequence[ColumnEntry]]] = {}
     for piece in pieces:
-        stored = ", ".join(f"{c.name} {c.parquet}" for c in piece.entry.columns)
-        if found := files(piece.entry):
-            scans.setdefault((shape.row(piece, names), stored), []).extend(found)
+        entry = piece.entry
+        if not (found := entry.deleted if deleted else entry.files):
+            continue
+        stored = [c for c in entry.columns if not c.generated]
+        if deleted:
+            stored = [c for c in stored if c.name in entry.key]
+        alike = (shape.row(piece, names), ", ".join(f"{c.name} {c.parquet}" for c in stored))
+        scans.setdefault(alike, ([], stored))[0].extend(found)
     own = ", ".join(OWN)
-    return [f"SELECT {own}, {row} FROM {source(found)}" for (row, _), found in scans.items()]
+    return [f"SELECT {own}, {row} FROM {source(*read)}" for (row, _), read in scans.items()]
 
 
 def _nothing(shape: Shape) -> str:
@@ -196,7 +206,7 @@ def _versions(
     rows = rows_of(pieces, shape, source)
     own = ", ".join(OWN)
     events = f"SELECT {own}, TRUE AS here, {digest(compared)} AS digest, {columns} FROM ({rows})"
-    if gone := _scans(pieces, shape, source, key, lambda e: e.deleted):
+    if gone := _scans(pieces, shape, source, key, deleted=True):
         nulls = ", ".join(
             ident(n) if n in key else f"CAST(NULL AS {SQL_TYPE[k]}) AS {ident(n)}"
             for n, k in shape.kinds.items()
