@@ -94,7 +94,7 @@ def test_the_newest_state_is_what_the_newest_snapshots_read_as(
 
 def test_times_are_utc_without_a_zone_infinity_too(databases: Databases, lake: Path) -> None:
     url = databases.airflow("airflow-332")
-    query(url, "CREATE TABLE moments (id int PRIMARY KEY, at timestamptz)")
+    query(url, "CREATE TABLE moments (id int PRIMARY KEY, seen timestamptz)")
     query(
         url,
         "INSERT INTO moments VALUES (1, '2026-11-01 00:30:00.000001+02'), (2, NULL), "
@@ -102,11 +102,11 @@ def test_times_are_utc_without_a_zone_infinity_too(databases: Databases, lake: P
     )
     export(url, str(lake), environment="prod")
 
-    assert ask(lake, "SELECT id, CAST(at AS VARCHAR) FROM moments ORDER BY id") == [
+    assert ask(lake, "SELECT id, CAST(seen AS VARCHAR) FROM moments ORDER BY id") == [
         (1, "2026-10-31 22:30:00.000001"), (2, None),
         (3, "infinity"), (4, "-infinity"), (5, "1883-11-18 12:00:00"),
     ]  # fmt: skip
-    assert ask(lake, "SELECT DISTINCT typeof(at) FROM moments") == [("TIMESTAMP",)]
+    assert ask(lake, "SELECT DISTINCT typeof(seen) FROM moments") == [("TIMESTAMP",)]
 
 
 def test_a_window_adds_what_it_saw_and_takes_nothing_away(databases: Databases, lake: Path) -> None:
