@@ -47,6 +47,8 @@ def make_models(
     for one, columns in raw_inputs(wanted).items():
         if one.versions:
             opened.need_versions(one.name, one.table, columns)
+        elif one.newest:
+            opened.need_newest(one.name, one.table, columns)
         else:
             opened.need_last(one.name, one.table, columns, per=one.per)
     wanted = _narrowed(wanted, names, where or {})

@@ -6,7 +6,9 @@ tables it wants, `input: dag_run(id integer, ...)`: it reads them as `raw_dag_ru
 where an Airflow has them not, every row ever seen in its last known state. Of
 `input: task_instance per try_number(...)` it is the last state of each try, and of
 `input: connection versions(...)`, read as `raw_connection_versions`, every version of every row
-ever seen, with `valid_from` and `valid_to`: for small tables that Airflow changes in place.
+ever seen, with `valid_from` and `valid_to`: for small tables that Airflow changes in place. Of
+`input: dag_run newest(...)`, read as `raw_dag_run_newest`, it is the rows that are there: those of
+each environment's newest state.
 
 What SQL cannot say portably, as the times that a cron expression means, is made in Python:
 `made: due_times(dag_id text, ...) from schedules` is read as `made_due_times`. Python is given the
@@ -31,7 +33,8 @@ MADE = "made_"
 MANIFESTS = "manifests"
 _FIELDS = ("grain", "key", "units", "leaves out")
 _INPUT = re.compile(
-    r"(?P<table>\w+)(?: per (?P<per>\w+)|(?P<versions> versions))?\((?P<columns>.*)\)"
+    r"(?P<table>\w+)(?: per (?P<per>\w+)|(?P<versions> versions)|(?P<newest> newest))?"
+    r"\((?P<columns>.*)\)"
 )
 _MADE = re.compile(r"(?P<name>\w+)\((?P<columns>.*)\) from (?P<sources>\w+(?:, \w+)*)")
 
@@ -45,17 +48,21 @@ class Input:
             that keeps its key.
         versions: every version of every row, with the times of the snapshots from and to which
             it was so, `valid_from` and `valid_to`.
+        newest: the rows that are there, and none that is gone.
     """
 
     table: str
     per: str | None = None
     versions: bool = False
+    newest: bool = False
 
     @property
     def name(self) -> str:
         """What a model calls it."""
         if self.versions:
             return f"{RAW}{self.table}_versions"
+        if self.newest:
+            return f"{RAW}{self.table}_newest"
         return f"{RAW}{self.table}" + (f"_per_{self.per}" if self.per else "")
 
 
@@ -193,7 +200,12 @@ def _read(file: Path, kind: Literal["staging", "mart"]) -> Model:
 def _input(line: str) -> tuple[Input, dict[str, Kind]]:
     found = _INPUT.fullmatch(line.removeprefix("input: "))
     assert found is not None, line  # noqa: S101 (our own files; a test reads them all)
-    one = Input(found["table"], found["per"], versions=found["versions"] is not None)
+    one = Input(
+        found["table"],
+        found["per"],
+        versions=found["versions"] is not None,
+        newest=found["newest"] is not None,
+    )
     return one, _columns(found["columns"])
 
 

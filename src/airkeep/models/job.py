@@ -35,6 +35,7 @@ class RawTable:
     label: str
     per: str | None
     versions: bool
+    newest: bool
     columns: Mapping[str, Kind]
 
 
@@ -90,6 +91,8 @@ def make_models(lake: SparkLake, job: Job, names: Iterable[str]) -> None:
             continue
         if raw.versions:
             lake.need_versions(raw.name, raw.label, raw.columns)
+        elif raw.newest:
+            lake.need_newest(raw.name, raw.label, raw.columns)
         else:
             lake.need_last(raw.name, raw.label, raw.columns, per=raw.per)
     readers = [name for model in wanted for name in model.needs]

@@ -86,7 +86,7 @@ def job_of(
         environments=tuple(environments),
         last=last,
         raw=tuple(
-            RawTable(one.name, one.table, one.per, one.versions, columns)
+            RawTable(one.name, one.table, one.per, one.versions, one.newest, columns)
             for one, columns in raw_inputs(wanted).items()
         ),
         models=tuple(_spark_model(model.name) for model in wanted),
