@@ -1,0 +1,108 @@
+"""What a lake saw and what is there no more, from snapshots to answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from airkeep.lake.columns import arrow_type
+from airkeep.models.query import query
+from airkeep.snapshot.lake import Lake
+from airkeep.snapshot.manifest import Manifest
+from airkeep.store.local import LocalStore
+from grid import parse
+from written_lake import Written
+
+# Snapshots are of 2015; each is an hour later than the one before.
+KEYS = {
+    "dag": ("dag_id",),
+    "dag_tag": ("name", "dag_id"),
+    "task_instance": ("dag_id", "task_id", "run_id", "map_index"),
+}
+Ask = Callable[[str], list[tuple[Any, ...]]]
+
+
+class Saved(Written):
+    """Snapshots of tables that are written as text."""
+
+    def text(self, text: str, *, deleted: str = "", **options: Any) -> Manifest:
+        return self.save("prod", _tables(text), deleted=_tables(deleted), keys=KEYS, **options)
+
+
+def _tables(text: str) -> dict[str, pa.Table]:
+    return {
+        name: pa.Table.from_pylist(
+            list(grid.rows), schema=pa.schema([(n, arrow_type(k)) for n, k in grid.kinds.items()])
+        )
+        for name, grid in parse(text).items()
+    }
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Saved:
+    (tmp_path / "lake").mkdir()
+    return Saved(LocalStore(tmp_path / "lake"))
+
+
+@pytest.fixture
+def ask(lake: Saved) -> Ask:
+    def rows(statement: str) -> list[tuple[Any, ...]]:
+        found = query(Lake(lake.store), statement)
+        return sorted((tuple(row.values()) for row in found.to_pylist()), key=str)
+
+    return rows
+
+
+RUNS = """
+== dag_run
+id      | dag_id | run_id | run_type  | state   | start_date       | end_date
+integer | text   | text   | text      | text    | instant          | instant
+"""
+GOING = "1 | d | r | scheduled | running | 2015-06-01 00:00 | -\n"
+LONGER = "2 | e | r | scheduled | running | 2015-06-01 01:00 | -\n"
+ENDED = "3 | e | s | scheduled | success | 2015-06-04 00:00 | 2015-06-04 01:00\n"
+TASKS = """
+== task_instance
+dag_id | task_id | run_id | map_index | state   | try_number | start_date
+text   | text    | text   | integer   | text    | integer    | instant
+"""
+STUCK = "SELECT dag_id, run_id, unfinished_tasks, why FROM stuck_runs"
+ZOMBIES = "SELECT dag_id, task_id, map_index, why FROM zombies"
+
+
+def test_a_run_that_was_deleted_is_not_stuck(lake: Saved, ask: Ask) -> None:
+    first = lake.text(RUNS + GOING + LONGER + ENDED)
+    assert [row[0] for row in ask(STUCK)] == ["d", "e"]
+    lake.text(RUNS + LONGER + ENDED)
+    assert [row[0] for row in ask(STUCK)] == ["e"]
+    del first
+
+
+def test_a_run_that_an_increment_deletes_is_not_stuck(lake: Saved, ask: Ask) -> None:
+    first = lake.text(RUNS + GOING + LONGER + ENDED)
+    lake.text(RUNS + ENDED, deleted="== dag_run\nid\ninteger\n1", parent=first)
+    assert [row[0] for row in ask(STUCK)] == ["e"]
+
+
+def test_a_run_that_a_window_leaves_out_may_still_be_stuck(lake: Saved, ask: Ask) -> None:
+    lake.text(RUNS + GOING + ENDED)
+    lake.text(RUNS + ENDED, window="start_date >= 2015-06-02")
+    assert [row[0] for row in ask(STUCK)] == ["d"]
+
+
+def test_a_task_that_was_deleted_is_no_zombie(lake: Saved, ask: Ask) -> None:
+    there = "d | there | r | -1 | running | 1 | 2015-06-01 00:00\n"
+    gone = "d | gone  | r | -1 | running | 1 | 2015-06-01 00:00\n"
+    lake.text(RUNS + ENDED + TASKS + there + gone)
+    lake.text(RUNS + ENDED + TASKS + there)
+    assert ask(ZOMBIES) == [("d", "there", -1, "silent")]
+
+
+def test_a_task_that_was_expanded_keeps_no_run_waiting(lake: Saved, ask: Ask) -> None:
+    lake.text(RUNS + GOING + ENDED + TASKS + "d | t | r | -1 | - | 0 | -\n")
+    lake.text(RUNS + GOING + ENDED + TASKS + "d | t | r | 0 | queued | 1 | -\n")
+    assert ask(STUCK) == [("d", "r", 1, "queued")]
