@@ -176,7 +176,7 @@ def slot_hours_by_dag(tables: Tables) -> list[Row]:
 def stale_dags(tables: Tables) -> list[Row]:
     found = []
     for dag in tables["dags"]:
-        if not dag["is_active"] or dag["is_subdag"]:
+        if not dag["is_active"] or dag["gone_at"] or dag["is_subdag"]:
             continue
         there = [r for r in tables["runs"] if r["environment"] == dag["environment"]]
         own = [r for r in there if r["dag_id"] == dag["dag_id"]]

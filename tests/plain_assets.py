@@ -74,7 +74,11 @@ def asset_fan_out(tables: Tables) -> list[Row]:
 
 
 def unused_assets(tables: Tables) -> list[Row]:
-    alive = {(d["environment"], d["dag_id"]): d for d in tables["dags"] if d["is_active"]}
+    alive = {
+        (d["environment"], d["dag_id"]): d
+        for d in tables["dags"]
+        if d["is_active"] and not d["gone_at"]
+    }
     found = []
     for asset in tables["assets"]:
         if asset["gone_at"]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from airkeep.lake.columns import arrow_type
 from airkeep.models.query import query
 from airkeep.snapshot.lake import Lake
 from airkeep.snapshot.manifest import Manifest
+from airkeep.snapshot.names import id_time
 from airkeep.store.local import LocalStore
 from grid import parse
 from written_lake import Written
@@ -106,3 +109,59 @@ def test_a_task_that_was_expanded_keeps_no_run_waiting(lake: Saved, ask: Ask) ->
     lake.text(RUNS + GOING + ENDED + TASKS + "d | t | r | -1 | - | 0 | -\n")
     lake.text(RUNS + GOING + ENDED + TASKS + "d | t | r | 0 | queued | 1 | -\n")
     assert ask(STUCK) == [("d", "r", 1, "queued")]
+
+
+DAGS = """
+== dag
+dag_id | schedule_interval | last_parsed_time
+text   | text              | instant
+"""
+DUE_RUNS = RUNS.replace("end_date", "end_date | run_after").replace(
+    "instant\n", "instant | instant\n"
+)
+HOURS = [datetime(2015, 6, 1) + timedelta(hours=n) for n in range(48)]
+_ids = count(1)
+EVERY_HOUR = '"0 * * * *"'
+STALE = "SELECT dag_id FROM stale_dags"
+
+
+def due(dag: str, *times: datetime) -> str:
+    """Runs that started when they were due."""
+    rows = (
+        f"{next(_ids)} | {dag} | {at} | scheduled | success | {at} | {at} | {at}\n" for at in times
+    )
+    return "".join(rows)
+
+
+def dags(**parsed_at: datetime | str) -> str:
+    return DAGS + "".join(f"{d} | {EVERY_HOUR} | {at}\n" for d, at in parsed_at.items())
+
+
+def test_a_dag_that_is_gone_is_not_stale_until_it_is_there_again(lake: Saved, ask: Ask) -> None:
+    lake.text(dags(a="-", b="-"))
+    lake.text(dags(a="-"))
+    assert ask(STALE) == [("a",)]
+    assert ask("SELECT dag_id FROM dags WHERE gone_at IS NOT NULL") == [("b",)]
+    lake.text(dags(a="-", b="-"))
+    assert ask(STALE) == [("a",), ("b",)]
+
+
+def test_a_dag_that_is_gone_misses_no_run_after_its_last_parsing(lake: Saved, ask: Ask) -> None:
+    parsed = HOURS[3] + timedelta(minutes=30)
+    runs = due("a", *HOURS[:30]) + due("gone", *HOURS[:3])
+    lake.text(dags(a=parsed, gone=parsed) + DUE_RUNS + runs)
+    missed = "SELECT dag_id, due_at FROM missed_runs"
+    assert len(ask(missed)) == 26
+    lake.text(dags(a=parsed) + DUE_RUNS + runs)
+    assert ask(missed) == [("gone", HOURS[3])]
+
+
+def test_a_dag_without_a_time_of_parsing_was_to_run_until_it_was_gone(
+    lake: Saved, ask: Ask
+) -> None:
+    runs = due("a", *HOURS[:3]) + due("gone", *HOURS[:3])
+    lake.text(dags(a="-", gone="-") + DUE_RUNS + runs)
+    without = lake.text(dags(a="-") + DUE_RUNS + runs)
+    gone_at = id_time(without.id).replace(tzinfo=None)
+    lake.text(dags(a="-") + DUE_RUNS + runs + due("a", gone_at + timedelta(minutes=30)))
+    assert ask("SELECT until_at FROM schedule_spans WHERE dag_id = 'gone'") == [(gone_at,)]

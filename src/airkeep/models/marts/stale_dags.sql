@@ -2,7 +2,7 @@
 -- grain: one DAG that Airflow still parses
 -- key: environment, dag_id
 -- units: runs a count; last_started_at UTC; idle_d days from there to the environment's newest run, NULL where it never ran
--- leaves out: DAGs whose file is gone; subdags
+-- leaves out: DAGs that are gone, or whose file is; subdags
 SELECT
   d.environment,
   d.dag_id,
@@ -23,4 +23,4 @@ LEFT JOIN (
   SELECT environment, max(started_at) AS newest_at FROM runs GROUP BY environment
 ) AS e
   ON e.environment = d.environment
-WHERE d.is_active AND NOT d.is_subdag
+WHERE d.is_active AND d.gone_at IS NULL AND NOT d.is_subdag
