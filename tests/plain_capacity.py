@@ -36,7 +36,8 @@ def slot_h(stretches: Sequence[Row]) -> float:
 
 def concurrency_by_minute(tables: Tables) -> list[Row]:
     limits: dict[str, int | None] = {}
-    for (environment,), pools in groups(tables["pools"], "environment").items():
+    there = [p for p in tables["pools"] if p["gone_at"] is None]
+    for (environment,), pools in groups(there, "environment").items():
         known = [p["slots"] for p in pools]
         limits[environment] = None if None in known else sum(known)
     found = []
@@ -181,7 +182,13 @@ def sensor_waste(tables: Tables) -> list[Row]:
 
 
 def slot_hours_by_tag(tables: Tables) -> list[Row]:
-    tags = groups(tables["dag_tags"], "environment", "dag_id")
+    gone_at = {(d["environment"], d["dag_id"]): d["gone_at"] for d in tables["dags"]}
+    held = [
+        t
+        for t in tables["dag_tags"]
+        if t["gone_at"] in (None, gone_at.get((t["environment"], t["dag_id"])))
+    ]
+    tags = groups(held, "environment", "dag_id")
     tagged = [
         {**s, "day": s["began_at"].date(), "tag": tag["tag"]}
         for s in tables["slot_use"]

@@ -165,3 +165,34 @@ def test_a_dag_without_a_time_of_parsing_was_to_run_until_it_was_gone(
     gone_at = id_time(without.id).replace(tzinfo=None)
     lake.text(dags(a="-") + DUE_RUNS + runs + due("a", gone_at + timedelta(minutes=30)))
     assert ask("SELECT until_at FROM schedule_spans WHERE dag_id = 'gone'") == [(gone_at,)]
+
+
+POOLS = """
+== slot_pool
+id      | pool | slots
+integer | text | integer
+"""
+TAGS = """
+== dag_tag
+name | dag_id
+text | text
+"""
+TRIES = TASKS.replace("start_date", "start_date | end_date").replace("instant", "instant | instant")
+
+
+def test_a_pool_that_is_gone_is_no_limit(lake: Saved, ask: Ask) -> None:
+    ran = "d | t | r | -1 | success | 1 | 2015-06-01 00:00:10 | 2015-06-01 00:00:20\n"
+    lake.text(POOLS + "1 | default_pool | 8\n2 | old | 50\n" + TRIES + ran)
+    lake.text(POOLS + "1 | default_pool | 8\n" + TRIES + ran)
+    assert ask("SELECT slot_limit FROM concurrency_by_minute") == [(8,)]
+
+
+def test_hours_go_to_tags_that_a_dag_has_or_had_when_it_went(lake: Saved, ask: Ask) -> None:
+    ran = "".join(
+        f"{dag} | t | r | -1 | success | 1 | 2015-06-01 00:00 | 2015-06-01 01:00\n"
+        for dag in ("a", "b", "gone")
+    )
+    tags = "old | a\nkept | a\nold | b\n"
+    lake.text(dags(a="-", b="-", gone="-") + TAGS + tags + "last | gone\n" + TRIES + ran)
+    lake.text(dags(a="-", b="-") + TAGS + "kept | a\n" + TRIES + ran)
+    assert ask("SELECT tag FROM slot_hours_by_tag") == [("",), ("kept",), ("last",)]
