@@ -408,6 +408,7 @@ def missed_runs(tables: Tables) -> list[Row]:
         (j for j in tables["jobs"] if j["job_type"] == "SchedulerJob" and j["started_at"]),
         "environment",
     )
+    unfinished = groups(tables["unfinished_runs"], "environment", "dag_id", "run_id")
     slots = groups(tables["expected_runs"], "environment", "dag_id")
     found = []
     for slot in tables["expected_runs"]:
@@ -435,7 +436,12 @@ def missed_runs(tables: Tables) -> list[Row]:
             why = "catching up"
         elif lives and not any(j["started_at"] <= when <= j["heartbeat_at"] for j in lives):
             why = "no scheduler"
-        elif any(r["started_at"] and r["started_at"] <= when < (r["ended_at"] or now) for r in own):
+        elif any(
+            r["started_at"]
+            and r["started_at"] <= when
+            and when < (r["ended_at"] or (now if (*dag, r["run_id"]) in unfinished else when))
+            for r in own
+        ):
             why = "earlier run"
         else:
             why = "unknown"

@@ -167,6 +167,17 @@ def test_a_dag_without_a_time_of_parsing_was_to_run_until_it_was_gone(
     assert ask("SELECT until_at FROM schedule_spans WHERE dag_id = 'gone'") == [(gone_at,)]
 
 
+def test_no_run_waits_for_one_that_was_deleted(lake: Saved, ask: Ask) -> None:
+    parsed = HOURS[12] + timedelta(minutes=30)
+    runs = due("a", *HOURS[:6], *HOURS[7:10])
+    going = f"999 | a | by_hand | manual | running | {HOURS[2]} | - | -\n"
+    lake.text(dags(a=parsed) + DUE_RUNS + runs + going)
+    why = f"SELECT why FROM missed_runs WHERE due_at = TIMESTAMP '{HOURS[6]}'"
+    assert ask(why) == [("earlier run",)]
+    lake.text(dags(a=parsed) + DUE_RUNS + runs)
+    assert ask(why) == [("unknown",)]
+
+
 POOLS = """
 == slot_pool
 id      | pool | slots

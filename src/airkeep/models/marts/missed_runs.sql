@@ -71,13 +71,18 @@ marks AS (
     r.started_at AS happened_at,
     0 AS is_absent,
     CAST(NULL AS TIMESTAMP) AS run_due_at,
-    coalesce(r.ended_at, e.alive_at) AS busy_until_at,
+    CASE
+      WHEN r.ended_at IS NOT NULL THEN r.ended_at
+      WHEN u.environment IS NOT NULL THEN e.alive_at
+    END AS busy_until_at,
     CAST(NULL AS VARCHAR) AS schedule,
     CAST(NULL AS VARCHAR) AS timezone,
     FALSE AS catchup
   FROM runs AS r
   INNER JOIN environments AS e
     ON e.environment = r.environment
+  LEFT JOIN unfinished_runs AS u
+    ON u.environment = r.environment AND u.dag_id = r.dag_id AND u.run_id = r.run_id
   WHERE r.started_at IS NOT NULL
   UNION ALL
   SELECT
