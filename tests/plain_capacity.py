@@ -6,7 +6,6 @@ tries hold a slot then: no running sums.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -130,9 +129,7 @@ def idle_windows(tables: Tables) -> list[Row]:
 
 
 def heartbeat_gaps(tables: Tables) -> list[Row]:
-    taken: dict[str, list[datetime]] = defaultdict(list)
-    for snapshot in tables["snapshots"]:
-        taken[snapshot["environment"]].append(snapshot["taken_at"])
+    alive_at = {e["environment"]: e["alive_at"] for e in tables["environments"]}
     served = [
         j
         for j in tables["jobs"]
@@ -150,7 +147,7 @@ def heartbeat_gaps(tables: Tables) -> list[Row]:
             if any(began <= end < other for began, other in lives):
                 continue
             later = min((began for began, _ in lives if began > end), default=None)
-            gap = ((later or max(taken[environment])) - end) / timedelta(seconds=1)
+            gap = ((later or alive_at[environment]) - end) / timedelta(seconds=1)
             if gap > 30:
                 found.append(
                     {"environment": environment, "job_type": job_type, "began_at": end,

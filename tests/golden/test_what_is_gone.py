@@ -207,3 +207,32 @@ def test_hours_go_to_tags_that_a_dag_has_or_had_when_it_went(lake: Saved, ask: A
     lake.text(dags(a="-", b="-", gone="-") + TAGS + tags + "last | gone\n" + TRIES + ran)
     lake.text(dags(a="-", b="-") + TAGS + "kept | a\n" + TRIES + ran)
     assert ask("SELECT tag FROM slot_hours_by_tag") == [("",), ("kept",), ("last",)]
+
+
+JOBS = """
+== job
+id      | job_type | state | start_date | latest_heartbeat
+integer | text     | text  | instant    | instant
+"""
+
+
+def test_an_environment_that_is_dead_has_no_gap_until_its_copy_was_saved(
+    lake: Saved, ask: Ask
+) -> None:
+    jobs = "1 | SchedulerJob | running | 2010-01-01 00:00 | 2010-01-02 00:00\n"
+    lake.text(JOBS + jobs)
+    assert ask("SELECT * FROM heartbeat_gaps") == []
+    lake.text(JOBS + jobs + "2 | TriggererJob | running | 2010-01-01 00:00 | 2010-01-02 00:10\n")
+    assert ask("SELECT job_type, ended_at, gap_s FROM heartbeat_gaps") == [
+        ("SchedulerJob", None, 600.0)
+    ]
+
+
+def test_a_start_in_the_future_is_believed_nowhere(lake: Saved, ask: Ask) -> None:
+    runs = due("a", HOURS[0], datetime(2041, 1, 1)) + due("b", HOURS[24])
+    lake.text(dags(a="-", b="-") + DUE_RUNS + runs)
+    assert ask("SELECT dag_id, runs, last_started_at FROM dag_week") == [
+        ("a", 1, HOURS[0]), ("b", 1, HOURS[24]),
+    ]  # fmt: skip
+    assert ask("SELECT dag_id, runs, idle_d FROM stale_dags") == [("a", 2, 1.0), ("b", 1, 0.0)]
+    assert ask("SELECT alive_at FROM environments") == [(HOURS[24],)]
