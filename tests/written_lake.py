@@ -40,6 +40,7 @@ class Written:
         parent: m.Manifest | None = None,
         deleted: Mapping[str, pa.Table] | None = None,
         window: str | None = None,
+        windowed: Sequence[str] | None = None,
         whole: Sequence[str] = (),
         key: tuple[str, ...] = ("id",),
         keys: Mapping[str, tuple[str, ...]] | None = None,
@@ -52,6 +53,7 @@ class Written:
             tables: of the kinds that `_TYPES` names; with a parent only what changed.
             keys: of tables whose key is another than `key`.
             deleted: keys that are gone since the parent.
+            windowed: tables of which the window took some rows; all when None.
             whole: tables that an increment holds whole.
         """
         self._hours -= 1
@@ -67,7 +69,7 @@ class Written:
                 whole=parent is None or label in whole,
                 deleted=() if gone is None else self._file(name, label, gone, "deleted", 1000),
                 deleted_rows=0 if gone is None else gone.num_rows,
-                window=window,
+                window=window if windowed is None or label in windowed else None,
             )
             entries.append(entry)
         made = replace(small, tables=tuple(entries), complete=window is None)

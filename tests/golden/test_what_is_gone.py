@@ -236,3 +236,11 @@ def test_a_start_in_the_future_is_believed_nowhere(lake: Saved, ask: Ask) -> Non
     ]  # fmt: skip
     assert ask("SELECT dag_id, runs, idle_d FROM stale_dags") == [("a", 2, 1.0), ("b", 1, 0.0)]
     assert ask("SELECT alive_at FROM environments") == [(HOURS[24],)]
+
+
+def test_a_table_that_is_saved_in_windows_now_keeps_its_size(lake: Saved, ask: Ask) -> None:
+    lake.text(RUNS + GOING + LONGER + JOBS)
+    lake.text(RUNS + ENDED + JOBS, window="start_date >= 2015-06-02", windowed=["dag_run"])
+    assert ask("SELECT table_name, rows FROM table_growth") == [("dag_run", 2), ("job", 0)]
+    lake.text(RUNS + ENDED)
+    assert ask("SELECT table_name, rows FROM table_growth") == [("dag_run", 1)]
