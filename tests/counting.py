@@ -18,6 +18,12 @@ def nearest_rank(values: Iterable[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
 
 
+def could_be(tables: Tables, run: Row) -> bool:
+    """Whether a run started, and not later than a day after its environment's newest snapshot."""
+    taken = [s["taken_at"] for s in tables["snapshots"] if s["environment"] == run["environment"]]
+    return bool(run["started_at"]) and run["started_at"] - max(taken) <= timedelta(days=1)
+
+
 def groups(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
     found: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:

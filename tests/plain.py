@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable
 from datetime import timedelta
 
-from counting import Row, Tables, due, groups, nearest_rank, seconds
+from counting import Row, Tables, could_be, due, groups, nearest_rank, seconds
 from plain_assets import ASSETS
 from plain_capacity import CAPACITY
 from plain_report import REPORT
@@ -176,9 +176,13 @@ def slot_hours_by_dag(tables: Tables) -> list[Row]:
 def stale_dags(tables: Tables) -> list[Row]:
     found = []
     for dag in tables["dags"]:
-        if not dag["is_active"] or dag["is_subdag"]:
+        if not dag["is_active"] or dag["gone_at"] or dag["is_subdag"]:
             continue
-        there = [r for r in tables["runs"] if r["environment"] == dag["environment"]]
+        there = [
+            {**r, "started_at": r["started_at"] if could_be(tables, r) else None}
+            for r in tables["runs"]
+            if r["environment"] == dag["environment"]
+        ]
         own = [r for r in there if r["dag_id"] == dag["dag_id"]]
         last = max((r["started_at"] for r in own if r["started_at"]), default=None)
         newest = max((r["started_at"] for r in there if r["started_at"]), default=None)

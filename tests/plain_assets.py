@@ -75,7 +75,11 @@ def asset_fan_out(tables: Tables) -> list[Row]:
 
 
 def unused_assets(tables: Tables) -> list[Row]:
-    alive = {(d["environment"], d["dag_id"]): d for d in tables["dags"] if d["is_active"]}
+    alive = {
+        (d["environment"], d["dag_id"]): d
+        for d in tables["dags"]
+        if d["is_active"] and not d["gone_at"]
+    }
     found = []
     for asset in tables["assets"]:
         if asset["gone_at"]:
@@ -139,10 +143,14 @@ def xcom_hogs(tables: Tables) -> list[Row]:
 def table_growth(tables: Tables) -> list[Row]:
     found = []
     for (environment,), sizes in groups(tables["table_sizes"], "environment").items():
-        now = max(s["taken_at"] for s in sizes)
+        complete = [
+            s["taken_at"]
+            for s in tables["snapshots"]
+            if s["environment"] == environment and s["is_complete"]
+        ]
         for (name,), own in groups(sizes, "table_name").items():
             own.sort(key=lambda s: s["taken_at"])
-            if own[-1]["taken_at"] < now:
+            if complete and own[-1]["taken_at"] < max(complete):
                 continue
             whole = [s["bytes"] for s in own if s["bytes"] is not None]
             days = [(s["taken_at"] - own[0]["taken_at"]) / timedelta(days=1) for s in own]
@@ -153,7 +161,7 @@ def table_growth(tables: Tables) -> list[Row]:
             found.append(
                 {"environment": environment, "table_name": name, "rows": rows,
                  "bytes": whole[-1] if whole else None, "snapshots": len(own),
-                 "first_snapshot_at": own[0]["taken_at"], "last_snapshot_at": now,
+                 "first_snapshot_at": own[0]["taken_at"], "last_snapshot_at": own[-1]["taken_at"],
                  "rows_per_day": slope,
                  "rows_in_30d": None if slope is None else max(0.0, rows + 30 * slope)}
             )  # fmt: skip

@@ -6,7 +6,6 @@ tries hold a slot then: no running sums.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -36,7 +35,8 @@ def slot_h(stretches: Sequence[Row]) -> float:
 
 def concurrency_by_minute(tables: Tables) -> list[Row]:
     limits: dict[str, int | None] = {}
-    for (environment,), pools in groups(tables["pools"], "environment").items():
+    there = [p for p in tables["pools"] if p["gone_at"] is None]
+    for (environment,), pools in groups(there, "environment").items():
         known = [p["slots"] for p in pools]
         limits[environment] = None if None in known else sum(known)
     found = []
@@ -129,9 +129,7 @@ def idle_windows(tables: Tables) -> list[Row]:
 
 
 def heartbeat_gaps(tables: Tables) -> list[Row]:
-    taken: dict[str, list[datetime]] = defaultdict(list)
-    for snapshot in tables["snapshots"]:
-        taken[snapshot["environment"]].append(snapshot["taken_at"])
+    alive_at = {e["environment"]: e["alive_at"] for e in tables["environments"]}
     served = [
         j
         for j in tables["jobs"]
@@ -149,7 +147,7 @@ def heartbeat_gaps(tables: Tables) -> list[Row]:
             if any(began <= end < other for began, other in lives):
                 continue
             later = min((began for began, _ in lives if began > end), default=None)
-            gap = ((later or max(taken[environment])) - end) / timedelta(seconds=1)
+            gap = ((later or alive_at[environment]) - end) / timedelta(seconds=1)
             if gap > 30:
                 found.append(
                     {"environment": environment, "job_type": job_type, "began_at": end,
@@ -181,7 +179,13 @@ def sensor_waste(tables: Tables) -> list[Row]:
 
 
 def slot_hours_by_tag(tables: Tables) -> list[Row]:
-    tags = groups(tables["dag_tags"], "environment", "dag_id")
+    gone_at = {(d["environment"], d["dag_id"]): d["gone_at"] for d in tables["dags"]}
+    held = [
+        t
+        for t in tables["dag_tags"]
+        if t["gone_at"] in (None, gone_at.get((t["environment"], t["dag_id"])))
+    ]
+    tags = groups(held, "environment", "dag_id")
     tagged = [
         {**s, "day": s["began_at"].date(), "tag": tag["tag"]}
         for s in tables["slot_use"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
-from counting import Row, Tables, groups, nearest_rank
+from counting import Row, Tables, could_be, groups, nearest_rank
 
 
 def run_duration_by_week(tables: Tables) -> list[Row]:
@@ -29,7 +29,7 @@ def run_duration_by_week(tables: Tables) -> list[Row]:
 
 
 def dag_week(tables: Tables) -> list[Row]:
-    started = [run for run in tables["runs"] if run["started_at"] is not None]
+    started = [run for run in tables["runs"] if could_be(tables, run)]
     newest: dict[str, Any] = {}
     for run in started:
         day = run["started_at"].date()

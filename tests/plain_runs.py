@@ -186,8 +186,11 @@ def zombies(tables: Tables) -> list[Row]:
         for j in sorted(tables["jobs"], key=lambda job: str(job["snapshot"]))
         if j["job_type"] == "LocalTaskJob"
     }
+    there = groups(tables["unfinished_tasks"], *INSTANCE)
     found = []
     for t in tables["tasks"]:
+        if tuple(t[n] for n in INSTANCE) not in there:
+            continue
         job = jobs.get((t["environment"], t["job_id"]), {})
         heard = t["last_heartbeat_at"] or job.get("heartbeat_at")
         heard = heard if t["state"] == "running" else None
@@ -215,6 +218,8 @@ def stuck_runs(tables: Tables) -> list[Row]:
     paused = {(d["environment"], d["dag_id"]): d["is_paused"] for d in tables["dags"]}
     tasks = groups(tables["tasks"], "environment", "dag_id", "run_id")
     runs = groups(tables["runs"], "environment", "dag_id")
+    runs_there = groups(tables["unfinished_runs"], "environment", "dag_id", "run_id")
+    tasks_there = groups(tables["unfinished_tasks"], *INSTANCE)
     found = []
     for (environment, dag_id), own in runs.items():
         took = [
@@ -225,11 +230,17 @@ def stuck_runs(tables: Tables) -> list[Row]:
             since = run["started_at"] or run["queued_at"] or run["due_at"]
             if run["state"] not in ("running", "queued") or since is None:
                 continue
+            if (environment, dag_id, run["run_id"]) not in runs_there:
+                continue
             running = (alive(tables)[environment] - since) / second
             if running <= (86400 if usual is None else 2 * usual):
                 continue
             there = tasks.get((environment, dag_id, run["run_id"]), [])
-            left = [t["state"] for t in there if t["state"] not in ended]
+            left = [
+                t["state"]
+                for t in there
+                if t["state"] not in ended and tuple(t[n] for n in INSTANCE) in tasks_there
+            ]
             why = next((state for state in order if state in left), None)
             if why is None:
                 other = sorted(state for state in left if state)
@@ -397,6 +408,7 @@ def missed_runs(tables: Tables) -> list[Row]:
         (j for j in tables["jobs"] if j["job_type"] == "SchedulerJob" and j["started_at"]),
         "environment",
     )
+    unfinished = groups(tables["unfinished_runs"], "environment", "dag_id", "run_id")
     slots = groups(tables["expected_runs"], "environment", "dag_id")
     found = []
     for slot in tables["expected_runs"]:
@@ -424,7 +436,12 @@ def missed_runs(tables: Tables) -> list[Row]:
             why = "catching up"
         elif lives and not any(j["started_at"] <= when <= j["heartbeat_at"] for j in lives):
             why = "no scheduler"
-        elif any(r["started_at"] and r["started_at"] <= when < (r["ended_at"] or now) for r in own):
+        elif any(
+            r["started_at"]
+            and r["started_at"] <= when
+            and when < (r["ended_at"] or (now if (*dag, r["run_id"]) in unfinished else when))
+            for r in own
+        ):
             why = "earlier run"
         else:
             why = "unknown"

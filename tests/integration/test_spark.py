@@ -28,10 +28,11 @@ from grid import Row, same_rows
 from servers import Databases, Templates, airflow_sqlite, query
 from sparks import QUICK, SPARK_4, libraries_of_spark_3, quick_session, submit
 
-# One of each kind: versions of rows, tries, whole manifests, rows that Python makes of others.
+# One of each kind: versions of rows, rows that are there, tries, whole manifests, rows that Python
+# makes of others.
 SOME = (
     "attempts", "config_changes", "critical_path", "lost_hours", "missed_runs", "runs",
-    "table_growth", "who_did_what", "xcom_hogs",
+    "table_growth", "unfinished_tasks", "who_did_what", "xcom_hogs",
 )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from airkeep.lake.views import (
     OWN,
     history_view,
     last_view,
+    newest_view,
     shape_of,
     state_view,
     versions_view,
@@ -153,6 +154,15 @@ class OpenLake:
         """
         pieces = self._manifests.history(label)
         self._make_view(name, versions_view(pieces, columns, self._files.source))
+
+    def need_newest(self, name: str, label: str, columns: Mapping[str, Kind]) -> None:
+        """Make a view of the rows of a table that are there: its newest states.
+
+        Args:
+            columns: what is wanted, NULL where no snapshot has it.
+        """
+        pieces = self._manifests.state(label)
+        self._make_view(name, newest_view(pieces, columns, self._files.source))
 
     def make_table(self, place: str, name: str, statement: str) -> None:
         """Make a table of an attached database; questions know it by its name.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from airkeep.errors import ConfigError, NoSuchSnapshotError, did_you_mean
 from airkeep.lake.columns import Kind
 from airkeep.lake.manifests import Manifests, Warn
-from airkeep.lake.views import OWN, history_view, last_view, state_view, versions_view
+from airkeep.lake.views import OWN, history_view, last_view, newest_view, state_view, versions_view
 from airkeep.snapshot.documents import manifest_of
 from airkeep.snapshot.manifest import ColumnEntry, FileEntry, Manifest
 from airkeep.snapshot.names import SnapshotName, check_environment
@@ -184,6 +184,11 @@ class SparkLake:
         """Make a view of every version of every row of a table."""
         pieces = self._manifests.history(label)
         self._view(name, versions_view(pieces, columns, self._source, digest=_digest))
+
+    def need_newest(self, name: str, label: str, columns: Mapping[str, Kind]) -> None:
+        """Make a view of the rows of a table that are there."""
+        pieces = self._manifests.state(label)
+        self._view(name, newest_view(pieces, columns, self._source))
 
     def make_table(self, name: str, statement: str, *, keep: bool) -> None:
         """Give a statement in Spark's SQL a name.

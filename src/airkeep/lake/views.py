@@ -75,6 +75,19 @@ def state_view(pieces: Sequence[Piece], source: Source) -> str:
     return " UNION ALL ".join(parts)
 
 
+def newest_view(pieces: Sequence[Piece], kinds: Mapping[str, Kind], source: Source) -> str:
+    """The wanted columns of the newest state of every environment.
+
+    Args:
+        pieces: as for `state_view`; none where no environment has the table.
+        kinds: the columns that are wanted; NULL where no piece has them.
+    """
+    if not pieces:
+        return _nothing(Shape(dict(kinds)))
+    wanted = _handed_on(shape_of(pieces), kinds)
+    return f"SELECT {', '.join(OWN)}, {wanted} FROM ({state_view(pieces, source)})"
+
+
 def last_view(
     pieces: Sequence[Piece], kinds: Mapping[str, Kind], source: Source, *, key: Sequence[str]
 ) -> str:
@@ -257,13 +270,16 @@ def versions_view(
     """
     if not pieces:
         return _nothing(Shape({"valid_from": "instant", "valid_to": "instant", **kinds}))
-    known = shape_of(pieces).kinds
-    wanted = ", ".join(
-        f"CAST({ident(n) if n in known else 'NULL'} AS {SQL_TYPE[k]}) AS {ident(n)}"
-        for n, k in kinds.items()
-    )
+    wanted = _handed_on(shape_of(pieces), kinds)
     own = ", ".join((*OWN, "valid_from", "valid_to"))
     return f"SELECT {own}, {wanted} FROM ({history_view(pieces, source, digest=digest)})"
+
+
+def _handed_on(shape: Shape, kinds: Mapping[str, Kind]) -> str:
+    return ", ".join(
+        f"CAST({ident(n) if n in shape.kinds else 'NULL'} AS {SQL_TYPE[k]}) AS {ident(n)}"
+        for n, k in kinds.items()
+    )
 
 
 def _told(events: str, known: Sequence[Span]) -> str:

@@ -22,7 +22,15 @@ from airkeep.lake.connect import HISTORY, named_in
 from airkeep.lake.manifests import Manifests, Warn
 from airkeep.lake.pieces import Piece
 from airkeep.lake.register import Registered, catalog_names, registered
-from airkeep.lake.views import Digest, history_view, last_view, shape_of, state_view, versions_view
+from airkeep.lake.views import (
+    Digest,
+    history_view,
+    last_view,
+    newest_view,
+    shape_of,
+    state_view,
+    versions_view,
+)
 from airkeep.models.catalog import MANIFESTS, Input, Made, models, needed_for, raw_inputs
 from airkeep.models.dialects import transpile
 from airkeep.models.made import maker_of
@@ -214,9 +222,11 @@ def _value(value: object) -> str:
 
 def _raw(lake: AthenaLake, one: Input, columns: Mapping[str, Kind]) -> str:
     pieces = lake.known.get(one.table, [])
-    if one.versions:
+    if one.form == "versions":
         source = lake.registered.source
         return versions_view(pieces, columns, source, digest=_digest(pieces))
+    if one.form == "newest":
+        return newest_view(lake.newest.get(one.table, []), columns, lake.registered.source)
     return last_view(pieces, columns, lake.registered.source, key=one.key)
 
 

@@ -45,10 +45,12 @@ def make_models(
         f"ATTACH IF NOT EXISTS {literal(str(file))} AS {_PLACE} (STORAGE_VERSION 'latest')"
     )
     for one, columns in raw_inputs(wanted).items():
-        if one.versions:
-            opened.need_versions(one.name, one.table, columns)
-        else:
+        if one.form == "last":
             opened.need_last(one.name, one.table, columns, key=one.key)
+        elif one.form == "newest":
+            opened.need_newest(one.name, one.table, columns)
+        else:
+            opened.need_versions(one.name, one.table, columns)
     wanted = _narrowed(wanted, names, where or {})
     for model in wanted:
         progress(Step(model.name, 0, 0))

@@ -8,7 +8,9 @@ state. `by` names the columns that tell rows apart over every database that the 
 had: an id begins at 1 again where the database is made anew, and a backup of another tool has no
 key. With `as run_ids` the model reads it as `raw_run_ids`. Of `input: connection versions(...)`,
 read as `raw_connection_versions`, it is every version of every row ever seen, with `valid_from`
-and `valid_to`: for small tables that Airflow changes in place.
+and `valid_to`: for small tables that Airflow changes in place. Of `input: dag_run newest(...)`,
+read as `raw_dag_run_newest`, it is the rows that are there: those of each environment's newest
+state.
 
 What SQL cannot say portably, as the times that a cron expression means, is made in Python:
 `made: due_times(dag_id text, ...) from schedules` is read as `made_due_times`. Python is given the
@@ -28,13 +30,15 @@ from typing import Literal, get_args
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.columns import Kind
 
+Form = Literal["last", "versions", "newest"]
+
 RAW = "raw_"
 MADE = "made_"
 MANIFESTS = "manifests"
 _FIELDS = ("grain", "key", "units", "leaves out")
 _INPUT = re.compile(
     r"(?P<table>\w+)(?: as (?P<alias>\w+))?"
-    r"(?: by (?P<key>\w+(?:, \w+)*)|(?P<versions> versions))\((?P<columns>.*)\)"
+    r" (?:by (?P<key>\w+(?:, \w+)*)|(?P<form>versions|newest))\((?P<columns>.*)\)"
 )
 _MADE = re.compile(r"(?P<name>\w+)\((?P<columns>.*)\) from (?P<sources>\w+(?:, \w+)*)")
 
@@ -45,18 +49,16 @@ class Input:
 
     Attributes:
         name: what a model calls it.
-        key: the columns that tell its rows apart, in whatever database they were seen; none of
-            them where every version of every row is wanted, with the times of the snapshots
-            from and to which it was so, `valid_from` and `valid_to`.
+        form: every row ever seen in its last known state; every version of every row, with the
+            times of the snapshots from and to which it was so, `valid_from` and `valid_to`; or
+            the rows that are there, and none that is gone.
+        key: of the first form, what tells rows apart in whatever database they were seen.
     """
 
     table: str
     name: str
+    form: Form = "last"
     key: tuple[str, ...] = ()
-
-    @property
-    def versions(self) -> bool:
-        return not self.key
 
 
 @dataclass(frozen=True)
@@ -193,9 +195,10 @@ def _read(file: Path, kind: Literal["staging", "mart"]) -> Model:
 def _input(line: str) -> tuple[Input, dict[str, Kind]]:
     found = _INPUT.fullmatch(line.removeprefix("input: "))
     assert found is not None, line  # noqa: S101 (our own files; a test reads them all)
-    name = f"{RAW}{found['alias'] or found['table']}{'_versions' if found['versions'] else ''}"
+    form: Form = found["form"] or "last"  # type: ignore[assignment]
+    name = f"{RAW}{found['alias'] or found['table']}{'' if form == 'last' else f'_{form}'}"
     key = tuple(found["key"].split(", ")) if found["key"] else ()
-    return Input(found["table"], name, key), _columns(found["columns"])
+    return Input(found["table"], name, form, key), _columns(found["columns"])
 
 
 def _made(line: str) -> Made:

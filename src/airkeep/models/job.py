@@ -17,7 +17,7 @@ from airkeep.errors import AirkeepError, ConfigError, did_you_mean
 from airkeep.lake.columns import SQL_TYPE, Kind
 from airkeep.lake.manifests import Warn
 from airkeep.lake.spark import SparkLake, explained, own_session, read_snapshots, without_zone
-from airkeep.models.catalog import MANIFESTS, Made
+from airkeep.models.catalog import MANIFESTS, Form, Made
 from airkeep.models.made import maker_of
 from airkeep.snapshot.names import id_time, make_id, parse_time
 
@@ -33,6 +33,7 @@ class RawTable:
 
     name: str
     label: str
+    form: Form
     key: tuple[str, ...]
     columns: Mapping[str, Kind]
 
@@ -87,8 +88,10 @@ def make_models(lake: SparkLake, job: Job, names: Iterable[str]) -> None:
     for raw in job.raw:
         if raw.name not in read:
             continue
-        if raw.key:
+        if raw.form == "last":
             lake.need_last(raw.name, raw.label, raw.columns, key=raw.key)
+        elif raw.form == "newest":
+            lake.need_newest(raw.name, raw.label, raw.columns)
         else:
             lake.need_versions(raw.name, raw.label, raw.columns)
     readers = [name for model in wanted for name in model.needs]

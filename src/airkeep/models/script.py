@@ -86,7 +86,7 @@ def job_of(
         environments=tuple(environments),
         last=last,
         raw=tuple(
-            RawTable(one.name, one.table, one.key, columns)
+            RawTable(one.name, one.table, one.form, one.key, columns)
             for one, columns in raw_inputs(wanted).items()
         ),
         models=tuple(_spark_model(model.name) for model in wanted),

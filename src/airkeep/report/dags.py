@@ -58,7 +58,8 @@ class Dag:
 _DAGS = """
 SELECT
   coalesce(d.environment, w.environment), coalesce(d.dag_id, w.dag_id),
-  d.owners, d.schedule, d.file, coalesce(d.is_paused, FALSE), coalesce(d.is_active, FALSE),
+  d.owners, d.schedule, d.file, coalesce(d.is_paused, FALSE),
+  coalesce(d.is_active AND d.gone_at IS NULL, FALSE),
   coalesce(w.runs, 0), coalesce(w.failed, 0), w.success_rate, w.success_rate_before,
   w.mean_s, w.mean_before_s, s.slot_h, w.last_state, w.last_started_at, e.newest_at
 FROM (SELECT * FROM dags WHERE NOT is_subdag) AS d
@@ -76,7 +77,7 @@ LEFT JOIN (
   SELECT environment, max(last_started_at) AS newest_at FROM dag_week GROUP BY environment
 ) AS e
   ON e.environment = coalesce(d.environment, w.environment)
-WHERE coalesce(d.is_active, FALSE) OR w.dag_id IS NOT NULL
+WHERE coalesce(d.is_active AND d.gone_at IS NULL, FALSE) OR w.dag_id IS NOT NULL
 ORDER BY 1, 2
 """
 _STRIP = f"""

@@ -2,7 +2,7 @@
 -- grain: one DAG of which a run ever started
 -- key: environment, dag_id
 -- units: runs, failed counts of finished runs by the day (UTC) on which they started; success_rate share from 0 to 1; mean_s mean seconds of successful runs; newest_day the last day on which any run of the environment started
--- leaves out: runs that never started; unfinished ones count for last_state and last_started_at alone
+-- leaves out: runs that never started, or more than a day after the newest snapshot, by some wrong clock; unfinished ones count for last_state and last_started_at alone
 SELECT
   environment,
   dag_id,
@@ -33,7 +33,14 @@ FROM (
     row_number() OVER (
       PARTITION BY environment, dag_id ORDER BY started_at DESC, run_id DESC
     ) AS newest
-  FROM runs
-  WHERE started_at IS NOT NULL
+  FROM (
+    SELECT r.*
+    FROM runs AS r
+    INNER JOIN (
+      SELECT environment, max(taken_at) AS last_taken_at FROM snapshots GROUP BY environment
+    ) AS s
+      ON s.environment = r.environment
+    WHERE r.started_at <= s.last_taken_at + INTERVAL 1 DAY
+  ) AS started
 ) AS dated
 GROUP BY environment, dag_id

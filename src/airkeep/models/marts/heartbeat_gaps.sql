@@ -1,7 +1,7 @@
 -- When was no scheduler, triggerer or DAG processor alive?
 -- grain: one time of more than 30 s, Airflow's own limit, without a living job of a type
 -- key: environment, job_type, began_at
--- units: began_at UTC; ended_at UTC, NULL where none was alive at the environment's newest snapshot; gap_s seconds until then or until that snapshot
+-- units: began_at UTC; ended_at UTC, NULL where none came until the environment's last sign of life; gap_s seconds until then or until that sign
 -- leaves out: a job that went silent and came back, of which only the last heartbeat is kept; the time before the first job; jobs of single tries and backfills
 WITH lives AS (
   SELECT
@@ -27,9 +27,6 @@ seen AS (
       PARTITION BY environment, job_type ORDER BY started_at, last_at
     ) AS next_at
   FROM lives
-),
-newest AS (
-  SELECT environment, max(taken_at) AS seen_at FROM snapshots GROUP BY environment
 )
 SELECT
   s.environment,
@@ -37,10 +34,10 @@ SELECT
   s.silent_from AS began_at,
   s.next_at AS ended_at,
   (
-    CAST(epoch_us(coalesce(s.next_at, n.seen_at)) AS DOUBLE)
+    CAST(epoch_us(coalesce(s.next_at, e.alive_at)) AS DOUBLE)
     - CAST(epoch_us(s.silent_from) AS DOUBLE)
   ) / 1000000.0 AS gap_s
 FROM seen AS s
-JOIN newest AS n ON n.environment = s.environment
-WHERE CAST(epoch_us(coalesce(s.next_at, n.seen_at)) AS DOUBLE)
+INNER JOIN environments AS e ON e.environment = s.environment
+WHERE CAST(epoch_us(coalesce(s.next_at, e.alive_at)) AS DOUBLE)
   - CAST(epoch_us(s.silent_from) AS DOUBLE) > 30000000.0

@@ -1,7 +1,7 @@
 -- Which pools are full, when, and which are larger than what they are used for?
 -- grain: one pool on one day (UTC) on which a try held a slot of it
 -- key: environment, pool, day
--- units: slots as last seen, NULL without a limit or for a pool that is gone; peak_slots slots; slot_h slots times hours; utilisation share of the day's slots from 0 to 1, above 1 where the pool has shrunk; saturated_s seconds with no slot free
+-- units: slots as last seen, also of a pool that is gone since, NULL without a limit or for a pool that no snapshot saw; peak_slots slots; slot_h slots times hours; utilisation share of the day's slots from 0 to 1, above 1 where the pool has shrunk; saturated_s seconds with no slot free
 -- leaves out: tries without an end, and those of which only task_fail remembers, whose pool is not known
 -- slot_use is cut at full hours, so each day's sums begin at nothing: many short sorts, and of
 -- numbers, which cost half of what texts do.

@@ -2,7 +2,7 @@
 -- grain: one tag on one day (UTC); DAGs without a tag count under the empty text
 -- key: environment, tag, day
 -- units: dags, tries counts; slot_h slots times hours
--- leaves out: tries without an end; a DAG with several tags counts under each, so tags do not add up to the whole
+-- leaves out: tags that were taken from a DAG; those of a DAG that is gone count as it last had them; tries without an end; a DAG with several tags counts under each, so tags do not add up to the whole
 SELECT
   u.environment,
   coalesce(t.tag, '') AS tag,
@@ -20,5 +20,10 @@ FROM (
   FROM slot_use
   GROUP BY environment, dag_id, CAST(began_at AS DATE)
 ) AS u
-LEFT JOIN dag_tags AS t ON t.environment = u.environment AND t.dag_id = u.dag_id
+LEFT JOIN (
+  SELECT t.environment, t.dag_id, t.tag
+  FROM dag_tags AS t
+  LEFT JOIN dags AS d ON d.environment = t.environment AND d.dag_id = t.dag_id
+  WHERE t.gone_at IS NULL OR t.gone_at = d.gone_at
+) AS t ON t.environment = u.environment AND t.dag_id = u.dag_id
 GROUP BY u.environment, coalesce(t.tag, ''), u.day

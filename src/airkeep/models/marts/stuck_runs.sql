@@ -2,7 +2,7 @@
 -- grain: one run that is not finished
 -- key: environment, dag_id, run_id
 -- units: running_s seconds from its start (of a queued one, from when it was queued or due) to the environment's last sign of life; usual_p95_s seconds, of the DAG's successful runs by nearest rank, NULL with fewer than 5; unfinished_tasks a count of task instances; why: the most advanced state among these, 'no task left' where all are finished, 'no task yet' where there is none
--- leaves out: runs within twice their usual time or, without a usual one, within a day; runs of paused DAGs are there, is_paused says so
+-- leaves out: runs within twice their usual time or, without a usual one, within a day; runs that are there no more, of the others' tasks unfinished ones that are there no more; runs of paused DAGs are there, is_paused says so
 WITH usual AS (
   SELECT
     environment,
@@ -34,6 +34,8 @@ going AS (
       - CAST(epoch_us(coalesce(r.started_at, r.queued_at, r.due_at)) AS DOUBLE)
     ) / 1000000.0 AS running_s
   FROM runs AS r
+  INNER JOIN unfinished_runs AS f
+    ON f.environment = r.environment AND f.dag_id = r.dag_id AND f.run_id = r.run_id
   INNER JOIN environments AS e
     ON e.environment = r.environment
   LEFT JOIN usual AS u
@@ -51,15 +53,10 @@ waiting AS (
     s.dag_id,
     s.run_id,
     count(*) AS task_instances,
-    sum(
-      CASE
-        WHEN t.state IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed') THEN 0
-        ELSE 1
-      END
-    ) AS unfinished_tasks,
+    count(u.environment) AS unfinished_tasks,
     min(
       CASE
-        WHEN t.state IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed') THEN NULL
+        WHEN u.environment IS NULL THEN NULL
         WHEN t.state = 'running' THEN '1running'
         WHEN t.state = 'deferred' THEN '2deferred'
         WHEN t.state = 'up_for_reschedule' THEN '3up_for_reschedule'
@@ -73,6 +70,12 @@ waiting AS (
   FROM stuck AS s
   INNER JOIN tasks AS t
     ON t.environment = s.environment AND t.dag_id = s.dag_id AND t.run_id = s.run_id
+  LEFT JOIN unfinished_tasks AS u
+    ON u.environment = t.environment
+    AND u.dag_id = t.dag_id
+    AND u.task_id = t.task_id
+    AND u.run_id = t.run_id
+    AND u.map_index = t.map_index
   GROUP BY s.environment, s.dag_id, s.run_id
 )
 SELECT

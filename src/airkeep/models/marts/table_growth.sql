@@ -1,8 +1,8 @@
 -- Which tables grow, and how large will they be in a month?
--- grain: one table of an environment's newest snapshot
+-- grain: one table that was saved whole, by an environment's newest complete snapshot or later
 -- key: environment, table_name
--- units: rows at the newest snapshot; bytes of its Parquet files (compressed) when a snapshot last saved it whole; times UTC; rows_per_day by least squares over the snapshots, NULL where all are of one time; rows_in_30d from the newest, never below 0
--- leaves out: tables of which a window took some rows; tables that the newest snapshot has no more. A purge between two snapshots bends the line
+-- units: rows at last_snapshot_at, the newest snapshot that says how many; bytes of its Parquet files (compressed) when a snapshot last saved it whole; times UTC; rows_per_day by least squares over the snapshots, NULL where all are of one time; rows_in_30d a month after last_snapshot_at, never below 0
+-- leaves out: snapshots in which a window took some of a table's rows, and so tables of which there are no others; tables that the newest complete snapshot has no more. A purge between two snapshots bends the line
 WITH sized AS (
   SELECT
     environment,
@@ -10,7 +10,7 @@ WITH sized AS (
     taken_at,
     rows,
     bytes,
-    max(taken_at) OVER (PARTITION BY environment) AS newest_at,
+    max(taken_at) OVER (PARTITION BY environment, table_name) AS newest_at,
     (
       CAST(epoch_us(taken_at) AS DOUBLE)
       - CAST(epoch_us(min(taken_at) OVER (PARTITION BY environment, table_name)) AS DOUBLE)
@@ -43,17 +43,24 @@ fitted AS (
   GROUP BY environment, table_name
 )
 SELECT
-  environment,
-  table_name,
-  rows,
-  bytes,
-  snapshots,
-  first_snapshot_at,
-  last_snapshot_at,
-  rows_per_day,
+  f.environment,
+  f.table_name,
+  f.rows,
+  f.bytes,
+  f.snapshots,
+  f.first_snapshot_at,
+  f.last_snapshot_at,
+  f.rows_per_day,
   CASE
-    WHEN rows + 30 * rows_per_day < 0 THEN 0.0
-    ELSE rows + 30 * rows_per_day
+    WHEN f.rows + 30 * f.rows_per_day < 0 THEN 0.0
+    ELSE f.rows + 30 * f.rows_per_day
   END AS rows_in_30d
-FROM fitted
-WHERE rows IS NOT NULL
+FROM fitted AS f
+LEFT JOIN (
+  SELECT environment, max(taken_at) AS complete_at
+  FROM snapshots
+  WHERE is_complete
+  GROUP BY environment
+) AS c
+  ON c.environment = f.environment
+WHERE c.complete_at IS NULL OR f.last_snapshot_at >= c.complete_at

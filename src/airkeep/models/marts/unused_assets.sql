@@ -2,7 +2,7 @@
 -- grain: one asset that is of no use as things are
 -- key: environment, asset
 -- units: why in words, the first that holds of: no DAG names it; nobody consumes it; only paused DAGs consume it; nobody produces it; never updated. last_event_at UTC
--- leaves out: assets that are gone already; DAGs whose file is gone count as nobody; events from outside (an API, a watcher) count as a producer
+-- leaves out: assets that are gone already; DAGs that are gone, or whose file is, count as nobody; events from outside (an API, a watcher) count as a producer
 WITH uses AS (
   SELECT
     r.environment,
@@ -12,8 +12,8 @@ WITH uses AS (
     sum(CASE WHEN r.role <> 'outlet' AND NOT d.is_paused THEN 1 ELSE 0 END) AS awake
   FROM asset_references AS r
   INNER JOIN dags AS d
-    ON d.environment = r.environment AND d.dag_id = r.dag_id AND d.is_active
-  WHERE r.gone_at IS NULL
+    ON d.environment = r.environment AND d.dag_id = r.dag_id
+  WHERE r.gone_at IS NULL AND d.is_active AND d.gone_at IS NULL
   GROUP BY r.environment, r.asset
 ),
 seen AS (

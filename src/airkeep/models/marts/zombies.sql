@@ -2,7 +2,7 @@
 -- grain: one task instance
 -- key: environment, dag_id, task_id, run_id, map_index
 -- units: times UTC; silent_s seconds from the last sign of it (heartbeat, start, queueing) to the environment's last sign of life; why: job ended, silent (no heartbeat for 5 minutes), queued (for 10 minutes)
--- leaves out: deferred tasks, which need no process; tasks whose run is gone or finished count, for Airflow holds their slots
+-- leaves out: deferred tasks, which need no process; task instances that are there no more; tasks whose run is gone or finished count, for Airflow holds their slots
 SELECT
   environment,
   dag_id,
@@ -50,6 +50,12 @@ FROM (
         )
       ) / 1000000.0 AS silent_s
     FROM tasks AS t
+    INNER JOIN unfinished_tasks AS u
+      ON u.environment = t.environment
+      AND u.dag_id = t.dag_id
+      AND u.task_id = t.task_id
+      AND u.run_id = t.run_id
+      AND u.map_index = t.map_index
     INNER JOIN environments AS e
       ON e.environment = t.environment
     LEFT JOIN (

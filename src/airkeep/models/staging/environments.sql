@@ -2,14 +2,8 @@
 -- grain: one environment
 -- key: environment
 -- units: snapshots a count; times UTC; alive_at is the newest thing that its Airflow did before the newest snapshot
--- leaves out: nothing; alive_at is the snapshot's time where Airflow never did anything
-SELECT
-  s.environment,
-  s.snapshots,
-  s.first_taken_at,
-  s.last_taken_at,
-  CASE WHEN a.alive_at < s.last_taken_at THEN a.alive_at ELSE s.last_taken_at END AS alive_at
-FROM (
+-- leaves out: of alive_at times of more than a day after the newest snapshot, which some clock had wrong; alive_at is the snapshot's time where Airflow never did anything
+WITH taken AS (
   SELECT
     environment,
     count(*) AS snapshots,
@@ -17,20 +11,30 @@ FROM (
     max(taken_at) AS last_taken_at
   FROM snapshots
   GROUP BY environment
-) AS s
+)
+SELECT
+  s.environment,
+  s.snapshots,
+  s.first_taken_at,
+  s.last_taken_at,
+  CASE WHEN a.alive_at < s.last_taken_at THEN a.alive_at ELSE s.last_taken_at END AS alive_at
+FROM taken AS s
 LEFT JOIN (
-  SELECT environment, max(done_at) AS alive_at
+  SELECT d.environment, max(d.done_at) AS alive_at
   FROM (
-    SELECT environment, max(started_at) AS done_at FROM runs GROUP BY environment
+    SELECT environment, started_at AS done_at FROM runs
     UNION ALL
-    SELECT environment, max(ended_at) AS done_at FROM runs GROUP BY environment
+    SELECT environment, ended_at AS done_at FROM runs
     UNION ALL
-    SELECT environment, max(heartbeat_at) AS done_at FROM jobs GROUP BY environment
+    SELECT environment, heartbeat_at AS done_at FROM jobs
     UNION ALL
-    SELECT environment, max(happened_at) AS done_at FROM events GROUP BY environment
+    SELECT environment, happened_at AS done_at FROM events
     UNION ALL
-    SELECT environment, max(parsed_at) AS done_at FROM dags GROUP BY environment
+    SELECT environment, parsed_at AS done_at FROM dags
   ) AS d
-  GROUP BY environment
+  INNER JOIN taken AS t
+    ON t.environment = d.environment
+  WHERE d.done_at <= t.last_taken_at + INTERVAL 1 DAY
+  GROUP BY d.environment
 ) AS a
   ON a.environment = s.environment

@@ -2,7 +2,7 @@
 -- grain: one span: of cron as long as the schedule held, of an interval from one run to the next where that took too long
 -- key: environment, dag_id, after_at
 -- units: times UTC; interval_s seconds; ends_with_run: until_at is when the next run was due; names_interval_start: due times are those of Airflow before 2.2, one interval early
--- leaves out: what was due before the first run that was made under a schedule, after the last one of a paused DAG, after the last parsing of a DAG that is gone, and the five minutes before the environment's last sign of life; schedules that are neither cron nor an interval; DAGs that never ran
+-- leaves out: what was due before the first run that was made under a schedule, after the last one of a paused DAG, after the last parsing of a DAG that is gone (the first snapshot without it, where that is not known), and the five minutes before the environment's last sign of life; schedules that are neither cron nor an interval; DAGs that never ran
 WITH scheduled AS (
   SELECT
     environment,
@@ -21,7 +21,8 @@ lives AS (
     s.names_interval_start,
     CASE
       WHEN d.is_paused THEN s.last_due_at
-      WHEN NOT d.is_active AND d.parsed_at < e.alive_at THEN d.parsed_at
+      WHEN (NOT d.is_active OR d.gone_at IS NOT NULL) AND d.parsed_at < e.alive_at THEN d.parsed_at
+      WHEN d.gone_at < e.alive_at THEN d.gone_at
       ELSE e.alive_at - INTERVAL 5 MINUTE
     END AS last_at
   FROM (
