@@ -124,14 +124,11 @@ def lost_hours(tables: Tables) -> list[Row]:
 def scheduling_delay(tables: Tables) -> list[Row]:
     names = ("environment", "dag_id")
     found = []
-    for key, own in groups(tables["runs"], *names).items():
+    for key, own in groups(tables["scheduled_runs"], *names).items():
         delays = [
             (r["started_at"] - r["due_at"]) / timedelta(seconds=1)
             for r in own
-            if r["run_type"] == "scheduled"
-            and r["started_at"]
-            and r["due_at"]
-            and r["started_at"] >= r["due_at"]
+            if not r["clears"] and r["started_at"] and r["started_at"] >= r["due_at"]
         ]
         if delays:
             found.append(

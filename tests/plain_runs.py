@@ -342,12 +342,12 @@ def _uneven(values: list[float]) -> float:
 
 def landing_time(tables: Tables) -> list[Row]:
     slas = {(s["environment"], s["dag_id"], s["task_id"]): s["sla_s"] for s in tables["task_slas"]}
-    due_at = {
-        (r["environment"], r["dag_id"], r["run_id"]): r["due_at"] for r in tables["scheduled_runs"]
-    }
-    ends = {(r["environment"], r["dag_id"], r["run_id"]): r["ended_at"] for r in tables["runs"]}
+    uncleared = [r for r in tables["scheduled_runs"] if not r["clears"]]
+    due_at = {(r["environment"], r["dag_id"], r["run_id"]): r["due_at"] for r in uncleared}
+    runs = {(r["environment"], r["dag_id"], r["run_id"]): r for r in tables["runs"]}
+    unknown: Row = {"ended_at": None, "clears": 0}
     found = []
-    for dag, own in groups(tables["scheduled_runs"], "environment", "dag_id").items():
+    for dag, own in groups(uncleared, "environment", "dag_id").items():
         took = [
             landed
             for r in own
@@ -379,8 +379,9 @@ def landing_time(tables: Tables) -> list[Row]:
                 "deadlines": len(deadlines),
                 "deadline_misses": sum(d["was_missed"] for d in deadlines),
                 "deadline_late": sum(
-                    (ends.get((*dag, d["run_id"])) or alive(tables)[dag[0]]) > d["due_at"]
+                    (run["ended_at"] or alive(tables)[dag[0]]) > d["due_at"]
                     for d in deadlines
+                    if not (run := runs.get((*dag, d["run_id"]), unknown))["clears"]
                 ),
             }
         )
@@ -438,9 +439,8 @@ def missed_runs(tables: Tables) -> list[Row]:
 
 def catchup_backlog(tables: Tables) -> list[Row]:
     found = []
-    for (environment, dag_id), own in groups(
-        tables["scheduled_runs"], "environment", "dag_id"
-    ).items():
+    uncleared = [r for r in tables["scheduled_runs"] if not r["clears"]]
+    for (environment, dag_id), own in groups(uncleared, "environment", "dag_id").items():
         now = alive(tables)[environment]
         waits = [(r["due_at"], r["started_at"] or now) for r in own]
         for day in {due.date() for due, _ in waits}:
