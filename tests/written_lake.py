@@ -16,7 +16,13 @@ from airkeep.snapshot.names import SnapshotName
 from airkeep.store.interface import Store
 from fake_lake import commit, make_manifest, snapshot_name
 
-_TYPES = {pa.int64(): ("bigint", "BIGINT"), pa.string(): ("text", "VARCHAR")}
+_TYPES = {
+    pa.bool_(): ("boolean", "BOOLEAN"),
+    pa.float64(): ("double precision", "DOUBLE"),
+    pa.int64(): ("bigint", "BIGINT"),
+    pa.string(): ("text", "VARCHAR"),
+    pa.timestamp("us"): ("timestamp without time zone", "TIMESTAMP"),
+}
 
 
 class Written:
@@ -36,13 +42,15 @@ class Written:
         window: str | None = None,
         whole: Sequence[str] = (),
         key: tuple[str, ...] = ("id",),
+        keys: Mapping[str, tuple[str, ...]] | None = None,
         role: str = "foreign",
         row_group_size: int = 100_000,
     ) -> m.Manifest:
         """Save a snapshot.
 
         Args:
-            tables: integers and texts; with a parent only what changed.
+            tables: of the kinds that `_TYPES` names; with a parent only what changed.
+            keys: of tables whose key is another than `key`.
             deleted: keys that are gone since the parent.
             whole: tables that an increment holds whole.
         """
@@ -53,7 +61,8 @@ class Written:
         for label, rows in tables.items():
             gone = (deleted or {}).get(label)
             entry = m.TableEntry(
-                *(label, "public", label, role, _columns(rows), key, (), rows.num_rows),
+                *(label, "public", label, role, _columns(rows), (keys or {}).get(label, key), ()),
+                rows=rows.num_rows,
                 files=self._file(name, label, rows, "tables", row_group_size),
                 whole=parent is None or label in whole,
                 deleted=() if gone is None else self._file(name, label, gone, "deleted", 1000),
