@@ -27,9 +27,8 @@ def success_by_dag_day(tables: Tables) -> list[Row]:
     found = []
     for (environment, dag_id), own in groups(runs, "environment", "dag_id").items():
         days = groups(own, "day")
-        for n, day in enumerate(sorted(days)):
-            last = [r for d in sorted(days)[max(0, n - 6) : n + 1] for r in days[d]]
-            here = days[day]
+        for day, here in days.items():
+            last = [r for r in own if timedelta() <= day[0] - r["day"] < timedelta(days=7)]
             good = sum(r["state"] == "success" for r in here)
             found.append(
                 {
