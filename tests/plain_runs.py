@@ -152,9 +152,7 @@ def failure_clusters(tables: Tables) -> list[Row]:
                 clusters.append([one])
         per_second = len(own) / ((ordered[-1]["ended_at"] - ordered[0]["ended_at"] + five) / second)
         for cluster in clusters:
-            several = {
-                n: {a[n] for a in cluster} - {None} for n in ("hostname", "pool", "operator")
-            }
+            several = {n: {a[n] for a in cluster} for n in ("hostname", "pool", "operator")}
             dags = {a["dag_id"] for a in cluster}
             if len(dags) < 3:
                 continue
@@ -167,9 +165,9 @@ def failure_clusters(tables: Tables) -> list[Row]:
                     "failures": len(cluster),
                     "dags": len(dags),
                     "tasks": len({(a["dag_id"], a["task_id"]) for a in cluster}),
-                    "hosts": len(several["hostname"]),
-                    "pools": len(several["pool"]),
-                    **{n: min(v) if len(v) == 1 else None for n, v in several.items()},
+                    "hosts": len(several["hostname"] - {None}),
+                    "pools": len(several["pool"] - {None}),
+                    **{n: next(iter(v)) if len(v) == 1 else None for n, v in several.items()},
                     "times_usual": len(cluster) / (per_second * ((ended - began + five) / second)),
                 }
             )
