@@ -7,6 +7,7 @@ Each function takes the staging tables that the mart reads and gives its rows in
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -26,9 +27,8 @@ def success_by_dag_day(tables: Tables) -> list[Row]:
     found = []
     for (environment, dag_id), own in groups(runs, "environment", "dag_id").items():
         days = groups(own, "day")
-        for n, day in enumerate(sorted(days)):
-            last = [r for d in sorted(days)[max(0, n - 6) : n + 1] for r in days[d]]
-            here = days[day]
+        for day, here in days.items():
+            last = [r for r in own if timedelta() <= day[0] - r["day"] < timedelta(days=7)]
             good = sum(r["state"] == "success" for r in here)
             found.append(
                 {
@@ -109,12 +109,16 @@ def failure_streaks(tables: Tables) -> list[Row]:
 
 def lost_hours(tables: Tables) -> list[Row]:
     names = ("environment", "dag_id", "task_id")
-    failed = [a for a in tables["attempts"] if a["state"] in ("failed", "up_for_retry")]
+    failed, held = (
+        [one for one in tables[table] if one["state"] in ("failed", "up_for_retry")]
+        for table in ("attempts", "slot_use")
+    )
+    stretches = groups(held, *names)
     return [
         {
             **dict(zip(names, key, strict=True)),
             "failed_tries": len(own),
-            "lost_h": sum(a["duration_s"] or 0 for a in own) / 3600,
+            "lost_h": sum(s["held_s"] for s in stretches.get(key, ())) / 3600,
             "last_failed_at": max((a["ended_at"] for a in own if a["ended_at"]), default=None),
         }
         for key, own in groups(failed, *names).items()
@@ -124,14 +128,11 @@ def lost_hours(tables: Tables) -> list[Row]:
 def scheduling_delay(tables: Tables) -> list[Row]:
     names = ("environment", "dag_id")
     found = []
-    for key, own in groups(tables["runs"], *names).items():
+    for key, own in groups(tables["scheduled_runs"], *names).items():
         delays = [
             (r["started_at"] - r["due_at"]) / timedelta(seconds=1)
             for r in own
-            if r["run_type"] == "scheduled"
-            and r["started_at"]
-            and r["due_at"]
-            and r["started_at"] >= r["due_at"]
+            if not r["clears"] and r["started_at"] and r["started_at"] >= r["due_at"]
         ]
         if delays:
             found.append(
@@ -211,17 +212,35 @@ def duration_variance(tables: Tables) -> list[Row]:
 
 
 def retry_waste(tables: Tables) -> list[Row]:
-    ended = [a for a in tables["attempts"] if a["duration_s"] is not None]
+    """A task instance at a time: its tries without numbers are given those that are free."""
+    instances = groups(
+        tables["attempts"], "environment", "dag_id", "task_id", "run_id", "map_index"
+    )
+    retries: Counter[tuple[str, str]] = Counter()
+    for (environment, dag_id, *_), tries in instances.items():
+        numbers = {max(1, a["try_number"]) for a in tries if a["try_number"] is not None}
+        for one in tries:
+            if one["duration_s"] is None:
+                continue
+            number = one["try_number"]
+            if number is None:
+                number = 2 if 1 in numbers else 1
+                numbers.add(1)
+            retries[environment, dag_id] += number > 1
+    stretches = groups(tables["slot_use"], "environment", "dag_id")
     found = []
-    for (environment, dag_id), own in groups(ended, "environment", "dag_id").items():
-        hours = [(a["state"], a["duration_s"] * a["pool_slots"] / 3600) for a in own]
+    for environment, dag_id in {**retries, **stretches}:
+        hours = [
+            (s["state"], s["held_s"] * s["pool_slots"] / 3600)
+            for s in stretches.get((environment, dag_id), ())
+        ]
         spent = sum(h for _, h in hours)
         lost = sum(h for state, h in hours if state in ("failed", "up_for_retry"))
         found.append(
             {
                 "environment": environment,
                 "dag_id": dag_id,
-                "retries": sum((a["try_number"] or 0) > 1 for a in own),
+                "retries": retries[environment, dag_id],
                 "all_slot_h": spent,
                 "failed_slot_h": lost,
                 "waste": lost / spent if spent > 0 else None,

@@ -152,9 +152,7 @@ def failure_clusters(tables: Tables) -> list[Row]:
                 clusters.append([one])
         per_second = len(own) / ((ordered[-1]["ended_at"] - ordered[0]["ended_at"] + five) / second)
         for cluster in clusters:
-            several = {
-                n: {a[n] for a in cluster} - {None} for n in ("hostname", "pool", "operator")
-            }
+            several = {n: {a[n] for a in cluster} for n in ("hostname", "pool", "operator")}
             dags = {a["dag_id"] for a in cluster}
             if len(dags) < 3:
                 continue
@@ -167,9 +165,9 @@ def failure_clusters(tables: Tables) -> list[Row]:
                     "failures": len(cluster),
                     "dags": len(dags),
                     "tasks": len({(a["dag_id"], a["task_id"]) for a in cluster}),
-                    "hosts": len(several["hostname"]),
-                    "pools": len(several["pool"]),
-                    **{n: min(v) if len(v) == 1 else None for n, v in several.items()},
+                    "hosts": len(several["hostname"] - {None}),
+                    "pools": len(several["pool"] - {None}),
+                    **{n: next(iter(v)) if len(v) == 1 else None for n, v in several.items()},
                     "times_usual": len(cluster) / (per_second * ((ended - began + five) / second)),
                 }
             )
@@ -353,12 +351,12 @@ def _uneven(values: list[float]) -> float:
 
 def landing_time(tables: Tables) -> list[Row]:
     slas = {(s["environment"], s["dag_id"], s["task_id"]): s["sla_s"] for s in tables["task_slas"]}
-    due_at = {
-        (r["environment"], r["dag_id"], r["run_id"]): r["due_at"] for r in tables["scheduled_runs"]
-    }
-    ends = {(r["environment"], r["dag_id"], r["run_id"]): r["ended_at"] for r in tables["runs"]}
+    uncleared = [r for r in tables["scheduled_runs"] if not r["clears"]]
+    due_at = {(r["environment"], r["dag_id"], r["run_id"]): r["due_at"] for r in uncleared}
+    runs = {(r["environment"], r["dag_id"], r["run_id"]): r for r in tables["runs"]}
+    unknown: Row = {"ended_at": None, "clears": 0}
     found = []
-    for dag, own in groups(tables["scheduled_runs"], "environment", "dag_id").items():
+    for dag, own in groups(uncleared, "environment", "dag_id").items():
         took = [
             landed
             for r in own
@@ -390,8 +388,9 @@ def landing_time(tables: Tables) -> list[Row]:
                 "deadlines": len(deadlines),
                 "deadline_misses": sum(d["was_missed"] for d in deadlines),
                 "deadline_late": sum(
-                    (ends.get((*dag, d["run_id"])) or alive(tables)[dag[0]]) > d["due_at"]
+                    (run["ended_at"] or alive(tables)[dag[0]]) > d["due_at"]
                     for d in deadlines
+                    if not (run := runs.get((*dag, d["run_id"]), unknown))["clears"]
                 ),
             }
         )
@@ -455,9 +454,8 @@ def missed_runs(tables: Tables) -> list[Row]:
 
 def catchup_backlog(tables: Tables) -> list[Row]:
     found = []
-    for (environment, dag_id), own in groups(
-        tables["scheduled_runs"], "environment", "dag_id"
-    ).items():
+    uncleared = [r for r in tables["scheduled_runs"] if not r["clears"]]
+    for (environment, dag_id), own in groups(uncleared, "environment", "dag_id").items():
         now = alive(tables)[environment]
         waits = [(r["due_at"], r["started_at"] or now) for r in own]
         for day in {due.date() for due, _ in waits}:

@@ -1,7 +1,7 @@
 -- How much runs at once, minute by minute, and how near is it to what the pools allow?
 -- grain: one minute in which a try began or ended, or that begins an hour in which one runs on
 -- key: environment, minute
--- units: minute UTC; peak_running tries; peak_slots, end_slots (at the minute's end), slot_limit (all pools that are there together, as last seen; NULL where one has no limit) pool slots; limit_share from 0 to 1
+-- units: minute UTC; peak_running tries; peak_slots, end_slots (at the minute's end), slot_limit (the slots of all pools that are there, each as it was last seen and not as it was in that minute; NULL where one has no limit) pool slots; limit_share from 0 to 1
 -- leaves out: minutes in which nothing began or ended: they are as the one before ended; tries without an end; parallelism and other limits that the database does not know
 -- slot_use is cut at full hours, so each hour's sums begin at nothing: many short sorts, and of
 -- numbers, which cost half of what texts do.

@@ -1,7 +1,7 @@
 -- When did many DAGs fail together, as for one cause?
 -- grain: one cluster: failed tries of an environment, each at most 5 minutes after the one before, of at least 3 DAGs
 -- key: environment, began_at
--- units: began_at, ended_at the first and the last failure, UTC; failures, dags, tasks, hosts, pools counts; hostname, pool and operator the only one among them, else NULL; times_usual failures over what a stretch as long (and 5 minutes) has on the average of the environment
+-- units: began_at, ended_at the first and the last failure, UTC; failures, dags, tasks, hosts, pools (those that are known) counts; hostname, pool and operator the one of all its failures, NULL where there are others or one of them is not known, as of what only task_fail remembers; times_usual failures over what a stretch as long (and 5 minutes) has on the average of the environment
 -- leaves out: tries without an end; where failures never pause for 5 minutes one cluster goes on, and times_usual near 1 tells it
 WITH failed AS (
   SELECT
@@ -44,9 +44,9 @@ clusters AS (
     count(DISTINCT concat(dag_id, chr(10), task_id)) AS tasks,
     count(DISTINCT hostname) AS hosts,
     count(DISTINCT pool) AS pools,
-    CASE WHEN count(DISTINCT hostname) = 1 THEN max(hostname) END AS hostname,
-    CASE WHEN count(DISTINCT pool) = 1 THEN max(pool) END AS pool,
-    CASE WHEN count(DISTINCT operator) = 1 THEN max(operator) END AS operator
+    CASE WHEN count(DISTINCT hostname) = 1 AND count(hostname) = count(*) THEN max(hostname) END AS hostname,
+    CASE WHEN count(DISTINCT pool) = 1 AND count(pool) = count(*) THEN max(pool) END AS pool,
+    CASE WHEN count(DISTINCT operator) = 1 AND count(operator) = count(*) THEN max(operator) END AS operator
   FROM numbered
   GROUP BY environment, number
 )

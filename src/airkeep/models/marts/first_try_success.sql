@@ -2,7 +2,7 @@
 -- grain: one task
 -- key: environment, dag_id, task_id
 -- units: finished, succeeded, first_try counts of task instances; first_try_rate share from 0 to 1
--- leaves out: task instances that neither succeeded nor failed
+-- leaves out: task instances that neither succeeded nor failed; what a cleared one did before: it counts once, by its newest try, and its tries are numbered on, so that a success after a clear is none at the first try
 SELECT
   environment,
   dag_id,

@@ -2,14 +2,14 @@
 -- grain: one DAG with a scheduled run that succeeded
 -- key: environment, dag_id
 -- units: runs (scheduled, that succeeded) a count; p50_s, p90_s (nearest rank), worst_s seconds from the end of a run's interval to the end of the run; sla_s the longest SLA of its tasks in seconds; sla_late task instances of scheduled runs that ended later than their own SLA, counted again by us; sla_misses what Airflow noted of them; deadlines, deadline_misses (Airflow's word), deadline_late (by the run's own end, or the environment's last sign of life) counts of deadlines
--- leaves out: runs that failed or are not finished: they have not landed; before Airflow 2.2 each DAG's newest run; Airflow deletes deadlines that were kept, so deadlines counts those that a snapshot saw
+-- leaves out: runs that failed or are not finished: they have not landed; cleared runs, whose first end is not known, also in sla_late and deadline_late (before Airflow 2.8 nothing tells them: they count by the end that they have); runs of @once, and before Airflow 2.2 each DAG's newest run; Airflow deletes deadlines that were kept, so deadlines counts those that a snapshot saw
 WITH landed AS (
   SELECT
     environment,
     dag_id,
     (CAST(epoch_us(ended_at) AS DOUBLE) - CAST(epoch_us(due_at) AS DOUBLE)) / 1000000.0 AS took_s
   FROM scheduled_runs
-  WHERE state = 'success' AND ended_at >= due_at
+  WHERE clears = 0 AND state = 'success' AND ended_at >= due_at
 ),
 ranked AS (
   SELECT
@@ -40,7 +40,8 @@ late AS (
   INNER JOIN scheduled_runs AS r
     ON r.environment = t.environment AND r.dag_id = t.dag_id AND r.run_id = t.run_id
   WHERE
-    (CAST(epoch_us(t.ended_at) AS DOUBLE) - CAST(epoch_us(r.due_at) AS DOUBLE)) / 1000000.0
+    r.clears = 0
+    AND (CAST(epoch_us(t.ended_at) AS DOUBLE) - CAST(epoch_us(r.due_at) AS DOUBLE)) / 1000000.0
     > s.sla_s
   GROUP BY r.environment, r.dag_id
 ),
@@ -53,7 +54,13 @@ kept AS (
     d.dag_id,
     count(*) AS deadlines,
     sum(CASE WHEN d.was_missed THEN 1 ELSE 0 END) AS deadline_misses,
-    sum(CASE WHEN coalesce(r.ended_at, e.alive_at) > d.due_at THEN 1 ELSE 0 END) AS deadline_late
+    sum(
+      CASE
+        WHEN r.clears > 0 THEN 0
+        WHEN coalesce(r.ended_at, e.alive_at) > d.due_at THEN 1
+        ELSE 0
+      END
+    ) AS deadline_late
   FROM deadlines AS d
   INNER JOIN environments AS e
     ON e.environment = d.environment

@@ -1,7 +1,7 @@
 -- How many runs of a DAG succeeded each day, and is it getting better or worse?
 -- grain: one DAG on one day (UTC) on which runs of it were due
 -- key: environment, dag_id, day
--- units: runs, succeeded, failed counts; success_rate, success_rate_7d shares from 0 to 1
+-- units: runs, succeeded, failed counts; success_rate, success_rate_7d (of the seven days up to this one, with runs or without) shares from 0 to 1
 -- leaves out: runs that are not finished, which have not succeeded or failed yet
 SELECT
   environment,
@@ -25,6 +25,6 @@ FROM (
   GROUP BY environment, dag_id, CAST(coalesce(due_at, started_at) AS DATE)
 ) AS days
 WINDOW last_7 AS (
-  PARTITION BY environment, dag_id ORDER BY day
-  ROWS BETWEEN 6 PRECEDING AND CURRENT ROW
+  PARTITION BY environment, dag_id ORDER BY date_diff('day', DATE '1970-01-01', day)
+  RANGE BETWEEN 6 PRECEDING AND CURRENT ROW
 )
