@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ from airkeep.errors import (
     UnknownLayoutError,
 )
 from airkeep.snapshot.lake import Snapshot
+from servers import Databases, query
 
 AT = datetime(2026, 11, 1, 2, 30, tzinfo=UTC)
 DUMPS = {
@@ -142,6 +144,59 @@ def test_a_folder_without_headers_is_of_the_version_that_its_columns_number(
     active = snapshot.manifest.table("active_dags")
     assert active is not None
     assert active.role == "foreign"
+    assert {t.label: t.key for t in snapshot.manifest.tables if t.key} == {
+        "dag_run": ("dag_id", "run_id"),
+        "slot_pool": ("pool",),
+        "task_instance": ("dag_id", "task_id", "run_id", "map_index"),
+        "xcom": ("dag_run_id", "task_id", "map_index", "key"),
+    }
+    assert sum("told apart by" in note for note in told(snapshot)) == 2
+
+
+def test_a_table_whose_own_key_was_left_out_is_told_apart_by_what_airflow_keeps_unique(
+    airflow_dump: Callable[[str], str], databases: Databases, tmp_path: Path, lake: Path
+) -> None:
+    write_pipe_folder(airflow_dump("airflow-263"), tmp_path, "2.6")
+    twice = tmp_path / "twice"
+    shutil.copytree(tmp_path / "data", twice / "data")
+    runs = twice / "data" / "dag_run.csv"
+    runs.write_text(runs.read_text() + runs.read_text().splitlines(keepends=True)[0])
+
+    [first] = adopt(str(tmp_path / "data"), str(lake), environment="prod", at=AT).made
+    [keyless] = adopt(str(twice / "data"), str(lake), environment="twice", at=AT).made
+
+    found, refused = (s.manifest.table("dag_run") for s in (first, keyless))
+    assert found is not None
+    assert refused is not None
+    assert (found.key, refused.key) == (("dag_id", "run_id"), ())
+    assert "dag_run: 1 rows repeat a key or lack it: taken without a key" in told(keyless)
+    assert all(result.ok for result in airkeep.verify(str(lake)))
+    assert airkeep.compact(str(lake)).compacted == ()
+    adopt(str(tmp_path / "data"), str(lake), environment="prod", at=AT.replace(day=2))
+    assert ask(lake, "SELECT count(*) FROM dag_run_history WHERE environment = 'prod'") == [
+        [found.rows]
+    ]
+
+
+def test_a_key_that_is_not_the_tables_own_goes_back_into_a_database(
+    airflow_dump: Callable[[str], str], databases: Databases, tmp_path: Path, lake: Path
+) -> None:
+    url = airflow_dump("airflow-263")
+    runs = old.read(url, "dag_run")
+    some = runs.select(name for name in runs.columns if name != "id")
+    others = [old.read(url, t) for t in ("dag", "task_instance", "alembic_version")]
+    old.write_dated(tmp_path / "old", [some, *others], AT)
+    [snapshot] = adopt(str(tmp_path / "old"), str(lake), environment="prod").made
+    target = databases.empty()
+
+    airkeep.restore(str(lake), str(snapshot.name), target, create_schema=True)
+
+    rows = "SELECT dag_id, run_id, state, start_date FROM dag_run ORDER BY 1, 2"
+    assert query(target, rows) == query(url, rows)
+    assert query(
+        target,
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'dag_run_pkey'",
+    ) == [("PRIMARY KEY (dag_id, run_id)",)]
 
 
 def test_decrypted_values_are_refused_until_they_are_sealed_or_allowed(

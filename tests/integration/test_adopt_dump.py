@@ -15,6 +15,7 @@ from adopted import columns
 from airkeep.adopt.run import Adoption, adopt
 from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
+from airkeep.database.sql import literal
 from airkeep.errors import BadBackupError, UnknownLayoutError
 from airkeep.snapshot.lake import Snapshot
 from servers import AIRFLOW_DATA, Databases, psql, query
@@ -221,3 +222,39 @@ def test_a_dump_that_is_cut_off_or_none_is_refused_with_its_line(
     with pytest.raises(UnknownLayoutError, match="no dump of PostgreSQL"):
         adopt_at(tmp_path / "g.sql", lake)
     assert not list(lake.rglob("*"))
+
+
+PIECES = (
+    "INSERT INTO public.nope VALUES (1);", "COPY public.nope (a) FROM stdin;", "\\.", "GRANT a",
+    "\\connect other", "\\restrict abc", "CREATE TABLE public.nope (a)", "'", '"', "$$", "$a$",
+    "--", "/*", "*/", "E'", "\\", "\\'", ";", "-- PostgreSQL database dump complete",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("standard", "dumps"),
+    [("on", ([], ["--column-inserts"], ["--rows-per-insert=7"])), ("off", (["--inserts"],))],
+)
+def test_texts_that_look_like_a_dump_are_texts(
+    server: Cluster,
+    databases: Databases,
+    tmp_path: Path,
+    lake: Path,
+    standard: str,
+    dumps: tuple[list[str], ...],
+) -> None:
+    url = databases.airflow("airflow-263")
+    query(url, 'CREATE TABLE "two words" (id int PRIMARY KEY, "a ""b"" \'c" text)')
+    texts = [f"{a}\n{b}\n{a}{b}\n" for a in PIECES for b in PIECES]
+    rows = ", ".join(f"({n}, {literal(t)})" for n, t in enumerate(texts))
+    query(url, f'INSERT INTO "two words" VALUES {rows}')
+    name = parse_address(url).database
+    query(url, f'ALTER DATABASE "{name}" SET standard_conforming_strings = {standard}')
+    for number, words in enumerate(dumps):
+        file = tmp_path / f"{number}.sql"
+        file.write_text(plain_dump(server, url, *words), encoding="utf-8", newline="\n")
+        [adopted] = adopt_at(file, lake, environment=f"old-{number}").made
+        found = columns(lake, adopted, "two words")
+        assert dict(zip(found["id"], found['a "b" \'c'], strict=True)) == dict(enumerate(texts))
+    planned = adopt(str(file), str(tmp_path / "b"), environment="x", at=AT, dry_run=True).planned
+    assert "nope" not in {table.label for one in planned for table in one.tables}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -18,11 +19,13 @@ from click.testing import CliRunner
 from airkeep.cli.main import cli
 from airkeep.export.run import export
 from airkeep.lake.connect import connect
+from airkeep.lake.spark import own_session
 from airkeep.lake.spark_here import SparkRows
 from airkeep.models.build import ask, make_models
 from airkeep.models.catalog import models
 from airkeep.models.job import answer, main, opened
 from airkeep.models.script import job_of, script_of
+from airkeep.models.spread import spread
 from airkeep.snapshot.lake import Lake
 from grid import Row, same_rows
 from servers import Databases, Templates, airflow_sqlite, query
@@ -193,6 +196,36 @@ def test_a_snapshot_that_spark_cannot_read_is_passed_over(
         assert rows == Counter(expected.rows())
     assert len(said) == 2
     assert all("was passed over" in one and newest.parent.name in one for one in said)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_python_makes_is_made_by_executors_dag_by_dag(spark: Any) -> None:
+    def maker(edges: Iterator[Any], tasks: Iterator[Any]) -> Iterator[tuple[Any, ...]]:
+        before = sorted((row["environment"], row["dag_id"], row["edge"]) for row in edges)
+        for row in tasks:
+            yield (row["environment"], row["dag_id"], row["at"], repr(before), os.getpid())
+
+    at = datetime(2026, 11, 1, 12, 30)
+    dags = [(e, d) for e in ("prod", "007") for d in ("a", "b", None)]
+    edges = [(d, e, n) for e, d in dags if d != "b" for n in range(3)]
+    tasks = [(e, d, at) for e, d in dags if e != "007"]
+    session = own_session(spark)
+    session.conf.set("spark.sql.shuffle.partitions", "4")
+    made = spread(
+        maker,
+        [
+            session.createDataFrame(edges, "dag_id string, environment string, edge int"),
+            session.createDataFrame(tasks, "environment string, dag_id string, at timestamp_ntz"),
+        ],
+        "environment string, dag_id string, at timestamp_ntz, before string, pid int",
+    )
+
+    assert made.rdd.getNumPartitions() == 4
+    rows = [tuple(row) for row in made.collect()]
+    assert os.getpid() not in {row[4] for row in rows}
+    assert Counter(row[:4] for row in rows) == Counter(
+        (e, d, at, repr([(e, d, n) for n in range(3) if d != "b"])) for e, d, at in tasks
+    )
 
 
 def counted(lake: Path, folder: Path, question: str) -> tuple[tuple[str, ...], list[Any]]:

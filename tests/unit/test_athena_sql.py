@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlglot
 from sqlglot import exp
 
-from airkeep.models.athena import unmade
+from airkeep.errors import ConfigError
+from airkeep.models.athena import MAX_STATEMENT_BYTES, athena_lake, ddl, question, unmade
 from airkeep.models.catalog import models
 from airkeep.models.dialects import transpile
+from airkeep.snapshot.lake import Lake
+from fake_lake import commit, make_manifest, snapshot_name
 
 LISTED = Path(__file__).parents[1] / "trino_functions.txt"
 # What looks like a call and is syntax.
@@ -79,3 +83,38 @@ def test_a_model_groups_by_what_trino_can_see(name: str) -> None:
             if not column.table
         }
         assert not named & made_here
+
+
+def test_a_view_that_is_too_long_is_named_and_left_out_and_the_others_are_made(
+    tmp_path: Path,
+) -> None:
+    lake = Lake(str(tmp_path / "lake"))
+    for number in range(50):
+        manifest = make_manifest(snapshot_name(number))
+        [table] = manifest.tables
+        many = (replace(table, label=f"t{n}", name=f"t{n}", files=()) for n in range(80))
+        commit(lake.store, replace(manifest, tables=(table, *many)))
+    said: list[str] = []
+    asked = athena_lake(lake, warn=pytest.fail)
+
+    statements = list(ddl(asked, warn=said.append))
+
+    names = [re.fullmatch(r"the view (\w+) is left out: (.*)", one) for one in said]
+    told = {found[1]: found[2] for found in names if found}
+    assert len(told) == len(said)
+    assert all(why.removeprefix("it reads ") in told for why in list(told.values())[1:])
+    assert re.match(
+        r"it is \d{3},\d{3} bytes .* 262,144: .*`airkeep compact", told["made_table_sizes"]
+    )
+    assert told["table_sizes"] == "it reads made_table_sizes"
+    assert told["table_growth"] == "it reads table_sizes"
+    views = {
+        name: sql for sql in statements for name in re.findall(r'VIEW (?:IF EXISTS )?"(\w+)"', sql)
+    }
+    assert views.keys() >= {"runs", "dag", "snapshots", *told}
+    assert not {"runs", "dag", "snapshots"} & told.keys()
+    for name, sql in views.items():
+        assert len(sql.encode()) <= MAX_STATEMENT_BYTES
+        assert sql.startswith("DROP VIEW IF EXISTS" if name in told else "CREATE OR REPLACE VIEW")
+    with pytest.raises(ConfigError, match=r"the question is too long: .* --environment"):
+        question(asked, "SELECT * FROM table_growth", ["table_growth"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airkeep.models.serialized import schedules, task_edges, task_slas
+from airkeep.models.serialized import MOST_BYTES, schedules, task_edges, task_slas
 
 SINCE = datetime(2026, 11, 1)
 
@@ -75,6 +75,17 @@ def test_a_compressed_dag_is_read_alike() -> None:
 )
 def test_what_cannot_be_read_gives_no_rows(values: dict[str, Any]) -> None:
     assert edges(row({}, **values)) == []
+
+
+def test_what_unpacks_to_more_than_any_dag_has_gives_no_rows() -> None:
+    packer, blanks = zlib.compressobj(), b" " * (1 << 20)
+    parts = [packer.compress(json.dumps({"dag": NEW}).encode())]
+    parts += [packer.compress(blanks) for _ in range(MOST_BYTES >> 20)]
+    packed = b"".join([*parts, packer.flush()])
+    assert len(packed) < 1 << 20
+    assert edges(row(None, data=None, data_compressed=packed)) == []
+    cut_off = zlib.compress(json.dumps({"dag": NEW}).encode())[:-1]
+    assert edges(row(None, data=None, data_compressed=cut_off)) == []
 
 
 def test_a_version_is_named_and_dated() -> None:

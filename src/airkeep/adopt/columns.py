@@ -14,6 +14,19 @@ from airkeep.tables.shapes import known_versions, shapes_of
 _ORM_STATE = "_sa_instance_state"
 _EMPTIES = {"json": EMPTY_JSON, "jsonb": EMPTY_JSON, "text": EMPTY, "character varying": EMPTY}
 
+# What tells rows apart where a tool left a serial number out, the first that is there whole.
+_NATURAL_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "connection": (("conn_id",),),
+    "dag_run": (("dag_id", "run_id"),),
+    "slot_pool": (("pool",),),
+    "task_instance": (
+        ("dag_id", "task_id", "run_id", "map_index"),
+        ("dag_id", "task_id", "run_id"),
+        ("dag_id", "task_id", "execution_date"),
+    ),
+    "variable": (("key",),),
+}
+
 
 @dataclass
 class ColumnText:
@@ -107,12 +120,15 @@ class Header:
     """What the columns of a file are.
 
     Attributes:
+        key: the table's own, else one that Airflow keeps unique; empty where there is neither.
+        is_natural: the key is not the table's own.
         width: how many values a row has.
         left_out: names in the header that are no columns of the table.
     """
 
     columns: tuple[ColumnText, ...]
     key: tuple[str, ...]
+    is_natural: bool
     width: int
     left_out: tuple[str, ...] = ()
 
@@ -136,17 +152,19 @@ def read_header(
         if orm and (name == _ORM_STATE or column not in there):
             left_out.append(name)
             continue
-        own = [s.columns[column] for s in shapes if column in s.columns]
-        kinds = {c.type.partition("(")[0]: c.type for c in own}
-        nullable = any(c.nullable for c in own) or not own
+        said = [s.columns[column] for s in shapes if column in s.columns]
+        kinds = {c.type.partition("(")[0]: c.type for c in said}
+        nullable = any(c.nullable for c in said) or not said
         known = kinds.popitem()[1] if len(kinds) == 1 else None
         keeps_empty = not nullable and _EMPTIES.get((known or "").partition("(")[0]) == EMPTY
         columns.append(ColumnText(column, at, known, nullable, keeps_empty=keeps_empty))
     keys = {shape.key for shape in shapes}
     key = keys.pop() if len(keys) == 1 else ()
-    if not set(key) <= {c.name for c in columns}:
-        key = ()
-    return Header(tuple(columns), key, len(names), tuple(left_out))
+    found = {c.name for c in columns}
+    is_natural = not key or not found.issuperset(key)
+    if is_natural:
+        key = next((k for k in _NATURAL_KEYS.get(label, ()) if found.issuperset(k)), ())
+    return Header(tuple(columns), key, is_natural, len(names), tuple(left_out))
 
 
 def column_names(label: str, names: Iterable[str], *, orm: bool) -> list[str]:

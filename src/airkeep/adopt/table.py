@@ -7,7 +7,7 @@ its last. Memory is bounded by a batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -118,6 +118,8 @@ def read_table(
     if key and (again := spooler.repeated([f.path for f in spooled], key, what=source.label)):
         notes.append(f"{source.label}: {again} rows repeat a key or lack it: taken without a key")
         key = ()
+    if key and header.is_natural:
+        notes.append(f"{source.label}: its own key is not there: told apart by {', '.join(key)}")
     if header.left_out:
         notes.append(f"{source.label}: no columns, left out: {', '.join(header.left_out)}")
     repairs = tuple(r for c in header.columns for r in c.told(source.label))
@@ -126,10 +128,15 @@ def read_table(
 
 
 def _table(label: str, columns: Sequence[ColumnText], key: tuple[str, ...]) -> Table:
-    made = tuple(Column(c.name, c.type, nullable=c.nullable or c.has_nulls) for c in columns)
+    made = tuple(_column(c, key) for c in columns)
     words = f"PRIMARY KEY ({', '.join(ident(c) for c in key)})"
     constraints = (Constraint(f"{label}_pkey", "p", words, key),) if key else ()
     return Table(SCHEMA, label, made, key, constraints)
+
+
+def _column(column: ColumnText, key: Collection[str]) -> Column:
+    nullable = (column.nullable or column.has_nulls) and column.name not in key
+    return Column(column.name, column.type, nullable=nullable)
 
 
 @dataclass

@@ -57,7 +57,7 @@ def _ddl(ctx: Context, lake: str, output: Path | None) -> None:
 
     found = athena_lake(ctx.lake(lake, remember=True), warn=ctx.output.warn)
     _check_bucket(found.url)
-    statements = list(ddl(found))
+    statements = list(ddl(found, warn=ctx.output.warn))
     show_text(";\n\n".join(statements) + ";", output, ctx.output)
 
 
@@ -91,7 +91,8 @@ def _iceberg(ctx: Context, lake: str, catalog: str) -> None:
     def text() -> None:
         for one in done:
             if one.snapshot is None:
-                out.line(f"{one.environment}: no full snapshot, so nothing is registered")
+                gone = f", and {one.dropped} tables of older ones are dropped" * bool(one.dropped)
+                out.line(f"{one.environment}: no full snapshot, so nothing is registered{gone}")
                 continue
             out.line(
                 f"{one.environment}: {one.tables} tables of {one.snapshot} in {one.namespace} "

@@ -19,15 +19,15 @@ from itertools import islice
 from pathlib import Path
 
 from airkeep.database.programs import complaints, embedded_programs, run_program
+from airkeep.database.script import COPY, NAME, Kind, told
 from airkeep.database.server import Cluster
 from airkeep.errors import BadBackupError
 
 LOAD_TIMEOUT_S = 24 * 3600
 _HEAD_LINES = 100
 _END = b"-- PostgreSQL database dump complete"
-_COPY = re.compile(rb"COPY (\S+) (?:\(.*\) )?FROM stdin;\s*$")
-_INSERT = re.compile(rb"INSERT INTO (\S+) ")
-_CREATE = re.compile(rb"CREATE (?:UNLOGGED |FOREIGN )?TABLE (?:IF NOT EXISTS )?(\S+) ")
+_INSERT = re.compile(rb"INSERT INTO " + NAME + rb" ")
+_CREATE = re.compile(rb"CREATE (?:UNLOGGED |FOREIGN )?TABLE (?:IF NOT EXISTS )?" + NAME + rb" ")
 _PSQL = re.compile(rb"\\(?:un)?restrict \w+\s*$|\\connect \S+\s*$")
 _RIGHTS = re.compile(rb"ALTER .* OWNER TO \S+;|GRANT |REVOKE ")
 _ERROR = re.compile(r"^psql:.*?:(\d+): (?:ERROR|FATAL|error):\s+(.*)$")
@@ -148,8 +148,8 @@ def _without_rights(said: Sequence[str], script: Path) -> list[str]:
     if not lines:
         return []
     with script.open("rb") as opened:
-        for number, text in enumerate(opened, 1):
-            if number in lines and _RIGHTS.match(text):
+        for number, (kind, text) in enumerate(told(opened), 1):
+            if number in lines and kind is Kind.STATEMENT and _RIGHTS.match(text):
                 lines[number] = f'psql:{script}:{number}: ERROR:  role "" does not exist'
     return list(lines.values())
 
@@ -181,26 +181,33 @@ def clean(lines: Iterable[bytes], shown: str) -> Iterator[bytes]:
     Raises:
         BadBackupError: it is no whole dump: rows may be missing, by line.
     """
+    for kind, line in _checked(lines, shown):
+        if kind is not Kind.STATEMENT or not _PSQL.match(line):
+            yield line
+
+
+def _checked(lines: Iterable[bytes], shown: str) -> Iterator[tuple[Kind, bytes]]:
+    """The script's lines, and that it makes every table that it fills, and comes to its end."""
     made: set[bytes] = set()
     copying, ended, number = b"", False, 0
-    for number, line in enumerate(lines, 1):
-        if copying:
-            copying = b"" if line.rstrip(b"\n") == b"\\." else copying
-            yield line
+    for number, (kind, line) in enumerate(told(lines), 1):
+        yield kind, line
+        if kind is Kind.END_OF_ROWS:
+            copying = b""
+        if kind is not Kind.STATEMENT:
             continue
         if created := _CREATE.match(line):
             made.add(created[1])
-        filled = _COPY.match(line) or _INSERT.match(line)
+        copied = COPY.match(line)
+        filled = copied or _INSERT.match(line)
         if filled and filled[1] not in made:
             table = filled[1].decode(errors="replace")
             raise BadBackupError(
                 f"{shown}, line {number}: rows of {table}, which the dump does not make. Dump "
                 f"the schema and the data together."
             )
-        copying = filled[1] if filled and line.startswith(b"COPY") else b""
+        copying = copied[1] if copied else b""
         ended = ended or line.startswith(_END)
-        if not _PSQL.match(line):
-            yield line
     if copying or not ended:
         where = (
             f"in the rows of {copying.decode(errors='replace')}" if copying else "before its end"
@@ -219,12 +226,14 @@ def count_rows(file: Path, shown: str) -> dict[str, int | None]:
     """
     found: dict[str, int | None] = {}
     copying, rows = "", 0
-    for line in clean(script_lines(file), shown):
-        if copying:
-            if line.rstrip(b"\n") == b"\\.":
-                found[copying], copying = rows, ""
+    for kind, line in _checked(script_lines(file), shown):
+        if kind is Kind.ROW:
             rows += 1
-        elif copied := _COPY.match(line):
+        elif kind is Kind.END_OF_ROWS:
+            found[copying] = rows
+        elif kind is Kind.INSIDE:
+            continue
+        elif copied := COPY.match(line):
             copying, rows = _label(copied[1]), 0
         elif inserted := _INSERT.match(line):
             found[_label(inserted[1])] = None

@@ -10,7 +10,7 @@ Times of the files have milliseconds in Athena: its Hive tables know no more.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -178,19 +178,34 @@ def view_statements(lake: AthenaLake) -> Iterator[tuple[str, str]]:
         yield model.name, model.sql
 
 
-def ddl(lake: AthenaLake) -> Iterator[str]:
+def ddl(lake: AthenaLake, *, warn: Warn = warnings.warn) -> Iterator[str]:
     """Statements, without `;`, that make every table and view; they can be run again.
 
-    Dropping an external table drops no file.
+    Dropping an external table drops no file. A view that is too long for Athena is dropped instead,
+    and those that read it are, too: an older one would go on telling of older snapshots.
+
+    Args:
+        warn: told of each view that is left out.
     """
     for table in lake.registered.tables:
         yield f"DROP TABLE IF EXISTS `{table.name}`"
         yield _create(table)
         for start in range(0, len(table.partitions), _PARTITIONS_AT_ONCE):
             yield _add(table, table.partitions[start : start + _PARTITIONS_AT_ONCE])
+    left_out: set[str] = set()
     for name, sql in view_statements(lake):
         statement = f"CREATE OR REPLACE VIEW {ident(name)} AS\n{transpile(sql, 'athena')}"
-        yield _short_enough(statement, f"the view {name}")
+        if why := _too_long(statement) or _reads(sql, left_out):
+            left_out.add(name)
+            warn(f"the view {name} is left out: {why}")
+            yield f"DROP VIEW IF EXISTS {ident(name)}"
+        else:
+            yield statement
+
+
+def _reads(sql: str, left_out: Collection[str]) -> str | None:
+    read = sorted(set(named_in(sql)).intersection(left_out)) if left_out else []
+    return f"it reads {read[0]}" if read else None
 
 
 def unmade(name: str) -> list[str]:
@@ -254,12 +269,18 @@ def _digest(pieces: Sequence[Piece]) -> Digest:
 
 
 def _short_enough(statement: str, what: str) -> str:
-    if (size := len(statement.encode())) > MAX_STATEMENT_BYTES:
-        raise ConfigError(
-            f"{what} is {size:,} bytes of SQL for Athena, which takes {MAX_STATEMENT_BYTES:,}: "
-            f"there are too many snapshots. Use --environment, or `airkeep compact LAKE`"
-        )
+    if why := _too_long(statement):
+        raise ConfigError(f"{what} is too long: {why}, --environment asks about fewer")
     return statement
+
+
+def _too_long(statement: str) -> str | None:
+    if (size := len(statement.encode())) <= MAX_STATEMENT_BYTES:
+        return None
+    return (
+        f"it is {size:,} bytes of SQL for Athena, which takes {MAX_STATEMENT_BYTES:,}: there are "
+        f"too many snapshots. `airkeep compact LAKE` makes fewer, `airkeep clean` takes old ones"
+    )
 
 
 def _create(table: HiveTable) -> str:

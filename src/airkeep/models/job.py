@@ -19,6 +19,7 @@ from airkeep.lake.manifests import Warn
 from airkeep.lake.spark import SparkLake, explained, own_session, read_snapshots, without_zone
 from airkeep.models.catalog import MANIFESTS, Form, Made
 from airkeep.models.made import maker_of
+from airkeep.models.spread import spread
 from airkeep.snapshot.names import id_time, make_id, parse_time
 
 if TYPE_CHECKING:
@@ -183,20 +184,15 @@ def _refuse_what_is_there(spark: SparkSession, place: str) -> None:
 
 
 def _make(lake: SparkLake, made: Made) -> None:
-    """Rows come to the driver one partition after the other, and go back when they are made."""
-    sources: list[Iterable[object]] = [
-        lake.manifests() if source == MANIFESTS else _rows(lake, source) for source in made.sources
-    ]
-    rows = list(maker_of(made.name)(*sources))
     types = (SQL_TYPE[k] if k != "instant" else "timestamp_ntz" for k in made.columns.values())
     schema = ", ".join(f"{n} {t}" for n, t in zip(made.columns, types, strict=True))
-    frame = without_zone(lake.spark.createDataFrame(rows, schema), to="timestamp")
-    frame.createOrReplaceTempView(made.name)
-
-
-def _rows(lake: SparkLake, source: str) -> Iterable[dict[str, Any]]:
-    for row in lake.query(f"SELECT * FROM {source}").toLocalIterator():
-        yield {n: bytes(v) if isinstance(v, bytearray) else v for n, v in row.asDict().items()}
+    maker = maker_of(made.name)
+    with explained(made.name):
+        if made.sources == (MANIFESTS,):
+            rows = lake.spark.createDataFrame(list(maker(lake.manifests())), schema)
+        else:
+            rows = spread(maker, [lake.query(f"SELECT * FROM {s}") for s in made.sources], schema)
+        without_zone(rows, to="timestamp").createOrReplaceTempView(made.name)
 
 
 def _needed(job: Job, names: Iterable[str]) -> list[SparkModel]:

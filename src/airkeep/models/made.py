@@ -1,10 +1,16 @@
 """Tables that Python makes for models, because SQL has no portable words for them.
 
 A maker is a pure function: it is given the rows of each source that the model names, in its order,
-and gives tuples in the order of the columns that the model names. It reads each source once, as it
-comes, so that no table has to fit into memory. A row is a dict; its times are naive UTC
-`datetime`s, its bytes `bytes`. Of `manifests` it is given the `Outline` of every snapshot, or the
-whole `Manifest`.
+and gives tuples in the order of the columns that the model names. It reads its sources one after
+the other, each once and as it comes. A row is a dict; its times are naive UTC `datetime`s, its
+bytes `bytes`. Of `manifests` it is given the `Outline` of every snapshot, or the whole `Manifest`.
+
+What a maker keeps meanwhile: `task_edges` and `task_slas` nothing; `due_times` the times of each
+schedule and month that it met; `schedules` the names of the DAGs; `slack` every edge and every task
+instance that it is given.
+
+But for those of `manifests`, what a maker gives of a DAG follows from the rows of this DAG in this
+environment alone: it may be called with those of one DAG, of some, or of all (`spread.py`).
 
 Whoever runs models elsewhere than in DuckDB calls the same functions.
 """

@@ -1,8 +1,9 @@
 """What a DAG's serialized form says: its tasks' order, and when it is to run.
 
 Airflow 1.10 to 3.x write the same JSON with other names (`_downstream_task_ids`, a task inside
-`__var`), plain or compressed by zlib. What cannot be read gives no rows: a lake outlives bugs.
-Nothing that a DAG's author wrote into a task (commands, arguments) leaves this module.
+`__var`), plain or compressed by zlib. What cannot be read gives no rows, nor does what unpacks to
+more than 256 MB: a lake outlives bugs. Nothing that a DAG's author wrote into a task (commands,
+arguments) leaves this module.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _KINDS = {
     "AssetTriggeredTimetable": "asset",
     "PartitionedAssetTimetable": "asset",
 }
+MOST_BYTES = 256 << 20  # of a DAG unpacked: zlib makes a gigabyte of one megabyte
 Said = tuple[str, str | None, str | None, float | None]
 """A schedule's kind, its cron expressions (with " | " between them), time zone and interval."""
 
@@ -82,13 +84,20 @@ def _dag(row: Row) -> dict[str, Any]:
     """The DAG inside of a row of serialized_dag; empty when it cannot be read."""
     text = row["data"]
     if row["data_compressed"]:
-        try:
-            text = zlib.decompress(row["data_compressed"])
-        except zlib.error:
-            return {}
+        text = _unpacked(row["data_compressed"])
     found = _loads(text)
     dag = found.get("dag") if isinstance(found, dict) else None
     return dag if isinstance(dag, dict) else {}
+
+
+def _unpacked(packed: bytes) -> bytes | None:
+    """What zlib packed; None when it is damaged, cut off, or too large to be a DAG."""
+    unpacker = zlib.decompressobj()
+    try:
+        found = unpacker.decompress(packed, MOST_BYTES)
+    except zlib.error:
+        return None
+    return found if unpacker.eof else None
 
 
 def _loads(text: str | bytes | None) -> Any:

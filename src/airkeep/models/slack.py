@@ -7,7 +7,9 @@
     slack(t)   the least of ready(d) - passed(t) + slack(d) over all d that waited for t; with
                none, from passed(t) to the end of the run's last task
 
-The time from ready(d) to the start of d (queue, failed tries) is taken as it was.
+The time from ready(d) to the start of d (queue, failed tries) is taken as it was. Instances of a
+mapped task count together: the task began with the first of them and ended with the last, and what
+an instance had left until then is slack of its own.
 """
 
 from __future__ import annotations
@@ -40,11 +42,19 @@ def slack(edges: Iterable[Row], tasks: Iterable[Row]) -> Iterator[tuple[Any, ...
     """Of each instance that ran: when it could begin, its slack, whether the edges are its own.
 
     A first task could begin with its run; of one that began before any of its upstreams had ended,
-    or that is not among the DAG's tasks, it is not known.
+    or that is not among the DAG's tasks, it is not known. Slack is in seconds. Instances that have
+    not ended give no row, nor do DAGs without edges; tasks in a circle, which no Airflow lets
+    through, neither.
+
+    The edges of all DAGs given are held in memory, and the task instances of their runs.
 
     Args:
-        edges: rows of `task_edges`.
-        tasks: rows of `recent_tasks`.
+        edges: rows of `task_edges`; read to their end first.
+        tasks: rows of `recent_tasks`, in any order.
+
+    Returns:
+        Environment, DAG, run, task, map index, when it could begin, slack, whether the edges are
+        those of the run's own version.
     """
     known: dict[tuple[str, str], dict[str, _Version]] = defaultdict(dict)
     for row in edges:
