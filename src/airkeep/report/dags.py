@@ -10,7 +10,8 @@ from typing import Any
 
 from airkeep.report.figures import Ask, Kind, Row, Value, plain
 
-RUNS, WEEKS, TASKS, STEPS = 60, 52, 25, 30
+RUNS, WEEKS, CHANGES, TASKS, STEPS = 60, 52, 8, 25, 30
+LISTS = ("strip", "weeks", "changes", "tasks", "path")  # of a DAG's own page
 _DIGITS = 4  # more than a page shows; 500 DAGs have 150,000 of these numbers
 _WEEK_S = 7 * 86_400
 
@@ -114,9 +115,12 @@ SELECT environment, dag_id, task_id, finished, first_try_rate, mean_s, p95_s, lo
     AND w.task_id = f.task_id
 ) AS t WHERE place <= {TASKS} ORDER BY place
 """
-_CHANGES = """
-SELECT environment, dag_id, task_id, changed_at, ratio, version_before, version_after
-FROM duration_regressions ORDER BY changed_at
+_CHANGES = f"""
+SELECT environment, dag_id, task_id, changed_at, ratio, version_before, version_after FROM (
+  SELECT *, row_number() OVER (
+    PARTITION BY environment, dag_id ORDER BY changed_at DESC, score DESC, task_id
+  ) AS place FROM duration_regressions
+) AS c WHERE place <= {CHANGES} ORDER BY changed_at, task_id
 """
 _PATH = f"""
 SELECT

@@ -87,7 +87,7 @@ function dagPage(dag) {
     block("Runs", `The newest ${dag.strip.length}, the oldest first. Height is duration; ✓ succeeded, ✗ failed, · neither yet.`, dag.strip.length, strip(dag), source("runs")),
     block("Duration", `Successful runs by week: the median, and the 95th percentile above it.${dag.changes.length ? " A red line marks where a task became slower, and with which version." : ""}`, dag.weeks.length, dag.weeks.length ? bands(dag) : null,
       h("details", null, h("summary", null, "As a table"), table("Weeks", weeks, dag.weeks)), source("run_duration_by_week")),
-    has("duration_regressions") ? block("Tasks that became slower", "The ratio of the medians after and before.", dag.changes.length,
+    has("duration_regressions") ? block("Tasks that became slower", "The newest eight; the ratio is of the medians after and before.", dag.changes.length,
       table("Tasks that became slower", columns([["task_id", "task", "text"], ["changed_at", "changed (UTC)", "at"], ["ratio", "ratio", "ratio"], ["version_before", "version before", "text"], ["version_after", "version after", "text"]]), dag.changes), source("duration_regressions")) : null,
     has("critical_path") ? block("Critical path", "The newest run that has one: a filled bar is on the path, a line before it the wait for a slot; slack is how much later a task could have ended.", dag.path.length, dag.path.length ? gantt(dag) : null, source("critical_path")) : null,
     block("Tasks", "Those that lose the most time first.", dag.tasks.length,
