@@ -33,7 +33,8 @@ class Report:
     Attributes:
         at: when its newest snapshot was taken; None: the lake is empty.
         since: where it begins, if that was asked for.
-        narrowed: what of the lake does then, for people.
+        narrows: what of the lake does then, for people.
+        narrowed: the marts that are made of no more.
         sources: every mart that a figure comes from.
     """
 
@@ -41,6 +42,7 @@ class Report:
     lake: str
     at: int | None
     since: int | None
+    narrows: tuple[str, ...]
     narrowed: tuple[str, ...]
     overview: Overview
     changes: tuple[Change, ...]

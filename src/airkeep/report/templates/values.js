@@ -120,9 +120,14 @@ function tell(words) {
   document.getElementById("told").textContent = words;
 }
 
-// Where a figure comes from, and how to see the rest of it.
+// Where a figure comes from, of what time where not of all, and how to see the rest of it.
 function source(mart, ...more) {
-  return h("p", { class: "source" }, "From ", h("a", { href: `#sql-${mart}` }, `${mart} (SQL)`), ...more);
+  return sourceOf(mart, report.narrowed.includes(mart), ...more);
+}
+
+function sourceOf(mart, narrowed, ...more) {
+  const when = report.since === null ? null : narrowed ? ` · since ${time(report.since)}` : " · of the whole lake";
+  return h("p", { class: "source" }, "From ", h("a", { href: `#sql-${mart}` }, `${mart} (SQL)`), ...more, when);
 }
 
 const chosen = { environment: "" };
