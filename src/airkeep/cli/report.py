@@ -43,11 +43,12 @@ def report(
     is the newest snapshot. Every number names the model that it comes from and links to its SQL.
     """
     from airkeep.report import run
+    from airkeep.report.file import check_new
 
     sides = split_names((compare,)) if compare else ()
     if sides and len(set(sides)) != 2:
         raise click.UsageError("--compare takes two environments: --compare staging,prod")
-    run.check_new(output)
+    check_new(output)
     with ctx.output.progress("report") as progress:
         written = run.report(
             ctx.lake(lake, remember=True),

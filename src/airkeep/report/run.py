@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +15,7 @@ from airkeep.models.build import make_models
 from airkeep.models.catalog import models, needed_for
 from airkeep.report import dags, overview
 from airkeep.report.figures import Since, parts, sources
+from airkeep.report.file import check_new, write_new
 from airkeep.report.page import Report, render
 from airkeep.report.questions import SECTIONS, WHOLE
 from airkeep.snapshot.folder import private_folder
@@ -72,7 +71,7 @@ def report(
         spool: a folder with space for the models' tables.
 
     Raises:
-        ConfigError: the file is there already, or an environment is not.
+        ConfigError: the file is there already or cannot be made, or an environment is not there.
     """
     output = Path(output)
     if compare and len(set(compare)) != 2:
@@ -177,44 +176,18 @@ def write_report(report: Report, output: Path) -> Written:
     """Write the page to a new file.
 
     Raises:
-        ConfigError: the file is there already, or its folder is not.
+        ConfigError: the file is there already.
+        StoreError: it cannot be written.
     """
-    check_new(output)
-    text = render(report).encode()
-    handle, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text)
-        part.chmod(0o644)
-        os.link(part, output)
-    except FileExistsError:
-        raise _taken(output) from None
-    finally:
-        part.unlink()
+    content = render(report).encode()
+    write_new(output, content)
     return Written(
         str(output),
-        len(text),
+        len(content),
         tuple(e.name for e in report.overview.environments),
         len(report.dags),
         sum(len(p.figures) for p in report.parts),
     )
-
-
-def check_new(output: Path) -> None:
-    """Said before the work, not after it.
-
-    Raises:
-        ConfigError: the file is there already, or its folder is not.
-    """
-    if output.exists():
-        raise _taken(output)
-    if not output.parent.is_dir():
-        raise ConfigError(f"there is no folder {output.parent}: make it, or name another file")
-
-
-def _taken(output: Path) -> ConfigError:
-    return ConfigError(f"{output} is there already: name a new file")
 
 
 def _wanted() -> list[str]:
