@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,26 @@ def scrolled(page: Page) -> None:
 
 
 def data(file: Path) -> dict[str, Any]:
+    """What a page holds, its lists as rows again."""
     found = re.search(r'id="report">(.*?)</script>', file.read_text(encoding="utf-8"), re.DOTALL)
     assert found is not None
     document: dict[str, Any] = json.loads(found[1])
+    for part in document["parts"]:
+        for figure in part["figures"]:
+            figure["rows"] = _rows(figure["rows"], document["texts"])
+    for dag in document["dags"]:
+        for name in ("strip", "weeks", "changes", "tasks", "path"):
+            dag[name] = _rows(dag[name], document["texts"])
     return document
+
+
+def _rows(columns: list[Any], texts: list[str | None]) -> list[list[Any]]:
+    values = [
+        column
+        if isinstance(column, list)
+        else [texts[n] for n in accumulate(column["texts"])]
+        if "texts" in column
+        else list(accumulate(column["steps"]))
+        for column in columns
+    ]
+    return [list(row) for row in zip(*values, strict=True)]

@@ -43,23 +43,36 @@ def export_found(
         databases: alive as long as the sources are asked.
         folder: for copies of SQLite files.
     """
-    sources = []
-    for file in sorted(shared.glob("data/*/*.db")):
-        if file.stem not in NOT_AIRFLOW:
-            ask = _sqlite(_copied(file, folder))
-            sources.append(_exported(f"{file.parent.name}-{file.stem}", str(file), ask, lake))
+    files = [file for file in shared.glob("data/*/*.db") if file.parent.name != "wild"]
+    sources = [_from_file(file, lake, folder) for file in sorted(files)]
     for file in sorted(shared.glob("data/airflow/*.dump")):
         if file.stem not in NOT_AIRFLOW:
             url = databases.dump(file)
             sources.append(_exported(f"pg-{file.stem}", url, _postgres(url), lake))
+    return [*sources, *export_wild(shared, server, databases, lake, folder)]
+
+
+def export_wild(
+    shared: Path, server: Cluster, databases: Databases, lake: Lake, folder: Path
+) -> list[Source]:
+    """Export those that were found in public, SQLite files and SQL dumps; arguments as above."""
+    files = sorted(f for f in shared.glob("data/wild/*.db") if f.stem not in NOT_AIRFLOW)
     dumps = sorted(shared.glob("data/wild/*.sql"))
-    return [*sources, *(_from_sql(file, server, databases, lake) for file in dumps)]
+    return [
+        *(_from_file(file, lake, folder) for file in files),
+        *(_from_sql(file, server, databases, lake) for file in dumps),
+    ]
 
 
 def export_schemas(shared: Path, server: Cluster, databases: Databases, lake: Lake) -> list[Source]:
     """Export a database of every version whose schema is at hand: all tables, no row."""
     files = sorted(shared.glob("data/schemas/*.sql"))
     return [_from_sql(file, server, databases, lake) for file in files]
+
+
+def _from_file(file: Path, lake: Lake, folder: Path) -> Source:
+    ask = _sqlite(_copied(file, folder))
+    return _exported(f"{file.parent.name}-{file.stem}", str(file), ask, lake)
 
 
 def _from_sql(file: Path, server: Cluster, databases: Databases, lake: Lake) -> Source:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
 
 from airkeep.export.run import export
-from airkeep.report.dags import RUNS, WEEKS, Dag
-from airkeep.report.figures import Column, Figure, Part, Shown, kind, label
+from airkeep.models.catalog import models
+from airkeep.report.dags import CHANGES, RUNS, STEPS, TASKS, WEEKS, Change, Dag
+from airkeep.report.figures import Column, Figure, Part, Shown, kind, label, sources
 from airkeep.report.overview import Overview, Standing
 from airkeep.report.page import Report, render
 from airkeep.report.questions import SECTIONS
@@ -36,34 +38,45 @@ def browser() -> Iterator[Browser]:
 
 
 def full_dag(n: int) -> Dag:
-    """A DAG of a dozen tasks with a year of runs, names and numbers of usual length."""
-    at = 1_795_000_000
-    task = "transform_customer_orders_{:02}"
+    """A DAG of 63 tasks, every list at its most, names and numbers of usual length."""
+    at = 1_795_000_000 + n * 61
+    task = f"transform_customer_orders_{n:03}_{{:02}}"
+    slowest = TASKS + STEPS
     return Dag(
         environment="production", dag_id=f"ingest_inventory_snapshot_hourly_{n:04}",
         owners="platform-team", schedule="15 */2 * * 1-5", is_paused=False, is_active=True,
         file=f"/opt/airflow/dags/ingest/ingest_inventory_snapshot_hourly_{n:04}.py",
-        signals=("flaky", "slower"), runs=84, failed=3, success_rate=0.964286,
-        success_rate_before=0.987654, mean_s=512.345, mean_before_s=498.765, slot_h=93.694,
+        signals=("flaky", "worse", "slower"), runs=84, failed=3, success_rate=0.964286,
+        success_rate_before=0.987654, mean_s=512.345, mean_before_s=498.765, slot_h=93.6941,
         last_state="success", last_started_at=at + n,
-        strip=tuple(("success", "scheduled", at + n * 60 + i, 512.3 + i) for i in range(RUNS)),
-        weeks=tuple((f"2026-{1 + i // 5:02}-{1 + i % 28:02}", 84, 512.3, 1220.0)
+        strip=tuple((("success", "failed")[i % 2], ("scheduled", "manual")[i % 2],
+                     at + i * 86_413, 512.3 + i) for i in range(RUNS)),
+        weeks=tuple((f"2026-{1 + i // 5:02}-{1 + i % 28:02}", 84, 512.3 + i, 1220.0 + i)
                     for i in range(WEEKS)),
-        changes=((task.format(0), at, 2.44331, "b" * 32, "c" * 32),),
-        tasks=tuple((task.format(i), 4316, 0.9458, 479.0, 1098.0, 5.133)
-                    for i in range(12)),
-        path=tuple((task.format(i), at + i, 107.3, 0.456, i % 3 == 0, 12.39, i % 4 - 1)
-                   for i in range(12)),
+        changes=tuple((task.format(slowest + i), at + i * 86_413, 2.443, f"{n * i:032x}",
+                       f"{n * i + i:032x}") for i in range(CHANGES)),
+        tasks=tuple((task.format(i), 4316 + i, 0.9458, 479.1 + i, 1098.0 + i, 5.133)
+                    for i in range(TASKS)),
+        path=tuple((task.format(TASKS + i), at + i * 1013, 107.3 + i, 0.456 + i, i % 3 == 0,
+                    12.39 + i, i % 4 - 1) for i in range(STEPS)),
     )  # fmt: skip
 
 
 def full_figures() -> tuple[Part, ...]:
     """Every question answered with as many rows as it may have."""
-    value: dict[str, str | bool] = {
-        "text": "ingest_inventory_snapshot",
-        "day": "2026-11-20",
-        "flag": True,
-    }
+
+    def value(column: str, n: int) -> str | bool | float:
+        match kind(column):
+            case "text":
+                return "production" if column == "environment" else f"{column}_of_inventory_{n:04}"
+            case "day":
+                return f"2026-{1 + n // 28 % 12:02}-{1 + n % 28:02}"
+            case "flag":
+                return n % 2 == 0
+            case "at":
+                return 1_795_000_000 + n * 86_413
+        return float(f"{1_087.25 + n * 1.618:.6g}")
+
     return tuple(
         Part(
             section.key,
@@ -75,10 +88,11 @@ def full_figures() -> tuple[Part, ...]:
                     title=asked.title,
                     why=asked.why,
                     mart=asked.mart,
+                    narrowed=False,
                     columns=tuple(Column(c, label(c), kind(c)) for c in asked.columns),
                     rows=tuple(
-                        tuple(value.get(kind(c), 1_795_087.25) for c in asked.columns)
-                        for _ in range(asked.each or asked.most)
+                        tuple(value(c, n) for c in asked.columns)
+                        for n in range(asked.each or asked.most)
                     ),
                     shown=(Shown("production", 200, 100_000),),
                     chart=None,
@@ -90,16 +104,19 @@ def full_figures() -> tuple[Part, ...]:
     )
 
 
-def test_500_dags_with_a_year_of_runs_stay_below_5_mb_and_open_quickly(
+def test_500_dags_whose_lists_are_all_full_stay_below_5_mb_and_open_quickly(
     browser: Browser, tmp_path: Path
 ) -> None:
     standing = Standing("production", "3.3.2", "20261121T000000Z", 1_795_000_000, 30, 1, "full", 9)
     dags = tuple(full_dag(n) for n in range(MANY))
+    change = Change("production", "ingest_inventory_snapshot", "slower", 1021.25, 2042.5, "s")
+    compared = tuple((d.dag_id, 84, 0.964286, 512.345, 96, 0.987654, 498.765) for d in dags)
+    days = tuple(("production", str(date(2026, 1, 1) + timedelta(n)), 960, 17) for n in range(371))
     page_text = render(
         Report(
-            made_by="airkeep", lake="lake", at=1_795_000_000, since=None, narrowed=(),
-            overview=Overview((standing,), (), (), (), ()), changes=(), dags=dags,
-            parts=full_figures(), sources={},
+            made_by="airkeep", lake="lake", at=1_795_000_000, since=None, narrows=(), narrowed=(),
+            overview=Overview((standing,), (), days, (), compared), changes=(change,) * 100,
+            dags=dags, parts=full_figures(), sources=sources(list(models().values())),
         )
     )  # fmt: skip
     file = tmp_path / "many.html"
@@ -179,30 +196,86 @@ def test_hostile_tags_assets_pools_files_owners_and_keys_are_shown_and_do_nothin
     assert text.count("<script") == text.count("</script") == 3
 
 
-def test_since_narrows_assets_and_import_errors_too_and_the_page_says_what(
-    browser: Browser, tmp_path: Path
+@pytest.fixture(scope="module")
+def since_pages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """One lake, whole and since a time after all that happened."""
+    folder = tmp_path_factory.mktemp("since")
+    source = airflow_sqlite("airflow-3.3.2", folder)
+    export(str(source), str(folder / "lake"), environment="prod", allow_plain=True)
+    whole = made(folder / "lake", folder / "whole.html")
+    return whole, made(folder / "lake", folder / "later.html", "--since", "2100-01-01")
+
+
+def figures(file: Path) -> dict[str, dict[str, Any]]:
+    """By their titles; each row by its columns' names."""
+    return {
+        one["title"]: {
+            **one,
+            "rows": [
+                dict(zip((c["name"] for c in one["columns"]), row, strict=True))
+                for row in one["rows"]
+            ],
+        }
+        for part in data(file)["parts"]
+        for one in part["figures"]
+    }
+
+
+def test_since_leaves_what_is_about_now_ever_or_the_last_week_as_it_is(
+    since_pages: tuple[Path, Path],
 ) -> None:
-    source = airflow_sqlite("airflow-3.3.2", tmp_path)
-    export(str(source), str(tmp_path / "lake"), environment="prod", allow_plain=True)
-    whole = data(made(tmp_path / "lake", tmp_path / "whole.html"))
-    file = made(tmp_path / "lake", tmp_path / "later.html", "--since", "2100-01-01")
+    whole, later = (data(file) for file in since_pages)
+    every = figures(since_pages[0])
+    since = figures(since_pages[1])
 
-    def rows(document: dict[str, object], mart: str, column: str) -> list[object]:
-        parts: list[dict[str, list[dict[str, object]]]] = document["parts"]  # type: ignore[assignment]
-        [found] = [f for p in parts for f in p["figures"] if f["mart"] == mart]
-        columns: list[dict[str, str]] = found["columns"]  # type: ignore[assignment]
-        at = [c["name"] for c in columns].index(column)
-        return [row[at] for row in found["rows"]]  # type: ignore[attr-defined]
+    idle = "DAGs that are there and do not run"
+    assert [row["runs"] for row in every[idle]["rows"]] == [
+        row["runs"] for row in since[idle]["rows"]
+    ]
+    assert whole["overview"]["metrics"] == later["overview"]["metrics"]
+    assert whole["changes"] == later["changes"]
+    for name in ("signals", "runs", "last_state", "last_started_at", "slot_h"):
+        assert [d[name] for d in whole["dags"]] == [d[name] for d in later["dags"]]
+    assert any(dag["last_started_at"] for dag in later["dags"])
+    for title, figure in since.items():
+        if not figure["narrowed"]:
+            assert figure["rows"] == every[title]["rows"], title
+    open_ones = [r for r in every["Files that do not import"]["rows"] if r["is_open"]]
+    assert since["Files that do not import"]["rows"] == open_ones
 
-    later = data(file)
-    assert sum(rows(whole, "asset_fan_out", "events")) > 0  # type: ignore[arg-type]
-    assert sum(rows(later, "asset_fan_out", "events")) == 0  # type: ignore[arg-type]
-    assert rows(whole, "import_errors_by_day", "file")
-    assert not rows(later, "import_errors_by_day", "file")
-    with opened_page(browser, file) as found:
-        said = found.page.inner_text("#overview")
-        assert "Only since 2100-01-01 00:00 UTC" in said
-        assert "asset events, import errors" in said
+
+def test_since_leaves_of_a_period_what_lies_in_it_and_each_list_says_which_it_is(
+    browser: Browser, since_pages: tuple[Path, Path]
+) -> None:
+    every, since = (figures(file) for file in since_pages)
+    later = data(since_pages[1])
+
+    assert sum(row["events"] for row in every["Producers and consumers"]["rows"]) > 0
+    assert sum(row["events"] for row in since["Producers and consumers"]["rows"]) == 0
+    for title, figure in since.items():
+        counts = {
+            "Producers and consumers",
+            "Files that do not import",
+            "How full the pools were in their last 30 days",
+        }
+        if figure["narrowed"] and title not in counts:
+            assert figure["rows"] == [], title
+    for title in ("Slot hours by day", "Slot hours by DAG", "Queue wait by day", "Who did what"):
+        assert every[title]["rows"]
+        assert since[title]["narrowed"]
+    assert not any(dag[name] for dag in later["dags"] for name in ("strip", "changes", "path"))
+    with opened_page(browser, since_pages[1]) as found:
+        page = found.page
+        assert "Only since 2100-01-01 00:00 UTC" in page.inner_text("#overview")
+        for title, figure in since.items():
+            if figure["rows"]:
+                words = "since 2100-01-01" if figure["narrowed"] else "of the whole lake"
+                place = page.locator(f"[id='{figure['key']}']")
+                assert place.locator("h3").inner_text() == title
+                assert words in place.locator(".source").inner_text()
+        assert found.wrong == []
+    with opened_page(browser, since_pages[0]) as found:
+        assert "whole lake" not in found.page.inner_text("main")
 
 
 def test_a_number_leads_to_its_sql_and_the_keyboard_back(

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from airkeep.errors import AirkeepError
+from airkeep.database.server import Cluster
 from airkeep.export.run import export
+from airkeep.snapshot.lake import Lake
 from chromium import chromium, opened_page
 from report_pages import HOSTILE, data, made, run, scrolled
-from servers import airflow_sqlite
+from servers import Databases, Templates, airflow_sqlite
+from wild import NOT_AIRFLOW, export_wild
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -410,22 +412,25 @@ def test_one_run_gives_a_page(browser: Browser, tmp_path: Path) -> None:
 
 
 def test_databases_found_in_public_give_one_page(
-    browser: Browser, shared: Path, tmp_path: Path
+    browser: Browser, shared: Path, server: Cluster, templates: Templates, tmp_path: Path
 ) -> None:
-    """Airflow 1.7 to 3.1, with all that real life did to them."""
-    refused = set()
-    for file in sorted((shared / "data" / "wild").glob("*.db")):
-        try:
-            export(str(file), str(tmp_path / "lake"), environment=file.stem, allow_plain=True)
-        except AirkeepError:
-            refused.add(file.stem)
+    """Airflow 1.7 to 3.1, SQLite files and SQL dumps, with all that real life did to them."""
+    databases = Databases(templates)
+    lake = Lake(str(tmp_path / "lake"))
+    try:
+        sources = export_wild(shared, server, databases, lake, tmp_path)
+    finally:
+        databases.drop()
     written = made(tmp_path / "lake", tmp_path / "wild.html")
 
-    assert {name for name in refused if name.startswith("airflow-")} <= {"airflow-1.7.1"}
-    assert len(data(written)["overview"]["environments"]) >= 10
+    shown = {one["name"] for one in data(written)["overview"]["environments"]}
+    wild = [f for f in (shared / "data" / "wild").iterdir() if f.suffix in (".db", ".sql")]
+    assert shown == {source.environment for source in sources}
+    assert shown == {f"wild-{f.stem}" for f in wild if f.stem not in NOT_AIRFLOW}
     with opened_page(browser, written) as found:
         scrolled(found.page)
         assert not re.search(r"\b(NaN|undefined|Infinity)\b", found.page.inner_text("main"))
+        assert found.page.locator("#overview .card").count() == len(sources)
         open_dag(found.page, written)
         scrolled(found.page)
         assert found.wrong == []

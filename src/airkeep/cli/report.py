@@ -23,7 +23,8 @@ from airkeep.cli.context import Age, Context, shared_options, split_names
 @click.option(
     "--since",
     type=Age(),
-    help="Only what began since then: 2026-11-01, or 30d before the newest snapshot.",
+    help="What is about a period holds only what began since then: 2026-11-01, or 30d before the "
+    "newest snapshot.",
 )
 @click.option("--compare", metavar="A,B", help="Set two environments side by side: staging,prod.")
 @shared_options()
@@ -42,11 +43,12 @@ def report(
     is the newest snapshot. Every number names the model that it comes from and links to its SQL.
     """
     from airkeep.report import run
+    from airkeep.report.file import check_new
 
     sides = split_names((compare,)) if compare else ()
     if sides and len(set(sides)) != 2:
         raise click.UsageError("--compare takes two environments: --compare staging,prod")
-    run.check_new(output)
+    check_new(output)
     with ctx.output.progress("report") as progress:
         written = run.report(
             ctx.lake(lake, remember=True),

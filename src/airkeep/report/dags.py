@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airkeep.report.figures import Ask, Kind, Row, Value, plain
+from airkeep.report.figures import Ask, Kind, Row, Since, Value, plain
 
-RUNS, WEEKS, TASKS, STEPS = 60, 52, 25, 30
+RUNS, WEEKS, CHANGES, TASKS, STEPS = 60, 52, 8, 25, 30
+LISTS = ("strip", "weeks", "changes", "tasks", "path")  # of a DAG's own page
 _DIGITS = 4  # more than a page shows; 500 DAGs have 150,000 of these numbers
 _WEEK_S = 7 * 86_400
 
@@ -115,9 +116,12 @@ SELECT environment, dag_id, task_id, finished, first_try_rate, mean_s, p95_s, lo
     AND w.task_id = f.task_id
 ) AS t WHERE place <= {TASKS} ORDER BY place
 """
-_CHANGES = """
-SELECT environment, dag_id, task_id, changed_at, ratio, version_before, version_after
-FROM duration_regressions ORDER BY changed_at
+_CHANGES = f"""
+SELECT environment, dag_id, task_id, changed_at, ratio, version_before, version_after FROM (
+  SELECT *, row_number() OVER (
+    PARTITION BY environment, dag_id ORDER BY changed_at DESC, score DESC, task_id
+  ) AS place FROM duration_regressions
+) AS c WHERE place <= {CHANGES} ORDER BY changed_at, task_id
 """
 _PATH = f"""
 SELECT
@@ -142,8 +146,12 @@ MARTS = ("dag_week", "slot_hours_by_dag", "run_duration_by_week", "first_try_suc
 WANTED = (*MARTS, "duration_regressions", "critical_path", "stuck_runs", "zombies", "missed_runs")
 
 
-def dags(ask: Ask, known: Collection[str]) -> tuple[Dag, ...]:
-    """Every DAG that is there or ever ran, those that need a look first."""
+def dags(ask: Ask, known: Collection[str], since: Since | None = None) -> tuple[Dag, ...]:
+    """Every DAG that is there or ever ran, those that need a look first.
+
+    Args:
+        since: of the changes only later ones are listed; all of them make signals.
+    """
 
     def details(statement: str, mart: str | None = None) -> dict[Key, tuple[Row, ...]]:
         return by_dag(ask(statement)) if mart is None or mart in known else {}
@@ -177,7 +185,8 @@ def dags(ask: Ask, known: Collection[str]) -> tuple[Dag, ...]:
             zombies=key in zombies,
             missed=key in missed,
         )
-        found.append(replace(dag, signals=seen))
+        later = (c for c in dag.changes if since is None or (_number(c[1]) or 0) >= since.at)
+        found.append(replace(dag, signals=seen, changes=tuple(later)))
     return tuple(sorted(found, key=_worst_first))
 
 

@@ -74,16 +74,33 @@ class Figure:
 
     Attributes:
         mart: where it comes from.
+        narrowed: whether it holds only what a report since a time is about.
     """
 
     key: str
     title: str
     why: str
     mart: str
+    narrowed: bool
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     shown: tuple[Shown, ...]
     chart: Chart | None
+
+
+@dataclass(frozen=True)
+class Since:
+    """What a report since a time is about.
+
+    Attributes:
+        at: seconds since 1970.
+        sql: the same as a SQL timestamp.
+        marts: those that are made of nothing older.
+    """
+
+    at: int
+    sql: str
+    marts: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -107,7 +124,9 @@ class Source:
     sql: str
 
 
-def parts(ask: Ask, known: Iterable[str], environments: int) -> tuple[Part, ...]:
+def parts(
+    ask: Ask, known: Iterable[str], environments: int, since: Since | None = None
+) -> tuple[Part, ...]:
     """Every section with the figures whose marts are known; one without any is left out."""
     there = frozenset(known)
     found = (
@@ -116,7 +135,7 @@ def parts(ask: Ask, known: Iterable[str], environments: int) -> tuple[Part, ...]
             section.title,
             section.lead,
             tuple(
-                figure(ask, question, f"{section.key}-{n}", environments)
+                figure(ask, question, f"{section.key}-{n}", environments, since)
                 for n, question in enumerate(section.questions)
                 if question.mart in there
             ),
@@ -126,13 +145,15 @@ def parts(ask: Ask, known: Iterable[str], environments: int) -> tuple[Part, ...]
     return tuple(part for part in found if part.figures)
 
 
-def figure(ask: Ask, question: Question, key: str, environments: int) -> Figure:
+def figure(
+    ask: Ask, question: Question, key: str, environments: int, since: Since | None = None
+) -> Figure:
     """Ask one question; every environment gets its share of the rows."""
     each = question.each or max(_FEWEST, question.most // max(environments, 1))
     rows: list[Row] = []
     many: dict[str, int] = {}
     shown: dict[str, int] = {}
-    for found in ask(statement(question, each)):
+    for found in ask(statement(question, each, since)):
         *values, total = (plain(value) for value in found)
         environment = str(values[0])
         rows.append(tuple(values))
@@ -143,6 +164,7 @@ def figure(ask: Ask, question: Question, key: str, environments: int) -> Figure:
         title=question.title,
         why=question.why,
         mart=question.mart,
+        narrowed=since is not None and (question.since is not None or question.mart in since.marts),
         columns=tuple(Column(n, label(n), kind(n)) for n in question.columns),
         rows=tuple(rows),
         shown=tuple(Shown(e, shown[e], many[e]) for e in sorted(many)),
@@ -150,12 +172,17 @@ def figure(ask: Ask, question: Question, key: str, environments: int) -> Figure:
     )
 
 
-def statement(question: Question, each: int) -> str:
+def statement(question: Question, each: int, since: Since | None = None) -> str:
     """The SQL of a question: the first rows of each environment, and how many it has."""
     columns = ", ".join(question.columns)
+    later = ""
+    if since is not None and question.since is not None:
+        where = question.since.format(since=since.sql)
+        later = f"WITH {question.mart} AS (SELECT * FROM {question.mart} WHERE {where}) "
     return (
-        f"SELECT {columns}, many FROM (SELECT *, row_number() OVER (PARTITION BY environment "
-        f"ORDER BY {question.order}) AS place, count(*) OVER (PARTITION BY environment) AS many "
+        f"{later}SELECT {columns}, many FROM ("
+        f"SELECT *, row_number() OVER (PARTITION BY environment ORDER BY {question.order}) "
+        f"AS place, count(*) OVER (PARTITION BY environment) AS many "
         f"FROM ({question.source or f'SELECT * FROM {question.mart}'}) AS asked "
         f"WHERE {question.where}) AS placed WHERE place <= {each} "
         f"ORDER BY {question.order}, environment"

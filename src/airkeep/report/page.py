@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from airkeep.report.dags import Change, Dag
+from airkeep.report.dags import LISTS, Change, Dag
 from airkeep.report.figures import Part, Source
 from airkeep.report.overview import Overview
+from airkeep.report.packed import Places, packed
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STATIC = Path(__file__).parent / "static"
@@ -32,7 +33,8 @@ class Report:
     Attributes:
         at: when its newest snapshot was taken; None: the lake is empty.
         since: where it begins, if that was asked for.
-        narrowed: what of the lake does then, for people.
+        narrows: what of the lake does then, for people.
+        narrowed: the marts that are made of no more.
         sources: every mart that a figure comes from.
     """
 
@@ -40,6 +42,7 @@ class Report:
     lake: str
     at: int | None
     since: int | None
+    narrows: tuple[str, ...]
     narrowed: tuple[str, ...]
     overview: Overview
     changes: tuple[Change, ...]
@@ -76,10 +79,21 @@ def policy(*, scripts: tuple[str, ...], styles: tuple[str, ...]) -> str:
 
 
 def embedded(report: Report) -> str:
-    """JSON that can stand inside a script element, whatever the values are."""
+    """JSON that can stand inside a script element, whatever the values are.
+
+    Lists that are long or many are packed by column; `texts` has their texts.
+    """
     import msgspec
 
-    text = msgspec.json.encode(report).decode()
+    document = msgspec.to_builtins(report)
+    places: Places = {}
+    for part in document["parts"]:
+        for figure in part["figures"]:
+            figure["rows"] = packed(figure["rows"], places)
+    for dag in document["dags"]:
+        for name in LISTS:
+            dag[name] = packed(dag[name], places)
+    text = msgspec.json.encode({"texts": list(places), **document}).decode()
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -44,6 +44,8 @@ class Question:
         order: SQL, the most important row first, within an environment.
         where: SQL, which rows are worth showing.
         source: SQL in place of the mart itself, where rows are summed first.
+        since: SQL, which rows of a mart that is made of the whole lake a report since a time shows,
+            `{since}` for that time; None: all of them, or the mart itself is made of less.
         most: rows shown at most, shared by all environments; None: `each` of them per environment.
     """
 
@@ -54,6 +56,7 @@ class Question:
     order: str
     where: str = "TRUE"
     source: str | None = None
+    since: str | None = None
     most: int = 200
     each: int | None = None
     chart: Chart | None = None
@@ -75,6 +78,15 @@ def _columns(text: str) -> tuple[str, ...]:
 
 _DAYS = 180
 _RECENT = f"date_diff('day', day, newest_day) < {_DAYS}"
+_DAYS_SINCE = "day >= CAST({since} AS DATE)"
+
+# Marts about now, about ever, or about a week beside the one before it: a report since a time has
+# them made of the whole lake, and shows of their rows those that a question's `since` says.
+WHOLE = frozenset(
+    ("dag_week", "queue_wait", "slot_hours_by_dag", "failure_streaks", "time_to_recover",
+     "stuck_runs", "zombies", "missed_runs", "stale_dags", "asset_freshness", "unused_assets",
+     "import_errors_by_day", "duration_regressions")
+)  # fmt: skip
 
 RELIABILITY = Section(
     "reliability",
@@ -189,6 +201,7 @@ DURATION = Section(
                 "after_n version_before version_after"
             ),
             "score DESC, dag_id, task_id",
+            since="changed_at >= {since}",
         ),
         Question(
             "run_duration_by_week",
@@ -236,6 +249,7 @@ LATENCY = Section(
             "AS newest_day, max(p50_s) AS p50_s, max(p95_s) AS p95_s, "
             "max(worst_s) AS worst_s, sum(tasks) AS tasks FROM queue_wait "
             "GROUP BY environment, day",
+            since=_DAYS_SINCE,
             each=_DAYS,
             chart=Chart("lines", "day", ("p95_s",)),
         ),
@@ -263,6 +277,7 @@ LATENCY = Section(
             "By the DAG's own schedule; the newest first.",
             _columns("dag_id due_at why schedule"),
             "due_at DESC, dag_id",
+            since="due_at >= {since}",
         ),
         Question(
             "catchup_backlog",
@@ -356,6 +371,7 @@ WASTE = Section(
             source="SELECT environment, day, max(max(day)) OVER (PARTITION BY environment) "
             "AS newest_day, sum(slot_h) AS slot_h, sum(tries) AS tries, "
             "count(DISTINCT dag_id) AS dags FROM slot_hours_by_dag GROUP BY environment, day",
+            since=_DAYS_SINCE,
             each=_DAYS,
             chart=Chart("stacked", "day", ("slot_h",), by="environment"),
         ),
@@ -369,6 +385,7 @@ WASTE = Section(
             "sum(slot_h) / nullif(sum(sum(slot_h)) OVER (PARTITION BY environment), 0) AS share, "
             "sum(tries) AS tries, min(day) AS first_day, max(day) AS last_day "
             "FROM slot_hours_by_dag GROUP BY environment, dag_id",
+            since=_DAYS_SINCE,
         ),
         Question(
             "slot_hours_by_dag",
@@ -380,6 +397,7 @@ WASTE = Section(
             "sum(slot_h) / nullif(sum(sum(slot_h)) OVER (PARTITION BY environment), 0) AS share, "
             "sum(tries) AS tries, count(DISTINCT dag_id) AS dags "
             "FROM slot_hours_by_dag GROUP BY environment, coalesce(owners, '')",
+            since=_DAYS_SINCE,
         ),
         Question(
             "slot_hours_by_tag",
@@ -455,6 +473,7 @@ HYGIENE = Section(
             "A DAG in such a file does not run, and nothing fails.",
             _columns("day bundle file errors is_open first_seen_at last_raised_at"),
             "is_open DESC, day DESC, file",
+            since="is_open OR last_raised_at >= {since}",
         ),
         Question(
             "stale_dags",

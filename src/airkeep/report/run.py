@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,19 +12,20 @@ from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.connect import OpenLake, connect
 from airkeep.models.build import make_models
-from airkeep.models.catalog import models
+from airkeep.models.catalog import models, needed_for
 from airkeep.report import dags, overview
-from airkeep.report.figures import parts, sources
+from airkeep.report.figures import Since, parts, sources
+from airkeep.report.file import check_new, write_new
 from airkeep.report.page import Report, render
-from airkeep.report.questions import SECTIONS
+from airkeep.report.questions import SECTIONS, WHOLE
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import LakePlace, open_lake
 from airkeep.snapshot.names import id_time, utc
 from airkeep.snapshot.progress import Progress, silent
 from airkeep.version import __version__
 
-# What a report since a time is about: the rows of these that lie after it, and their name
-# on the page (what tasks and attempts are made of has none).
+# What is about a period is made of the rows of these that lie in it; their name on the page (what
+# tasks and attempts are made of has none).
 _TIMES = {
     "runs": ("runs", "coalesce(started_at, due_at)"),
     "tasks": ("task instances", "coalesce(started_at, queued_at, ended_at)"),
@@ -34,7 +33,6 @@ _TIMES = {
     "attempts": ("tries", "started_at"),
     "events": ("log entries", "happened_at"),
     "asset_events": ("asset events", "happened_at"),
-    "import_errors": ("import errors", "raised_at"),
 }
 _READ = ("runs", "dags")  # staging that the report itself reads
 
@@ -67,13 +65,13 @@ def report(
         lake: a folder, `s3://...`, or an open `Lake`.
         output: a new file.
         environments: only these; all of them when empty.
-        since: only what began then or later, UTC when it has no zone; an age counts back from the
-            newest snapshot.
+        since: what is about a period holds only what began then or later, UTC when it has no zone;
+            an age counts back from the newest snapshot.
         compare: two environments to set side by side, or none.
         spool: a folder with space for the models' tables.
 
     Raises:
-        ConfigError: the file is there already, or an environment is not.
+        ConfigError: the file is there already or cannot be made, or an environment is not there.
     """
     output = Path(output)
     if compare and len(set(compare)) != 2:
@@ -108,7 +106,8 @@ def make_report(
 
     Args:
         folder: a private one, with space for the models' tables.
-        since: only what began then or later; an age counts back from the newest snapshot.
+        since: what is about a period holds only what began then or later; an age counts back from
+            the newest snapshot.
         compare: two environments to set side by side.
 
     Raises:
@@ -129,73 +128,66 @@ def make_report(
         since = utc(since)
     known = models()
     marts = [m for m in _wanted() if m in known]
-    where = (
-        {}
-        if since is None
-        else {name: f"{at} >= {_timestamp(since)}" for name, (_, at) in _TIMES.items()}
-    )
-    make_models(opened, [*marts, *_READ], folder, where=where, progress=progress)
+    period = _make(opened, marts, folder, since, progress)
 
     def ask(statement: str) -> list[tuple[object, ...]]:
         return list(opened.query(statement).rows())
 
-    every = dags.dags(ask, marts)
+    every = dags.dags(ask, marts, period)
     return Report(
         made_by=f"airkeep {__version__}",
         lake=opened.url,
         at=None if newest is None else int(newest.timestamp()),
-        since=None if since is None else int(since.timestamp()),
-        narrowed=() if since is None else tuple(words for words, _ in _TIMES.values() if words),
+        since=None if period is None else period.at,
+        narrows=() if period is None else tuple(words for words, _ in _TIMES.values() if words),
+        narrowed=() if period is None else tuple(sorted(period.marts)),
         overview=overview.overview(ask, marts, manifests, compare),
         changes=dags.changes(every),
         dags=every,
-        parts=parts(ask, marts, len(names)),
+        parts=parts(ask, marts, len(names), period),
         sources=sources([known[m] for m in (*marts, *_READ)]),
     )
+
+
+def _make(
+    opened: OpenLake,
+    marts: Sequence[str],
+    folder: Path,
+    since: datetime | None,
+    progress: Progress,
+) -> Since | None:
+    """Make the marts and what the report reads beside them, of less where that is asked."""
+    if since is None:
+        make_models(opened, [*marts, *_READ], folder, progress=progress)
+        return None
+    of_all = [mart for mart in marts if mart in WHOLE]
+    make_models(opened, [*of_all, "dags"], folder, progress=progress)
+    rest = [mart for mart in (*marts, "runs") if mart not in WHOLE]
+    sql = _timestamp(since)
+    where = {name: f"{at} >= {sql}" for name, (_, at) in _TIMES.items()}
+    make_models(opened, rest, folder, where=where, progress=progress)
+    narrowed = (
+        one for one in rest if not where.keys().isdisjoint(m.name for m in needed_for([one]))
+    )
+    return Since(int(since.timestamp()), sql, frozenset(narrowed))
 
 
 def write_report(report: Report, output: Path) -> Written:
     """Write the page to a new file.
 
     Raises:
-        ConfigError: the file is there already, or its folder is not.
+        ConfigError: the file is there already.
+        StoreError: it cannot be written.
     """
-    check_new(output)
-    text = render(report).encode()
-    handle, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text)
-        part.chmod(0o644)
-        os.link(part, output)
-    except FileExistsError:
-        raise _taken(output) from None
-    finally:
-        part.unlink()
+    content = render(report).encode()
+    write_new(output, content)
     return Written(
         str(output),
-        len(text),
+        len(content),
         tuple(e.name for e in report.overview.environments),
         len(report.dags),
         sum(len(p.figures) for p in report.parts),
     )
-
-
-def check_new(output: Path) -> None:
-    """Said before the work, not after it.
-
-    Raises:
-        ConfigError: the file is there already, or its folder is not.
-    """
-    if output.exists():
-        raise _taken(output)
-    if not output.parent.is_dir():
-        raise ConfigError(f"there is no folder {output.parent}: make it, or name another file")
-
-
-def _taken(output: Path) -> ConfigError:
-    return ConfigError(f"{output} is there already: name a new file")
 
 
 def _wanted() -> list[str]:

@@ -143,7 +143,7 @@ function dagTable() {
   if (!rows.length) made.append(h("p", { class: "none" }, "No DAG is recorded."));
   else made.append(...table("DAGs", columns, rows, { first: 12 }).filter(Boolean));
   made.append(h("div", { class: "key" }, h("span", null, "Runs: tall and red failed, short and green succeeded, an outline is not finished.")),
-    source("dag_week", ", ", h("a", { href: "#sql-runs" }, "runs (SQL)"), ", ", h("a", { href: "#sql-slot_hours_by_dag" }, "slot_hours_by_dag (SQL)")));
+    source("dag_week", ", ", h("a", { href: "#sql-runs" }, "runs (SQL)"), report.since === null ? "" : ` since ${time(report.since)}`, ", ", h("a", { href: "#sql-slot_hours_by_dag" }, "slot_hours_by_dag (SQL)")));
   return made;
 }
 
@@ -239,5 +239,6 @@ function overview() {
 
 function narrowed() {
   if (report.since === null) return "";
-  return h("p", { class: "lead" }, h("strong", null, `Only since ${time(report.since)} UTC: `), `${report.narrowed.join(", ")} that began or happened then or later. All else is whole: DAGs and their versions, pools, assets, the sizes of tables, connections and variables.`);
+  const since = time(report.since);
+  return h("p", { class: "lead" }, h("strong", null, `Only since ${since} UTC: `), `what is about a period holds no ${report.narrows.join(", ")} that began or happened before; “since ${since}” stands beneath it. What is about now, about ever or about a week beside the one before is of the whole lake, and says so: the numbers of this screen, signals, assets' freshness, DAGs that do not run.`);
 }

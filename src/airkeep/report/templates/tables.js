@@ -114,6 +114,6 @@ function figure(found) {
     h("div", { class: "heading" }, h("h3", null, found.title), h("p", { class: "why" }, found.why)));
   if (found.chart) made.append(chart(found, rows), h("details", null, h("summary", null, "As a table"), table(found.title, found.columns, rows)));
   else made.append(...table(found.title, found.columns, rows).filter(Boolean));
-  made.append(source(found.mart, ...cut(found)));
+  made.append(sourceOf(found.mart, found.narrowed, ...cut(found)));
   return made;
 }

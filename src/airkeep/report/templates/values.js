@@ -1,6 +1,18 @@
 // Elements and values as text. Nothing here or elsewhere makes HTML of a value.
 
 const report = JSON.parse(document.getElementById("report").textContent);
+for (const part of report.parts) for (const one of part.figures) one.rows = rowsIn(one.rows);
+for (const dag of report.dags) for (const list of ["strip", "weeks", "changes", "tasks", "path"]) dag[list] = rowsIn(dag[list]);
+
+// Rows of columns: texts by their places in the page's list of them, places and times as steps.
+function rowsIn(columns) {
+  const summed = (steps) => { let at = 0; return steps.map((step) => (at += step)); };
+  const values = columns.map((column) => {
+    if (column.texts) return summed(column.texts).map((place) => report.texts[place]);
+    return column.steps ? summed(column.steps) : column;
+  });
+  return values.length ? values[0].map((_, n) => values.map((column) => column[n])) : [];
+}
 
 function h(tag, attributes, ...children) {
   const made = document.createElement(tag);
@@ -108,9 +120,14 @@ function tell(words) {
   document.getElementById("told").textContent = words;
 }
 
-// Where a figure comes from, and how to see the rest of it.
+// Where a figure comes from, of what time where not of all, and how to see the rest of it.
 function source(mart, ...more) {
-  return h("p", { class: "source" }, "From ", h("a", { href: `#sql-${mart}` }, `${mart} (SQL)`), ...more);
+  return sourceOf(mart, report.narrowed.includes(mart), ...more);
+}
+
+function sourceOf(mart, narrowed, ...more) {
+  const when = report.since === null ? null : narrowed ? ` · since ${time(report.since)}` : " · of the whole lake";
+  return h("p", { class: "source" }, "From ", h("a", { href: `#sql-${mart}` }, `${mart} (SQL)`), ...more, when);
 }
 
 const chosen = { environment: "" };
