@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from airkeep.config import check_setting
 from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.connect import OpenLake, connect
+from airkeep.lake.manifests import Warn
 from airkeep.models.build import make_models
 from airkeep.models.catalog import models
 from airkeep.report import dags, overview
@@ -60,6 +62,7 @@ def report(
     limits: ReadLimits | None = None,
     spool: Path | None = None,
     progress: Progress = silent,
+    warn: Warn = warnings.warn,
 ) -> Written:
     """Show what a lake knows as one HTML file.
 
@@ -71,9 +74,11 @@ def report(
             newest snapshot.
         compare: two environments to set side by side, or none.
         spool: a folder with space for the models' tables.
+        warn: told of a snapshot that cannot be read and was passed over, or that is damaged.
 
     Raises:
-        ConfigError: the file is there already, or an environment is not.
+        ConfigError: the file is there already, or an environment to compare is not.
+        NoSuchSnapshotError: there is no such lake, or no such environment in it.
     """
     output = Path(output)
     if compare and len(set(compare)) != 2:
@@ -90,6 +95,7 @@ def report(
             environments=environments,
             memory_bytes=limits.memory_bytes,
             threads=limits.threads,
+            warn=warn,
         ) as opened,
     ):
         made = make_report(opened, folder, since=since, compare=compare, progress=progress)
