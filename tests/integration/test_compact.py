@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from airkeep.errors import DamagedFileError
+from airkeep.cli.main import cli
+from airkeep.errors import DamagedFileError, MissingFileError
 from airkeep.export.run import export
 from airkeep.lake.compact import compact
 from airkeep.lake.compact_plan import plan_compact
@@ -117,9 +120,26 @@ def test_a_damaged_chain_stays_whole(url: str, lake: Path) -> None:
     assert table is not None
     file = lake / table.files[0].path
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(DamagedFileError, match="mine"):
+    with pytest.raises(DamagedFileError, match=r"mine.*from a copy, or make a full") as damaged:
         compact(str(lake))
+    file.unlink()
+    with pytest.raises(MissingFileError, match=r"mine.*from a copy, or make a full") as missing:
+        compact(str(lake))
+    for raised in (damaged, missing):
+        assert "--skip" not in str(raised.value)
     assert set(names_of(lake)) == {s.id for s in chain}
+
+
+def test_counts_are_written_as_everywhere_and_what_waits_is_told(url: str, lake: Path) -> None:
+    query(url, "INSERT INTO mine SELECT n, 'v' FROM generate_series(2000, 4000) n")
+    change_and_export(url, lake, times=2)
+    folded = CliRunner().invoke(cli, ["compact", str(lake)])
+    cleaned = CliRunner().invoke(cli, ["clean", str(lake)])
+
+    assert re.search(r"\d,\d{3} rows in ", folded.stdout)
+    assert "after its grace" in folded.stderr
+    assert re.search(r"removed 0 snapshots and 0 files", cleaned.stdout)
+    assert re.search(r"\d+ files that no snapshot names \(.*\) are younger than --", cleaned.stderr)
 
 
 def test_a_run_that_died_before_the_chain_went_is_carried_on(url: str, lake: Path) -> None:

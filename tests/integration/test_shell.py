@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,8 +36,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Terminal:
     """A shell in a pseudo-terminal: what is typed at it, and what it shows."""
 
-    def __init__(self, lake: Path, home: Path) -> None:
+    def __init__(self, lake: Path, home: Path, *, columns: int = 200) -> None:
         self._own, theirs = pty.openpty()
+        termios.tcsetwinsize(self._own, (50, columns))
         variables = {"HOME": str(home), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
         self._process = subprocess.Popen(
             [*AIRKEEP, "shell", str(lake)],
@@ -88,7 +90,6 @@ class Terminal:
 
 def _take_terminal() -> None:
     import fcntl
-    import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
@@ -205,3 +206,29 @@ def test_a_script_ends_at_the_first_statement_that_fails(lake: Path) -> None:
 def test_a_script_may_be_empty_or_leave(lake: Path, text: str) -> None:
     done = script(lake, text)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("leaving", ["exit", "quit", "exit;", "QUIT ;"])
+def test_the_words_of_other_shells_leave(terminal: Terminal, leaving: str) -> None:
+    terminal.type(f"{leaving}\r")
+    assert terminal.status() == 0
+
+
+def test_a_missing_table_names_the_shells_own_commands(lake: Path) -> None:
+    done = script(lake, "FROM nope;")
+
+    assert done.returncode == 3
+    assert ".tables" in done.stderr
+    assert "airkeep query" not in done.stderr
+
+
+def test_a_row_is_as_wide_as_the_terminal(lake: Path, tmp_path: Path) -> None:
+    terminal = Terminal(lake, tmp_path, columns=72)
+    terminal.until(PROMPT)
+    terminal.type("SELECT repeat('long', 50) AS a, 'sh' || 'ort' AS b, repeat('long', 30) AS c;\r")
+    terminal.until("short")
+    line = terminal.until(PROMPT).splitlines()[0]
+    terminal.close()
+
+    assert "…" in line
+    assert len(line) < 72

@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+import airkeep
 from airkeep.cli.main import cli
+from airkeep.errors import ConfigError, NoSuchSnapshotError
 from airkeep.export.run import export
 from airkeep.models.catalog import models
+from airkeep.snapshot.lake import Lake
 from servers import airflow_sqlite
 
 
@@ -150,3 +155,208 @@ def test_what_cannot_be_is_said(lake: Path, arguments: list[str], said: str) -> 
 
     assert result.exit_code != 0
     assert said in f"{result.exception} {result.output}"
+
+
+def said_of(result: Result) -> str:
+    return f"{result.exception} {result.output}"
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("SELECT stat FROM dag_run", '"state"'),
+        ("SELECT coun(*) FROM dag_run", '"count"'),
+        ("SELECT * FROM lost_hour", "did you mean lost_hours"),
+        ("SELECT * FROM Dag_Rum_History", "did you mean dag_run"),
+    ],
+)
+def test_what_is_misspelt_in_a_question_is_told_with_what_is_near(
+    lake: Path, question: str, said: str
+) -> None:
+    result = run("query", lake, question)
+
+    assert isinstance(result.exception, ConfigError)
+    assert said in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert "LINE 1" not in str(result.exception)
+
+
+def test_a_missing_table_names_the_command_that_lists_this_lakes(lake: Path) -> None:
+    assert f"`airkeep query {lake} --tables`" in said_of(run("query", lake, "FROM nope"))
+    assert "`airkeep models --list`" in said_of(run("models", lake, "nope"))
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "SELECT count(*) AS n FROM DAG_RUN",
+        "SELECT count(*) AS n FROM Dag_Run d JOIN dag_run e ON d.id = e.id",
+        "SELECT count(*) AS n FROM Dag_Run_HISTORY",
+        "WITH dag_run AS (SELECT * FROM dag_run WHERE id > 0) SELECT count(*) AS n FROM dag_run",
+        "WITH Dag_Run AS (FROM dag_run), b AS (FROM DAG_RUN) SELECT count(*) AS n FROM b",
+    ],
+)
+def test_names_are_those_of_sql(lake: Path, question: str) -> None:
+    assert json.loads(run("query", "--json", lake, question).stdout) == [{"n": 76}]
+
+
+def test_models_are_found_whatever_their_capitals(lake: Path) -> None:
+    asked = json.loads(
+        run("query", "--json", lake, "SELECT sum(runs) n FROM Success_By_DAG_Day").stdout
+    )
+    named = json.loads(run("models", "-q", "--json", lake, "Success_By_DAG_Day").stdout)
+
+    assert asked == [{"n": 74}]
+    assert sum(row["runs"] for row in named) == 74
+
+
+def test_a_question_cannot_reach_what_this_process_knows(lake: Path) -> None:
+    result = run("query", lake, "SELECT * FROM query_table('statement')")
+
+    assert "does not exist" in said_of(result)
+
+
+def test_a_user_may_join_a_file_of_his_own(lake: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.csv"
+    mine.write_text("state,word\nsuccess,fine\n")
+    question = f"SELECT DISTINCT word FROM dag_run JOIN read_csv('{mine}') USING (state)"
+
+    assert json.loads(run("query", "--json", lake, question).stdout) == [{"word": "fine"}]
+
+
+def test_an_environment_that_is_not_there_is_told_whatever_is_asked(lake: Path) -> None:
+    for question in ("SELECT 1", "FROM dag_run"):
+        result = run("query", lake, "-e", "prd", question)
+        assert isinstance(result.exception, NoSuchSnapshotError)
+        assert "did you mean prod" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["query", "LAKE", "FROM dag_run"], ["query", "LAKE", "SELECT 1"], ["models", "LAKE", "runs"]],
+)
+def test_a_time_before_the_first_snapshot_names_the_oldest(lake: Path, command: list[str]) -> None:
+    result = run(*(str(lake) if a == "LAKE" else a for a in command), "--as-of", "2020-01-01")
+    oldest = Lake(str(lake)).names()[-1]
+
+    assert isinstance(result.exception, NoSuchSnapshotError)
+    assert f"before 2020-01-01T00:00:00Z: the oldest is {oldest}" in str(result.exception)
+
+
+def test_an_empty_lake_is_told_and_a_folder_that_is_not_there_refused(tmp_path: Path) -> None:
+    tmp_path.joinpath("empty").mkdir()
+    table = run("query", tmp_path / "empty", "FROM dag_run")
+    model = run("models", "-q", tmp_path / "empty", "lost_hours")
+    told = run("models", tmp_path / "empty", "lost_hours")
+    page = run("report", tmp_path / "empty", "-o", tmp_path / "page.html")
+
+    assert "holds no snapshot" in str(table.exception)
+    assert model.exit_code == told.exit_code == page.exit_code == 0
+    assert model.stdout.split()[0] == "environment"
+    for result in (told, page):
+        assert "empty holds no snapshot" in result.stderr
+    commands: list[list[str | Path]] = [
+        ["query", "FROM dag_run"],
+        ["models", "lost_hours"],
+        ["report", "-o", tmp_path / "other.html"],
+    ]
+    for command in commands:
+        result = run(command[0], tmp_path / "nosuch", *command[1:])
+        assert isinstance(result.exception, NoSuchSnapshotError)
+    with pytest.raises(NoSuchSnapshotError, match="there is no folder"):
+        airkeep.query(tmp_path / "nosuch", "SELECT 1")
+    with pytest.raises(NoSuchSnapshotError, match="there is no folder"):
+        airkeep.report(tmp_path / "nosuch", tmp_path / "other.html")
+
+
+def test_a_damaged_snapshot_is_told_by_whatever_reads_it(lake: Path, tmp_path: Path) -> None:
+    there = tmp_path / "lake"
+    shutil.copytree(lake, there)
+    file = next(there.glob("tables/dag_run/*/*/*.parquet"))
+    with file.open("r+b") as damaged:
+        damaged.seek(-1, os.SEEK_END)
+        damaged.write(b"?")
+    airkeep.verify(there, "latest")
+    newest = Lake(str(there)).names()[0]
+
+    commands: list[list[str | Path]] = [
+        ["query", there, "SELECT count(*) FROM dag"],
+        ["models", there, "version_churn"],
+        ["query", there, "SELECT 1"],
+    ]
+    for command in commands:
+        result = run(*command)
+        assert result.exit_code == 0
+        [line] = [one for one in result.stderr.splitlines() if "damaged" in one]
+        assert f"{newest} was found damaged on " in line
+        assert "dag_run" in line
+    assert "damaged" not in run("query", lake, "SELECT 1").stderr
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_a_file_is_written_as_its_name_ends(lake: Path, tmp_path: Path, form: str) -> None:
+    import pyarrow.parquet as pq
+
+    file = tmp_path / f"found.{form}"
+    asked, named = (
+        run("query", lake, COUNT, "-o", file),
+        run("query", lake, COUNT, "-o", f"{file}2"),
+    )
+    model = run(
+        "models", "-q", lake, "success_by_dag_day", "-o", tmp_path / f"model.{form.upper()}"
+    )
+    other = run("query", lake, COUNT, "--format", {"csv": "json"}.get(form, "csv"), "-o", file)
+
+    assert (asked.exit_code, model.exit_code) == (0, 0)
+    assert "say --format" in said_of(named)
+    assert "say one of them" in said_of(other)
+    if form == "parquet":
+        assert pq.read_table(file).num_rows == 2
+    elif form == "json":
+        assert len(json.loads(file.read_text())) == 2
+    else:
+        assert file.read_text().splitlines()[0] == "state,runs"
+
+
+@pytest.mark.parametrize("command", [["query", "FROM nope"], ["models", "runs"]])
+def test_a_file_that_cannot_be_new_is_told_before_the_work(
+    tmp_path: Path, lake: Path, command: list[str]
+) -> None:
+    there = tmp_path / "there.csv"
+    there.write_text("mine")
+    for file, said in ((tmp_path / "no" / "o.csv", "there is no folder"), (there, "already")):
+        result = run(command[0], lake, command[1], "-o", file)
+        assert isinstance(result.exception, ConfigError)
+        assert said in str(result.exception)
+    assert there.read_text() == "mine"
+
+
+def test_an_answer_without_rows_shows_its_columns(lake: Path) -> None:
+    result = run("query", lake, "SELECT dag_id, state FROM dag_run WHERE false")
+
+    assert result.stdout.split() == ["dag_id", "state"]
+
+
+def test_marts_are_listed_first_and_under_a_heading() -> None:
+    lines = run("models", "--list").stdout.splitlines()
+    listed = json.loads(run("models", "--list", "--json").stdout)
+    kinds = [one["kind"] for one in listed]
+
+    assert lines[0].startswith("Marts")
+    [other] = [n for n, line in enumerate(lines) if line.startswith("Staging")]
+    assert other == 1 + kinds.count("mart")
+    assert kinds == sorted(kinds)
+
+
+def test_what_was_written_is_told(lake: Path, tmp_path: Path) -> None:
+    result = run("models", lake, "lost_hours", "stale_dags", "-o", tmp_path / "answers")
+
+    assert result.stdout == ""
+    assert f"{tmp_path / 'answers'}: 2 parquet files" in result.stderr
+
+
+def test_a_misspelt_command_is_told_with_the_one_that_is_near() -> None:
+    result = run("modles")
+
+    assert result.exit_code == 2
+    assert "did you mean models?" in result.output

@@ -35,7 +35,7 @@ def test_manifests_are_rows_of_a_model(tmp_path: Path) -> None:
 
 
 def test_rows_are_taken_in_pieces_and_none_is_lost(tmp_path: Path) -> None:
-    with connect(Lake(str(tmp_path / "lake")), folder=tmp_path) as opened:
+    with connect(Lake(str(tmp_path)), folder=tmp_path, warn=print) as opened:
         opened.db.execute("ATTACH ':memory:' AS place")
         rows = ((n, None if n % 2 else "even") for n in range(120_001))
         opened.keep_rows("place", "numbers", {"n": "integer", "said": "text"}, rows)

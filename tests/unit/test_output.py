@@ -120,3 +120,17 @@ def test_a_log_has_a_line_a_table_for_somebody_who_wants_more(
 
 def test_a_log_of_somebody_who_wants_quiet_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
     assert logged(Output(quiet=True, verbosity=1), capsys) == []
+
+
+def test_a_table_that_is_too_wide_is_cut_where_it_is_widest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Output().answer(["id", "text", "note"], [["1", "x" * 90, "y" * 12]], width=40)
+    Output().answer(["a" * 30] * 9, [], width=40)
+
+    header, row, names = capsys.readouterr().out.splitlines()
+    assert header.split() == ["id", "text", "note"]
+    assert len(row) == 40
+    assert row.endswith("y" * 12)
+    assert "x…" in row
+    assert len(names) == 40

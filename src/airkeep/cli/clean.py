@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airkeep.cli.context import Age, Context, shared_options
-from airkeep.cli.output import Output, size
+from airkeep.cli.output import Output, counted, size
 
 if TYPE_CHECKING:
     from airkeep.snapshot.clean import CleanResult
@@ -87,6 +87,11 @@ def _show(result: CleanResult, out: Output) -> None:
     files = len(plan.garbage) if result.dry_run else result.deleted
     count = plan.garbage_bytes if result.dry_run else result.bytes
     out.line(f"{would} {len(names)} snapshots and {files:,} files of garbage, {size(count)}")
+    if plan.waiting:
+        out.note(
+            f"{counted(plan.waiting, 'file')} that no snapshot names ({size(plan.waiting_bytes)}) "
+            f"are younger than --grace: clean again when they are older"
+        )
     if names and not result.dry_run:
         out.note(
             "the files of these snapshots are garbage from now on: clean again after the grace"

@@ -56,4 +56,7 @@ def _show(result: CompactResult, out: Output) -> None:
     if not result.plan.folds:
         out.line("nothing to fold")
     elif not result.dry_run:
-        out.note("the files of removed snapshots are garbage from now on: `airkeep clean` them")
+        out.note(
+            "the files of removed snapshots are garbage from now on: `airkeep clean` removes them "
+            "after its grace, 24 h if not said"
+        )

@@ -14,7 +14,7 @@ import click
 
 from airkeep.cli.output import Output
 from airkeep.config import BY_NAME, DEFAULT_MEMORY_BYTES, FILE, Settings, load_settings
-from airkeep.errors import ConfigError, NoSuchSnapshotError
+from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
     from airkeep.database.address import Address
@@ -52,12 +52,12 @@ class Context:
 
         wanted = self.settings.need("lake") if url == "-" else url
         store = open_store(wanted, options=dict(self.settings.store))
-        if not new and "://" not in wanted and not Path(wanted).is_dir():
-            raise NoSuchSnapshotError(f"there is no folder {wanted}: correct the lake's name")
-        if not remember:
-            return Lake(store)
         home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        return Lake(store, load=Cache(store, Path(home, "airkeep")).load)
+        load = Cache(store, Path(home, "airkeep")).load if remember else None
+        lake = Lake(store, load=load)
+        if not new:
+            lake.check_there()
+        return lake
 
     def address(self, text: str) -> Address:
         """The database of the argument; `-` is the configured one."""

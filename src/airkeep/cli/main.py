@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import click
 
 from airkeep.cli.streams import take_streams
-from airkeep.errors import AirkeepError
+from airkeep.errors import AirkeepError, did_you_mean
 from airkeep.version import __version__
 
 COMMANDS = {
@@ -58,7 +58,9 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
-            return None
+            raise click.UsageError(
+                f"no such command {cmd_name!r}{did_you_mean(cmd_name, COMMANDS)}", ctx
+            )
         module, _, name = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command

@@ -12,11 +12,17 @@ import click
 
 from airkeep.cli.context import Context, shared_options, split_names
 from airkeep.cli.engines import ATHENA_SETTINGS, Asked, ask_elsewhere, athena_options
+from airkeep.cli.output import counted
 from airkeep.cli.rows import answer_options, checked_form, moment, new_folder, opened, show
 
 if TYPE_CHECKING:
     from airkeep.lake.connect import OpenLake
     from airkeep.models.catalog import Model
+
+_HEADINGS = {
+    "mart": "Marts, each the answer to a question:",
+    "staging": "Staging, what marts read: one shape for every Airflow:",
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ def models(
     every_mart: bool,
     as_of: timedelta | datetime | None,
     environment: tuple[str, ...],
-    form: str,
+    form: str | None,
     output: Path | None,
     engine: str,
     execute: bool,
@@ -67,10 +73,11 @@ def models(
         return
     if names and every_mart:
         raise click.UsageError("name models, or say --all")
+    names = tuple(model.name for model in _named(names))
     where = (split_names(environment), moment(as_of))
     if engine == "spark" and not (execute or sql):
         made = tuple(names or (m.name for m in _all(marts=every_mart)))
-        ask_elsewhere(ctx, engine, Asked(lake or "", "", made, *where, execute, form, output))
+        ask_elsewhere(ctx, engine, Asked(lake or "", "", made, *where, execute, "table", output))
         return
     if lake is None or not (names or every_mart):
         raise click.UsageError("name a LAKE and a model, or --list to see which there are")
@@ -78,31 +85,40 @@ def models(
     if sql:
         ctx.output.line("\n\n".join(model.sql for model in wanted))
         return
-    if len(wanted) == 1:
-        form = checked_form(form, output, ctx.output)
-    elif output is None or engine != "duckdb":
-        raise click.UsageError("several models need --output FOLDER, and no other engine")
+    if len(wanted) > 1:
+        if output is None or engine != "duckdb":
+            raise click.UsageError("several models need --output FOLDER, and no other engine")
+        with opened(ctx, lake, environment, as_of) as (connected, folder):
+            _save(ctx, wanted, connected, folder, form, output)
+        return
+    is_text = engine != "duckdb" and not execute
+    form = "table" if is_text else checked_form(form, output, ctx.output)
     if engine != "duckdb":
         asked = Asked(lake, _rows_of(wanted[0]), names, *where, execute, form, output)
         ask_elsewhere(ctx, engine, asked)
         return
     with opened(ctx, lake, environment, as_of) as (connected, folder):
-        if len(wanted) > 1 and output is not None:
-            _save(ctx, wanted, connected, folder, form, output)
-        else:
-            _make(ctx, wanted, connected, folder)
-            show(connected.query(_rows_of(wanted[0])), form, output, ctx.output)
+        _make(ctx, wanted, connected, folder)
+        show(connected.query(_rows_of(wanted[0])), form, output, ctx.output)
 
 
 def _save(
-    ctx: Context, wanted: Sequence[Model], lake: OpenLake, folder: Path, form: str, output: Path
+    ctx: Context,
+    wanted: Sequence[Model],
+    lake: OpenLake,
+    folder: Path,
+    form: str | None,
+    output: Path,
 ) -> None:
     """Write each model to a file of its own, all or none."""
-    form = "json" if ctx.output.as_json else {"table": "parquet"}.get(form, form)
+    if form is None or form == "table":
+        form = "parquet"
+    form = "json" if ctx.output.as_json else form
     with new_folder(output) as part:
         _make(ctx, wanted, lake, folder)
         for model in wanted:
             show(lake.query(_rows_of(model)), form, part / f"{model.name}.{form}", ctx.output)
+    ctx.output.note(f"{output}: {counted(len(wanted), f'{form} file')}, one a model")
 
 
 def _make(ctx: Context, wanted: Sequence[Model], lake: OpenLake, folder: Path) -> None:
@@ -119,7 +135,8 @@ def _rows_of(model: Model) -> str:
 def _named(names: Sequence[str]) -> list[Model]:
     from airkeep.models.catalog import model_named
 
-    return [model_named(name) for name in dict.fromkeys(names)]
+    found = [model_named(name) for name in names]
+    return list({model.name: model for model in found}.values())
 
 
 def _all(*, marts: bool) -> list[Model]:
@@ -134,14 +151,18 @@ def _list(ctx: Context) -> None:
     out = ctx.output
     found = [
         Listed(m.name, m.kind, m.answers, m.grain, m.key, m.units, m.leaves_out)
-        for m in known().values()
+        for m in sorted(known().values(), key=lambda m: (m.kind, m.name))
     ]
 
     def text() -> None:
+        kind = ""
         for one in found:
-            out.line(f"{one.name:<24} {one.answers}")
+            if one.kind != kind:
+                kind = one.kind
+                out.line(_HEADINGS[kind])
+            out.line(f"  {one.name:<24} {one.answers}")
             if out.verbosity:
                 for what in ("grain", "units", "leaves_out"):
-                    out.line(f"{'':<24}   {what.replace('_', ' ')}: {getattr(one, what)}")
+                    out.line(f"{'':<26}   {what.replace('_', ' ')}: {getattr(one, what)}")
 
     out.result(found, text)

@@ -21,6 +21,7 @@ LOG_EVERY_S = 10.0
 # Of all rows, before the pace so far says when it will be done: small tables, which take a
 # round trip for a row, come first.
 SOUND_PART = 0.05
+SHORTEST_CELL = 8
 
 
 @dataclass(frozen=True)
@@ -66,18 +67,31 @@ class Output:
         self.note(f"warning: {text}")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Aligned columns; numbers to the right, `-` where there is none."""
-        if not rows:
-            return
+        """Aligned columns; numbers to the right, `-` where there is none; nothing without rows."""
+        if rows:
+            self.answer(columns, rows)
+
+    def answer(
+        self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None
+    ) -> None:
+        """The same, and the columns also where there are no rows.
+
+        Args:
+            width: of the terminal, in characters: long cells are cut for it, the longest most.
+        """
         known = [[r[i] for r in rows if r[i] != "-"] for i in range(len(columns))]
         right = [bool(cells) and all(map(_is_number, cells)) for cells in known]
         widths = [max(len(r[i]) for r in [columns, *rows]) for i in range(len(columns))]
+        if width is not None:
+            most = _most(widths, width)
+            widths = [min(one, most) for one in widths]
+            columns, *rows = ([_cut(cell, most) for cell in row] for row in [columns, *rows])
         for number, row in enumerate([columns, *rows]):
             cells = (
                 cell.rjust(width) if to_right else cell.ljust(width)
                 for cell, width, to_right in zip(row, widths, right, strict=True)
             )
-            text = "  ".join(cells).rstrip()
+            text = _cut("  ".join(cells).rstrip(), width)
             click.echo(click.style(text, bold=True) if number == 0 else text)
 
     @contextmanager
@@ -90,6 +104,18 @@ class Output:
                 yield progress
         else:
             yield _Log(what, self.clock, verbose=self.verbosity > 0)
+
+
+def _most(widths: Sequence[int], width: int) -> int:
+    """How long a cell may be, so that a row fits; no less than one can make sense of."""
+    most = max(widths, default=0)
+    while most > SHORTEST_CELL and sum(min(w, most) + 2 for w in widths) - 2 > width:
+        most -= 1
+    return most
+
+
+def _cut(text: str, most: int | None) -> str:
+    return text if most is None or len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _is_number(text: str) -> bool:
@@ -156,8 +182,8 @@ def _pace(step: Step, took_s: float) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """`1, "table"` -> `1 table`, `2, "table"` -> `2 tables`."""
-    return f"{count} {what}{'s' * (count != 1)}"
+    """`1, "table"` -> `1 table`, `2120, "row"` -> `2,120 rows`."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def size(count: int) -> str:

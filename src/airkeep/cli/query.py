@@ -27,7 +27,7 @@ def query(
     as_of: timedelta | datetime | None,
     environment: tuple[str, ...],
     list_tables: bool,
-    form: str,
+    form: str | None,
     output: Path | None,
     engine: str,
     execute: bool,
@@ -36,14 +36,17 @@ def query(
 
     dag_run is the newest state of every environment, dag_run_history every version of every row
     ever seen, with valid_from and valid_to; so for every table. A model (`airkeep models --list`)
-    is a table, too. Times are UTC. The question is written in DuckDB's SQL whatever the engine.
+    is a table, too, and goes before a table of the database that has its name. Capitals do not
+    matter. Times are UTC. The question is written in DuckDB's SQL whatever the engine. It may read
+    files of this machine, read_csv('mine.csv'), and writes none but --output.
     """
     from airkeep.models.build import ask
     from airkeep.models.catalog import models_in
 
     if (question is None) != list_tables:
         raise click.UsageError("write a question, or --tables to see what can be asked")
-    form = checked_form(form, output, ctx.output)
+    is_text = engine != "duckdb" and not execute
+    form = "table" if is_text else checked_form(form, output, ctx.output)
     if question is not None and engine != "duckdb":
         named, only = tuple(models_in(question)), split_names(environment)
         asked = Asked(lake, question, named, only, moment(as_of), execute, form, output)

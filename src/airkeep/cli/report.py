@@ -59,6 +59,7 @@ def report(
             limits=ctx.question_limits,
             spool=ctx.spool,
             progress=progress,
+            warn=ctx.output.warn,
         )
 
     def text() -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airkeep.lake.connect import OpenLake
 
 SHOWN = 1_000
+_IN_FILES = ("csv", "json", "parquet")
 ENGINES = ("duckdb", "athena", "spark")
 _LAKE_OPTIONS = (
     click.option("--as-of", type=Age(), help="As the lake was known then: 2026-11-01, or 30d ago."),
@@ -37,8 +38,7 @@ _ROW_OPTIONS = (
         "--format",
         "form",
         type=click.Choice(["table", "csv", "json", "parquet"]),
-        default="table",
-        help="How rows are written.  [table]",
+        help="How rows are written.  [table; in a file as its name ends]",
     ),
     click.option("--output", "-o", type=click.Path(path_type=Path), help="A new file to write to."),
     click.option(
@@ -88,10 +88,20 @@ def moment(as_of: timedelta | datetime | None) -> datetime | None:
 
 @contextmanager
 def opened(
-    ctx: Context, lake: str, environment: tuple[str, ...], as_of: timedelta | datetime | None
+    ctx: Context,
+    lake: str,
+    environment: tuple[str, ...],
+    as_of: timedelta | datetime | None,
+    *,
+    listed_by: str | None = None,
 ) -> Iterator[tuple[OpenLake, Path]]:
-    """The lake for SQL, and a private folder."""
+    """The lake for SQL, and a private folder.
+
+    Args:
+        listed_by: what an error says of where the tables are listed, if not by `query`.
+    """
     from airkeep.lake.connect import connect
+    from airkeep.models.catalog import models
     from airkeep.snapshot.folder import private_folder
 
     with (
@@ -104,16 +114,37 @@ def opened(
             warn=ctx.output.warn,
             memory_bytes=ctx.question_limits.memory_bytes,
             threads=ctx.question_limits.threads,
+            also=models(),
+            listed_by=listed_by,
         ) as connected,
     ):
         yield connected, folder
 
 
-def checked_form(form: str, output: Path | None, out: Output) -> str:
-    """How to write rows; --json is a form of its own."""
-    if form == "parquet" and output is None:
-        raise click.UsageError("--format parquet needs a file: --output FILE")
-    return "json" if out.as_json else form
+def checked_form(form: str | None, output: Path | None, out: Output) -> str:
+    """How to write rows; --json is a form of its own, the end of a file's name says one too.
+
+    Raises:
+        ConfigError: the file is there already, or its folder is not.
+    """
+    said = "json" if out.as_json else form
+    if output is None:
+        if said == "parquet":
+            raise click.UsageError("--format parquet needs a file: --output FILE")
+        return said or "table"
+    ending = output.suffix.removeprefix(".").lower()
+    named = ending if ending in _IN_FILES else None
+    if said == "table":
+        raise click.UsageError("--format table is for people: a file is csv, json or parquet")
+    if (said or named) is None:
+        raise click.UsageError(f"{output} may be csv, json or parquet: say --format, or name it so")
+    if said and named and said != named:
+        raise click.UsageError(f"{output} is named {named} and would be {said}: say one of them")
+
+    from airkeep.report.file import check_new
+
+    check_new(output)
+    return said or ending
 
 
 def show(found: Rows, form: str, output: Path | None, out: Output) -> None:
@@ -171,7 +202,9 @@ def _print(found: Rows, form: str, out: Output) -> None:
         out.document(_objects(found))
     else:
         rows = list(found.rows(SHOWN + 1))
-        out.table(found.columns, [[_text(v) for v in row] for row in rows[:SHOWN]])
+        cells = [[_one_line(_text(v)) for v in row] for row in rows[:SHOWN]]
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        out.answer(found.columns, cells, width=width)
         if len(rows) > SHOWN:
             out.note(f"the first {SHOWN:,} rows: --format csv, json or parquet writes all of them")
 
@@ -226,3 +259,7 @@ def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
     return "\\x" + value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)

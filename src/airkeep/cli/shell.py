@@ -33,7 +33,7 @@ SELECT ...;     a question in DuckDB's SQL, over as many lines as it takes, ende
 Ctrl-C cancels the question that runs, or clears what is typed. Tab completes."""
 _ALIASES = {
     "\\dt": ".tables", "\\d": ".schema", "\\?": ".help", "\\h": ".help", "\\q": ".quit",
-    ".exit": ".quit",
+    ".exit": ".quit", "exit": ".quit", "quit": ".quit",
 }  # fmt: skip
 
 
@@ -65,7 +65,8 @@ def shell(
     From a terminal with history and completion; .help says what else. What is piped in is run as a
     script: the first statement that fails ends it, with its exit status.
     """
-    with opened(ctx, lake, environment, as_of) as (connected, folder):
+    listed_by = ".tables lists them, .models the models"
+    with opened(ctx, lake, environment, as_of, listed_by=listed_by) as (connected, folder):
         asked = Asked(connected, folder, ctx, "json" if ctx.output.as_json else form)
         if sys.stdin is not None and sys.stdin.isatty():
             _talk(asked)
@@ -98,7 +99,7 @@ class Asked:
             _LeftError: it is the one that leaves.
         """
         word, *rest = line.strip().rstrip(";").split()
-        name = _ALIASES.get(word, word)
+        name = _ALIASES.get(word.lower(), word)
         if name == ".schema" and not rest:
             name = ".tables"
         if name == ".quit":
@@ -117,7 +118,7 @@ class Asked:
     def _models(self) -> None:
         from airkeep.models.catalog import models
 
-        for model in models().values():
+        for model in sorted(models().values(), key=lambda m: (m.kind, m.name)):
             self.ctx.output.line(f"{model.name:<24} {model.answers}")
 
     def _schema(self, name: str) -> None:

@@ -24,8 +24,9 @@ def split(text: str) -> tuple[list[str], str]:
 
 
 def is_command(text: str) -> bool:
-    """Whether the line is one of the shell's own: `.tables`, `\\d`."""
-    return text.lstrip().startswith((".", "\\"))
+    """Whether the line is one of the shell's own: `.tables`, `\\d`, `exit` as elsewhere."""
+    word = text.strip().rstrip("; ").lower()
+    return word in ("exit", "quit") or word.startswith((".", "\\"))
 
 
 def is_whole(text: str) -> bool:

@@ -13,8 +13,9 @@ is gone with them.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from tempfile import mkdtemp
 from airkeep.database.duck import explained
 from airkeep.database.limits import ReadLimits
 from airkeep.database.spool import spool, spool_limits
-from airkeep.errors import DamagedFileError, ExportError, SnapshotError
+from airkeep.errors import DamagedFileError, ExportError, MissingFileError, SnapshotError
 from airkeep.lake.compact_plan import CompactPlan, Fold, plan_compact, too_many_files
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
@@ -43,6 +44,7 @@ from airkeep.snapshot.write import SnapshotWriter
 from airkeep.version import __version__
 
 _LOADERS = 16
+_ADVICE = "The chain stays as it is: bring the file back from a copy, or make a full export."
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def compact(
         return CompactResult(plan, dry_run=True)
     done = []
     for one in plan.folds:
-        with private_folder(spool) as folder:
+        with private_folder(spool) as folder, _advised():
             run = _Compaction(opened, one, folder, limits, progress)
             made = run.snapshot(known)
             done.append(run.replace_with(made, [*known, *unreadable], known))
@@ -125,6 +127,20 @@ def _read(
         found = dict(zip(wanted, pool.map(load, wanted), strict=True))
     known = {name: manifest for name, manifest in found.items() if manifest is not None}
     return known, [name for name in wanted if name not in known]
+
+
+@contextmanager
+def _advised() -> Iterator[None]:
+    """What else to do about a chain that is damaged than a restore may: no table is left out."""
+    try:
+        yield
+    except DamagedFileError as error:
+        raise DamagedFileError(
+            error.path, expected=error.expected, found=error.found, advice=_ADVICE
+        ) from None
+    except MissingFileError as error:
+        told = f"{error.path} is named by its manifest and is not in the lake. {_ADVICE}"
+        raise MissingFileError(error.path, told) from None
 
 
 class _Compaction:

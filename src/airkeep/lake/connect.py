@@ -10,7 +10,7 @@ ever seen. A question about the newest states reads the newest manifests only.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from airkeep.database.duck import open_duckdb
 from airkeep.database.sql import ident
-from airkeep.errors import ConfigError, did_you_mean
+from airkeep.errors import ConfigError, NoSuchSnapshotError, did_you_mean
 from airkeep.lake.columns import SQL_TYPE, Kind, arrow_type
 from airkeep.lake.files import LakeFiles
 from airkeep.lake.manifests import Manifests, Warn
+from airkeep.lake.statement import named_in
 from airkeep.lake.views import (
     OWN,
     history_view,
@@ -34,6 +35,7 @@ from airkeep.lake.views import (
 )
 from airkeep.snapshot.lake import Lake
 from airkeep.snapshot.outline import Outline
+from airkeep.snapshot.results import gravest, newest_verified_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -87,12 +89,16 @@ class OpenLake:
         environments: Sequence[str] = (),
         at: datetime | None = None,
         warn: Warn,
+        also: Collection[str] = (),
+        listed_by: str,
     ) -> None:
         self.db = db
         self._files = files
         self._lake = lake
         self._manifests = Manifests(lake, environments, at, warn)
-        self._made: set[str] = set()
+        self._warn, self._also, self._listed_by = warn, also, listed_by
+        self._made: dict[str, str] = {}  # by lower case, as they were written
+        self._is_told = False
 
     def query(self, statement: str) -> Answer:
         """Run one statement; whatever it names is there.
@@ -100,6 +106,7 @@ class OpenLake:
         Raises:
             ConfigError: it is no SQL, or names a table that no snapshot has, or it fails.
         """
+        self._tell_damaged()
         self.need(named_in(statement))
         with self._files.explained():
             return Answer(self.db.execute(statement), self._files)
@@ -110,8 +117,9 @@ class OpenLake:
 
     def has(self, name: str) -> bool:
         """Whether something of that name has been made."""
-        known = "SELECT 1 FROM duckdb_tables() WHERE table_name = ?"
-        return name in self._made or self.db.execute(known, [name]).fetchone() is not None
+        known = "SELECT 1 FROM duckdb_tables() WHERE lower(table_name) = ?"
+        lower = name.lower()
+        return lower in self._made or self.db.execute(known, [lower]).fetchone() is not None
 
     def columns(self, name: str) -> list[str]:
         """The columns of something that has been made, or of a table's newest state."""
@@ -130,7 +138,9 @@ class OpenLake:
             ConfigError: there is no such table.
         """
         for name in wanted:
-            if not self.has(name):
+            made = self._made.get(name.lower(), name)
+            # A database may hold "Dag" beside "dag", which are one name to DuckDB.
+            if not self.has(name) or (made != name and self._manifests.state(name)):
                 self._make_view(name, self._statement(name))
 
     def need_last(
@@ -179,13 +189,13 @@ class OpenLake:
         self.db.execute(
             f"CREATE TEMP VIEW {ident(name)} AS SELECT {columns} FROM {place}.{ident(name)}"
         )
-        self._made.add(name)
+        self._made[name.lower()] = name
 
     def drop(self, place: str, name: str) -> None:
         """Forget what was made under a name, in an attached database too."""
         self.db.execute(f"DROP VIEW IF EXISTS temp.main.{ident(name)}")
         self.db.execute(f"DROP TABLE IF EXISTS {place}.{ident(name)}")
-        self._made.discard(name)
+        self._made.pop(name.lower(), None)
 
     def manifests(self) -> list[Outline]:
         """Those of every snapshot, each environment's newest first."""
@@ -229,7 +239,7 @@ class OpenLake:
             self.db.execute(f"INSERT INTO {place}.{ident(name)} FROM some_rows")
             self.db.unregister("some_rows")
         self.db.execute(f"CREATE TEMP VIEW {ident(name)} AS FROM {place}.{ident(name)}")
-        self._made.add(name)
+        self._made[name.lower()] = name
 
     @property
     def url(self) -> str:
@@ -238,20 +248,46 @@ class OpenLake:
     def _make_view(self, name: str, statement: str) -> None:
         with self._files.explained():
             self.db.execute(f"CREATE OR REPLACE TEMP VIEW {ident(name)} AS {statement}")
-        self._made.add(name)
+        self._made[name.lower()] = name
 
     def _statement(self, name: str) -> str:
-        label = name.removesuffix(HISTORY)
+        end = len(name) - len(HISTORY) if name.lower().endswith(HISTORY) else len(name)
+        label = name[:end]
         if pieces := self._manifests.state(name):
             return state_view(pieces, self._files.source)
         if label != name and (pieces := self._manifests.history(label)):
             return history_view(pieces, self._files.source)
         known = self.tables()
         self._manifests.check_readable(label, known)
-        raise ConfigError(
-            f"{self._lake.url} has no table {name!r}{did_you_mean(label, known)}: "
-            f"`airkeep query LAKE --tables` lists them"
-        )
+        spelled = {one.lower(): one for one in known}.get(label.lower(), label)
+        if spelled != label:  # names of SQL are the same in capitals
+            return self._statement(spelled + name[end:].lower())
+        if not self._manifests.newest_names():
+            raise NoSuchSnapshotError(f"{self._lake.url} holds no snapshot: nothing can be asked")
+        near = did_you_mean(label, [*known, *self._also])
+        raise ConfigError(f"{self._lake.url} has no table {name!r}{near}: {self._listed_by}")
+
+    def _tell_damaged(self) -> None:
+        """Warn of each environment's newest snapshot that `verify` found to be damaged, once.
+
+        Older ones are not looked at: that is a request for every snapshot of the lake.
+
+        Raises:
+            NoSuchSnapshotError: there is no such environment, or nothing as old as that.
+        """
+        if self._is_told:
+            return
+        self._is_told = True
+        newest = self._manifests.newest_names()
+        if not newest:
+            self._warn(f"{self._lake.url} holds no snapshot")
+        for name, found in zip(newest, newest_verified_of(self._lake.store, newest), strict=True):
+            if found is not None and not found.ok:
+                worst = gravest(found.problems)
+                self._warn(
+                    f"{name} was found damaged on {found.at:%Y-%m-%d} ({worst.path}): what is "
+                    f"answered from it may be wrong"
+                )
 
 
 @contextmanager
@@ -264,6 +300,8 @@ def connect(
     warn: Warn = warnings.warn,
     memory_bytes: int = 2_000_000_000,
     threads: int = 2,
+    also: Collection[str] = (),
+    listed_by: str | None = None,
 ) -> Iterator[OpenLake]:
     """Open a lake for SQL.
 
@@ -271,41 +309,29 @@ def connect(
         folder: a private one, DuckDB spills to it.
         environments: only these; all of them when empty.
         at: as the lake was known at this time; now, when None.
-        warn: told of a snapshot that cannot be read and was passed over.
+        warn: told of a snapshot that cannot be read and was passed over, or that is damaged.
+        also: names that a question may mean beside the lake's tables.
+        listed_by: what an error says of where the tables are listed.
+
+    Raises:
+        NoSuchSnapshotError: the lake is a folder that is not there.
     """
+    lake.check_there()
     db = open_duckdb(memory_bytes=memory_bytes, threads=threads, spool=folder)
+    # Else a name that a function of DuckDB is given could mean a variable of this process.
+    db.execute("SET python_enable_replacements = false")
     files = LakeFiles(lake.store, db)
     try:
-        yield OpenLake(lake, db, files, environments=environments, at=at, warn=warn)
+        yield OpenLake(
+            lake,
+            db,
+            files,
+            environments=environments,
+            at=at,
+            warn=warn,
+            also=also,
+            listed_by=listed_by or f"`airkeep query {lake.url} --tables` lists them",
+        )
     finally:
         files.close()
         db.close()
-
-
-def named_in(statement: str) -> list[str]:
-    """The tables that a statement names and does not make itself.
-
-    Raises:
-        ConfigError: it is no SQL.
-    """
-    import sqlglot
-    from sqlglot import exp
-
-    try:
-        parsed = sqlglot.parse(statement, dialect="duckdb")
-    except sqlglot.errors.SqlglotError as error:
-        said = str(error).splitlines()[0].removesuffix(".")
-        raise ConfigError(f"this is no SQL that can be read: {said}") from None
-    trees = [tree for tree in parsed if tree is not None]
-    if not trees:
-        raise ConfigError("there is no question in it: write a SELECT")
-    if len(trees) > 1:
-        raise ConfigError(f"one question at a time: found {len(trees)} statements")
-    if isinstance(trees[0], exp.Copy | exp.Attach):
-        raise ConfigError("a question writes no files: --output FILE saves its rows")
-    own = {cte.alias for tree in trees for cte in tree.find_all(exp.CTE)}
-    made = (create.find(exp.Table) for tree in trees for create in tree.find_all(exp.Create))
-    own |= {table.name for table in made if table is not None}
-    found = (table for tree in trees for table in tree.find_all(exp.Table))
-    named = (t.name for t in found if isinstance(t.this, exp.Identifier) and not t.db)
-    return [name for name in dict.fromkeys(named) if name not in own]

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from airkeep.database.duck import explained
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # DuckDB takes [, * and ? of a path for patterns, and x=y for a column.
 _PLAIN = re.compile(r"/[\w/. +,@%~-]*")
+_QUOTED = re.compile(r"LINE \d+: ")
 
 
 class LakeFiles:
@@ -98,8 +100,7 @@ class LakeFiles:
                     raise of_file from None
                 faults = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError)
                 if isinstance(error, faults):
-                    said = str(error).splitlines()[0]
-                    raise ConfigError(f"the question failed: {said}") from None
+                    raise ConfigError(f"the question failed: {_said(error)}") from None
                 raise
 
     def _of_file(self, error: Exception) -> AirkeepError | None:
@@ -123,3 +124,9 @@ class LakeFiles:
         return DamagedFileError(
             file.path, expected="Parquet as it was saved", found="other bytes", advice=ADVICE
         )
+
+
+def _said(error: Exception) -> str:
+    """What DuckDB says, with the names that it would know, without the statement's text."""
+    lines = takewhile(lambda line: not _QUOTED.match(line), str(error).splitlines())
+    return " ".join(line for line in lines if line)

@@ -10,12 +10,12 @@ increment that stands on it is no state any more, the newest one before it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from airkeep.errors import SnapshotError
+from airkeep.errors import NoSuchSnapshotError, SnapshotError
 from airkeep.lake.pieces import Piece, gone_after, piece_of
 from airkeep.snapshot import names
 from airkeep.snapshot.manifest import Manifest
@@ -102,6 +102,14 @@ class Manifests(Generic[Told]):
                         break
         return found
 
+    def newest_names(self) -> list[SnapshotName]:
+        """The newest snapshot of each environment that has one.
+
+        Raises:
+            NoSuchSnapshotError: there is no such environment, or nothing as old as that.
+        """
+        return [known[0] for known in self._by_environment().values() if known]
+
     def check_readable(self, label: str, known: Collection[str]) -> None:
         """Refuse a table of which there is no piece because no snapshot of it can be read.
 
@@ -158,10 +166,8 @@ class Manifests(Generic[Told]):
             for environment in self._environments:
                 self._lake.check_environment(environment)
             wanted = self._environments or self._lake.environments()
-            last = self._last
-            self._names = {
-                e: [n for n in self._lake.names(e) if last is None or n.id <= last] for e in wanted
-            }
+            known = {e: self._lake.names(e) for e in wanted}
+            self._names = known if self._last is None else _until(self._last, known)
         return self._names
 
     def _load(self, wanted: Sequence[SnapshotName]) -> list[Told | None]:
@@ -186,6 +192,21 @@ class Manifests(Generic[Told]):
 
     def _pass_over(self, name: SnapshotName, why: str) -> None:
         self._warn(f"{name} was passed over, this is what the other snapshots say: {why}")
+
+
+def _until(last: str, known: Mapping[str, Sequence[SnapshotName]]) -> dict[str, list[SnapshotName]]:
+    found = {e: [n for n in several if n.id <= last] for e, several in known.items()}
+    oldest = min((several[-1] for several in known.values() if several), key=_id, default=None)
+    if oldest is not None and not any(found.values()):
+        raise NoSuchSnapshotError(
+            f"there is no snapshot at or before {names.id_time(last):%Y-%m-%dT%H:%M:%SZ}: "
+            f"the oldest is {oldest}"
+        )
+    return found
+
+
+def _id(name: SnapshotName) -> str:
+    return name.id
 
 
 def _end(last: Piece, outline: Manifest | Outline, label: str) -> Piece | None:

@@ -18,10 +18,11 @@ from airkeep.aws.hive import HivePartition, HiveTable
 from airkeep.database.sql import ident, literal
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.columns import SQL_TYPE, Kind
-from airkeep.lake.connect import HISTORY, named_in
+from airkeep.lake.connect import HISTORY
 from airkeep.lake.manifests import Manifests, Warn
 from airkeep.lake.pieces import Piece
 from airkeep.lake.register import Registered, catalog_names, registered
+from airkeep.lake.statement import named_in
 from airkeep.lake.views import (
     Digest,
     history_view,
@@ -144,6 +145,9 @@ def question(lake: AthenaLake, statement: str, wanted: Sequence[str] = ()) -> st
     if not isinstance(tree, sqlglot.exp.Query):
         raise ConfigError("Athena is only asked: write one SELECT")
     theirs = list(tree.ctes)
+    for cte in theirs:
+        if cte.alias.lower() in parts:
+            raise ConfigError(f"{cte.alias} is a table here: give that WITH another name")
     if tree.args.get("with_"):
         tree.set("with_", None)
     for name, sql in parts.items():

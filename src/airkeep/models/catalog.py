@@ -117,18 +117,18 @@ def models() -> dict[str, Model]:
 
 
 def model_named(name: str) -> Model:
-    """The model of that name.
+    """The model of that name, in capitals or not.
 
     Raises:
         ConfigError: there is none.
     """
     known = models()
-    if name not in known:
+    if name.lower() not in known:
         raise ConfigError(
             f"there is no model {name!r}{did_you_mean(name, known)}: "
-            f"`airkeep models LAKE --list` shows them"
+            f"`airkeep models --list` shows them"
         )
-    return known[name]
+    return known[name.lower()]
 
 
 def needed_for(names: Sequence[str]) -> list[Model]:
@@ -149,9 +149,10 @@ def models_in(statement: str) -> list[str]:
     Raises:
         ConfigError: it is no SQL.
     """
-    from airkeep.lake.connect import named_in
+    from airkeep.lake.statement import named_in
 
-    return [name for name in named_in(statement) if name in models()]
+    named = dict.fromkeys(name.lower() for name in named_in(statement))
+    return [name for name in named if name in models()]
 
 
 def raw_inputs(wanted: Sequence[Model]) -> dict[Input, dict[str, Kind]]:
@@ -217,7 +218,7 @@ def _columns(listed: str) -> dict[str, Kind]:
 
 
 def _needs(sql: str, made: Sequence[Made]) -> tuple[str, ...]:
-    from airkeep.lake.connect import named_in
+    from airkeep.lake.statement import named_in
 
     named = (*named_in(sql), *(source for one in made for source in one.sources))
     models = (n for n in named if not n.startswith((RAW, MADE)) and n != MANIFESTS)

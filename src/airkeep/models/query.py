@@ -43,14 +43,14 @@ def query(
         as_of: as the lake was known at this time, UTC when it has no zone; now, when None.
         limits: memory in bytes (the rows of the answer are beside it) and threads.
         spool: a folder for what does not fit into memory, by default the temporary one.
-        warn: told of a snapshot that cannot be read and was passed over.
+        warn: told of a snapshot that cannot be read and was passed over, or that is damaged.
 
     Returns:
         The rows in memory: times in UTC without a zone.
 
     Raises:
         ConfigError: it is no SQL, or names what is not there, or it fails.
-        NoSuchSnapshotError: the lake has no such environment.
+        NoSuchSnapshotError: there is no such lake or environment, or nothing as old as `as_of`.
         SnapshotError: no snapshot, or a file, cannot be read.
     """
     limits = limits or ReadLimits(question_bytes())
@@ -66,6 +66,7 @@ def query(
             warn=warn,
             memory_bytes=limits.memory_bytes,
             threads=limits.threads,
+            also=models(),
         ) as opened,
     ):
         return ask(opened, statement, folder).table()

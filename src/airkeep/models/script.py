@@ -14,7 +14,7 @@ from importlib.metadata import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from airkeep.lake.connect import named_in
+from airkeep.lake.statement import named_in
 from airkeep.models.catalog import RAW, model_named, needed_for, raw_inputs
 from airkeep.models.dialects import transpile
 from airkeep.models.job import Job, RawTable, SparkModel

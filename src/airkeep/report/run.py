@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from airkeep.config import check_setting
 from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.connect import OpenLake, connect
+from airkeep.lake.manifests import Warn
 from airkeep.models.build import make_models
 from airkeep.models.catalog import models, needed_for
 from airkeep.report import dags, overview
@@ -58,6 +60,7 @@ def report(
     limits: ReadLimits | None = None,
     spool: Path | None = None,
     progress: Progress = silent,
+    warn: Warn = warnings.warn,
 ) -> Written:
     """Show what a lake knows as one HTML file.
 
@@ -69,9 +72,11 @@ def report(
             an age counts back from the newest snapshot.
         compare: two environments to set side by side, or none.
         spool: a folder with space for the models' tables.
+        warn: told of a snapshot that cannot be read and was passed over, or that is damaged.
 
     Raises:
-        ConfigError: the file is there already or cannot be made, or an environment is not there.
+        ConfigError: the file is there already or cannot be made.
+        NoSuchSnapshotError: there is no such lake, or no such environment in it.
     """
     output = Path(output)
     if compare and len(set(compare)) != 2:
@@ -88,6 +93,7 @@ def report(
             environments=environments,
             memory_bytes=limits.memory_bytes,
             threads=limits.threads,
+            warn=warn,
         ) as opened,
     ):
         made = make_report(opened, folder, since=since, compare=compare, progress=progress)

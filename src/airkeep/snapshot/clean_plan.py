@@ -121,6 +121,7 @@ class CleanPlan:
         remove: snapshots that go, in order: children before their parents.
         kept: the others; empty where no retention was asked for.
         broken: increments whose parent is gone: not restorable, left as they are.
+        waiting: files that no manifest names either, and that are younger than the grace.
     """
 
     remove: tuple[SnapshotName, ...]
@@ -128,6 +129,8 @@ class CleanPlan:
     garbage: tuple[Garbage, ...]
     broken: tuple[str, ...]
     warnings: tuple[str, ...]
+    waiting: int = 0
+    waiting_bytes: int = 0
 
     @property
     def garbage_bytes(self) -> int:
@@ -158,12 +161,16 @@ def plan_clean(
             )
             because |= _retain(mine, broken, options, now)
     remove = [name for name in there if options.given and name not in because]
+    unnamed = list(_unnamed(state, there, now))
+    young = [garbage for garbage, age in unnamed if age <= grace]
     return CleanPlan(
         remove=tuple(sorted(remove, key=lambda n: (_depth(n, there), n), reverse=True)),
         kept=tuple(Kept(str(n), tuple(why)) for n, why in sorted(because.items(), reverse=True)),
-        garbage=tuple(_garbage(state, there, grace=grace, now=now)),
+        garbage=tuple(garbage for garbage, age in unnamed if age > grace),
         broken=tuple(sorted(map(str, broken))),
         warnings=state.warnings,
+        waiting=len(young),
+        waiting_bytes=sum(garbage.bytes for garbage in young),
     )
 
 
@@ -246,13 +253,10 @@ def _chosen(
             yield known, f"{word} {when}"
 
 
-def _garbage(
-    state: LakeState,
-    there: Mapping[SnapshotName, Known],
-    *,
-    grace: timedelta,
-    now: datetime,
-) -> Iterator[Garbage]:
+def _unnamed(
+    state: LakeState, there: Mapping[SnapshotName, Known], now: datetime
+) -> Iterator[tuple[Garbage, timedelta]]:
+    """Files that nothing needs, each with its age: a snapshot's are as old as the youngest."""
     named = frozenset[str]().union(*(k.files for k in state.snapshots))
     needed = {k.parent for k in state.snapshots if k.parent is not None}
     youngest: dict[SnapshotName | None, datetime] = {}
@@ -261,12 +265,12 @@ def _garbage(
         youngest[owner] = max(file.modified, youngest.get(owner, file.modified))
     for file in state.files:
         owner = owner_of(file.path)
-        age = now - (file.modified if owner is None else youngest[owner])
-        if age <= grace or file.path in named:
+        if file.path in named:
             continue
         known = there.get(owner) if owner is not None else None
         if known is not None and (not known.readable or _BESIDE.match(file.path)):
             continue
         if known is None and owner in needed:
             continue  # a parent that is gone: what is left of it may still save its increments
-        yield Garbage(file.path, file.bytes, orphan=known is None)
+        age = now - (file.modified if owner is None else youngest[owner])
+        yield Garbage(file.path, file.bytes, orphan=known is None), age

@@ -40,6 +40,7 @@ from airkeep.snapshot.manifest import (
 from airkeep.snapshot.names import SnapshotName
 from airkeep.snapshot.outline import Outline, decode_outline
 from airkeep.store.interface import Store
+from airkeep.store.local import LocalStore
 from airkeep.store.open import open_store
 
 _ENV = "environment="
@@ -150,6 +151,15 @@ class Lake:
     @property
     def url(self) -> str:
         return self.store.url
+
+    def check_there(self) -> None:
+        """Refuse a folder that is not there; one without snapshots is an empty lake.
+
+        Raises:
+            NoSuchSnapshotError: there is no such folder.
+        """
+        if isinstance(self.store, LocalStore) and not self.store.folder.is_dir():
+            raise NoSuchSnapshotError(f"there is no folder {self.url}: correct the lake's name")
 
     def environments(self) -> list[str]:
         """Every environment that has, or had, a snapshot here."""

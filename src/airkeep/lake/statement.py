@@ -1,0 +1,117 @@
+"""What a statement may do, and which tables it names that somebody else must make: pure.
+
+A question is one statement that reads, or that makes tables in memory. What writes a file, loads
+an extension, opens another database or changes settings is refused by its first word, because
+those are the same statements whatever stands before them (EXPLAIN ANALYZE runs what it explains).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airkeep.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+_READS = {
+    "SELECT", "FROM", "WITH", "(", "VALUES", "TABLE", "PIVOT", "UNPIVOT", "DESCRIBE", "DESC",
+    "SUMMARIZE", "SHOW",
+}  # fmt: skip
+_MAKES = {"CREATE", "DROP", "ALTER", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "MERGE"}
+_FILES = {"COPY", "EXPORT", "ATTACH"}
+
+
+def named_in(statement: str) -> list[str]:
+    """The tables that a statement names and does not make itself, as it writes them.
+
+    A WITH's name counts where SQL lets it: `WITH dag_run AS (SELECT * FROM dag_run)` reads the
+    table.
+
+    Raises:
+        ConfigError: it is no SQL, several statements, or one that no question may be.
+    """
+    from sqlglot import exp
+
+    tree = _parsed(statement)
+    target = tree.find(exp.Table) if isinstance(tree, exp.Create | exp.Drop) else None
+    named = (
+        table.name
+        for table in tree.find_all(exp.Table)
+        if isinstance(table.this, exp.Identifier) and not table.db
+        if table is not target and not _is_of_a_with(table)
+    )
+    return list(dict.fromkeys(named))
+
+
+def _parsed(statement: str) -> exp.Expr:
+    import sqlglot
+    from sqlglot import exp
+
+    try:
+        text = _checked(statement)
+        parsed = [tree for tree in sqlglot.parse(text, dialect="duckdb") if tree is not None]
+    except sqlglot.errors.SqlglotError as error:
+        said = str(error).splitlines()[0].removesuffix(".")
+        raise ConfigError(f"this is no SQL that can be read: {said}") from None
+    if not parsed:
+        raise _nothing()
+    if len(parsed) > 1:
+        raise ConfigError(f"one question at a time: found {len(parsed)} statements")
+    if isinstance(parsed[0], exp.Command):
+        raise ConfigError(f"no question is a {parsed[0].name.upper()} of that kind: write a SELECT")
+    return parsed[0]
+
+
+def _checked(statement: str) -> str:
+    """The statement, without an EXPLAIN before it.
+
+    Raises:
+        ConfigError: it begins with a word that no question begins with.
+    """
+    import sqlglot
+
+    tokens = sqlglot.tokenize(statement, dialect="duckdb")
+    words = [token.text.upper() for token in tokens if token.text != ";"]
+    if not words:
+        raise _nothing()
+    if words[0] == "EXPLAIN":
+        return _checked(_explained(statement[tokens[0].end + 1 :]))
+    if words[0] in _FILES:
+        raise ConfigError("a question writes no files: --output FILE saves its rows")
+    if words[0] not in _READS | _MAKES and words[:2] != ["SET", "VARIABLE"]:
+        raise ConfigError(f"no SQL of a question begins with {words[0]}: write a SELECT")
+    return statement
+
+
+def _explained(text: str) -> str:
+    """What stands behind EXPLAIN, without ANALYZE or options in parentheses."""
+    import sqlglot
+
+    tokens = sqlglot.tokenize(text, dialect="duckdb")
+    words = [token.text.upper() for token in tokens]
+    if words[:1] == ["ANALYZE"]:
+        return text[tokens[0].end + 1 :]
+    if words[:1] == ["("] and words[1:2] not in ([one] for one in _READS) and ")" in words:
+        return text[tokens[words.index(")")].end + 1 :]
+    return text
+
+
+def _is_of_a_with(table: exp.Table) -> bool:
+    """Whether a WITH around the name, and not the lake, gives it its meaning there."""
+    from sqlglot import exp
+
+    inner: exp.Expr = table
+    visible: list[exp.Expr] = []
+    while (outer := inner.parent) is not None:
+        if isinstance(outer, exp.With):  # from within a CTE: those before it
+            before = outer.expressions[: inner.index]
+            visible += [*before, inner] if outer.args.get("recursive") else before
+        elif not isinstance(inner, exp.With) and (its := outer.args.get("with_")) is not None:
+            visible += its.expressions
+        inner = outer
+    return table.name.lower() in {one.alias.lower() for one in visible}
+
+
+def _nothing() -> ConfigError:
+    return ConfigError("there is no question in it: write a SELECT")
