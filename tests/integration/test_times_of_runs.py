@@ -105,6 +105,18 @@ def test_no_run_is_due_a_day_later_because_of_an_upgrade(lake: Tables) -> None:
     assert found == {"runs": 5, "worst_s": 3603.6}
 
 
+def test_no_run_is_missed_because_of_an_upgrade(lake: Tables) -> None:
+    old, new = [on_time(n) for n in range(3)], [on_time(n, **interval(n)) for n in (3, 4, 6)]
+    daily = {"dag_id": "d", "schedule_interval": '"0 0 * * *"'}
+    lake.save(dag=[daily], dag_run=[*old, *new])
+
+    [missed] = lake.ask("SELECT due_at FROM missed_runs")
+
+    assert missed == {
+        "due_at": BEGIN + 6 * DAY
+    }  # the sixth day's, which is the one that is not there
+
+
 def test_a_cleared_run_is_not_late_by_the_month_until_somebody_cleared_it(lake: Tables) -> None:
     later = BEGIN + 30 * DAY
     lake.save(
