@@ -74,7 +74,7 @@ FACTS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
 }  # fmt: skip
 
 # What speaks of the lake itself, not of what the databases hold.
-OF_SNAPSHOTS = {"snapshots", "table_sizes", "table_growth"}
+OF_SNAPSHOTS = {"environments", "snapshots", "table_growth", "table_sizes"}
 
 
 @dataclass(frozen=True)
