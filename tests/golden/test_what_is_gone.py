@@ -179,6 +179,16 @@ def test_no_run_waits_for_one_that_was_deleted(lake: Saved, ask: Ask) -> None:
     assert ask(why) == [("unknown",)]
 
 
+def test_a_run_that_was_deleted_before_it_began_is_in_no_backlog(lake: Saved, ask: Ask) -> None:
+    runs = due("a", *HOURS[:3], HOURS[9])
+    queued = f"999 | a | queued | scheduled | queued | - | - | {HOURS[5]}\n"
+    late = "SELECT sum(late_runs) FROM catchup_backlog"
+    lake.text(DUE_RUNS + runs + queued)
+    assert ask(late) == [(1,)]
+    lake.text(DUE_RUNS + runs)
+    assert ask(late) == [(0,)]
+
+
 POOLS = """
 == slot_pool
 id      | pool | slots
