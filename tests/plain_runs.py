@@ -453,9 +453,15 @@ def missed_runs(tables: Tables) -> list[Row]:
 
 
 def catchup_backlog(tables: Tables) -> list[Row]:
+    names = ("environment", "dag_id", "run_id")
+    unfinished = groups(tables["unfinished_runs"], *names)
+    counted = [
+        r
+        for r in tables["scheduled_runs"]
+        if not r["clears"] and (r["started_at"] or tuple(r[n] for n in names) in unfinished)
+    ]
     found = []
-    uncleared = [r for r in tables["scheduled_runs"] if not r["clears"]]
-    for (environment, dag_id), own in groups(uncleared, "environment", "dag_id").items():
+    for (environment, dag_id), own in groups(counted, "environment", "dag_id").items():
         now = alive(tables)[environment]
         waits = [(r["due_at"], r["started_at"] or now) for r in own]
         for day in {due.date() for due, _ in waits}:

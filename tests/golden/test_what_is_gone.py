@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+import airkeep
 from airkeep.lake.columns import arrow_type
 from airkeep.models.query import query
 from airkeep.snapshot.lake import Lake
@@ -178,6 +179,16 @@ def test_no_run_waits_for_one_that_was_deleted(lake: Saved, ask: Ask) -> None:
     assert ask(why) == [("unknown",)]
 
 
+def test_a_run_that_was_deleted_before_it_began_is_in_no_backlog(lake: Saved, ask: Ask) -> None:
+    runs = due("a", *HOURS[:3], HOURS[9])
+    queued = f"999 | a | queued | scheduled | queued | - | - | {HOURS[5]}\n"
+    late = "SELECT sum(late_runs) FROM catchup_backlog"
+    lake.text(DUE_RUNS + runs + queued)
+    assert ask(late) == [(1,)]
+    lake.text(DUE_RUNS + runs)
+    assert ask(late) == [(0,)]
+
+
 POOLS = """
 == slot_pool
 id      | pool | slots
@@ -244,3 +255,43 @@ def test_a_table_that_is_saved_in_windows_now_keeps_its_size(lake: Saved, ask: A
     assert ask("SELECT table_name, rows FROM table_growth") == [("dag_run", 2), ("job", 0)]
     lake.text(RUNS + ENDED)
     assert ask("SELECT table_name, rows FROM table_growth") == [("dag_run", 1)]
+
+
+CLEANED = "id,dag_id,run_id,run_type,state,start_date,end_date\n"
+
+
+def archive(lake: Saved, folder: Path, after: Manifest, rows: str) -> datetime:
+    """Adopt what `airflow db export-archived` writes of runs deleted half an hour later."""
+    at = id_time(after.id) + timedelta(minutes=30)
+    at = at.replace(microsecond=0)
+    folder.mkdir()
+    file = folder / f"_airflow_deleted__dag_run__{at:%Y%m%d%H%M%S}.csv"
+    file.write_text(CLEANED + rows, encoding="utf-8")
+    airkeep.adopt(folder, Lake(lake.store), environment="prod")
+    return at.replace(tzinfo=None)
+
+
+def test_a_run_of_an_archive_is_known_and_not_there(lake: Saved, ask: Ask, tmp_path: Path) -> None:
+    first = lake.text(RUNS + LONGER + ENDED)
+    began = id_time(first.id).replace(tzinfo=None)
+    seen = "2,e,r,scheduled,running,2015-06-01 01:00:00+00:00,\n"
+    never_seen = "9,x,r,scheduled,success,2015-05-01 00:00:00+00:00,2015-05-01 01:00:00+00:00\n"
+    at = archive(lake, tmp_path / "old", first, seen + never_seen)
+
+    assert ask("SELECT id FROM dag_run") == [(3,)]
+    assert ask("SELECT id, valid_from, valid_to FROM dag_run_history") == [
+        (2, began, at), (3, began, None), (9, at, at),
+    ]  # fmt: skip
+    assert ask("SELECT dag_id, run_id FROM runs") == [("e", "r"), ("e", "s"), ("x", "r")]
+    assert ask("SELECT * FROM unfinished_runs") == []
+    lake.text(RUNS + ENDED)
+    assert ask("SELECT id FROM dag_run") == [(3,)]
+    assert ask("SELECT id FROM dag_run_history WHERE valid_to IS NULL") == [(3,)]
+
+
+def test_archives_alone_leave_no_row_that_is_there(lake: Saved, ask: Ask, tmp_path: Path) -> None:
+    none = lake.text(DAGS)
+    archive(lake, tmp_path / "old", none, "9,x,r,scheduled,running,2015-05-01 00:00:00+00:00,\n")
+    assert ask("SELECT * FROM dag_run") == []
+    assert ask("SELECT dag_id FROM runs") == [("x",)]
+    assert ask(STUCK) == []

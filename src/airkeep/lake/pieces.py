@@ -3,6 +3,9 @@
 A *piece* is what one snapshot says of one table. It *covers* the table when a row that it does
 not have is not there: a full snapshot and an increment do, a window does not. So the state of a
 table at a time is the newest piece that covers it, with its chain, and the windows after it.
+
+The rows of an adopted archive of `airflow db clean` are those that were deleted at its instant:
+they are known, and there no more.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ class Piece:
         parent: the id of the snapshot that an increment's entry stands on; None when it is whole.
         engine: `postgresql` or `sqlite`, which decides what its values mean.
         opaque: secrets were encrypted anew or dropped, so they say nothing of a change.
+        gone: its rows were deleted at its instant.
     """
 
     environment: str
@@ -35,6 +39,7 @@ class Piece:
     parent: str | None
     engine: str
     opaque: bool
+    gone: bool = False
 
     @property
     def covers(self) -> bool:
@@ -50,6 +55,7 @@ def piece_of(manifest: Manifest | Outline, entry: TableEntry) -> Piece:
         parent=None if entry.whole or manifest.parent is None else manifest.parent.id,
         engine=manifest.server.engine,
         opaque=manifest.secrets.mode in ("seal", "drop"),
+        gone=manifest.adopted is not None and manifest.adopted.layout == "archive-csv",
     )
 
 
@@ -58,7 +64,7 @@ def gone_after(piece: Piece, manifest: Manifest | Outline) -> Piece:
     empty = replace(
         piece.entry, rows=0, files=(), deleted=(), deleted_rows=0, whole=True, window=None
     )
-    return replace(piece, snapshot=manifest.id, entry=empty, parent=None)
+    return replace(piece, snapshot=manifest.id, entry=empty, parent=None, gone=False)
 
 
 def state_of(pieces: Sequence[Piece]) -> list[Piece]:
@@ -70,7 +76,7 @@ def state_of(pieces: Sequence[Piece]) -> list[Piece]:
     known = {p.snapshot: p for p in pieces}
     tip = next((p for p in reversed(pieces) if p.covers), None)
     later = [p for p in pieces if tip is None or p.snapshot > tip.snapshot]
-    newest = tip or later[-1]
+    newest = tip or next((p for p in reversed(later) if not p.gone), later[-1])
     if not newest.entry.key:
         return chain_of(newest, known)
     later = [p for p in later if p.entry.key == newest.entry.key]
@@ -124,6 +130,9 @@ def spans_of(pieces: Sequence[Piece]) -> list[Span]:
     chain: list[str] = []
     windows: list[str] = []
     for piece in pieces:
+        if piece.gone:
+            closed[piece.snapshot] = (piece.snapshot, False)
+            continue
         if not piece.covers:
             windows.append(piece.snapshot)
             continue

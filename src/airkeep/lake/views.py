@@ -114,9 +114,9 @@ def _newest(
 
     Args:
         pieces: each environment's oldest first.
-        deleted: a deleted key is a word, too.
+        deleted: a deleted key is a word, too, and what a piece says is gone is no row.
     """
-    rows = rows_of(pieces, shape, source)
+    rows = rows_of([p for p in pieces if not (deleted and p.gone)], shape, source)
     later = [p for own in by_environment(pieces).values() for p in own[1:]]
     words = _scans(later, shape, source, key)
     if deleted:

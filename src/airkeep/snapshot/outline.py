@@ -15,6 +15,7 @@ from airkeep.errors import NewerFormatError
 from airkeep.snapshot import names
 from airkeep.snapshot.manifest import (
     FORMAT,
+    AdoptedEntry,
     Mode,
     ParentEntry,
     SecretsEntry,
@@ -42,6 +43,7 @@ class Outline(msgspec.Struct, frozen=True, dict=True):
     secrets: SecretsEntry
     entries: tuple[msgspec.Raw, ...] = msgspec.field(name="tables")
     parent: ParentEntry | None = None
+    adopted: AdoptedEntry | None = None
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

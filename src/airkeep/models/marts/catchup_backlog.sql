@@ -2,7 +2,7 @@
 -- grain: one DAG on one UTC day on which a scheduled run of it was due
 -- key: environment, dag_id, day
 -- units: runs, late_runs (began more than 5 minutes after they were due, or not yet) counts; worst_late_s seconds from due to start, of a run without a start to the environment's last sign of life; peak_backlog the most runs at one time that were due and had not begun
--- leaves out: runs that were not made yet, as missed_runs has them; cleared runs, whose first start is not known (before Airflow 2.8 nothing tells them: they wait until the start that they have); runs of @once; a run of a time before its DAG was there counts as waiting since then; before Airflow 2.2 each DAG's newest run
+-- leaves out: runs that never began and are deleted or finished; runs that were not made yet, as missed_runs has them; cleared runs, whose first start is not known (before Airflow 2.8 nothing tells them: they wait until the start that they have); runs of @once; a run of a time before its DAG was there counts as waiting since then; before Airflow 2.2 each DAG's newest run
 WITH waits AS (
   SELECT
     r.environment,
@@ -16,7 +16,9 @@ WITH waits AS (
   FROM scheduled_runs AS r
   INNER JOIN environments AS e
     ON e.environment = r.environment
-  WHERE r.clears = 0
+  LEFT JOIN unfinished_runs AS u
+    ON u.environment = r.environment AND u.dag_id = r.dag_id AND u.run_id = r.run_id
+  WHERE r.clears = 0 AND (r.started_at IS NOT NULL OR u.environment IS NOT NULL)
 ),
 moves AS (
   SELECT environment, dag_id, due_at AS moved_at, 1 AS step FROM waits
