@@ -37,7 +37,7 @@ SOME = (
     "table_growth", "who_did_what", "xcom_hogs",
 )  # fmt: skip
 
-# The plans of all models together are too much for the 1 GB that a driver has unless told otherwise.
+# The plans of all models are too much for the 1 GB that a driver has unless told otherwise.
 COMPILED = {"spark.driver.memory": "3g", "spark.sql.shuffle.partitions": "4"}
 
 
