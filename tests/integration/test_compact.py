@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from airkeep.lake.compact import compact
 from airkeep.lake.compact_plan import plan_compact
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
+from airkeep.snapshot.clean import GRACE, clean
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.results import newest_verified
 from airkeep.snapshot.verify import compare, diff, verify
@@ -155,6 +157,33 @@ def test_a_run_that_died_before_the_chain_went_is_carried_on(url: str, lake: Pat
 
     assert names_of(lake) == [made]
     assert set(done.removed) == {str(s.name) for s in chain}
+
+
+def test_what_was_folded_is_cleaned_away_when_the_grace_is_over(url: str, lake: Path) -> None:
+    chain = change_and_export(url, lake)
+    compact(str(lake))
+    [only] = names_of(lake)
+    folded = {f for f in files_of(lake) if any(s.id in f for s in chain)}
+    folded_data = {f for f in folded if f.startswith(("tables/", "deleted/"))}
+    assert folded_data
+    kept = files_of(lake) - folded
+    now = datetime.now(UTC)
+
+    young = clean(str(lake), now=now + GRACE - timedelta(hours=1))
+    assert young.deleted == 0
+    assert files_of(lake) == kept | folded
+    old = clean(str(lake), now=now + GRACE + timedelta(hours=1))
+    assert old.deleted == len(folded)
+    assert old.removed == ()
+    assert files_of(lake) == kept
+
+    assert all(result.ok for result in verify(str(lake)))
+    assert compare(str(lake), only, url).equal
+    assert clean(str(lake), now=now + 2 * GRACE).deleted == 0
+
+
+def files_of(lake: Path) -> set[str]:
+    return {str(f.relative_to(lake)) for f in lake.rglob("*") if f.is_file()}
 
 
 def test_many_small_files_become_few(url: str, lake: Path) -> None:

@@ -19,6 +19,7 @@ from airkeep.export.run import export
 from airkeep.lake.connect import connect
 from airkeep.lake.iceberg import register_iceberg
 from airkeep.snapshot.lake import Lake
+from airkeep.snapshot.names import index_path, manifest_path
 from command import AIRKEEP
 from fake_lake import save_snapshot, snapshot_name
 from servers import Databases, query
@@ -100,6 +101,28 @@ def test_a_second_run_changes_nothing_and_a_new_snapshot_takes_the_place_of_the_
 
     assert (done.changed, done.dropped, done.newer) == (done.tables, 1, 1)
     assert rows(catalog, "prod.mine") == [{"id": 2, "v": "20!", "more": None}]
+
+
+def test_an_environment_whose_full_snapshots_are_gone_has_no_tables(
+    databases: Databases, lake: Lake, catalog: Catalog
+) -> None:
+    import pyarrow as pa
+
+    url = databases.airflow("airflow-332")
+    export(url, lake, environment="prod")
+    register_iceberg(lake, catalog)
+    catalog.create_table("prod.theirs", pa.schema([("a", pa.int64())]))
+    export(url, lake, environment="prod", since=NOW)
+    for name in lake.names("prod")[1:]:
+        lake.store.delete([index_path("prod", name.id), manifest_path("prod", name.id)])
+
+    [done] = register_iceberg(lake, catalog)
+
+    assert (done.snapshot, done.newer) == (None, 1)
+    assert done.dropped > 40
+    assert [name for *_, name in catalog.list_tables("prod")] == ["theirs"]
+    [again] = register_iceberg(lake, catalog)
+    assert again.dropped == 0
 
 
 def test_somebody_elses_table_is_left_alone(

@@ -3,12 +3,13 @@
 Which catalog, and where its own metadata lies, is pyiceberg's configuration (`.pyiceberg.yaml`,
 `PYICEBERG_CATALOG__NAME__URI`): a REST service, Glue, a SQL database. A table's old files and new
 ones change places in one commit, so a reader sees the one state or the other. Nothing is copied,
-and a snapshot that `clean` takes away is gone from the table, too: register again after it.
+and a snapshot that `clean` takes away is gone from the table, too: register again after it. An
+environment that has no full snapshot any more has no tables then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ class EnvironmentTables:
         snapshot: the one whose rows they hold; None where no full snapshot is there.
         newer: how many snapshots are newer: increments and windows, which add no file.
         changed: tables that held other rows before, or were not there.
-        dropped: tables that the snapshot has no more.
+        dropped: tables that the snapshot has no more; without one, all that were there.
     """
 
     environment: str
@@ -86,12 +87,13 @@ def register_iceberg(
     done = []
     for environment in environments:
         newest, newer = _newest_full(lake, environment)
-        if newest is None:
-            done.append(EnvironmentTables(environment, namespaces[environment], None, newer))
-            continue
         to = _Namespace(catalog, namespaces[environment], lake.url, _root(lake), report)
         with _explained(f"registering the environment {environment}"):
-            done.append(to.register(newest, newer))
+            if newest is not None:
+                done.append(to.register(newest, newer))
+            else:
+                gone = to.clear()
+                done.append(EnvironmentTables(environment, to.name, None, newer, dropped=gone))
     return done
 
 
@@ -117,7 +119,7 @@ class _Namespace:
 
     def register(self, newest: Manifest, newer: int) -> EnvironmentTables:
         self.catalog.create_namespace_if_not_exists(self.name)
-        known = {name: self._load(name) for *_, name in self.catalog.list_tables(self.name)}
+        known = self._known()
         wanted = catalog_names(table.label for table in newest.tables)
         for name in sorted(known.keys() & set(wanted.values())):
             if known[name].properties.get(LAKE) != self.lake:
@@ -129,17 +131,35 @@ class _Namespace:
             self._put(known.get(wanted[entry.label]), wanted[entry.label], entry, newest.id)
             for entry in newest.tables
         )
+        gone = self._drop(known, keep=set(wanted.values()))
+        return EnvironmentTables(
+            newest.environment, self.name, newest.id, newer, len(newest.tables), changed, gone
+        )
+
+    def clear(self) -> int:
+        """Drop every table of this lake's: no snapshot has their rows. Gives how many there were.
+
+        No file of the lake is deleted.
+        """
+        from pyiceberg.exceptions import NoSuchNamespaceError
+
+        try:
+            known = self._known()
+        except NoSuchNamespaceError:
+            return 0
+        return self._drop(known, keep=())
+
+    def _known(self) -> dict[str, Table]:
+        listed = self.catalog.list_tables(self.name)
+        return {name: self.catalog.load_table((self.name, name)) for *_, name in listed}
+
+    def _drop(self, known: Mapping[str, Table], keep: Collection[str]) -> int:
         ours = (name for name, table in known.items() if table.properties.get(LAKE) == self.lake)
-        gone = sorted(set(ours) - set(wanted.values()))
+        gone = sorted(set(ours).difference(keep))
         for name in gone:
             self.report(f"{self.name}.{name}")
             self.catalog.drop_table((self.name, name))
-        return EnvironmentTables(
-            newest.environment, self.name, newest.id, newer, len(newest.tables), changed, len(gone)
-        )
-
-    def _load(self, name: str) -> Table:
-        return self.catalog.load_table((self.name, name))
+        return len(gone)
 
     def _put(self, table: Table | None, name: str, entry: TableEntry, snapshot: str) -> bool:
         """Give a table the snapshot's files; whether it had others."""
