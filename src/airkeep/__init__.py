@@ -13,23 +13,25 @@
 Nothing here prints, reads the environment or imports a heavy library before it is needed.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from airkeep.adopt.run import adopt
 from airkeep.errors import AirkeepError
-from airkeep.export.run import export
-from airkeep.report.run import report
-from airkeep.restore.run import restore
 from airkeep.version import __version__
 
 if TYPE_CHECKING:
+    from airkeep.adopt.run import adopt
     from airkeep.database.address import Address, resolve_address
     from airkeep.database.limits import ReadLimits
     from airkeep.export.csv import export_csv
+    from airkeep.export.run import export
     from airkeep.lake.compact import compact
     from airkeep.models.catalog import Model
     from airkeep.models.query import list_models, query
+    from airkeep.report.run import report
+    from airkeep.restore.run import restore
     from airkeep.snapshot.clean import clean
     from airkeep.snapshot.lake import Lake, Snapshot
     from airkeep.snapshot.verify import compare, diff, verify, verify_csv
@@ -58,7 +60,7 @@ __all__ = [
     "verify_csv",
 ]
 
-# Imported when they are asked for, but for those four whose names are those of packages, too.
+# Imported when they are asked for: all of them together take a quarter of a second.
 _LATER = {
     "Address": "airkeep.database.address",
     "Lake": "airkeep.snapshot.lake",
@@ -77,6 +79,27 @@ _LATER = {
     "verify_csv": "airkeep.snapshot.verify",
 }
 
+# Functions whose names are those of packages, too, which the import system sets here.
+_NAMED_AS_PACKAGES = ("adopt", "export", "report", "restore")
+
+
+class _Library(ModuleType):
+    """This module: what is named as a package is the function, whichever is imported first."""
+
+
+def _function(name: str) -> property:
+    def get(_: ModuleType) -> object:
+        return getattr(import_module(f"airkeep.{name}.run"), name)
+
+    def keep(_: ModuleType, package: object) -> None:
+        """The package stays in `sys.modules` alone."""
+
+    return property(get, keep)
+
+
+for _name in _NAMED_AS_PACKAGES:
+    setattr(_Library, _name, _function(_name))
+sys.modules[__name__].__class__ = _Library
 
 if not TYPE_CHECKING:  # a type checker would take it for a yes to any name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -119,6 +120,28 @@ def test_what_a_verify_found_is_recorded_beside_the_manifest(copy: Path) -> None
     assert state(newest_verified(store, snapshot.name)) == "damaged"
     store.save(names.verified_path("prod", snapshot.id, datetime(2099, 1, 1, tzinfo=UTC)), b"{")
     assert state(newest_verified(store, snapshot.name)) == "damaged"
+
+
+def test_a_listing_marks_the_snapshot_whose_file_is_damaged_too(copy: Path) -> None:
+    lake = Lake(str(copy))
+    newest, between, full = (lake.get(name) for name in lake.names())
+    verify_snapshot(full)
+    table = full.manifest.table("dag_run")
+    assert table is not None
+    damaged = copy / table.files[0].path
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-1] + b"?")
+    verify_snapshot(newest)
+
+    def listed() -> dict[str, str]:
+        rows = json.loads(CliRunner().invoke(cli, ["snapshots", "--json", str(copy)]).stdout)
+        return {row["name"]: row["state"] for row in rows}
+
+    assert listed() == {str(newest.name): "damaged", str(between.name): "-",
+                        str(full.name): "damaged"}  # fmt: skip
+    damaged.write_bytes(whole)
+    verify_snapshot(full)
+    assert listed()[str(full.name)].startswith("verified")
 
 
 def test_a_lake_that_cannot_be_written_is_verified_all_the_same(copy: Path) -> None:

@@ -305,7 +305,8 @@ def test_a_file_is_written_as_its_name_ends(lake: Path, tmp_path: Path, form: st
     model = run(
         "models", "-q", lake, "success_by_dag_day", "-o", tmp_path / f"model.{form.upper()}"
     )
-    other = run("query", lake, COUNT, "--format", {"csv": "json"}.get(form, "csv"), "-o", file)
+    contrary = ("--format", {"csv": "json"}.get(form, "csv"), "-o", tmp_path / f"other.{form}")
+    other = run("query", lake, COUNT, *contrary)
 
     assert (asked.exit_code, model.exit_code) == (0, 0)
     assert "say --format" in said_of(named)
@@ -318,14 +319,23 @@ def test_a_file_is_written_as_its_name_ends(lake: Path, tmp_path: Path, form: st
         assert file.read_text().splitlines()[0] == "state,runs"
 
 
-@pytest.mark.parametrize("command", [["query", "FROM nope"], ["models", "runs"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["query", "FROM nope"],
+        ["models", "runs"],
+        ["query", "FROM dag", "--engine", "spark"],
+        ["models", "runs", "--engine", "spark"],
+        ["models", "lost_hours", "--engine", "athena"],
+    ],
+)
 def test_a_file_that_cannot_be_new_is_told_before_the_work(
     tmp_path: Path, lake: Path, command: list[str]
 ) -> None:
     there = tmp_path / "there.csv"
     there.write_text("mine")
     for file, said in ((tmp_path / "no" / "o.csv", "there is no folder"), (there, "already")):
-        result = run(command[0], lake, command[1], "-o", file)
+        result = run(command[0], lake, *command[1:], "-o", file)
         assert isinstance(result.exception, ConfigError)
         assert said in str(result.exception)
     assert there.read_text() == "mine"
@@ -360,3 +370,10 @@ def test_a_misspelt_command_is_told_with_the_one_that_is_near() -> None:
 
     assert result.exit_code == 2
     assert "did you mean models?" in result.output
+
+
+def test_a_plan_is_drawn_as_it_is(lake: Path) -> None:
+    lines = run("query", lake, "EXPLAIN SELECT * FROM dag").stdout.splitlines()
+
+    assert lines[0].startswith("┌")
+    assert len(lines) > 5

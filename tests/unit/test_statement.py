@@ -52,6 +52,7 @@ def test_the_tables_are_those_that_no_with_makes(statement: str, named: list[str
         "PRAGMA profiling_output = '/tmp/never'",
         "USE other",
         "CHECKPOINT",
+        "SHOW dag_run",
         "CREATE PERSISTENT SECRET s (TYPE http)",
         "SELECT 1; COPY dag TO '/tmp/never.csv'",
         "EXPLAIN SELECT 1; COPY dag TO '/tmp/never.csv'",

@@ -76,8 +76,9 @@ def models(
     names = tuple(model.name for model in _named(names))
     where = (split_names(environment), moment(as_of))
     if engine == "spark" and not (execute or sql):
+        form = checked_form(form, output, ctx.output, is_text=True)
         made = tuple(names or (m.name for m in _all(marts=every_mart)))
-        ask_elsewhere(ctx, engine, Asked(lake or "", "", made, *where, execute, "table", output))
+        ask_elsewhere(ctx, engine, Asked(lake or "", "", made, *where, execute, form, output))
         return
     if lake is None or not (names or every_mart):
         raise click.UsageError("name a LAKE and a model, or --list to see which there are")
@@ -92,7 +93,7 @@ def models(
             _save(ctx, wanted, connected, folder, form, output)
         return
     is_text = engine != "duckdb" and not execute
-    form = "table" if is_text else checked_form(form, output, ctx.output)
+    form = checked_form(form, output, ctx.output, is_text=is_text)
     if engine != "duckdb":
         asked = Asked(lake, _rows_of(wanted[0]), names, *where, execute, form, output)
         ask_elsewhere(ctx, engine, asked)

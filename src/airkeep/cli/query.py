@@ -46,7 +46,7 @@ def query(
     if (question is None) != list_tables:
         raise click.UsageError("write a question, or --tables to see what can be asked")
     is_text = engine != "duckdb" and not execute
-    form = "table" if is_text else checked_form(form, output, ctx.output)
+    form = checked_form(form, output, ctx.output, is_text=is_text)
     if question is not None and engine != "duckdb":
         named, only = tuple(models_in(question)), split_names(environment)
         asked = Asked(lake, question, named, only, moment(as_of), execute, form, output)

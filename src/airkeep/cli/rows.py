@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SHOWN = 1_000
 _IN_FILES = ("csv", "json", "parquet")
+_PLAN = ("explain_key", "explain_value")  # drawn over many lines
 ENGINES = ("duckdb", "athena", "spark")
 _LAKE_OPTIONS = (
     click.option("--as-of", type=Age(), help="As the lake was known then: 2026-11-01, or 30d ago."),
@@ -121,12 +122,23 @@ def opened(
         yield connected, folder
 
 
-def checked_form(form: str | None, output: Path | None, out: Output) -> str:
+def checked_form(
+    form: str | None, output: Path | None, out: Output, *, is_text: bool = False
+) -> str:
     """How to write rows; --json is a form of its own, the end of a file's name says one too.
+
+    Args:
+        is_text: no rows are written, but what another engine is to run.
 
     Raises:
         ConfigError: the file is there already, or its folder is not.
     """
+    if output is not None:
+        from airkeep.report.file import check_new
+
+        check_new(output)
+    if is_text:
+        return "table"
     said = "json" if out.as_json else form
     if output is None:
         if said == "parquet":
@@ -140,10 +152,6 @@ def checked_form(form: str | None, output: Path | None, out: Output) -> str:
         raise click.UsageError(f"{output} may be csv, json or parquet: say --format, or name it so")
     if said and named and said != named:
         raise click.UsageError(f"{output} is named {named} and would be {said}: say one of them")
-
-    from airkeep.report.file import check_new
-
-    check_new(output)
     return said or ending
 
 
@@ -200,6 +208,8 @@ def _print(found: Rows, form: str, out: Output) -> None:
         _write_csv(sys.stdout, found)
     elif form == "json":
         out.document(_objects(found))
+    elif found.columns == _PLAN:
+        out.line("\n".join(str(drawn) for _, drawn in found.rows()))
     else:
         rows = list(found.rows(SHOWN + 1))
         cells = [[_one_line(_text(v)) for v in row] for row in rows[:SHOWN]]

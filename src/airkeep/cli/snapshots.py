@@ -14,7 +14,6 @@ from airkeep.snapshot.manifest import Summary
 
 if TYPE_CHECKING:
     from airkeep.snapshot.names import SnapshotName
-    from airkeep.snapshot.results import Verified
 
 NEWEST = 50
 
@@ -39,7 +38,7 @@ class Listed:
 @shared_options(tuning=False)
 def snapshots(ctx: Context, lake: str, *, environment: str | None, show_all: bool) -> None:
     """List the snapshots of LAKE, newest first."""
-    from airkeep.snapshot.results import newest_verified_of
+    from airkeep.snapshot.results import newest_verified_of, states
 
     opened = ctx.lake(lake, remember=show_all)
     if environment is not None:
@@ -60,18 +59,14 @@ def snapshots(ctx: Context, lake: str, *, environment: str | None, show_all: boo
         elif len(found) < len(names):
             out.note(f"{len(names) - len(found):,} older ones: --all shows them")
 
-    listed = list(map(_listed, wanted, found, verified))
+    listed = list(map(_listed, wanted, found, states(wanted, verified)))
     ctx.output.result(listed, text)
     for error in found:
         if isinstance(error, SnapshotError):
             ctx.output.warn(str(error))
 
 
-def _listed(
-    name: SnapshotName, found: Summary | SnapshotError, verified: Verified | None
-) -> Listed:
-    from airkeep.snapshot.results import state
-
+def _listed(name: SnapshotName, found: Summary | SnapshotError, state: str) -> Listed:
     match found:
         case NewerFormatError():
             return Listed(str(name), None, "newer")
@@ -79,7 +74,7 @@ def _listed(
             return Listed(str(name), None, "removed")
         case SnapshotError():
             return Listed(str(name), None, "unreadable")
-    return Listed(str(name), found, state(verified))
+    return Listed(str(name), found, state)
 
 
 def _cells(s: Summary | None) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _READS = {
     "SELECT", "FROM", "WITH", "(", "VALUES", "TABLE", "PIVOT", "UNPIVOT", "DESCRIBE", "DESC",
-    "SUMMARIZE", "SHOW",
+    "SUMMARIZE",
 }  # fmt: skip
 _MAKES = {"CREATE", "DROP", "ALTER", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "MERGE"}
 _FILES = {"COPY", "EXPORT", "ATTACH"}

@@ -6,6 +6,7 @@ one manifest, named by its sha256.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -38,6 +39,7 @@ _STATUS: Final[Mapping[Kind, int]] = {
     "newer": NewerFormatError.exit_status,
     "manifest": ManifestError.exit_status,
 }
+_OWNER = re.compile(r"/environment=(?P<environment>[^/]+)/(?:snapshot=)?(?P<id>[^/]+)/")
 _LOADERS = 8  # requests in flight: a small file from S3 is 30 ms of waiting
 _ATTEMPTS = 10
 _RECORDED = 100  # problems in a record; a lake that lost a disk has thousands
@@ -175,6 +177,23 @@ def newest_verified_of(
     """`newest_verified` of several, at once."""
     with ThreadPoolExecutor(_LOADERS) as pool:
         return list(pool.map(lambda name: newest_verified(store, name, load=load), wanted))
+
+
+def states(wanted: Sequence[SnapshotName], found: Sequence[Verified | None]) -> list[str]:
+    """`state` of each.
+
+    A snapshot is damaged, too, where somebody verified an increment upon it after it was verified
+    itself, and found a file of this one to be.
+    """
+    blamed: dict[SnapshotName, datetime] = {}
+    for record in (one for one in found if one is not None):
+        for owner in filter(None, (_OWNER.search(problem.path) for problem in record.problems)):
+            name = SnapshotName(owner["environment"], owner["id"])
+            blamed[name] = max(record.at, blamed.get(name, record.at))
+    return [
+        "damaged" if name in blamed and (one is None or blamed[name] > one.at) else state(one)
+        for name, one in zip(wanted, found, strict=True)
+    ]
 
 
 def state(verified: Verified | None) -> str:
