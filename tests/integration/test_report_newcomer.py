@@ -133,3 +133,21 @@ def test_the_first_screen_uses_its_width_for_one_environment_and_for_two(
             numbers = found.page.evaluate(right.format(".card .numbers > *"))
             assert cards > 1400
             assert numbers > 1380
+
+
+def test_a_week_stands_beside_the_one_before(browser: Browser, tmp_path: Path) -> None:
+    source = airflow_sqlite("airflow-3.3.2", tmp_path)
+    with sqlite3.connect(source) as db:
+        db.execute(
+            "UPDATE dag_run SET start_date = datetime(start_date, '-9 days'), "
+            "end_date = datetime(end_date, '-9 days') WHERE id % 2 AND start_date > '2026-11-01'"
+        )
+    export(str(source), str(tmp_path / "lake"), environment="prod", allow_plain=True)
+    file = made(tmp_path / "lake", tmp_path / "r.html")
+    [runs] = [m for m in data(file)["overview"]["metrics"] if m["label"] == "finished runs"]
+    with opened_page(browser, file) as found:
+        row = found.page.locator(".card tr", has_text="finished runs")
+        cells = row.locator("td").all_inner_texts()
+        assert cells[:2] == [str(runs["value"]), str(runs["before"])]
+        assert len(cells) == 3
+        assert "[object" not in found.page.inner_text("main")

@@ -48,7 +48,7 @@ function card(environment) {
   const [some, none] = [now.filter((one) => one.value), now.filter((one) => !one.value)];
   const ends = environment.week_ends;
   const before = weekly.some((one) => one.before);
-  const standing = (one, ...more) => h("tr", null, h("th", { scope: "row" }, metricLink(one)), h("td", { class: "n" }, text(one.value, one.kind)), more);
+  const standing = (one, more = null) => h("tr", null, h("th", { scope: "row" }, metricLink(one)), h("td", { class: "n" }, text(one.value, one.kind)), more);
   const row = (one) => standing(one, before ? [h("td", { class: "n" }, text(one.before, one.kind)), h("td", { class: "n" }, delta(one)[0])] : null);
   const old = quietFor(environment);
   return h("article", { class: "card" },
