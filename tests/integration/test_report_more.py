@@ -331,8 +331,8 @@ def test_what_has_nothing_to_show_is_one_line(browser: Browser, tmp_path: Path) 
     file = made(tmp_path / "lake", tmp_path / "r.html")
     document = data(file)
     [hygiene] = [p for p in document["parts"] if p["key"] == "hygiene"]
-    empty = [f["title"].lower() for f in hygiene["figures"] if not f["rows"]]
-    assert "connections and variables that changed" in empty
+    empty = [f["title"] for f in hygiene["figures"] if not f["rows"]]
+    assert "Connections and variables that changed" in empty
     with opened_page(browser, file) as found:
         [line] = found.page.locator("#hygiene > .none").all_inner_texts()
         assert all(title in line for title in empty)

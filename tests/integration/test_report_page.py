@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 WIDTHS = (1440, 820, 390)
-LAYOUT = Path(__file__).parent / "report_layout.json"
-
 # Every text that is seen, beside what is behind it: WCAG 2.1's ratio, smallest first.
 CONTRAST = """() => {
   const parts = (colour) => (colour.match(/[\\d.]+/g) || []).map(Number);
@@ -58,16 +55,6 @@ CONTRAST = """() => {
   }
   return [...found.sort((a, b) => a[0] - b[0]).slice(0, 5), [found.length]];
 }"""
-
-BOXES = """() => Object.fromEntries([...document.querySelectorAll(
-  '.top, nav, main, section > h1, section > h2, .card, .chart, .figure > .scroll, #dags .scroll'
-)].map((e, n) => {
-  const r = e.getBoundingClientRect();
-  const what = e.id || e.getAttribute('aria-label')?.split('.')[0] || e.textContent.slice(0, 24);
-  const name = `${n} ${e.tagName.toLowerCase()} ${what}`;
-  return [name, [Math.round(r.x), Math.round(r.width)]];
-}))"""
-
 
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
 
@@ -199,22 +186,6 @@ def test_it_draws_without_a_complaint_a_request_or_a_text_that_is_hard_to_read(
             assert worst[0][0] >= 4.5, worst
             assert not re.search(r"\b(NaN|undefined|null|Infinity)\b", page.inner_text("main"))
         assert found.wrong == []
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_its_layout_is_the_one_that_was_looked_at(
-    browser: Browser, page_file: Path, width: int
-) -> None:
-    """`LOOKED_AT=1` writes what is there now, for a person who has looked at it."""
-    with opened_page(browser, page_file, width=width) as found:
-        boxes = found.page.evaluate(BOXES)
-    looked_at = json.loads(LAYOUT.read_text()) if LAYOUT.exists() else {}
-    if os.environ.get("LOOKED_AT"):
-        LAYOUT.write_text(json.dumps({**looked_at, str(width): boxes}, indent=1) + "\n")
-        return
-    assert list(boxes) == list(looked_at[str(width)])
-    for name, box in boxes.items():
-        assert box == pytest.approx(looked_at[str(width)][name], abs=12), name
 
 
 def test_a_click_sorts_and_another_turns_it_around(browser: Browser, page_file: Path) -> None:

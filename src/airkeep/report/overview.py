@@ -78,6 +78,7 @@ class _Wanted:
     value: str
     before: str | None = None
     worse: Literal["up", "down", "neither"] = "up"
+    source: str | None = None
 
 
 def _weeks(aggregate: str, column: str, filled: str) -> tuple[str, str]:
@@ -87,6 +88,14 @@ def _weeks(aggregate: str, column: str, filled: str) -> tuple[str, str]:
         for first in (0, 7)
     )
 
+
+# None was heard of again, while something else in the environment was.
+_SILENT = """(
+  SELECT g.environment, date_diff('second', g.began_at, e.alive_at) AS silent_s
+  FROM heartbeat_gaps AS g JOIN environments AS e ON e.environment = g.environment
+  WHERE g.job_type = 'SchedulerJob' AND g.ended_at IS NULL
+    AND date_diff('second', g.began_at, e.alive_at) > 300
+) AS silent"""
 
 _METRICS = (
     _Wanted("finished runs", "count", "dag_week", "sum(runs)", "sum(runs_before)", "neither"),
@@ -105,6 +114,7 @@ _METRICS = (
     _Wanted("slot hours", "h", "slot_hours_by_dag", *_weeks("sum", "slot_h", "ELSE 0"), "neither"),
     _Wanted("DAGs still failing", "count", "failure_streaks",
             "count(DISTINCT CASE WHEN recovered_at IS NULL THEN dag_id END)"),
+    _Wanted("silence of the scheduler", "s", "heartbeat_gaps", "max(silent_s)", source=_SILENT),
     _Wanted("stuck runs", "count", "stuck_runs", "count(*)"),
     _Wanted("silent task instances", "count", "zombies", "count(*)"),
     _Wanted("missed runs", "count", "missed_runs", "count(*)"),
@@ -147,7 +157,7 @@ def overview(
 
 def _metrics(ask: Ask, wanted: _Wanted, environments: Sequence[str]) -> list[Metric]:
     dated = wanted.before is not None and wanted.mart != "dag_week"
-    source = wanted.mart
+    source = wanted.source or wanted.mart
     if dated:
         source = (
             f"(SELECT *, date_diff('day', day, newest_day) AS age_d FROM {wanted.mart} "

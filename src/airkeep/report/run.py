@@ -36,7 +36,7 @@ _TIMES = {
     "events": ("log entries", "happened_at"),
     "asset_events": ("asset events", "happened_at"),
 }
-_READ = ("runs", "dags")  # staging that the report itself reads
+_READ = ("runs", "dags", "environments")  # staging that the report itself reads
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _make(
         make_models(opened, [*marts, *_READ], folder, progress=progress)
         return None
     of_all = [mart for mart in marts if mart in WHOLE]
-    make_models(opened, [*of_all, "dags"], folder, progress=progress)
+    make_models(opened, [*of_all, "dags", "environments"], folder, progress=progress)
     rest = [mart for mart in (*marts, "runs") if mart not in WHOLE]
     sql = _timestamp(since)
     where = {name: f"{at} >= {sql}" for name, (_, at) in _TIMES.items()}

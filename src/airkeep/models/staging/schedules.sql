@@ -1,7 +1,7 @@
 -- How each DAG was scheduled, and since when.
 -- grain: one schedule of a DAG, until the next one
 -- key: environment, dag_id, number
--- units: number counts a DAG's schedules from 1; kind is cron, delta, once, continuous, asset, none, other; interval_s seconds; since_at and until_at UTC, NULL without a bound
+-- units: number counts a DAG's schedules from 1; kind is cron, delta, once, continuous, asset, none, other; schedule is the expression, the interval (`every 3600 s`), else the kind; interval_s seconds; since_at and until_at UTC, NULL without a bound
 -- leaves out: schedules that no snapshot saw (before Airflow 3 the database keeps the newest only); the time zone of DAGs that were never serialized, UTC is taken
 -- input: serialized_dag by dag_id, dag_version_id, dag_hash(dag_id text, dag_version_id text, dag_hash text, created_at instant, last_updated instant, data text, data_compressed bytes)
 -- input: dag by dag_id(dag_id text, schedule_interval text)
@@ -58,7 +58,13 @@ SELECT
   dag_id,
   number,
   kind,
-  coalesce(expression, kind) AS schedule,
+  coalesce(
+    expression,
+    CASE
+      WHEN kind = 'delta' THEN concat('every ', CAST(CAST(interval_s AS BIGINT) AS VARCHAR), ' s')
+    END,
+    kind
+  ) AS schedule,
   expression,
   timezone,
   interval_s,

@@ -65,9 +65,9 @@ function lines(points, [kind, divisor]) {
     .map((p) => h("div", null, `${p.seriesName}: ${text(p.value[1] * divisor, kind)}`)));
 }
 
-// Days with their months, for most ticks begin neither.
-function timely(axis) {
-  return { type: "time", ...axis, splitLine: { show: false }, axisLabel: { ...axis.axisLabel, formatter: { year: "{yyyy}", month: "{MMM}", day: "{MMM} {d}", hour: "{HH}:{mm}" } } };
+// Days with their months, for most ticks begin neither; hours only where points have them.
+function timely(axis, days) {
+  return { type: "time", minInterval: days ? 86400000 : 0, ...axis, splitLine: { show: false }, axisLabel: { ...axis.axisLabel, formatter: { year: "{yyyy}", month: "{MMM}", day: "{MMM} {d}", hour: "{HH}:{mm}" } } };
 }
 
 function upward(axis, unit) {
@@ -123,7 +123,7 @@ function chart(found, rows) {
     return {
       ...option,
       tooltip: tooltip([kind, divisor], lines),
-      xAxis: timely(axis),
+      xAxis: timely(axis, found.columns[index(x)].kind === "day"),
       yAxis: near.length ? { ...upward(axis, unit), max: Math.max(highest, ...near.map(([limit]) => limit)) } : upward(axis, unit),
       useUTC: true,
       series: kept.map(([name, points], n) => ({

@@ -34,7 +34,7 @@ function bands(dag) {
       ...option,
       useUTC: true,
       tooltip: tooltip(["s", divisor], lines),
-      xAxis: timely(axis),
+      xAxis: timely(axis, true),
       yAxis: upward(axis, unit),
       series: [
         { name: "p95", type: "line", data: points(3), color: colour("c2"), lineStyle: { width: 1.5, type: "dashed" }, symbol: "rect", symbolSize: 5, areaStyle: { color: colour("c2"), opacity: 0.08 } },
@@ -79,7 +79,7 @@ function dagPage(dag) {
     h("p", { class: "back" }, h("a", { href: "#dags" }, "← All DAGs")),
     h("h1", null, dag.dag_id),
     h("p", null, badges(dag.signals), dag.signals.length ? h("span", { class: "same" }, dag.signals.map((one) => SIGNALS[one][2]).join("; ")) : ""),
-    h("dl", { class: "facts" }, fact("environment", dag.environment), fact("owners", dag.owners), fact("schedule", dag.schedule), fact("file", dag.file),
+    h("dl", { class: "facts" }, fact("environment", dag.environment), fact("owners", dag.owners), fact("schedule", dag.schedule && schedule(dag.schedule)), fact("file", dag.file),
       fact("state", `${dag.is_active ? "active" : "not parsed any more"}${dag.is_paused ? ", paused" : ""}`),
       fact("last 7 days", `${text(dag.runs, "count")} finished runs, ${text(dag.failed, "count")} failed, ${text(dag.success_rate, "share")} succeeded; mean ${text(dag.mean_s, "s")}; ${text(dag.slot_h, "h")} of slots`),
       fact("week before", dag.success_rate_before === null ? "no finished run" : `${text(dag.success_rate_before, "share")} succeeded; mean ${text(dag.mean_before_s, "s")}`)),

@@ -21,7 +21,13 @@ function shownIn(mart) {
 function part(found) {
   const empty = found.figures.filter((one) => !rowsOf(one).length);
   return h("section", { id: found.key }, h("h2", null, found.title), h("p", { class: "lead" }, found.lead), found.figures.filter((one) => rowsOf(one).length).map(figure),
-    empty.length ? h("p", { class: "none" }, "Nothing recorded: ", empty.flatMap((one, n) => [n ? ", " : "", h("a", { href: `#sql-${one.mart}` }, one.title.toLowerCase())]), ".") : null);
+    empty.length ? h("p", { class: "none" }, "Nothing recorded: ", empty.flatMap((one, n) => [n ? ", " : "", h("a", { href: `#sql-${one.mart}` }, one.title)]), ".") : null);
+}
+
+// An address that an older report, or another lake's, was right about.
+function noDag(environment, dag) {
+  return h("section", { id: "dag" }, h("p", { class: "back" }, h("a", { href: "#dags" }, "← All DAGs")), h("h1", null, "No such DAG"),
+    h("p", null, `This report has no DAG ${dag || ""} of ${environment || "any environment"}: it was renamed or deleted, never ran, or is of another lake.`));
 }
 
 let page = null;
@@ -42,17 +48,18 @@ function show() {
   const [where, environment, dag] = decodeParts(location.hash.slice(1));
   // A DAG's own page has the SQL, too.
   if (page && where.startsWith("sql-") && document.getElementById(where)) return openSql(document.getElementById(where));
-  const wanted = where === "dag" ? dagNamed(environment, dag) : null;
-  const name = wanted ? location.hash : `all ${chosen.environment}`;
+  const isDag = where === "dag";
+  const wanted = isDag ? dagNamed(environment, dag) : null;
+  const name = isDag ? location.hash : `all ${chosen.environment}`;
   if (page !== name) {
     page = name;
-    main.replaceChildren(...(wanted ? [dagPage(wanted), sources()] : [overview(), comparison(), dagTable(), changes(), calendar(), ...report.parts.map(part), sources()].filter(Boolean)));
-    document.title = wanted ? `${wanted.dag_id} · Airflow report` : "Airflow report";
+    main.replaceChildren(...(isDag ? [wanted ? dagPage(wanted) : noDag(environment, dag), sources()] : [overview(), comparison(), dagTable(), changes(), calendar(), ...report.parts.map(part), sources()].filter(Boolean)));
+    document.title = isDag ? `${wanted ? dag : "No such DAG"} · Airflow report` : "Airflow report";
     redraw();
-    menu(Boolean(wanted));
-    if (wanted) { scrollTo(0, 0); main.focus({ preventScroll: true }); tell(`DAG ${wanted.dag_id}`); }
+    menu(isDag);
+    if (isDag) { scrollTo(0, 0); main.focus({ preventScroll: true }); tell(wanted ? `DAG ${dag}` : "No such DAG"); }
   }
-  const target = wanted ? null : document.getElementById(location.hash.slice(1));
+  const target = isDag ? null : document.getElementById(location.hash.slice(1));
   const returned = inSql && came && came.hash === location.hash && came.link.isConnected;
   inSql = false;
   if (returned) toLink();

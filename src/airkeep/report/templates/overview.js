@@ -48,22 +48,21 @@ function card(environment) {
   const [some, none] = [now.filter((one) => one.value), now.filter((one) => !one.value)];
   const ends = environment.week_ends;
   const before = weekly.some((one) => one.before);
-  const row = (one) => h("tr", null, h("th", { scope: "row" }, metricLink(one)),
-    h("td", { class: "n" }, text(one.value, one.kind)),
-    before ? [h("td", { class: "n" }, one.weekly ? text(one.before, one.kind) : ""), h("td", { class: "n" }, one.weekly ? delta(one)[0] : "")] : null);
+  const standing = (one, more = null) => h("tr", null, h("th", { scope: "row" }, metricLink(one)), h("td", { class: "n" }, text(one.value, one.kind)), more);
+  const row = (one) => standing(one, before ? [h("td", { class: "n" }, text(one.before, one.kind)), h("td", { class: "n" }, delta(one)[0])] : null);
   const old = quietFor(environment);
   return h("article", { class: "card" },
     h("h2", null, environment.name),
     h("p", { class: "why", title: `${environment.snapshot}, ${environment.mode}` }, `Airflow ${environment.airflow_version} · ${number(environment.snapshots, 0)} ${environment.snapshots === 1 ? "snapshot" : "snapshots"}, the newest of `, h("span", { class: "whole" }, time(environment.at)), ` (${number(environment.rows, 0)} rows)`),
     ends ? null : h("p", { class: "none" }, "No run is recorded."),
     old > 7 ? h("p", null, h("span", { class: "badge warn" }, `quiet for ${number(old, 0)} d`), `no run started after ${ends}`) : null,
-    !ends ? null : h("table", null,
+    !ends ? null : h("div", { class: "numbers" }, h("table", null,
       h("thead", null, h("tr", null, h("th", { scope: "col" }, "7 days to ", h("span", { class: "whole" }, ends)), h("th", { scope: "col", class: "n" }, "week"),
         before ? [h("th", { scope: "col", class: "n" }, "before"), h("th", { scope: "col", class: "n" }, "change")] : null)),
-      h("tbody", null, weekly.map(row)),
-      some.length ? h("tbody", null, h("tr", null, h("th", { scope: "rowgroup", colspan: before ? 4 : 2, class: "group" }, "As of the snapshot")), some.map(row)) : null),
-    ends && !before ? h("p", { class: "none" }, "Nothing ran in the week before.") : null,
-    none.length ? h("p", { class: "none" }, "None: ", listed(none.map(metricLink)), ".") : null);
+      h("tbody", null, weekly.map(row))),
+      h("div", null, some.length ? h("table", null, h("thead", null, h("tr", null, h("th", { scope: "col" }, "As of the snapshot"), h("th", { scope: "col", class: "n" }, "now"))), h("tbody", null, some.map((one) => standing(one)))) : null,
+        before ? null : h("p", { class: "none" }, "Nothing ran in the week before."), none.length ? h("p", { class: "none" }, "None: ", listed(none.map(metricLink)), ".") : null)),
+    !ends && none.length ? h("p", { class: "none" }, "None: ", listed(none.map(metricLink)), ".") : null);
 }
 
 // What a person should look at, the worst first: a badge, the environment, the names.
@@ -84,7 +83,8 @@ function problems() {
   for (const one of report.overview.metrics) {
     if (!inChosen(one.environment) || !one.value || !BROKEN.has(one.mart)) continue;
     const place = report.parts.flatMap((part) => part.figures).find((figure) => figure.mart === one.mart);
-    found.push([50, -one.value, h("li", null, h("span", { class: "badge warn" }, one.label), h("span", { class: "where" }, `${one.environment}: `), h("a", { href: `#${place ? place.key : `sql-${one.mart}`}` }, text(one.value, one.kind)))]);
+    const [rank, level] = BROKEN.get(one.mart);
+    found.push([rank, -one.value, h("li", null, h("span", { class: `badge ${level}` }, one.label), h("span", { class: "where" }, `${one.environment}: `), h("a", { href: `#${place ? place.key : `sql-${one.mart}`}` }, text(one.value, one.kind)))]);
   }
   for (const one of environments) {
     const old = quietFor(one);
@@ -94,7 +94,7 @@ function problems() {
 }
 
 // Marts whose number is a count of broken things that no DAG's signal tells.
-const BROKEN = new Set(["import_errors_by_day", "asset_freshness"]);
+const BROKEN = new Map([["heartbeat_gaps", [-1, "bad"]], ["import_errors_by_day", [50, "warn"]], ["asset_freshness", [50, "warn"]]]);
 const TOP = 8;
 
 function attention() {
@@ -104,9 +104,9 @@ function attention() {
   const change = (one) => h("li", null, h("span", { class: `badge ${WORSE.has(one.what) ? "bad" : "good"}` }, one.what), h("span", { class: "where" }, `${one.environment}: `), h("a", { href: dagLink(one.environment, one.dag_id) }, broken(one.dag_id)), ", ", h("span", { class: "whole" }, `${text(one.before, one.kind)} → ${text(one.now, one.kind)}`));
   return h("div", { class: "attention" },
     h("div", { class: "side" }, h("h2", null, "Wrong now"),
-      wrong.length ? h("ul", null, wrong.slice(0, TOP)) : h("p", { class: "none" }, "Nothing: no DAG is failing, stuck, silent or late, and every file imports."),
+      wrong.length ? h("ul", null, wrong.slice(0, TOP)) : h("p", { class: "none" }, "Nothing: no DAG is failing, stuck, silent or late, a scheduler lived to the end, and every file imports."),
       rest > 0 ? h("details", null, h("summary", null, `${number(rest, 0)} more`), h("ul", null, wrong.slice(TOP))) : null,
-      source("dag_week", listed(["stuck_runs", "zombies", "missed_runs", ...BROKEN].filter((mart) => mart in report.sources).map((mart) => h("a", { href: `#sql-${mart}` }, `${mart} (SQL)`))).flatMap((one, n) => (n ? [one] : [", ", one])))),
+      source("dag_week", listed(["stuck_runs", "zombies", "missed_runs", ...BROKEN.keys()].filter((mart) => mart in report.sources).map((mart) => h("a", { href: `#sql-${mart}` }, `${mart} (SQL)`))).flatMap((one, n) => (n ? [one] : [", ", one])))),
     h("div", { class: "side" }, h("h2", null, "Otherwise than the week before"),
       moved.length ? h("ul", null, moved.slice(0, TOP - 2).map(change)) : h("p", { class: "none" }, "Nothing of size changed."),
       moved.length > TOP - 2 ? h("p", { class: "none" }, h("a", { href: "#changes" }, `all ${number(moved.length, 0)}`)) : null,
@@ -215,7 +215,7 @@ function comparison() {
     { name: "points", label: "difference in success", kind: "points" }, { name: "ratio", label: "p50 ratio", kind: "ratio" }];
   const rows = compared.map(([dag, runsA, rateA, p50A, runsB, rateB, p50B]) => [dag, runsA, runsB, rateA, rateB, p50A, p50B, rateA === null || rateB === null ? null : rateB - rateA, p50A && p50B !== null ? p50B / p50A : null]);
   rows.sort((a, b) => (a[7] === null) - (b[7] === null) || Math.abs(b[7]) - Math.abs(a[7]));
-  const made = h("section", { id: "compare" }, h("h2", null, `${one} beside ${other}`), h("p", { class: "lead" }, `Each one's own last week, and what stands now. Differences are ${other} less ${one}, ratios ${other} over ${one}.`),
+  const made = h("section", { id: "compare" }, h("h2", null, `Side by side: ${one} and ${other}`), h("p", { class: "lead" }, `Each one's own last week, and what stands now. Differences are ${other} less ${one}, ratios ${other} over ${one}.`),
     headlines(one, other), h("h3", { class: "apart" }, "DAGs that both have"), h("p", { class: "why" }, "All their finished runs; those that differ most first."));
   if (!rows.length) made.append(h("p", { class: "none" }, "They have no DAG in common with finished runs."));
   else made.append(...table("Environments compared", columns, rows).filter(Boolean));

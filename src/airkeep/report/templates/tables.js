@@ -11,6 +11,7 @@ function cell(value, column, row, environmentAt) {
   if (column.name === "dag_id" && environmentAt >= 0 && dagNamed(row[environmentAt], value)) {
     return h("td", { class: "t id" }, h("a", { href: dagLink(row[environmentAt], value) }, broken(shown)));
   }
+  if (column.name === "schedule" && value) return h("td", { class: "t" }, broken(schedule(value)));
   if (column.name.startsWith("version_") && value !== null) return h("td", { class: "t", title: value }, version(value));
   return h("td", { class: column.name.endsWith("_id") ? "t id" : "t" }, broken(shown));
 }

@@ -101,6 +101,18 @@ function text(value, kind) {
   }
 }
 
+// An interval in words, whether a model says its seconds or Airflow 2 its timedelta.
+function schedule(value) {
+  const every = /^every ([0-9.]+) s$/.exec(value);
+  if (every) return `every ${duration(Number(every[1]))}`;
+  if (!value.startsWith("{")) return value;
+  try {
+    const { type, attrs } = JSON.parse(value);
+    const seconds = (attrs.days || 0) * 86400 + (attrs.seconds || 0);
+    return type === "timedelta" && seconds > 0 ? `every ${duration(seconds)}` : value;
+  } catch { return value; }
+}
+
 // Of a hash its beginning says enough.
 function version(value) {
   return /^[0-9a-f-]{16,}$/.test(value) ? `${value.slice(0, 8)}…` : value;
