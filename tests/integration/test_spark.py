@@ -150,7 +150,7 @@ def test_a_script_says_what_is_wrong_and_writes_nothing(
         (["--output", str(asked.lake / "x"), "--models", "runs"], 3, "outside of it"),
         (["--output", free, "--models", "rums"], 3, "did you mean runs"),
         (["--output", free, "--models", "runs", "--environments", "nope"], 34, "of nope"),
-        (["--output", free, "--models", "runs", "--as-of", "2001-01-01"], 34, "no snapshots"),
+        (["--output", free, "--models", "runs", "--as-of", "2001-01-01"], 34, "the oldest is"),
     ):
         assert main(job, arguments) == status
         error = capsys.readouterr().err.splitlines()
