@@ -125,10 +125,15 @@ def test_every_model_counts_on_spark_3_as_on_duckdb(asked: Asked, tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
-def test_the_script_counts_on_spark_4_as_duckdb_does(asked: Asked, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("names", "how"), [(SOME, QUICK), (models(), COMPILED)], ids=["some", "all"]
+)
+def test_the_script_counts_on_spark_4_as_duckdb_does(
+    asked: Asked, tmp_path: Path, names: Collection[str], how: dict[str, str]
+) -> None:
     if not SPARK_4.is_dir():
         pytest.skip(f"{SPARK_4} is not there: `make spark4` installs it")
-    script_counts_as_duckdb(asked, tmp_path, models(), libraries=SPARK_4, settings=COMPILED)
+    script_counts_as_duckdb(asked, tmp_path, names, libraries=SPARK_4, settings=how)
 
 
 @pytest.fixture(scope="module")
