@@ -8,8 +8,8 @@
 -- Most rows are of one snapshot, and within one none is told of twice.
 WITH bulks AS (
   SELECT environment, max(snapshot) AS snapshot
-  FROM table_sizes
-  WHERE table_name = 'task_instance' AND bytes IS NOT NULL
+  FROM snapshots
+  WHERE mode = 'full'
   GROUP BY environment
 ),
 beside AS (
