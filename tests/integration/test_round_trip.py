@@ -49,6 +49,22 @@ def test_a_foreign_application_in_the_same_database_goes_along(
     assert data_of(target) == data_of(source)
 
 
+def test_databases_that_read_backslashes_as_escapes_are_alike(
+    server: Cluster, databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-332"), databases.empty()
+    query(source, r"CREATE TABLE told (id int PRIMARY KEY, said text DEFAULT 'a\b')")
+    query(source, r"INSERT INTO told VALUES (1, 'c:\new\'), (2, DEFAULT)")
+    for url in (source, target):
+        name = url.rsplit("/", 1)[1]
+        psql(server, url, f'ALTER DATABASE "{name}" SET standard_conforming_strings = off')
+    airkeep.export(source, tmp_path / "lake", environment="prod")
+    airkeep.restore(tmp_path / "lake", "latest", target, create_schema=True)
+
+    assert query(target, "SELECT said FROM told ORDER BY id") == [("c:\\new\\",), ("a\\b",)]
+    assert data_of(target) == data_of(source)
+
+
 def test_a_table_with_a_long_name_in_another_script_comes_back(
     server: Cluster, databases: Databases, tmp_path: Path
 ) -> None:

@@ -49,7 +49,7 @@ _EXACT = {
 
 _MODIFIER = re.compile(r"\(\d+(?:,\d+)?\)")
 
-# What the text of a value depends on: the same for every session that writes or takes it.
+# What the text of a value, ours in a statement too, depends on: the same for every session.
 TEXT_SETTINGS = {
     "datestyle": "ISO",
     "intervalstyle": "postgres",
@@ -57,6 +57,7 @@ TEXT_SETTINGS = {
     "lc_monetary": "C",
     "extra_float_digits": "1",
     "bytea_output": "hex",
+    "standard_conforming_strings": "on",
 }
 
 TEXT = Travel("VARCHAR", "text")
