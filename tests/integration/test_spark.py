@@ -38,8 +38,7 @@ SOME = (
     "table_growth", "unfinished_tasks", "who_did_what", "xcom_hogs",
 )  # fmt: skip
 
-# The plans of all models are too much for the 1 GB that a driver has unless told otherwise.
-COMPILED = {"spark.driver.memory": "3g", "spark.sql.shuffle.partitions": "4"}
+COMPILED = {"spark.sql.shuffle.partitions": "4"}
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,7 @@ def test_a_question_finds_in_spark_what_it_finds_in_duckdb(
         expected = counted(asked.lake, tmp_path, question)
         job = job_of(named, question=question)
         lake = opened(spark, str(asked.lake), (), None, pytest.fail)
-        found = SparkRows(answer(lake, job), "asked")
+        found = SparkRows(answer(lake, job, str(tmp_path / "aside")), "asked")
         assert found.columns == expected[0]
         assert Counter(found.rows()) == Counter(expected[1])
 
@@ -196,7 +195,8 @@ def test_a_snapshot_that_spark_cannot_read_is_passed_over(
     newest.write_text("{", encoding="utf-8")
     said: list[str] = []
     job = job_of([], question="SELECT state, count(*) AS n FROM dag_run GROUP BY state")
-    found = SparkRows(answer(opened(spark, str(lake), (), None, said.append), job), "asked")
+    opened_here = opened(spark, str(lake), (), None, said.append)
+    found = SparkRows(answer(opened_here, job, str(tmp_path / "aside")), "asked")
     rows = Counter(found.rows())
 
     with connect(Lake(str(lake)), folder=tmp_path, warn=said.append) as connected:
@@ -204,6 +204,25 @@ def test_a_snapshot_that_spark_cannot_read_is_passed_over(
         assert rows == Counter(expected.rows())
     assert len(said) == 2
     assert all("was passed over" in one and newest.parent.name in one for one in said)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_is_read_often_is_set_aside_until_the_job_ends_well_or_not(
+    asked: Asked, spark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = ["failure_streaks", "time_to_recover"]
+    good = "SELECT count(*) AS n FROM failure_streaks CROSS JOIN time_to_recover"
+    opened_here = opened(spark, str(asked.lake), (), None, pytest.fail)
+    found = answer(opened_here, job_of(named, question=good), str(tmp_path / "aside"))
+    assert {Path(file).parts[-2] for file in found.inputFiles()} == {"failure_streaks"}
+    assert [tuple(row) for row in found.collect()] == counted(asked.lake, tmp_path, good)[1]
+
+    bad = "SELECT CAST(max(dag_id) AS INTEGER) AS n FROM failure_streaks"
+    for question, status in ((bad, 3), (good, 0)):
+        job = job_of(named, lake=str(asked.lake), question=question)
+        output = tmp_path / f"out-{status}"
+        assert main(job, ["--output", str(output)]) == status
+        assert [one.name for one in output.iterdir()] == ["answer"], capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

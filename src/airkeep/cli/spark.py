@@ -33,9 +33,12 @@ def answer(ctx: Context, asked: Asked) -> None:
         return
 
     from airkeep.lake.spark_here import SparkRows, spark_session
+    from airkeep.snapshot.folder import private_folder
 
     assert lake is not None  # noqa: S101 (the commands see to it)
     limits = ctx.question_limits
     spark = spark_session(memory_bytes=limits.memory_bytes, threads=limits.threads)
-    found = answer_of(opened(spark, lake, asked.environments, last, ctx.output.warn), job)
-    show(SparkRows(found, "the question failed"), asked.form, asked.output, ctx.output)
+    there = opened(spark, lake, asked.environments, last, ctx.output.warn)
+    with private_folder(ctx.spool) as folder:
+        found = answer_of(there, job, f"file://{folder.resolve()}")
+        show(SparkRows(found, "the question failed"), asked.form, asked.output, ctx.output)

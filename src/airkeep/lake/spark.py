@@ -190,15 +190,20 @@ class SparkLake:
         pieces = self._manifests.state(label)
         self._view(name, newest_view(pieces, columns, self._source))
 
-    def make_table(self, name: str, statement: str, *, keep: bool) -> None:
+    def make_table(self, name: str, statement: str, *, aside: str | None = None) -> None:
         """Give a statement in Spark's SQL a name.
 
         Args:
-            keep: several others read it, so its rows are kept once they were counted.
+            aside: the URL of a folder that is not there yet and that every executor reaches. The
+                rows are counted now and lie there as Parquet, so that others' plans end there;
+                None to count them wherever they are read.
         """
         with explained(name):
             rows = self.spark.sql(statement)
-            (rows.persist() if keep else rows).createOrReplaceTempView(name)
+            if aside is not None:
+                rows.write.parquet(aside)
+                rows = self.spark.read.schema(rows.schema).parquet(aside)
+            rows.createOrReplaceTempView(name)
 
     def _view(self, name: str, statement: str) -> None:
         with explained(name):

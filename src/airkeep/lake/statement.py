@@ -23,7 +23,16 @@ _FILES = {"COPY", "EXPORT", "ATTACH"}
 
 
 def named_in(statement: str) -> list[str]:
-    """The tables that a statement names and does not make itself, as it writes them.
+    """The tables that a statement names and does not make itself, each once, as it writes them.
+
+    Raises:
+        ConfigError: as `readings_in`.
+    """
+    return list(dict.fromkeys(readings_in(statement)))
+
+
+def readings_in(statement: str) -> list[str]:
+    """The tables that a statement names and does not make itself, each as often as it does.
 
     A WITH's name counts where SQL lets it: `WITH dag_run AS (SELECT * FROM dag_run)` reads the
     table.
@@ -35,13 +44,12 @@ def named_in(statement: str) -> list[str]:
 
     tree = _parsed(statement)
     target = tree.find(exp.Table) if isinstance(tree, exp.Create | exp.Drop) else None
-    named = (
+    return [
         table.name
         for table in tree.find_all(exp.Table)
         if isinstance(table.this, exp.Identifier) and not table.db
         if table is not target and not _is_of_a_with(table)
-    )
-    return list(dict.fromkeys(named))
+    ]
 
 
 def _parsed(statement: str) -> exp.Expr:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from airkeep.errors import AirkeepError, ConfigError, did_you_mean
 from airkeep.lake.columns import SQL_TYPE, Kind
 from airkeep.lake.manifests import Warn
 from airkeep.lake.spark import SparkLake, explained, own_session, read_snapshots, without_zone
+from airkeep.lake.spark_aside import folder_aside
 from airkeep.models.catalog import MANIFESTS, Form, Made
 from airkeep.models.made import maker_of
 from airkeep.models.spread import spread
@@ -44,14 +46,14 @@ class SparkModel:
     """A model in Spark's SQL.
 
     Attributes:
-        raw: the names of the raw tables that it reads, or that are made something of for it.
+        reads: what it reads, or what is made something of for it: raw tables and other models,
+            each as often as it is named.
     """
 
     name: str
     is_mart: bool
-    raw: tuple[str, ...]
     made: tuple[Made, ...]
-    needs: tuple[str, ...]
+    reads: tuple[str, ...]
     sql: str
 
 
@@ -65,7 +67,8 @@ class Job:
         last: the newest snapshot's id that counts; None for all.
         raw: every raw table that a model reads.
         models: in an order in which they can be made.
-        tables: of the lake, that the question names.
+        named: models that the question names.
+        tables: of the lake, that it names.
         question: in Spark's SQL; None to make the models.
     """
 
@@ -74,6 +77,7 @@ class Job:
     last: str | None
     raw: tuple[RawTable, ...]
     models: tuple[SparkModel, ...]
+    named: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     question: str | None = None
 
@@ -82,30 +86,47 @@ class Job:
         return tuple(model.name for model in self.models if model.is_mart)
 
 
-def make_models(lake: SparkLake, job: Job, names: Iterable[str]) -> None:
-    """Give these models and what they need their names; Spark counts when rows are asked for."""
+def make_models(lake: SparkLake, job: Job, names: Sequence[str], aside: str) -> None:
+    """Give these models and what they need their names.
+
+    What is read more than once is counted here and set aside, so that no plan grows by what was
+    made before; all else is counted when its rows are asked for.
+
+    Args:
+        aside: the URL of a folder that every executor reaches, for the rows that are set aside. It
+            must stay as long as a model is asked for.
+    """
     wanted = _needed(job, names)
-    read = {name for model in wanted for name in model.raw}
+    readings = Counter([*names, *(name for model in wanted for name in model.reads)])
+    places = {name: f"{aside}/{name}" for name, times in readings.items() if times > 1}
     for raw in job.raw:
-        if raw.name not in read:
-            continue
-        if raw.form == "last":
-            lake.need_last(raw.name, raw.label, raw.columns, key=raw.key)
-        elif raw.form == "newest":
-            lake.need_newest(raw.name, raw.label, raw.columns)
-        else:
-            lake.need_versions(raw.name, raw.label, raw.columns)
-    readers = [name for model in wanted for name in model.needs]
+        if raw.name in readings:
+            _need(lake, raw)
+            if raw.name in places:
+                lake.make_table(raw.name, f"SELECT * FROM {raw.name}", aside=places[raw.name])
     for model in wanted:
         for made in model.made:
             _make(lake, made)
-        lake.make_table(model.name, model.sql, keep=readers.count(model.name) > 1)
+        lake.make_table(model.name, model.sql, aside=places.get(model.name))
 
 
-def answer(lake: SparkLake, job: Job) -> DataFrame:
-    """The rows that the job's question finds."""
+def _need(lake: SparkLake, raw: RawTable) -> None:
+    if raw.form == "last":
+        lake.need_last(raw.name, raw.label, raw.columns, key=raw.key)
+    elif raw.form == "newest":
+        lake.need_newest(raw.name, raw.label, raw.columns)
+    else:
+        lake.need_versions(raw.name, raw.label, raw.columns)
+
+
+def answer(lake: SparkLake, job: Job, aside: str) -> DataFrame:
+    """The rows that the job's question finds.
+
+    Args:
+        aside: as for `make_models`; the rows are read when they are asked for.
+    """
     assert job.question is not None  # noqa: S101 (a job without one makes models)
-    make_models(lake, job, [model.name for model in job.models])
+    make_models(lake, job, job.named, aside)
     for table in job.tables:
         lake.need(table)
     return lake.query(job.question)
@@ -157,14 +178,15 @@ def _run(job: Job, given: argparse.Namespace) -> None:
     if given.if_exists == "fail":
         for place in places.values():
             _refuse_what_is_there(found.spark, place)
-    if job.question is not None:
-        _write(answer(found, job), places[ANSWER], given.if_exists)
-        return
-    make_models(found, job, names)
-    for name, place in places.items():
-        began = time.monotonic()
-        _write(found.query(f"SELECT * FROM {name}"), place, given.if_exists)
-        _say(f"{name}: {place} ({time.monotonic() - began:.1f} s)", sys.stdout)
+    with folder_aside(spark, output, _warn) as aside:
+        if job.question is not None:
+            _write(answer(found, job, aside), places[ANSWER], given.if_exists)
+            return
+        make_models(found, job, names, aside)
+        for name, place in places.items():
+            began = time.monotonic()
+            _write(found.query(f"SELECT * FROM {name}"), place, given.if_exists)
+            _say(f"{name}: {place} ({time.monotonic() - began:.1f} s)", sys.stdout)
 
 
 def _write(rows: DataFrame, place: str, if_exists: str) -> None:
@@ -203,7 +225,7 @@ def _needed(job: Job, names: Iterable[str]) -> list[SparkModel]:
         name = todo.pop()
         if name not in wanted:
             wanted.add(name)
-            todo += by_name[name].needs
+            todo += (read for read in by_name[name].reads if read in by_name)
     return [model for model in job.models if model.name in wanted]
 
 

@@ -14,8 +14,8 @@ from importlib.metadata import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from airkeep.lake.statement import named_in
-from airkeep.models.catalog import RAW, model_named, needed_for, raw_inputs
+from airkeep.lake.statement import named_in, readings_in
+from airkeep.models.catalog import model_named, needed_for, raw_inputs
 from airkeep.models.dialects import transpile
 from airkeep.models.job import Job, RawTable, SparkModel
 from airkeep.version import __version__
@@ -90,6 +90,7 @@ def job_of(
             for one, columns in raw_inputs(wanted).items()
         ),
         models=tuple(_spark_model(model.name) for model in wanted),
+        named=() if question is None else tuple(names),
         tables=tuple(n for n in named if n not in names),
         question=None if question is None else transpile(question, "spark"),
     )
@@ -97,14 +98,12 @@ def job_of(
 
 def _spark_model(name: str) -> SparkModel:
     model = model_named(name)
-    raw = {one.name for one in model.inputs}
-    raw |= {source for made in model.made for source in made.sources if source.startswith(RAW)}
+    sources = (source for made in model.made for source in made.sources)
     return SparkModel(
         name=name,
         is_mart=model.kind == "mart",
-        raw=tuple(sorted(raw)),
         made=model.made,
-        needs=model.needs,
+        reads=(*readings_in(model.sql), *sources),
         sql=transpile(model.sql, "spark"),
     )
 
