@@ -129,7 +129,12 @@ def idle_windows(tables: Tables) -> list[Row]:
 
 
 def heartbeat_gaps(tables: Tables) -> list[Row]:
-    alive_at = {e["environment"]: e["alive_at"] for e in tables["environments"]}
+    watched_until = {
+        e["environment"]: e["last_taken_at"]
+        if (e["last_taken_at"] - e["alive_at"]).total_seconds() <= 7 * 86_400
+        else e["alive_at"]
+        for e in tables["environments"]
+    }
     served = [
         j
         for j in tables["jobs"]
@@ -147,7 +152,7 @@ def heartbeat_gaps(tables: Tables) -> list[Row]:
             if any(began <= end < other for began, other in lives):
                 continue
             later = min((began for began, _ in lives if began > end), default=None)
-            gap = ((later or alive_at[environment]) - end) / timedelta(seconds=1)
+            gap = ((later or watched_until[environment]) - end) / timedelta(seconds=1)
             if gap > 30:
                 found.append(
                     {"environment": environment, "job_type": job_type, "began_at": end,

@@ -121,3 +121,84 @@ def test_what_names_a_run_by_its_id_means_that_of_its_own_database(
     assert fed == [("one", "x"), ("two_2", "y")]
     assert due == [("d1", "one"), ("d2", "two")]
     assert filled == [(2, 2), (1, 0)]
+
+
+def test_an_increment_does_not_say_again_whom_its_rows_name(lake: Written, tmp_path: Path) -> None:
+    """What was there before an increment has an older snapshot than what names it."""
+    at = "2026-01-01 00:00:00"
+    later = "2026-02-01 00:00:00"
+
+    def table(rows: Rows, of: Rows | None = None) -> pa.Table:
+        schema = pa.Table.from_pylist(list(of or rows)).schema
+        return pa.Table.from_pylist(list(rows), schema=schema)
+
+    event = [{"id": 3, "asset_id": 7, "timestamp": at}]
+    backfill = [{"id": 1, "dag_id": "a", "created_at": at}]
+    asset = [{"id": 7, "name": "x", "uri": "x"}]
+    parent = lake.save(
+        "prod",
+        {
+            "dag_run": table([run(5, "one")]),
+            "asset": table(asset),
+            "asset_event": table(event),
+            "backfill": table(backfill),
+            "dagrun_asset_event": table([{"dag_run_id": 5, "event_id": 99}]),
+            "backfill_dag_run": table([{"id": 1, "backfill_id": 1, "dag_run_id": 5}]),
+            "deadline": table([{"id": "d0", "dagrun_id": 99, "deadline_time": at}]),
+        },
+    )
+    lake.save(
+        "prod",
+        {
+            "dag_run": table([run(6, "two")]),
+            "asset": table([], asset),
+            "asset_event": table([], event),
+            "backfill": table([], backfill),
+            "dagrun_asset_event": table([{"dag_run_id": 5, "event_id": 3}]),
+            "backfill_dag_run": table([{"id": 2, "backfill_id": 1, "dag_run_id": 6}]),
+            "deadline": table([{"id": "d1", "dagrun_id": 5, "deadline_time": at}]),
+        },
+        parent=parent,
+    )
+    lake.save(
+        "prod",
+        {
+            "dag_run": table([run(5, "made anew")]),
+            "asset": table([{"id": 7, "name": "y", "uri": "y"}]),
+            "asset_event": table([{"id": 3, "asset_id": 7, "timestamp": later}]),
+            "backfill": table([{"id": 1, "dag_id": "b", "created_at": later}]),
+            "dagrun_asset_event": table([{"dag_run_id": 5, "event_id": 77}]),
+            "backfill_dag_run": table([{"id": 9, "backfill_id": 1, "dag_run_id": 5}]),
+            "deadline": table([{"id": "d2", "dagrun_id": 5, "deadline_time": later}]),
+        },
+    )
+
+    fed = asked(lake, tmp_path, "SELECT run_id, asset FROM asset_runs")
+    due = asked(lake, tmp_path, "SELECT deadline_id, run_id FROM deadlines ORDER BY ALL")
+    filled = asked(lake, tmp_path, "SELECT dag_id, runs FROM backfills ORDER BY ALL")
+
+    assert fed == [("one", "x")]
+    assert due == [("d1", "one"), ("d2", "made anew")]
+    assert filled == [("a", 2), ("b", 1)]
+
+
+def test_what_a_failure_and_an_entry_are_called_by_may_change(
+    lake: Written, tmp_path: Path
+) -> None:
+    """Airflow 2.3 names a failure by its run, not by its date; a backup may lack a log's ids."""
+    began, ended = "2026-01-01 00:00:00", "2026-01-01 01:00:00"
+    runs = [run(1, "r", execution_date=began)]
+    fail = {"id": 1, "dag_id": "a", "task_id": "t", "start_date": began, "end_date": ended}
+    entry = {"dttm": began, "event": "e", "dag_id": "a", "owner": "o"}
+    saved(lake, {"dag_run": runs, "task_fail": [{**fail, "execution_date": began}], "log": [entry]})
+    saved(
+        lake,
+        {
+            "dag_run": runs,
+            "task_fail": [{**fail, "run_id": "r", "map_index": -1}],
+            "log": [{"id": 4, **entry}],
+        },
+    )
+
+    assert asked(lake, tmp_path, "SELECT run_id, state FROM attempts") == [("r", "failed")]
+    assert asked(lake, tmp_path, "SELECT id FROM events") == [(4,)]

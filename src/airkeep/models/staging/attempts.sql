@@ -2,7 +2,7 @@
 -- grain: one try that began
 -- key: environment, dag_id, task_id, run_id, map_index, started_at, try_number
 -- units: times UTC; duration_s, queued_s seconds
--- leaves out: tries that never began; of a failure that only task_fail remembers the number and the pool are not known
+-- leaves out: tries that never began, and those of sensors that wait to be called again, which Airflow before 2.10 numbers as the try before; of a failure that only task_fail remembers the number and the pool are not known
 SELECT
   environment,
   dag_id,

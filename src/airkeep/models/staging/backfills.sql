@@ -5,28 +5,30 @@
 -- leaves out: Airflow before 3, whose backfills are runs of the type `backfill`; what it was configured with
 -- input: backfill by id, created_at(id integer, dag_id text, from_date instant, to_date instant, is_paused boolean, reprocess_behavior text, max_active_runs integer, created_at instant, completed_at instant, triggering_user_name text)
 -- input: backfill_dag_run by id, backfill_id, dag_run_id(id integer, backfill_id integer, dag_run_id integer, exception_reason text)
--- An id may mean another backfill in a database that was made anew: the first that was seen no
--- earlier than the run is meant.
-WITH counted AS (
-  SELECT *
+-- An id may mean another backfill in a database that was made anew: see run_ids.
+WITH known AS (
+  SELECT
+    environment,
+    id,
+    created_at,
+    lag(base_snapshot) OVER same_id AS after_base,
+    CASE WHEN lead(id) OVER same_id IS NOT NULL THEN base_snapshot END AS until_base
   FROM (
-    SELECT
-      r.environment,
-      r.backfill_id,
-      r.exception_reason,
-      b.created_at,
-      row_number() OVER (
-        PARTITION BY r.environment, r.id, r.backfill_id, r.dag_run_id
-        ORDER BY
-          b.snapshot < r.snapshot,
-          CASE WHEN b.snapshot >= r.snapshot THEN b.snapshot END,
-          b.snapshot DESC
-      ) AS place
-    FROM raw_backfill_dag_run AS r
-    INNER JOIN raw_backfill AS b
-      ON b.environment = r.environment AND b.id = r.backfill_id
-  ) AS meant
-  WHERE place = 1
+    SELECT b.*, s.base_snapshot
+    FROM raw_backfill AS b
+    INNER JOIN snapshots AS s ON s.environment = b.environment AND s.snapshot = b.snapshot
+  ) AS based
+  WINDOW same_id AS (PARTITION BY environment, id ORDER BY base_snapshot, snapshot)
+),
+counted AS (
+  SELECT r.environment, r.backfill_id, k.created_at, r.exception_reason
+  FROM raw_backfill_dag_run AS r
+  INNER JOIN snapshots AS s ON s.environment = r.environment AND s.snapshot = r.snapshot
+  INNER JOIN known AS k
+    ON k.environment = r.environment
+    AND k.id = r.backfill_id
+    AND (k.after_base IS NULL OR s.base_snapshot > k.after_base)
+    AND (k.until_base IS NULL OR s.base_snapshot <= k.until_base)
 )
 SELECT
   b.environment,

@@ -3,7 +3,7 @@
 -- key: environment, id, happened_at
 -- units: times UTC
 -- leaves out: what an entry says in `extra`, which may hold values of variables and connections
--- input: log by id, dttm(id integer, dttm instant, dag_id text, task_id text, run_id text, map_index integer, event text, owner text)
+-- input: log by dttm, event, dag_id, task_id(id integer, dttm instant, dag_id text, task_id text, run_id text, map_index integer, event text, owner text)
 SELECT
   environment,
   id,

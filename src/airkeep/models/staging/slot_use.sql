@@ -29,14 +29,15 @@ told AS (
     max(
       CASE
         WHEN t.is_try AND t.try_number IS NULL AND l.first_at >= t.started_at
-          AND l.next_at < t.ended_at
+          AND l.first_at < t.ended_at
           THEN t.started_at
       END
     ) AS forgotten_at,
     max(CASE WHEN t.is_newest THEN t.operator END) AS operator,
     max(CASE WHEN t.is_newest THEN t.pool END) AS pool,
     max(CASE WHEN t.is_newest THEN t.pool_slots END) AS pool_slots,
-    max(CASE WHEN t.is_try AND t.try_number = l.try_number THEN t.state END) AS state
+    max(CASE WHEN t.is_try AND t.try_number = l.try_number THEN t.state END) AS state,
+    max(CASE WHEN t.is_try AND t.try_number = l.try_number THEN t.ended_at END) AS ended_at
   FROM last_pokes AS l
   INNER JOIN task_states AS t
     ON t.environment = l.environment
@@ -60,7 +61,8 @@ poked AS (
     operator,
     pool,
     pool_slots,
-    CASE WHEN forgotten_at IS NULL THEN state ELSE 'failed' END AS state
+    CASE WHEN forgotten_at IS NULL THEN state ELSE 'failed' END AS state,
+    ended_at
   FROM told
 ),
 held AS (
@@ -88,8 +90,6 @@ held AS (
     AND l.map_index = a.map_index
     AND l.number IS NOT DISTINCT FROM a.try_number
     AND l.forgotten_at IS NOT DISTINCT FROM CASE WHEN a.try_number IS NULL THEN a.started_at END
-    AND l.next_at < a.ended_at
-  WHERE a.state IS NULL OR a.state <> 'up_for_reschedule'
   UNION ALL
   SELECT
     r.environment,
@@ -104,7 +104,8 @@ held AS (
     p.state,
     r.started_at AS began_at,
     r.ended_at,
-    0 AS tries,
+    -- A try that ended while it waited holds nothing after its last poke.
+    CASE WHEN r.next_poke_at = p.next_at AND p.next_at >= p.ended_at THEN 1 ELSE 0 END AS tries,
     TRUE AS rescheduled
   FROM reschedules AS r
   LEFT JOIN poked AS p

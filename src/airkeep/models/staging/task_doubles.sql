@@ -4,7 +4,7 @@
 -- units: is_newest whether no other state of its task instance is newer, not so of history; is_try whether it is what is believed of its try: history before the task instance, the newest snapshot before older ones
 -- leaves out: states that count for all that they say: nearly all of them
 -- input: task_instance_history by dag_id, task_id, run_id, map_index, try_number(dag_id text, task_id text, run_id text, map_index integer, try_number integer, start_date instant)
--- input: task_instance by dag_id, task_id, run_id, execution_date, map_index, try_number(id text, dag_id text, task_id text, run_id text, execution_date instant, map_index integer, try_number integer, start_date instant)
+-- input: task_instance by dag_id, task_id, run_id, execution_date, map_index, try_number(id text, dag_id text, task_id text, run_id text, execution_date instant, map_index integer, state text, try_number integer, start_date instant)
 -- Most rows are of one snapshot, and within one none is told of twice.
 WITH bulks AS (
   SELECT environment, max(snapshot) AS snapshot
@@ -40,7 +40,10 @@ told AS (
     b.run_id,
     coalesce(t.map_index, -1) AS map_index,
     t.try_number,
-    CASE WHEN t.start_date IS NOT NULL THEN concat('1', t.snapshot) END AS believed
+    CASE
+      WHEN t.start_date IS NOT NULL AND coalesce(t.state <> 'up_for_reschedule', TRUE)
+        THEN concat('1', t.snapshot)
+    END AS believed
   FROM raw_task_instance AS t
   LEFT JOIN run_dates AS r
     ON r.environment = t.environment

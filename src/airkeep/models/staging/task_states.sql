@@ -5,7 +5,7 @@
 -- leaves out: rows that name no run: of Airflow 1.10 to 2.1 those whose run is gone
 -- input: task_instance_history by dag_id, task_id, run_id, map_index, try_number(dag_id text, task_id text, run_id text, map_index integer, try_number integer, state text, start_date instant, end_date instant, queued_dttm instant, pool text, pool_slots integer, operator text, custom_operator_name text, hostname text)
 -- input: task_instance by dag_id, task_id, run_id, execution_date, map_index, try_number(id text, dag_id text, task_id text, run_id text, execution_date instant, map_index integer, state text, try_number integer, max_tries integer, start_date instant, end_date instant, duration float, queued_dttm instant, scheduled_dttm instant, pool text, pool_slots integer, queue text, operator text, custom_operator_name text, hostname text, priority_weight integer, dag_version_id text, next_method text, job_id integer, last_heartbeat_at instant)
--- input: task_fail by dag_id, task_id, run_id, execution_date, map_index, start_date(dag_id text, task_id text, run_id text, execution_date instant, map_index integer, start_date instant, end_date instant)
+-- input: task_fail by dag_id, task_id, start_date, end_date(dag_id text, task_id text, run_id text, execution_date instant, map_index integer, start_date instant, end_date instant)
 WITH failed AS (
   SELECT DISTINCT
     f.environment,
@@ -86,7 +86,9 @@ SELECT
   t.job_id,
   t.last_heartbeat_at,
   coalesce(d.is_newest, TRUE) AS is_newest,
-  t.start_date IS NOT NULL AND coalesce(d.is_try, TRUE) AS is_try
+  t.start_date IS NOT NULL
+  AND coalesce(t.state <> 'up_for_reschedule', TRUE)
+  AND coalesce(d.is_try, TRUE) AS is_try
 FROM raw_task_instance AS t
 LEFT JOIN run_dates AS r
   ON r.environment = t.environment
