@@ -20,6 +20,7 @@ from airkeep.cli.main import cli
 from airkeep.export.run import export
 from airkeep.lake.connect import connect
 from airkeep.lake.spark import own_session
+from airkeep.lake.spark_aside import folder_aside
 from airkeep.lake.spark_here import SparkRows
 from airkeep.models.build import ask, make_models
 from airkeep.models.catalog import models
@@ -223,6 +224,12 @@ def test_what_is_read_often_is_set_aside_until_the_job_ends_well_or_not(
         output = tmp_path / f"out-{status}"
         assert main(job, ["--output", str(output)]) == status
         assert [one.name for one in output.iterdir()] == ["answer"], capsys.readouterr().err
+
+    said: list[str] = []
+    with folder_aside(spark, "nowhere://there", said.append) as url:
+        assert url.startswith("nowhere://there/_")
+    assert url in said[0]
+    assert "\n" not in said[0]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

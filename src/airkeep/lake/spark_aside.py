@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from airkeep.errors import ConfigError
 from airkeep.lake.manifests import Warn
+from airkeep.lake.spark import explained
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -38,9 +40,12 @@ def _remove(spark: SparkSession, url: str, warn: Warn) -> None:
     from py4j.protocol import Py4JError
 
     context: Any = spark.sparkContext  # PySpark has no function that deletes; Java has
-    settings = context._jsc.hadoopConfiguration()
     try:
-        path = context._jvm.org.apache.hadoop.fs.Path(url)
-        path.getFileSystem(settings).delete(path, True)  # noqa: FBT003 (Java's: all that is in it)
-    except Py4JError as error:
-        warn(f"{url} could not be removed, delete it: {str(error).splitlines()[0]}")
+        with explained(f"delete {url}, which could not be removed"):
+            path = context._jvm.org.apache.hadoop.fs.Path(url)
+            place = path.getFileSystem(context._jsc.hadoopConfiguration())
+            place.delete(path, True)  # noqa: FBT003 (Java's: with all that is in it)
+    except ConfigError as error:
+        warn(str(error))
+    except (Py4JError, OSError):  # Spark itself is gone
+        warn(f"delete {url}, which may be there still")
