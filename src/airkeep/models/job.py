@@ -51,7 +51,6 @@ class SparkModel:
     """
 
     name: str
-    is_mart: bool
     made: tuple[Made, ...]
     reads: tuple[str, ...]
     sql: str
@@ -67,7 +66,7 @@ class Job:
         last: the newest snapshot's id that counts; None for all.
         raw: every raw table that a model reads.
         models: in an order in which they can be made.
-        named: models that the question names.
+        named: models that are asked for, or that the question names.
         tables: of the lake, that it names.
         question: in Spark's SQL; None to make the models.
     """
@@ -77,13 +76,9 @@ class Job:
     last: str | None
     raw: tuple[RawTable, ...]
     models: tuple[SparkModel, ...]
-    named: tuple[str, ...] = ()
+    named: tuple[str, ...]
     tables: tuple[str, ...] = ()
     question: str | None = None
-
-    @property
-    def marts(self) -> tuple[str, ...]:
-        return tuple(model.name for model in self.models if model.is_mart)
 
 
 def make_models(lake: SparkLake, job: Job, names: Sequence[str], aside: str) -> None:
@@ -235,7 +230,7 @@ def _chosen(job: Job, names: Sequence[str]) -> Sequence[str]:
         if name not in known:
             near = did_you_mean(name, known)
             raise ConfigError(f"there is no model {name!r} in this script{near}")
-    return names or job.marts
+    return names or job.named
 
 
 def _parser(job: Job) -> argparse.ArgumentParser:
@@ -251,7 +246,7 @@ def _parser(job: Job) -> argparse.ArgumentParser:
         "--if-exists", choices=("fail", "replace"), default="fail", help="what OUTPUT/<name> is for"
     )
     if job.question is None:
-        parser.add_argument("--models", default="", help="only these: a,b; all marts otherwise")
+        parser.add_argument("--models", default="", help="only these: a,b; all otherwise")
     return parser
 
 

@@ -90,7 +90,7 @@ def job_of(
             for one, columns in raw_inputs(wanted).items()
         ),
         models=tuple(_spark_model(model.name) for model in wanted),
-        named=() if question is None else tuple(names),
+        named=tuple(names),
         tables=tuple(n for n in named if n not in names),
         question=None if question is None else transpile(question, "spark"),
     )
@@ -101,7 +101,6 @@ def _spark_model(name: str) -> SparkModel:
     sources = (source for made in model.made for source in made.sources)
     return SparkModel(
         name=name,
-        is_mart=model.kind == "mart",
         made=model.made,
         reads=(*readings_in(model.sql), *sources),
         sql=transpile(model.sql, "spark"),
@@ -110,7 +109,7 @@ def _spark_model(name: str) -> SparkModel:
 
 def script_of(job: Job) -> str:
     """The job as one Python file for PySpark 3.5 or 4, which needs nothing beside them."""
-    what = "a question" if job.question is not None else ", ".join(job.marts)
+    what = "a question" if job.question is not None else ", ".join(job.named)
     about = (
         f'"""Made by airkeep {__version__}, for Spark 3.5 and 4: {what}.\n\n'
         f"    spark-submit this.py {'' if job.lake else '--lake URL '}--output URL [--help]\n"
