@@ -213,7 +213,7 @@ def test_models_are_found_whatever_their_capitals(lake: Path) -> None:
 def test_a_question_cannot_reach_what_this_process_knows(lake: Path) -> None:
     result = run("query", lake, "SELECT * FROM query_table('statement')")
 
-    assert "does not exist" in said_of(result)
+    assert "does more than read" in said_of(result)
 
 
 def test_a_user_may_join_a_file_of_his_own(lake: Path, tmp_path: Path) -> None:
@@ -377,3 +377,28 @@ def test_a_plan_is_drawn_as_it_is(lake: Path) -> None:
 
     assert lines[0].startswith("┌")
     assert len(lines) > 5
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_no_function_of_a_question_writes_a_file(
+    lake: Path, tmp_path: Path, *, hidden: bool
+) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text("mine")
+    for call in (
+        f"SELECT * FROM enable_profiling(format='json', save_location='{file}')",
+        f"SELECT * FROM enable_logging(level='trace', storage='file', storage_path='{tmp_path}')",
+    ):
+        inner = call.replace("'", "''")
+        asked = f"SELECT * FROM query('{inner}')" if hidden else call
+        script = CliRunner().invoke(cli, ["shell", str(lake)], input=f"{asked};\nSELECT 1;\n")
+        assert "does more than read" in str(script.exception)
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("mine.json", "mine")]
+
+
+def test_spark_is_given_no_statement_that_changes_a_table(lake: Path, tmp_path: Path) -> None:
+    for more in ([], ["--execute"], ["--output", tmp_path / "script.py"]):
+        found = run("query", lake, "DROP TABLE prod.important", "--engine", "spark", *more)
+        assert isinstance(found.exception, ConfigError)
+        assert "Spark is only asked" in str(found.exception)
+    assert list(tmp_path.iterdir()) == []

@@ -1,12 +1,15 @@
 """What a statement may do, and which tables it names that somebody else must make: pure.
 
-A question is one statement that reads, or that makes tables in memory. What writes a file, loads
-an extension, opens another database or changes settings is refused by its first word, because
-those are the same statements whatever stands before them (EXPLAIN ANALYZE runs what it explains).
+A question is one statement that reads, or that makes tables in DuckDB's memory. What writes a
+file, loads an extension, opens another database or changes settings is refused by its first word,
+because those are the same statements whatever stands before them (EXPLAIN ANALYZE runs what it
+explains), and by its name where a function does it. Other engines have tables that last: they are
+only asked (`query_of`).
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from airkeep.errors import ConfigError
@@ -20,6 +23,14 @@ _READS = {
 }  # fmt: skip
 _MAKES = {"CREATE", "DROP", "ALTER", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "MERGE"}
 _FILES = {"COPY", "EXPORT", "ATTACH"}
+_DOES_MORE = re.compile(
+    r"enable_\w+|disable_\w+|(force_)?checkpoint|truncate_duckdb_logs|write_log"
+    r"|query|query_table|json_execute_serialized_sql"  # run a text that nobody looked at
+    r"|arrow_scan(_dumb)?|pandas_scan|python_map_function|seq_scan"  # take addresses of memory
+    r"|\w+_attach|\w+_execute|(postgres|mysql|sqlite|odbc)_query|load_aws_credentials"
+    r"|reflect|try_reflect|java_method",  # Spark's, which call any Java there is
+    re.IGNORECASE,
+)
 
 
 def named_in(statement: str) -> list[str]:
@@ -43,6 +54,11 @@ def readings_in(statement: str) -> list[str]:
     from sqlglot import exp
 
     tree = _parsed(statement)
+    for function in tree.find_all(exp.Anonymous):
+        if _DOES_MORE.fullmatch(function.name):
+            raise ConfigError(
+                f"no question calls {function.name.lower()}(): it does more than read"
+            )
     target = tree.find(exp.Table) if isinstance(tree, exp.Create | exp.Drop) else None
     return [
         table.name
@@ -50,6 +66,26 @@ def readings_in(statement: str) -> list[str]:
         if isinstance(table.this, exp.Identifier) and not table.db
         if table is not target and not _is_of_a_with(table)
     ]
+
+
+def query_of(statement: str, engine: str) -> exp.Query:
+    """The one SELECT that an engine beside DuckDB may be asked.
+
+    Args:
+        engine: its name, as people write it.
+
+    Raises:
+        ConfigError: as `readings_in`, or it makes or changes a table, which would last there.
+    """
+    import sqlglot
+    from sqlglot import exp
+
+    readings_in(statement)
+    tree = sqlglot.parse_one(statement, dialect="duckdb")
+    # SELECT ... INTO would become CREATE TABLE; a WITH may hold a DELETE.
+    if not isinstance(tree, exp.Query) or tree.find(exp.Into, exp.DML, exp.DDL):
+        raise ConfigError(f"{engine} is only asked: write one SELECT that changes nothing")
+    return tree
 
 
 def _parsed(statement: str) -> exp.Expr:
