@@ -110,6 +110,12 @@ def test_other_engines_are_asked_what_reads() -> None:
         query_of(statement, "Spark")
 
 
+@pytest.mark.parametrize("statement", ["SHOW TABLES", "show all tables;", "SHOW dag_run", "SHOW"])
+def test_who_would_be_shown_tables_is_told_what_lists_them(statement: str) -> None:
+    with pytest.raises(ConfigError, match=r"query LAKE --tables.*\.tables.*DESCRIBE"):
+        named_in(statement)
+
+
 _READ = [
     "duckdb_approx_database_count", "duckdb_columns", "duckdb_connection_count",
     "duckdb_constraints", "duckdb_coordinate_systems", "duckdb_databases",

@@ -12,9 +12,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from airkeep.database.sql import ident
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlglot import exp
 
 _READS = {
@@ -22,6 +25,7 @@ _READS = {
     "SUMMARIZE",
 }  # fmt: skip
 _MAKES = {"CREATE", "DROP", "ALTER", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "MERGE"}
+_ZONED = "TIMESTAMP WITH TIME ZONE"
 _FILES = {"COPY", "EXPORT", "ATTACH"}
 _DOES_MORE = re.compile(
     r"enable_\w+|disable_\w+|(force_)?checkpoint|truncate_duckdb_logs|write_log"
@@ -88,13 +92,46 @@ def query_of(statement: str, engine: str) -> exp.Query:
     return tree
 
 
+def without_zones(statement: str, columns: Sequence[tuple[str, str]]) -> str | None:
+    """A statement whose times have no zone any more; None where they have none.
+
+    They are those of the session's zone, UTC; so are those in lists, structs and maps.
+
+    Args:
+        columns: name and DuckDB's type of each column of the answer.
+
+    Raises:
+        ConfigError: it changes a table and gives times with a zone.
+    """
+    import sqlglot
+
+    if not any(_ZONED in kind for _, kind in columns):
+        return None
+    tokens = [t for t in sqlglot.tokenize(statement, dialect="duckdb") if t.text != ";"]
+    if tokens[0].text.upper() in _MAKES:
+        raise ConfigError("RETURNING gives times with a zone: cast them, CAST(now() AS TIMESTAMP)")
+    casts = ", ".join(
+        (f"CAST(c{at} AS {kind.replace(_ZONED, 'TIMESTAMP')})" if _ZONED in kind else f"c{at}")
+        + f" AS {ident(name)}"
+        for at, (name, kind) in enumerate(columns)
+    )
+    names = ", ".join(f"c{at}" for at in range(len(columns)))
+    asked = statement[tokens[0].start : tokens[-1].end + 1]
+    return f"SELECT {casts} FROM ({asked}) AS t({names})"
+
+
 def _parsed(statement: str) -> exp.Expr:
     import sqlglot
     from sqlglot import exp
 
     try:
         text = _checked(statement)
-        parsed = [tree for tree in sqlglot.parse(text, dialect="duckdb") if tree is not None]
+        # A comment behind a semicolon is a tree of its own.
+        parsed = [
+            tree
+            for tree in sqlglot.parse(text, dialect="duckdb")
+            if tree is not None and not isinstance(tree, exp.Semicolon)
+        ]
     except sqlglot.errors.SqlglotError as error:
         said = str(error).splitlines()[0].removesuffix(".")
         raise ConfigError(f"this is no SQL that can be read: {said}") from None
@@ -123,6 +160,11 @@ def _checked(statement: str) -> str:
         return _checked(_explained(statement[tokens[0].end + 1 :]))
     if words[0] in _FILES:
         raise ConfigError("a question writes no files: --output FILE saves its rows")
+    if words[0] == "SHOW":
+        raise ConfigError(
+            "no question begins with SHOW: `airkeep query LAKE --tables` lists the tables, in the "
+            "shell .tables does; DESCRIBE TABLE_NAME gives a table's columns"
+        )
     if words[0] not in _READS | _MAKES and words[:2] != ["SET", "VARIABLE"]:
         raise ConfigError(f"no SQL of a question begins with {words[0]}: write a SELECT")
     return statement
