@@ -7,8 +7,11 @@ import io
 import json
 import os
 import shutil
+from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -61,8 +64,6 @@ def test_rows_go_to_a_new_file_and_to_no_other(lake: Path, tmp_path: Path, form:
     assert "is there already" in str(again.exception)
     assert file.stat().st_size == size
     if form == "parquet":
-        import pyarrow.parquet as pq
-
         assert pq.read_table(file).to_pylist()[1] == {"state": "success", "runs": 74}
 
 
@@ -213,7 +214,7 @@ def test_models_are_found_whatever_their_capitals(lake: Path) -> None:
 def test_a_question_cannot_reach_what_this_process_knows(lake: Path) -> None:
     result = run("query", lake, "SELECT * FROM query_table('statement')")
 
-    assert "does not exist" in said_of(result)
+    assert "does more than read" in said_of(result)
 
 
 def test_a_user_may_join_a_file_of_his_own(lake: Path, tmp_path: Path) -> None:
@@ -377,3 +378,96 @@ def test_a_plan_is_drawn_as_it_is(lake: Path) -> None:
 
     assert lines[0].startswith("┌")
     assert len(lines) > 5
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_no_function_of_a_question_writes_a_file(
+    lake: Path, tmp_path: Path, *, hidden: bool
+) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text("mine")
+    for call in (
+        f"SELECT * FROM enable_profiling(format='json', save_location='{file}')",
+        f"SELECT * FROM enable_logging(level='trace', storage='file', storage_path='{tmp_path}')",
+    ):
+        inner = call.replace("'", "''")
+        asked = f"SELECT * FROM query('{inner}')" if hidden else call
+        script = CliRunner().invoke(cli, ["shell", str(lake)], input=f"{asked};\nSELECT 1;\n")
+        assert "does more than read" in str(script.exception)
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("mine.json", "mine")]
+
+
+def test_spark_is_given_no_statement_that_changes_a_table(lake: Path, tmp_path: Path) -> None:
+    for more in ([], ["--execute"], ["--output", tmp_path / "script.py"]):
+        found = run("query", lake, "DROP TABLE prod.important", "--engine", "spark", *more)
+        assert isinstance(found.exception, ConfigError)
+        assert "Spark is only asked" in str(found.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+ZONED = """-- when; it was
+    SELECT TIMESTAMPTZ '2026-01-02 03:04:05.678901+01' AS "the time", 1::HUGEINT AS n,
+    [TIMESTAMPTZ '2026-01-02 01:00:00+01'] AS list, {'a': TIMESTAMPTZ 'infinity'} AS struct,
+    MAP {'k': TIMESTAMPTZ '2026-01-02 01:00:00+01'} AS map, NULL::TIMESTAMPTZ AS "the time"
+    ; -- so
+"""
+UTC_TIME = datetime(2026, 1, 2, 2, 4, 5, 678901)
+UTC_MIDNIGHT = datetime(2026, 1, 2)
+
+
+def test_times_with_a_zone_become_utc_without_one(lake: Path, tmp_path: Path) -> None:
+    found = airkeep.query(str(lake), ZONED)
+    assert found.column_names == ["the time", "n", "list", "struct", "map", "the time"]
+    assert found.schema.types[0] == pa.timestamp("us")
+    assert [column.to_pylist() for column in found.columns[:3]] == [
+        [UTC_TIME], [1], [[UTC_MIDNIGHT]],
+    ]  # fmt: skip
+    assert found.column(4).to_pylist() == [[("k", UTC_MIDNIGHT)]]
+
+    assert run("query", lake, "SELECT now()").exit_code == 0
+    script = CliRunner().invoke(cli, ["shell", str(lake), "--format", "csv"], input=ZONED)
+    rows = list(csv.reader(io.StringIO(script.stdout)))
+    assert rows == [
+        ["the time", "n", "list", "struct", "map", "the time"],
+        ["2026-01-02 02:04:05.678901", "1", *rows[1][2:5], ""],
+    ]
+    assert "9999" in rows[1][3]
+    [row] = json.loads(run("query", "--json", lake, "SELECT to_timestamp(0) AS t").stdout)
+    assert row == {"t": "1970-01-01 00:00:00"}
+    saved = run("query", lake, "SELECT to_timestamp(0) AS t", "-o", tmp_path / "t.parquet")
+    assert saved.exit_code == 0
+    assert pq.read_schema(tmp_path / "t.parquet").field("t").type == pa.timestamp("us")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "FROM (VALUES (now()))",
+        "WITH a AS (SELECT now() AS n) FROM a",
+        "PIVOT (SELECT now() AS n, 'a' AS k) ON k USING max(n)",
+        "SELECT union_value(k := now())",
+        "(SELECT now());",
+        ";SELECT now()",
+        f"SELECT size, last_modified FROM read_text('{__file__}')",
+    ],
+)
+def test_every_kind_of_question_may_give_times_with_a_zone(lake: Path, question: str) -> None:
+    result = run("query", lake, question, "--format", "csv")
+    assert result.exit_code == 0, result.exception
+    assert "+00" not in result.stdout
+
+
+def test_rows_with_times_keep_their_order(lake: Path) -> None:
+    sorted_ = "SELECT hash(range) % 9973 AS a, to_timestamp(0) AS t FROM range(200000) ORDER BY a"
+    found = airkeep.query(str(lake), sorted_).column("a").to_pylist()
+    assert found == sorted(found)
+
+
+def test_a_table_with_times_of_a_zone_is_made_and_asked(lake: Path) -> None:
+    made = "CREATE TABLE mine (t TIMESTAMPTZ);\nINSERT INTO mine VALUES (to_timestamp(0));\n"
+    ask = ["shell", str(lake), "--format", "csv"]
+    asked = CliRunner().invoke(cli, ask, input=f"{made}FROM mine;\n")
+    refused = CliRunner().invoke(cli, ask, input=f"{made}DELETE FROM mine RETURNING t;\n")
+
+    assert asked.stdout.splitlines()[-1] == "1970-01-01 00:00:00"
+    assert "cast them" in str(refused.exception)

@@ -23,7 +23,7 @@ from airkeep.errors import ConfigError, NoSuchSnapshotError, did_you_mean
 from airkeep.lake.columns import SQL_TYPE, Kind, arrow_type
 from airkeep.lake.files import LakeFiles
 from airkeep.lake.manifests import Manifests, Warn
-from airkeep.lake.statement import named_in
+from airkeep.lake.statement import named_in, without_zones
 from airkeep.lake.views import (
     OWN,
     history_view,
@@ -103,13 +103,22 @@ class OpenLake:
     def query(self, statement: str) -> Answer:
         """Run one statement; whatever it names is there.
 
+        Times with a zone become times in UTC without one: DuckDB gives Python the others through a
+        library that is not there. Such a statement runs twice.
+
         Raises:
             ConfigError: it is no SQL, or names a table that no snapshot has, or it fails.
         """
         self._tell_damaged()
         self.need(named_in(statement))
         with self._files.explained():
-            return Answer(self.db.execute(statement), self._files)
+            found = self.db.execute(statement)
+            columns = [(str(name), str(kind)) for name, kind, *_ in found.description or ()]
+            # Only now are the types known; to describe every statement first would have all of
+            # them read their files' footers twice.
+            if (plain := without_zones(statement, columns)) is not None:
+                found = self.db.execute(plain)
+            return Answer(found, self._files)
 
     def tables(self) -> list[str]:
         """Every table that a newest snapshot has."""

@@ -1,17 +1,23 @@
 """What a statement may do, and which tables it names that somebody else must make: pure.
 
-A question is one statement that reads, or that makes tables in memory. What writes a file, loads
-an extension, opens another database or changes settings is refused by its first word, because
-those are the same statements whatever stands before them (EXPLAIN ANALYZE runs what it explains).
+A question is one statement that reads, or that makes tables in DuckDB's memory. What writes a
+file, loads an extension, opens another database or changes settings is refused by its first word,
+because those are the same statements whatever stands before them (EXPLAIN ANALYZE runs what it
+explains), and by its name where a function does it. Other engines have tables that last: they are
+only asked (`query_of`).
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from airkeep.database.sql import ident
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlglot import exp
 
 _READS = {
@@ -19,7 +25,16 @@ _READS = {
     "SUMMARIZE",
 }  # fmt: skip
 _MAKES = {"CREATE", "DROP", "ALTER", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "MERGE"}
+_ZONED = "TIMESTAMP WITH TIME ZONE"
 _FILES = {"COPY", "EXPORT", "ATTACH"}
+_DOES_MORE = re.compile(
+    r"enable_\w+|disable_\w+|(force_)?checkpoint|truncate_duckdb_logs|write_log"
+    r"|query|query_table|json_execute_serialized_sql"  # run a text that nobody looked at
+    r"|arrow_scan(_dumb)?|pandas_scan|python_map_function|seq_scan"  # take addresses of memory
+    r"|\w+_attach|\w+_execute|(postgres|mysql|sqlite|odbc)_query|load_aws_credentials"
+    r"|reflect|try_reflect|java_method",  # Spark's, which call any Java there is
+    re.IGNORECASE,
+)
 
 
 def named_in(statement: str) -> list[str]:
@@ -43,6 +58,11 @@ def readings_in(statement: str) -> list[str]:
     from sqlglot import exp
 
     tree = _parsed(statement)
+    for function in tree.find_all(exp.Anonymous):
+        if _DOES_MORE.fullmatch(function.name):
+            raise ConfigError(
+                f"no question calls {function.name.lower()}(): it does more than read"
+            )
     target = tree.find(exp.Table) if isinstance(tree, exp.Create | exp.Drop) else None
     return [
         table.name
@@ -52,13 +72,66 @@ def readings_in(statement: str) -> list[str]:
     ]
 
 
+def query_of(statement: str, engine: str) -> exp.Query:
+    """The one SELECT that an engine beside DuckDB may be asked.
+
+    Args:
+        engine: its name, as people write it.
+
+    Raises:
+        ConfigError: as `readings_in`, or it makes or changes a table, which would last there.
+    """
+    import sqlglot
+    from sqlglot import exp
+
+    readings_in(statement)
+    tree = sqlglot.parse_one(statement, dialect="duckdb")
+    # SELECT ... INTO would become CREATE TABLE; a WITH may hold a DELETE.
+    if not isinstance(tree, exp.Query) or tree.find(exp.Into, exp.DML, exp.DDL):
+        raise ConfigError(f"{engine} is only asked: write one SELECT that changes nothing")
+    return tree
+
+
+def without_zones(statement: str, columns: Sequence[tuple[str, str]]) -> str | None:
+    """A statement whose times have no zone any more; None where they have none.
+
+    They are those of the session's zone, UTC; so are those in lists, structs and maps.
+
+    Args:
+        columns: name and DuckDB's type of each column of the answer.
+
+    Raises:
+        ConfigError: it changes a table and gives times with a zone.
+    """
+    import sqlglot
+
+    if not any(_ZONED in kind for _, kind in columns):
+        return None
+    tokens = [t for t in sqlglot.tokenize(statement, dialect="duckdb") if t.text != ";"]
+    if tokens[0].text.upper() in _MAKES:
+        raise ConfigError("RETURNING gives times with a zone: cast them, CAST(now() AS TIMESTAMP)")
+    casts = ", ".join(
+        (f"CAST(c{at} AS {kind.replace(_ZONED, 'TIMESTAMP')})" if _ZONED in kind else f"c{at}")
+        + f" AS {ident(name)}"
+        for at, (name, kind) in enumerate(columns)
+    )
+    names = ", ".join(f"c{at}" for at in range(len(columns)))
+    asked = statement[tokens[0].start : tokens[-1].end + 1]
+    return f"SELECT {casts} FROM ({asked}) AS t({names})"
+
+
 def _parsed(statement: str) -> exp.Expr:
     import sqlglot
     from sqlglot import exp
 
     try:
         text = _checked(statement)
-        parsed = [tree for tree in sqlglot.parse(text, dialect="duckdb") if tree is not None]
+        # A comment behind a semicolon is a tree of its own.
+        parsed = [
+            tree
+            for tree in sqlglot.parse(text, dialect="duckdb")
+            if tree is not None and not isinstance(tree, exp.Semicolon)
+        ]
     except sqlglot.errors.SqlglotError as error:
         said = str(error).splitlines()[0].removesuffix(".")
         raise ConfigError(f"this is no SQL that can be read: {said}") from None
@@ -87,6 +160,11 @@ def _checked(statement: str) -> str:
         return _checked(_explained(statement[tokens[0].end + 1 :]))
     if words[0] in _FILES:
         raise ConfigError("a question writes no files: --output FILE saves its rows")
+    if words[0] == "SHOW":
+        raise ConfigError(
+            "no question begins with SHOW: `airkeep query LAKE --tables` lists the tables, in the "
+            "shell .tables does; DESCRIBE TABLE_NAME gives a table's columns"
+        )
     if words[0] not in _READS | _MAKES and words[:2] != ["SET", "VARIABLE"]:
         raise ConfigError(f"no SQL of a question begins with {words[0]}: write a SELECT")
     return statement

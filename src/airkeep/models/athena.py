@@ -22,7 +22,7 @@ from airkeep.lake.connect import HISTORY
 from airkeep.lake.manifests import Manifests, Warn
 from airkeep.lake.pieces import Piece
 from airkeep.lake.register import Registered, catalog_names, registered
-from airkeep.lake.statement import named_in
+from airkeep.lake.statement import named_in, query_of
 from airkeep.lake.views import (
     Digest,
     history_view,
@@ -122,11 +122,10 @@ def question(lake: AthenaLake, statement: str, wanted: Sequence[str] = ()) -> st
         wanted: the models that it may name, beside the lake's tables.
 
     Raises:
-        ConfigError: it is no SQL, names what is not there or what only Python can make, or is too
-            long for Athena.
+        ConfigError: it is no SELECT, names what is not there or what only Python can make, or is
+            too long for Athena.
     """
-    import sqlglot
-
+    tree = query_of(statement, "Athena")
     made_of = needed_for(wanted)
     if left_out := [name for one in wanted for name in unmade(one)]:
         raise ConfigError(
@@ -141,9 +140,6 @@ def question(lake: AthenaLake, statement: str, wanted: Sequence[str] = ()) -> st
         parts |= {made.name: _made(lake, made) for made in model.made}
         parts[model.name] = model.sql
 
-    tree = sqlglot.parse_one(statement, dialect="duckdb")
-    if not isinstance(tree, sqlglot.exp.Query):
-        raise ConfigError("Athena is only asked: write one SELECT")
     theirs = list(tree.ctes)
     for cte in theirs:
         if cte.alias.lower() in parts:

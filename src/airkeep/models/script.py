@@ -14,7 +14,7 @@ from importlib.metadata import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from airkeep.lake.statement import named_in, readings_in
+from airkeep.lake.statement import named_in, query_of, readings_in
 from airkeep.models.catalog import model_named, needed_for, raw_inputs
 from airkeep.models.dialects import transpile
 from airkeep.models.job import Job, RawTable, SparkModel
@@ -77,10 +77,13 @@ def job_of(
     """What Spark is to do for these models, or for a question in DuckDB's SQL.
 
     Raises:
-        ConfigError: there is no such model, or the question is no SQL.
+        ConfigError: there is no such model, or the question is no SELECT.
     """
     wanted = needed_for(names)
-    named = [] if question is None else named_in(question)
+    named: list[str] = []
+    if question is not None:
+        query_of(question, "Spark")
+        named = named_in(question)
     return Job(
         lake=lake,
         environments=tuple(environments),

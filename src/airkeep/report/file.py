@@ -1,4 +1,9 @@
-"""A text becomes a new file: there whole or not at all, with the mode that `open` would give it."""
+"""A text becomes a new file, never half of one, with the mode that `open` would give it.
+
+Where the file system has hard links the file is there whole or not at all. Where it has none, the
+name is kept by an empty file before the text takes its place, so that no other's file is replaced;
+a process that is killed in between leaves the empty file, which is to be deleted by hand.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lake -> one HTML file: marts, figures, page; the file is there whole or not at all."""
+"""A lake -> one HTML file: marts, figures, page; the file is never half of one (`file.py`)."""
 
 from __future__ import annotations
 
