@@ -63,7 +63,7 @@ def main() -> int:
         tell_answers(story, server, lake, page)
     print(f"\n  the lake        {lake}")
     print(f"  a damaged copy  {damaged}")
-    print(f"  try             .venv/bin/airkeep show {lake.relative_to(PROJECT)} latest")
+    print(f"  try             .venv/bin/airkeep show {lake.relative_to(PROJECT)} demo/latest")
     print(f"  the report      {page}")
     print(f"\n{'all of it held' if story.ok else 'SOMETHING DID NOT HOLD'}, ", end="")
     print(f"in {monotonic() - story.began:.1f} s")

@@ -180,10 +180,11 @@ def _summary(source: Source, path: str) -> dict[str, Any]:
         found = json.loads(gzip.decompress(source.fetch(path).read_bytes()))
         found["tables"] = {str(t): int(rows or 0) for t, rows in found["tables"].items()}
         datetime.fromisoformat(found["export_timestamp"])
-    except (OSError, EOFError, zlib.error, LookupError, ValueError, TypeError, AttributeError) as e:
+    except (OSError, EOFError, zlib.error, LookupError, ValueError, TypeError, AttributeError):
         raise BadBackupError(
-            f"{path} is not the summary of an export ({type(e).__name__}): expected gzip of "
-            f"JSON with export_timestamp and tables. Bring the file again from where it was kept."
+            f"{path} is not the summary of an export: expected gzip of JSON like "
+            f'{{"export_timestamp": "2026-11-01T00:00:00", "tables": {{"dag_run": 78}}}}. '
+            f"Bring the file again from where it was kept."
         ) from None
     return dict(found)
 

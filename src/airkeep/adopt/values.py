@@ -26,8 +26,8 @@ FLOAT = "integers that the source wrote as floats (1.0), read as integers"
 BYTES = "bytes that the source wrote as Python's b'...', read as bytes"
 LOST = "bytes that the source did not write (<memory at ...>), lost: NULL"
 PYTHON = (
-    "JSON that the source wrote as Python's text, read as JSON; its spelling is not known, nor is "
-    "a text in it told from the list or object that it looks like"
+    "JSON, or Python's text of it: its spelling is not known, nor is a text told from the list or "
+    "object that it looks like"
 )
 SCALAR = "JSON of a single value: a text that looks like other JSON, 5 or true, is read as that"
 NUMBER = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -80,12 +80,14 @@ def models(
         made = tuple(names or (m.name for m in _all(marts=every_mart)))
         ask_elsewhere(ctx, engine, Asked(lake or "", "", made, *where, execute, form, output))
         return
+    if sql:
+        # It needs no lake: one word alone is a model.
+        wanted = _all(marts=True) if every_mart else _named(names or filter(None, [lake]))
+        ctx.output.line("\n\n".join(model.sql for model in wanted))
+        return
     if lake is None or not (names or every_mart):
         raise click.UsageError("name a LAKE and a model, or --list to see which there are")
     wanted = _named(names) or _all(marts=True)
-    if sql:
-        ctx.output.line("\n\n".join(model.sql for model in wanted))
-        return
     if len(wanted) > 1:
         if output is None or engine != "duckdb":
             raise click.UsageError("several models need --output FOLDER, and no other engine")
@@ -133,7 +135,7 @@ def _rows_of(model: Model) -> str:
     return f"SELECT * FROM {model.name} ORDER BY {', '.join(model.key)}"
 
 
-def _named(names: Sequence[str]) -> list[Model]:
+def _named(names: Iterable[str]) -> list[Model]:
     from airkeep.models.catalog import model_named
 
     found = [model_named(name) for name in names]

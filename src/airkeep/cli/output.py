@@ -131,14 +131,13 @@ def _bar(what: str, clock: Callable[[], float]) -> Iterator[Progress]:
     bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        TextColumn("{task.completed:,.0f} rows"),
-        TextColumn("{task.fields[pace]}"),
+        TextColumn("{task.fields[told]}"),
         console=Console(stderr=True),
         transient=True,
     )
     began = clock()
     with bar:
-        bar.add_task(what, total=None, pace="")
+        bar.add_task(what, total=None, told="")
         [task] = bar.tasks
 
         def show(step: Step) -> None:
@@ -148,7 +147,7 @@ def _bar(what: str, clock: Callable[[], float]) -> Iterator[Progress]:
                 task.id,
                 description=f"{what} {step.doing}",
                 completed=step.rows,
-                pace=_pace(step, clock() - began),
+                told=_told(step, "", clock() - began),
             )
 
         yield show
@@ -169,8 +168,14 @@ class _Log:
             return
         self._said, self._doing = now, step.doing
         of = f" of about {step.total_rows:,}" if step.total_rows > step.rows else ""
-        pace = _pace(step, now - self._began)
-        click.echo(f"{self._what} {step.doing}: {step.rows:,} rows{of}, {pace}", err=True)
+        told = _told(step, f"{of},", now - self._began)
+        click.echo(f"{self._what} {step.doing}{told and f': {told}'}", err=True)
+
+
+def _told(step: Step, of: str, took_s: float) -> str:
+    """How far a step is; empty where nobody counts its rows."""
+    is_counted = step.rows or step.total_rows
+    return f"{step.rows:,} rows{of} {_pace(step, took_s)}" if is_counted else ""
 
 
 def _pace(step: Step, took_s: float) -> str:

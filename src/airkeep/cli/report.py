@@ -23,8 +23,8 @@ from airkeep.cli.context import Age, Context, shared_options, split_names
 @click.option(
     "--since",
     type=Age(),
-    help="What is about a period holds only what began since then: 2026-11-01, or 30d before the "
-    "newest snapshot.",
+    help="What is about a period holds only what began since then: 2026-11-01, or an age, 30d, "
+    "before the newest snapshot.",
 )
 @click.option("--compare", metavar="A,B", help="Set two environments side by side: staging,prod.")
 @shared_options()

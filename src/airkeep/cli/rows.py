@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +30,9 @@ _IN_FILES = ("csv", "json", "parquet")
 _PLAN = ("explain_key", "explain_value")  # drawn over many lines
 ENGINES = ("duckdb", "athena", "spark")
 _LAKE_OPTIONS = (
-    click.option("--as-of", type=Age(), help="As the lake was known then: 2026-11-01, or 30d ago."),
+    click.option(
+        "--as-of", type=Age(), help="As the lake was known then: 2026-11-01, or an age, 30d."
+    ),
     click.option(
         "--environment", "-e", multiple=True, help="Only this one; may be repeated, or a,b."
     ),
@@ -212,9 +215,11 @@ def _print(found: Rows, form: str, out: Output) -> None:
         out.line("\n".join(str(drawn) for _, drawn in found.rows()))
     else:
         rows = list(found.rows(SHOWN + 1))
-        cells = [[_one_line(_text(v)) for v in row] for row in rows[:SHOWN]]
+        cells = [[_one_line(_for_people(v)) for v in row] for row in rows[:SHOWN]]
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         out.answer(found.columns, cells, width=width)
+        if not rows:
+            out.note("no rows")
         if len(rows) > SHOWN:
             out.note(f"the first {SHOWN:,} rows: --format csv, json or parquet writes all of them")
 
@@ -269,6 +274,13 @@ def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
     return "\\x" + value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _for_people(value: Any) -> str:
+    """As `_text`, a float rounded as far as nobody looks."""
+    if not isinstance(value, float) or not math.isfinite(value):
+        return _text(value)
+    return str(round(value, 6)) if abs(value) >= 0.001 or not value else f"{value:.3g}"
 
 
 def _one_line(text: str) -> str:

@@ -34,6 +34,7 @@ from airkeep.lake.views import (
     versions_view,
 )
 from airkeep.snapshot.lake import Lake
+from airkeep.snapshot.names import manifest_path
 from airkeep.snapshot.outline import Outline
 from airkeep.snapshot.results import gravest, newest_verified_of
 
@@ -293,6 +294,8 @@ class OpenLake:
         for name, found in zip(newest, newest_verified_of(self._lake.store, newest), strict=True):
             if found is not None and not found.ok:
                 worst = gravest(found.problems)
+                if worst.path == manifest_path(name.environment, name.id):
+                    continue  # one that cannot be read is passed over, with words of its own
                 self._warn(
                     f"{name} was found damaged on {found.at:%Y-%m-%d} ({worst.path}): what is "
                     f"answered from it may be wrong"
