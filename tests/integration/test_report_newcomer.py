@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from airkeep.export.run import export
-from chromium import chromium, opened_page
+from chromium import broken_texts, chromium, opened_page
 from report_pages import data, made, run, scrolled
 from servers import AIRFLOW_DATA, airflow_sqlite
 
@@ -150,4 +150,26 @@ def test_a_week_stands_beside_the_one_before(browser: Browser, tmp_path: Path) -
         cells = row.locator("td").all_inner_texts()
         assert cells[:2] == [str(runs["value"]), str(runs["before"])]
         assert len(cells) == 3
-        assert "[object" not in found.page.inner_text("main")
+
+
+def test_every_text_of_every_dags_page_and_of_every_source_is_for_people(
+    browser: Browser, page_file: Path
+) -> None:
+    document = data(page_file)
+    with opened_page(browser, page_file) as found:
+        page = found.page
+        scrolled(page)
+        page.evaluate("document.querySelectorAll('details').forEach((e) => { e.open = true })")
+        assert broken_texts(page) == []
+        source = document["sources"]["zombies"]
+        facts = page.locator("#sql-zombies dl.facts")
+        for what, said in (
+            ("grain", "grain"), ("key", "key"), ("units", "units"), ("leaves out", "leaves_out"),
+        ):  # fmt: skip
+            expect(facts.locator("dt", has_text=re.compile(f"^{what}$"))).to_have_count(1)
+            assert facts.locator(f"dt:text-is('{what}') + dd").inner_text() == source[said]
+        for dag in document["dags"]:
+            page.evaluate("hash => { location.hash = hash }", f"dag/prod/{dag['dag_id']}")
+            expect(page.locator("#dag h1")).to_have_text(dag["dag_id"])
+            scrolled(page)
+        assert found.wrong == []

@@ -8,7 +8,7 @@ function sources() {
     Object.entries(report.sources).map(([name, one]) => h("details", { class: "sql", id: `sql-${name}` },
       h("summary", null, `${name}: ${one.answers}`),
       h("p", { class: "shown" }, h("a", { href: "#", class: "return", onclick: goBack }, "↩ Back to the number"), shownIn(name)),
-      h("dl", { class: "facts" }, [["grain", one.grain], ["units", one.units], ["leaves out", one.leaves_out]].map(([what, said]) => [h("dt", null, what), h("dd", null, said)])),
+      h("dl", { class: "facts" }, [["grain", one.grain], ["key", one.key], ["units", one.units], ["leaves out", one.leaves_out]].map(([what, said]) => [h("dt", null, what), h("dd", null, said)])),
       h("pre", { tabindex: "0" }, h("code", null, one.sql)))));
 }
 
