@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ def test_a_scheduler_that_died_before_the_rest_is_the_first_thing_wrong(
     assert metric["value"] == pytest.approx(3 * 3600, abs=600)
     with opened_page(browser, file) as found:
         first = found.page.locator(".attention li").first
-        assert "silence of the scheduler" in first.inner_text()
+        assert "silence of the scheduler alone" in first.inner_text()
         assert "3.0 h" in first.inner_text()
         assert first.locator(".badge.bad").count() == 1
         assert first.locator("a").get_attribute("href") == "#capacity-4"
@@ -64,6 +65,56 @@ def test_a_scheduler_that_died_before_the_rest_is_the_first_thing_wrong(
 def test_a_scheduler_that_ended_with_all_else_is_not_wrong(page_file: Path) -> None:
     [metric] = [m for m in data(page_file)["overview"]["metrics"] if "scheduler" in m["label"]]
     assert metric["value"] is None
+
+
+def silent_for(source: Path, hours: float) -> Path:
+    """An Airflow all of whose parts, and all that it did, ended so long ago."""
+    with sqlite3.connect(source) as db:
+        alive = (
+            ("job", "latest_heartbeat"), ("dag_run", "start_date"), ("dag_run", "end_date"),
+            ("log", "dttm"), ("dag", "last_parsed_time"),
+        )  # fmt: skip
+        newest = max(db.execute(f"SELECT max({at}) FROM {table}").fetchone()[0]
+                     for table, at in alive)  # fmt: skip
+        now = datetime.now(UTC).replace(tzinfo=None)
+        by = (now - datetime.fromisoformat(newest)).total_seconds() - hours * 3600
+        for table, at in (*alive, ("job", "start_date"), ("job", "end_date")):
+            db.execute(
+                f"UPDATE {table} SET {at} = datetime({at}, ? || ' seconds') WHERE {at} IS NOT NULL",
+                (f"{by:+.0f}",),
+            )
+    return source
+
+
+def test_a_silence_of_all_of_airflow_is_a_fact_and_no_alarm(
+    browser: Browser, tmp_path: Path
+) -> None:
+    source = silent_for(airflow_sqlite("airflow-3.3.2", tmp_path), 19)
+    export(str(source), str(tmp_path / "lake"), environment="prod", allow_plain=True)
+    for more in ((), ("--since", "2100-01-01")):
+        file = made(tmp_path / "lake", tmp_path / f"r{len(more)}.html", *more)
+        with opened_page(browser, file) as found:
+            page = found.page
+            card = page.locator(".card").inner_text()
+            listed = page.locator("#capacity-4 tbody tr", has_text="SchedulerJob").first
+            assert re.search(
+                r"All of Airflow silent since 20\d\d-\d\d-\d\d \d\d:\d\d, 19 h before", card
+            )
+            assert "silence of the scheduler" not in card
+            assert "silence of the scheduler" not in page.inner_text(".attention")
+            assert "lived to the end" not in page.inner_text("main")
+            assert "19 h" in listed.inner_text()
+
+
+def test_where_airflow_lives_its_card_says_nothing_of_a_silence(
+    browser: Browser, tmp_path: Path
+) -> None:
+    source = silent_for(airflow_sqlite("airflow-3.3.2", tmp_path), 0.01)
+    export(str(source), str(tmp_path / "lake"), environment="prod", allow_plain=True)
+    with opened_page(browser, made(tmp_path / "lake", tmp_path / "r.html")) as found:
+        card = found.page.locator(".card").inner_text()
+        assert "All of Airflow silent" not in card
+        assert "silence of the scheduler alone" in card.partition("None:")[2]
 
 
 def test_an_axis_of_days_has_no_hours(browser: Browser, page_file: Path) -> None:
