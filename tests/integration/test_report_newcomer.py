@@ -224,3 +224,38 @@ def test_every_text_of_every_dags_page_and_of_every_source_is_for_people(
             expect(page.locator("#dag h1")).to_have_text(dag["dag_id"])
             scrolled(page)
         assert found.wrong == []
+
+
+def test_an_environment_looks_the_same_in_every_chart_and_one_point_is_seen(
+    browser: Browser, tmp_path: Path
+) -> None:
+    source = airflow_sqlite("airflow-3.3.2", tmp_path)
+    with sqlite3.connect(source) as db:
+        first = "(SELECT min(id) FROM dag_run WHERE state = 'success')"
+        db.execute(f"DELETE FROM dag_run WHERE id <> {first}")
+        db.execute("DELETE FROM task_instance WHERE run_id NOT IN (SELECT run_id FROM dag_run)")
+    lake = tmp_path / "lake"
+    run("adopt", "-q", AIRFLOW_DATA / "airflow-332.dump", lake, "--environment", "busy")
+    run("adopt", "-q", AIRFLOW_DATA / "airflow-2112.dump", lake, "--environment", "middle")
+    export(str(source), str(lake), environment="a-quiet-one", allow_plain=True)
+    palette = """[...Array(6).keys()].map((n) =>
+      getComputedStyle(document.documentElement).getPropertyValue(`--c${n + 1}`).trim())"""
+    titles = ("Queue wait by day", "Most tasks at once", "Slot hours by day")
+    looks = {}
+    with opened_page(browser, made(lake, tmp_path / "r.html")) as found:
+        page = found.page
+        colours = page.evaluate(palette)
+        for environment in ("a-quiet-one", "busy", "middle"):
+            page.get_by_label("Environment", exact=True).select_option(environment)
+            scrolled(page)
+            charts = [page.locator(".figure", has_text=title).locator(".chart") for title in titles]
+            drawn = [chart.first.inner_html() for chart in charts]
+            looks[environment] = {c for svg in drawn for c in colours if f'"{c}"' in svg}
+            hours = charts[1].first.locator("svg text").all_text_contents()
+            assert {minute for word in hours for minute in re.findall(r":(\d\d)", word)} <= {"00"}
+            if environment == "a-quiet-one":
+                largest = max(float(size) for size in re.findall(r"matrix\(([\d.]+),", drawn[1]))
+                assert largest == 5  # of a radius of 1, and not 2 as in a line of many points
+        assert found.wrong == []
+    assert [len(one) for one in looks.values()] == [1, 1, 1]
+    assert len(set.union(*looks.values())) == 3

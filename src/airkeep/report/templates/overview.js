@@ -237,7 +237,7 @@ function overview() {
   const made = h("section", { id: "overview" }, h("h1", null, "Overview"));
   const shown = report.overview.environments.filter((one) => inChosen(one.name)).sort(byNeed);
   if (!shown.length) made.append(h("p", { class: "none" }, "This lake has no snapshot yet: airkeep export makes one."));
-  else made.append(h("p", { class: "lead" }, "What stands now is as of each environment's newest snapshot. How long it has lasted counts to the last sign of life before that: the newest thing that its Airflow did, of assets and idle DAGs its newest run or asset event. A week is its last seven days with runs. All times are UTC; nothing here depends on when the page is read."), narrowed(), attention(), h("div", { class: "cards" }, shown.map(card)));
+  else made.append(h("p", { class: "lead" }, "What stands now is as of each environment's newest snapshot. How long it has lasted counts to the last sign of life before that, the newest thing that its Airflow did (for idle DAGs its newest run, for assets its newest run or asset event). A week is its last seven days with runs. All times are UTC; nothing here depends on when the page is read."), narrowed(), attention(), h("div", { class: "cards" }, shown.map(card)));
   return made;
 }
 
