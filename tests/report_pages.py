@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from click.testing import CliRunner, Result
 
 from airkeep.cli.main import cli
+from chromium import broken_texts
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -29,11 +30,13 @@ def made(lake: Path, file: Path, *more: str) -> Path:
 
 
 def scrolled(page: Page) -> None:
-    """Through all of the page, so that every chart is drawn."""
+    """Through all of the page, so that every chart is drawn and every text looked at."""
     for y in range(0, int(page.evaluate("document.documentElement.scrollHeight")), 600):
         page.evaluate(f"scrollTo(0, {y})")
         page.wait_for_timeout(20)
     page.evaluate("scrollTo(0, 0)")
+    broken = broken_texts(page)
+    assert not broken, broken
 
 
 def data(file: Path) -> dict[str, Any]:

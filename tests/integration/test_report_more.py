@@ -233,6 +233,7 @@ def test_since_leaves_what_is_about_now_ever_or_the_last_week_as_it_is(
         row["runs"] for row in since[idle]["rows"]
     ]
     assert whole["overview"]["metrics"] == later["overview"]["metrics"]
+    assert whole["overview"]["environments"] == later["overview"]["environments"]
     assert whole["changes"] == later["changes"]
     for name in ("signals", "runs", "last_state", "last_started_at", "slot_h"):
         assert [d[name] for d in whole["dags"]] == [d[name] for d in later["dags"]]

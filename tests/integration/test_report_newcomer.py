@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import pytest
 from playwright.sync_api import expect
 
 from airkeep.export.run import export
-from chromium import chromium, opened_page
+from chromium import broken_texts, chromium, opened_page
 from report_pages import data, made, run, scrolled
 from servers import AIRFLOW_DATA, airflow_sqlite
 
@@ -54,7 +55,7 @@ def test_a_scheduler_that_died_before_the_rest_is_the_first_thing_wrong(
     assert metric["value"] == pytest.approx(3 * 3600, abs=600)
     with opened_page(browser, file) as found:
         first = found.page.locator(".attention li").first
-        assert "silence of the scheduler" in first.inner_text()
+        assert "silence of the scheduler alone" in first.inner_text()
         assert "3.0 h" in first.inner_text()
         assert first.locator(".badge.bad").count() == 1
         assert first.locator("a").get_attribute("href") == "#capacity-4"
@@ -64,6 +65,56 @@ def test_a_scheduler_that_died_before_the_rest_is_the_first_thing_wrong(
 def test_a_scheduler_that_ended_with_all_else_is_not_wrong(page_file: Path) -> None:
     [metric] = [m for m in data(page_file)["overview"]["metrics"] if "scheduler" in m["label"]]
     assert metric["value"] is None
+
+
+def silent_for(source: Path, hours: float) -> Path:
+    """An Airflow all of whose parts, and all that it did, ended so long ago."""
+    with sqlite3.connect(source) as db:
+        alive = (
+            ("job", "latest_heartbeat"), ("dag_run", "start_date"), ("dag_run", "end_date"),
+            ("log", "dttm"), ("dag", "last_parsed_time"),
+        )  # fmt: skip
+        newest = max(db.execute(f"SELECT max({at}) FROM {table}").fetchone()[0]
+                     for table, at in alive)  # fmt: skip
+        now = datetime.now(UTC).replace(tzinfo=None)
+        by = (now - datetime.fromisoformat(newest)).total_seconds() - hours * 3600
+        for table, at in (*alive, ("job", "start_date"), ("job", "end_date")):
+            db.execute(
+                f"UPDATE {table} SET {at} = datetime({at}, ? || ' seconds') WHERE {at} IS NOT NULL",
+                (f"{by:+.0f}",),
+            )
+    return source
+
+
+def test_a_silence_of_all_of_airflow_is_a_fact_and_no_alarm(
+    browser: Browser, tmp_path: Path
+) -> None:
+    source = silent_for(airflow_sqlite("airflow-3.3.2", tmp_path), 19)
+    export(str(source), str(tmp_path / "lake"), environment="prod", allow_plain=True)
+    for more in ((), ("--since", "2100-01-01")):
+        file = made(tmp_path / "lake", tmp_path / f"r{len(more)}.html", *more)
+        with opened_page(browser, file) as found:
+            page = found.page
+            card = page.locator(".card").inner_text()
+            listed = page.locator("#capacity-4 tbody tr", has_text="SchedulerJob").first
+            assert re.search(
+                r"All of Airflow silent since 20\d\d-\d\d-\d\d \d\d:\d\d, 19 h before", card
+            )
+            assert "silence of the scheduler" not in card
+            assert "silence of the scheduler" not in page.inner_text(".attention")
+            assert "lived to the end" not in page.inner_text("main")
+            assert "19 h" in listed.inner_text()
+
+
+def test_where_airflow_lives_its_card_says_nothing_of_a_silence(
+    browser: Browser, tmp_path: Path
+) -> None:
+    source = silent_for(airflow_sqlite("airflow-3.3.2", tmp_path), 0.01)
+    export(str(source), str(tmp_path / "lake"), environment="prod", allow_plain=True)
+    with opened_page(browser, made(tmp_path / "lake", tmp_path / "r.html")) as found:
+        card = found.page.locator(".card").inner_text()
+        assert "All of Airflow silent" not in card
+        assert "silence of the scheduler alone" in card.partition("None:")[2]
 
 
 def test_an_axis_of_days_has_no_hours(browser: Browser, page_file: Path) -> None:
@@ -150,4 +201,61 @@ def test_a_week_stands_beside_the_one_before(browser: Browser, tmp_path: Path) -
         cells = row.locator("td").all_inner_texts()
         assert cells[:2] == [str(runs["value"]), str(runs["before"])]
         assert len(cells) == 3
-        assert "[object" not in found.page.inner_text("main")
+
+
+def test_every_text_of_every_dags_page_and_of_every_source_is_for_people(
+    browser: Browser, page_file: Path
+) -> None:
+    document = data(page_file)
+    with opened_page(browser, page_file) as found:
+        page = found.page
+        scrolled(page)
+        page.evaluate("document.querySelectorAll('details').forEach((e) => { e.open = true })")
+        assert broken_texts(page) == []
+        source = document["sources"]["zombies"]
+        facts = page.locator("#sql-zombies dl.facts")
+        for what, said in (
+            ("grain", "grain"), ("key", "key"), ("units", "units"), ("leaves out", "leaves_out"),
+        ):  # fmt: skip
+            expect(facts.locator("dt", has_text=re.compile(f"^{what}$"))).to_have_count(1)
+            assert facts.locator(f"dt:text-is('{what}') + dd").inner_text() == source[said]
+        for dag in document["dags"]:
+            page.evaluate("hash => { location.hash = hash }", f"dag/prod/{dag['dag_id']}")
+            expect(page.locator("#dag h1")).to_have_text(dag["dag_id"])
+            scrolled(page)
+        assert found.wrong == []
+
+
+def test_an_environment_looks_the_same_in_every_chart_and_one_point_is_seen(
+    browser: Browser, tmp_path: Path
+) -> None:
+    source = airflow_sqlite("airflow-3.3.2", tmp_path)
+    with sqlite3.connect(source) as db:
+        first = "(SELECT min(id) FROM dag_run WHERE state = 'success')"
+        db.execute(f"DELETE FROM dag_run WHERE id <> {first}")
+        db.execute("DELETE FROM task_instance WHERE run_id NOT IN (SELECT run_id FROM dag_run)")
+    lake = tmp_path / "lake"
+    run("adopt", "-q", AIRFLOW_DATA / "airflow-332.dump", lake, "--environment", "busy")
+    run("adopt", "-q", AIRFLOW_DATA / "airflow-2112.dump", lake, "--environment", "middle")
+    export(str(source), str(lake), environment="a-quiet-one", allow_plain=True)
+    palette = """[...Array(6).keys()].map((n) =>
+      getComputedStyle(document.documentElement).getPropertyValue(`--c${n + 1}`).trim())"""
+    titles = ("Queue wait by day", "Most tasks at once", "Slot hours by day")
+    looks = {}
+    with opened_page(browser, made(lake, tmp_path / "r.html")) as found:
+        page = found.page
+        colours = page.evaluate(palette)
+        for environment in ("a-quiet-one", "busy", "middle"):
+            page.get_by_label("Environment", exact=True).select_option(environment)
+            scrolled(page)
+            charts = [page.locator(".figure", has_text=title).locator(".chart") for title in titles]
+            drawn = [chart.first.inner_html() for chart in charts]
+            looks[environment] = {c for svg in drawn for c in colours if f'"{c}"' in svg}
+            hours = charts[1].first.locator("svg text").all_text_contents()
+            assert {minute for word in hours for minute in re.findall(r":(\d\d)", word)} <= {"00"}
+            if environment == "a-quiet-one":
+                largest = max(float(size) for size in re.findall(r"matrix\(([\d.]+),", drawn[1]))
+                assert largest == 5  # of a radius of 1, and not 2 as in a line of many points
+        assert found.wrong == []
+    assert [len(one) for one in looks.values()] == [1, 1, 1]
+    assert len(set.union(*looks.values())) == 3

@@ -119,6 +119,7 @@ class Source:
 
     answers: str
     grain: str
+    key: str
     units: str
     leaves_out: str
     sql: str
@@ -191,7 +192,10 @@ def statement(question: Question, each: int, since: Since | None = None) -> str:
 
 def sources(found: Sequence[Model]) -> dict[str, Source]:
     """What the page says of each mart."""
-    return {m.name: Source(m.answers, m.grain, m.units, m.leaves_out, m.sql) for m in found}
+    return {
+        m.name: Source(m.answers, m.grain, ", ".join(m.key), m.units, m.leaves_out, m.sql)
+        for m in found
+    }
 
 
 def kind(name: str) -> Kind:

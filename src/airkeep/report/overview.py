@@ -21,6 +21,8 @@ class Standing:
 
     Attributes:
         at: when its newest snapshot was taken.
+        silent_since: its Airflow's last sign of life, where that is more than five minutes older
+            than the newest snapshot.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Standing:
     mode: str
     rows: int
     week_ends: str | None = None
+    silent_since: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,14 @@ def _weeks(aggregate: str, column: str, filled: str) -> tuple[str, str]:
     )
 
 
+# Airflow's processes say every few seconds that they live; a snapshot may take minutes.
+_SILENT_S = 300
 # None was heard of again, while something else in the environment was.
-_SILENT = """(
+_SILENT_ALONE = f"""(
   SELECT g.environment, date_diff('second', g.began_at, e.alive_at) AS silent_s
   FROM heartbeat_gaps AS g JOIN environments AS e ON e.environment = g.environment
   WHERE g.job_type = 'SchedulerJob' AND g.ended_at IS NULL
-    AND date_diff('second', g.began_at, e.alive_at) > 300
+    AND date_diff('second', g.began_at, e.alive_at) > {_SILENT_S}
 ) AS silent"""
 
 _METRICS = (
@@ -114,7 +119,8 @@ _METRICS = (
     _Wanted("slot hours", "h", "slot_hours_by_dag", *_weeks("sum", "slot_h", "ELSE 0"), "neither"),
     _Wanted("DAGs still failing", "count", "failure_streaks",
             "count(DISTINCT CASE WHEN recovered_at IS NULL THEN dag_id END)"),
-    _Wanted("silence of the scheduler", "s", "heartbeat_gaps", "max(silent_s)", source=_SILENT),
+    _Wanted("silence of the scheduler alone", "s", "heartbeat_gaps", "max(silent_s)",
+            source=_SILENT_ALONE),
     _Wanted("stuck runs", "count", "stuck_runs", "count(*)"),
     _Wanted("silent task instances", "count", "zombies", "count(*)"),
     _Wanted("missed runs", "count", "missed_runs", "count(*)"),
@@ -124,6 +130,11 @@ _METRICS = (
             "sum(CASE WHEN is_stale THEN 1 ELSE 0 END)"),
 )  # fmt: skip
 WANTED = (*dict.fromkeys(w.mart for w in _METRICS), "success_by_dag_day")
+# Where no process was ever heard of, nothing is known of its silence.
+_LIVES = (
+    "SELECT environment, alive_at FROM environments WHERE environment IN "
+    "(SELECT environment FROM heartbeat_gaps WHERE ended_at IS NULL)"
+)
 _ENDS = "SELECT environment, max(newest_day) AS newest_day FROM dag_week GROUP BY environment"
 
 
@@ -132,8 +143,10 @@ def overview(
 ) -> Overview:
     """The environments of these manifests, and what the marts say of their last week."""
     ends = {str(e): str(plain(day)) for e, day in ask(_ENDS)}
+    lives = {str(e): at for e, found in ask(_LIVES) if isinstance(at := plain(found), int)}
     standings = tuple(
-        _standing(name, own, ends.get(name)) for name, own in _by_environment(manifests)
+        _standing(name, own, ends.get(name), lives.get(name))
+        for name, own in _by_environment(manifests)
     )
     calendar = ask(
         "SELECT environment, day, sum(runs), sum(failed) FROM success_by_dag_day AS s "
@@ -199,16 +212,21 @@ def _by_environment(manifests: Sequence[Outline]) -> list[tuple[str, list[Outlin
     return [(name, sorted(found[name], key=lambda m: m.id)) for name in sorted(found)]
 
 
-def _standing(name: str, own: Sequence[Outline], week_ends: str | None) -> Standing:
+def _standing(
+    name: str, own: Sequence[Outline], week_ends: str | None, alive_at: int | None
+) -> Standing:
     newest = own[-1]
+    at = int(id_time(newest.id).timestamp())
+    is_silent = alive_at is not None and at - alive_at > _SILENT_S
     return Standing(
         name=name,
         airflow_version=newest.airflow_version,
         snapshot=newest.id,
-        at=int(id_time(newest.id).timestamp()),
+        at=at,
         snapshots=len(own),
         first_at=int(id_time(own[0].id).timestamp()),
         mode=newest.mode,
         rows=newest.rows,
         week_ends=week_ends,
+        silent_since=alive_at if is_silent else None,
     )

@@ -36,6 +36,7 @@ class Report:
         narrows: what of the lake does then, for people.
         narrowed: the marts that are made of no more.
         sources: every mart that a figure comes from.
+        warnings: what makes its figures doubtful: snapshots that are damaged or were passed over.
     """
 
     made_by: str
@@ -49,6 +50,7 @@ class Report:
     dags: tuple[Dag, ...]
     parts: tuple[Part, ...]
     sources: Mapping[str, Source]
+    warnings: tuple[str, ...] = ()
 
 
 def render(report: Report) -> str:

@@ -349,7 +349,8 @@ CAPACITY = Section(
         Question(
             "heartbeat_gaps",
             "Silent schedulers and triggerers",
-            "While these were silent nothing new was started.",
+            "While these were silent nothing new was started. One that did not end counts to the "
+            "newest snapshot, or to Airflow's last sign of life where that is a week older.",
             _columns("job_type began_at ended_at gap_s"),
             "gap_s DESC",
         ),

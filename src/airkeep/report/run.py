@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -72,7 +72,8 @@ def report(
             an age counts back from the newest snapshot.
         compare: two environments to set side by side, or none.
         spool: a folder with space for the models' tables.
-        warn: told of a snapshot that cannot be read and was passed over, or that is damaged.
+        warn: told of a snapshot that cannot be read and was passed over, or that is damaged; the
+            page says it, too.
 
     Raises:
         ConfigError: the file is there already or cannot be made.
@@ -85,6 +86,12 @@ def report(
     limits = limits or ReadLimits(question_bytes())
     check_setting("memory_bytes", limits.memory_bytes)
     check_setting("threads", limits.threads)
+    said: list[str] = []
+
+    def tell(line: str) -> None:
+        said.append(line)
+        warn(line)
+
     with (
         private_folder(spool) as folder,
         connect(
@@ -93,11 +100,11 @@ def report(
             environments=environments,
             memory_bytes=limits.memory_bytes,
             threads=limits.threads,
-            warn=warn,
+            warn=tell,
         ) as opened,
     ):
         made = make_report(opened, folder, since=since, compare=compare, progress=progress)
-    return write_report(made, output)
+    return write_report(replace(made, warnings=tuple(dict.fromkeys(said))), output)
 
 
 def make_report(

@@ -4,6 +4,8 @@ const drawn = new Map();
 const MOST_LINES = 6;
 const DASHES = ["solid", "dashed", "dotted", [8, 3, 2, 3], [2, 6], [12, 4]];
 const SYMBOLS = ["circle", "rect", "triangle", "diamond", "pin", "arrow"];
+// An environment looks the same in every chart.
+const PLACES = new Map(report.overview.environments.map((one, n) => [one.name, n]));
 const seen = new IntersectionObserver((entries) => {
   for (const entry of entries) if (entry.isIntersecting) render(entry.target);
 }, { rootMargin: "200px" });
@@ -65,9 +67,14 @@ function lines(points, [kind, divisor]) {
     .map((p) => h("div", null, `${p.seriesName}: ${text(p.value[1] * divisor, kind)}`)));
 }
 
-// Days with their months, for most ticks begin neither; hours only where points have them.
+// Where colours begin anew, other dashes tell lines apart.
+function dash(look) {
+  return DASHES[(look + Math.floor(look / 6)) % 6];
+}
+
+// Days with their months, for most ticks begin neither; hours only where points have them, and whole.
 function timely(axis, days) {
-  return { type: "time", minInterval: days ? 86400000 : 0, ...axis, splitLine: { show: false }, axisLabel: { ...axis.axisLabel, formatter: { year: "{yyyy}", month: "{MMM}", day: "{MMM} {d}", hour: "{HH}:{mm}" } } };
+  return { type: "time", minInterval: days ? 86400000 : 3600000, ...axis, splitLine: { show: false }, axisLabel: { ...axis.axisLabel, formatter: { year: "{yyyy}", month: "{MMM}", day: "{MMM} {d}", hour: "{HH}:{mm}" } } };
 }
 
 function upward(axis, unit) {
@@ -93,6 +100,8 @@ function chart(found, rows) {
   const kind = found.columns[index(y[0])].kind;
   if (shape === "grid") return grid(found, rows, index(x), index(by), index(y[0]), kind);
   const series = new Map();
+  const whose = new Map();
+  const perEnvironment = y.length === 1 && (!by || by === "environment");
   const many = new Set(rows.map((row) => row[0])).size > 1;
   for (const row of rows) {
     for (const name of y) {
@@ -103,6 +112,7 @@ function chart(found, rows) {
       if (!parts.length || y.length > 1) parts.push(label);
       const key = parts.join(" · ");
       if (!series.has(key)) series.set(key, new Map());
+      whose.set(key, row[0]);
       const points = series.get(key);
       const at = row[index(x)];
       const value = row[index(name)];
@@ -126,14 +136,14 @@ function chart(found, rows) {
       xAxis: timely(axis, found.columns[index(x)].kind === "day"),
       yAxis: near.length ? { ...upward(axis, unit), max: Math.max(highest, ...near.map(([limit]) => limit)) } : upward(axis, unit),
       useUTC: true,
-      series: kept.map(([name, points], n) => ({
+      series: kept.map(([name, points], n) => ({ name, points, n, look: perEnvironment ? PLACES.get(whose.get(name)) : n })).map(({ name, points, n, look }) => ({
         name,
         type: shape === "stacked" ? "bar" : "line",
         stack: shape === "stacked" ? "all" : null,
         data: [...points].map(([at, value]) => [moment(at), value / divisor]).sort((a, b) => a[0] - b[0]),
-        color: y.length > 1 ? colour(["good", "bad"][n] || `c${n + 1}`) : colour(`c${(n % 6) + 1}`),
+        color: y.length > 1 ? colour(["good", "bad"][n] || `c${n + 1}`) : colour(`c${(look % 6) + 1}`),
         itemStyle: shape === "stacked" && n ? { decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 3], rotation: -Math.PI / 4, color: colour("page") } } : {},
-        lineStyle: { width: 1.5, type: DASHES[n % 6] }, symbol: SYMBOLS[n % 6], symbolSize: 4, showSymbol: points.size < 60, barMaxWidth: 14,
+        lineStyle: { width: 1.5, type: dash(look) }, symbol: SYMBOLS[look % 6], symbolSize: points.size === 1 ? 10 : 4, showSymbol: points.size < 60, barMaxWidth: 14,
         markLine: n ? null : limitLines(near),
       })),
     };

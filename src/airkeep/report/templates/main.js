@@ -1,6 +1,7 @@
 // What is shown, by the address: #overview and the sections, #dag/ENVIRONMENT/DAG, #sql-MART.
 
 const main = document.getElementById("main");
+const MOST_WARNINGS = 5;
 
 function sources() {
   return h("section", { id: "sources" }, h("h2", null, "Sources"),
@@ -8,7 +9,7 @@ function sources() {
     Object.entries(report.sources).map(([name, one]) => h("details", { class: "sql", id: `sql-${name}` },
       h("summary", null, `${name}: ${one.answers}`),
       h("p", { class: "shown" }, h("a", { href: "#", class: "return", onclick: goBack }, "↩ Back to the number"), shownIn(name)),
-      h("dl", { class: "facts" }, [["grain", one.grain], ["units", one.units], ["leaves out", one.leaves_out]].map(([what, said]) => [h("dt", null, what), h("dd", null, said)])),
+      h("dl", { class: "facts" }, [["grain", one.grain], ["key", one.key], ["units", one.units], ["leaves out", one.leaves_out]].map(([what, said]) => [h("dt", null, what), h("dd", null, said)])),
       h("pre", { tabindex: "0" }, h("code", null, one.sql)))));
 }
 
@@ -126,7 +127,18 @@ function about() {
   document.getElementById("about").textContent = `${words}${since} · ${report.made_by}`;
 }
 
+// What makes the figures doubtful goes where the page goes.
+function warnings() {
+  const place = document.getElementById("warnings");
+  const item = (one) => h("li", null, broken(one));
+  const [first, rest] = [report.warnings.slice(0, MOST_WARNINGS), report.warnings.slice(MOST_WARNINGS)];
+  place.hidden = !first.length;
+  place.append(h("p", null, h("strong", null, "What was wrong in the lake when this page was made:")), h("ul", null, first.map(item)));
+  if (rest.length) place.append(h("details", null, h("summary", null, `${number(rest.length, 0)} more`), h("ul", null, rest.map(item))));
+}
+
 about();
+warnings();
 controls();
 paint();
 show();

@@ -45,7 +45,10 @@ function card(environment) {
   const metrics = report.overview.metrics.filter((one) => one.environment === environment.name);
   const weekly = metrics.filter((one) => one.weekly);
   const now = metrics.filter((one) => !one.weekly);
-  const [some, none] = [now.filter((one) => one.value), now.filter((one) => !one.value)];
+  const silent = environment.silent_since;
+  const some = now.filter((one) => one.value);
+  // Of a silence that is everyone's, "none" would not be true of the scheduler.
+  const none = now.filter((one) => !one.value && !(silent !== null && one.mart === "heartbeat_gaps"));
   const ends = environment.week_ends;
   const before = weekly.some((one) => one.before);
   const standing = (one, more = null) => h("tr", null, h("th", { scope: "row" }, metricLink(one)), h("td", { class: "n" }, text(one.value, one.kind)), more);
@@ -55,6 +58,7 @@ function card(environment) {
     h("h2", null, environment.name),
     h("p", { class: "why", title: `${environment.snapshot}, ${environment.mode}` }, `Airflow ${environment.airflow_version} · ${number(environment.snapshots, 0)} ${environment.snapshots === 1 ? "snapshot" : "snapshots"}, the newest of `, h("span", { class: "whole" }, time(environment.at)), ` (${number(environment.rows, 0)} rows)`),
     ends ? null : h("p", { class: "none" }, "No run is recorded."),
+    silent === null ? null : h("p", { class: "fact" }, "All of Airflow silent since ", h("span", { class: "whole" }, time(silent)), `, ${duration(environment.at - silent)} before the newest snapshot.`),
     old > 7 ? h("p", null, h("span", { class: "badge warn" }, `quiet for ${number(old, 0)} d`), `no run started after ${ends}`) : null,
     !ends ? null : h("div", { class: "numbers" }, h("table", null,
       h("thead", null, h("tr", null, h("th", { scope: "col" }, "7 days to ", h("span", { class: "whole" }, ends)), h("th", { scope: "col", class: "n" }, "week"),
@@ -104,7 +108,7 @@ function attention() {
   const change = (one) => h("li", null, h("span", { class: `badge ${WORSE.has(one.what) ? "bad" : "good"}` }, one.what), h("span", { class: "where" }, `${one.environment}: `), h("a", { href: dagLink(one.environment, one.dag_id) }, broken(one.dag_id)), ", ", h("span", { class: "whole" }, `${text(one.before, one.kind)} → ${text(one.now, one.kind)}`));
   return h("div", { class: "attention" },
     h("div", { class: "side" }, h("h2", null, "Wrong now"),
-      wrong.length ? h("ul", null, wrong.slice(0, TOP)) : h("p", { class: "none" }, "Nothing: no DAG is failing, stuck, silent or late, a scheduler lived to the end, and every file imports."),
+      wrong.length ? h("ul", null, wrong.slice(0, TOP)) : h("p", { class: "none" }, "Nothing: no DAG is failing, stuck, silent or late, no scheduler fell silent before the rest, and every file imports."),
       rest > 0 ? h("details", null, h("summary", null, `${number(rest, 0)} more`), h("ul", null, wrong.slice(TOP))) : null,
       source("dag_week", listed(["stuck_runs", "zombies", "missed_runs", ...BROKEN.keys()].filter((mart) => mart in report.sources).map((mart) => h("a", { href: `#sql-${mart}` }, `${mart} (SQL)`))).flatMap((one, n) => (n ? [one] : [", ", one])))),
     h("div", { class: "side" }, h("h2", null, "Otherwise than the week before"),
@@ -233,7 +237,7 @@ function overview() {
   const made = h("section", { id: "overview" }, h("h1", null, "Overview"));
   const shown = report.overview.environments.filter((one) => inChosen(one.name)).sort(byNeed);
   if (!shown.length) made.append(h("p", { class: "none" }, "This lake has no snapshot yet: airkeep export makes one."));
-  else made.append(h("p", { class: "lead" }, "Now is each environment's newest snapshot, a week its last seven days with runs. All times are UTC; nothing here depends on when the page is read."), narrowed(), attention(), h("div", { class: "cards" }, shown.map(card)));
+  else made.append(h("p", { class: "lead" }, "What stands now is as of each environment's newest snapshot. How long it has lasted counts to the last sign of life before that, the newest thing that its Airflow did (for idle DAGs its newest run, for assets its newest run or asset event). A week is its last seven days with runs. All times are UTC; nothing here depends on when the page is read."), narrowed(), attention(), h("div", { class: "cards" }, shown.map(card)));
   return made;
 }
 
