@@ -9,50 +9,70 @@ WITH numbered AS (
   SELECT environment, row_number() OVER (ORDER BY environment) AS number
   FROM (SELECT DISTINCT environment FROM slot_use) AS e
 ),
+-- One number says which hour of which environment, one the time, at which an end comes before a
+-- beginning: sorts by numbers, and by few, cost least.
 used AS (
   SELECT
-    n.number,
-    CAST(floor(CAST(epoch_us(u.began_at) AS DOUBLE) / 3600000000.0) AS BIGINT) AS hour_number,
-    u.began_at,
-    u.ended_at,
+    n.number * 10000000
+      + CAST(floor(CAST(epoch_us(u.began_at) AS DOUBLE) / 3600000000.0) AS BIGINT) AS hour_number,
+    epoch_us(u.began_at) * 2 + 1 AS begun,
+    epoch_us(u.ended_at) * 2 AS ended,
     u.pool_slots
   FROM slot_use AS u
   INNER JOIN numbered AS n ON n.environment = u.environment
 ),
 moved AS (
-  SELECT number, hour_number, began_at AS moved_at, 1 AS tries, pool_slots AS slots FROM used
+  SELECT hour_number, begun AS moved, 1 AS tries, pool_slots AS slots FROM used
   UNION ALL
-  SELECT number, hour_number, ended_at AS moved_at, -1 AS tries, -pool_slots AS slots FROM used
+  SELECT hour_number, ended AS moved, -1 AS tries, -pool_slots AS slots FROM used
 ),
 -- Sums of doubles: DuckDB takes twice as long for those of whole numbers, and these are exact.
 counted AS (
   SELECT
-    number,
-    moved_at,
-    date_trunc('minute', moved_at) AS minute,
+    CAST(
+      floor(CAST(hour_number AS DOUBLE) / 10000000.0) * 100000000.0
+      + floor(CAST(moved AS DOUBLE) / 120000000.0)
+      AS BIGINT
+    ) AS minute_number,
+    moved,
     tries,
     slots,
     sum(CAST(tries AS DOUBLE)) OVER so_far AS running,
     sum(CAST(slots AS DOUBLE)) OVER so_far AS held
   FROM moved
   WINDOW so_far AS (
-    PARTITION BY number, hour_number ORDER BY moved_at, tries
-    ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    PARTITION BY hour_number ORDER BY moved ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
   )
+),
+summed AS (
+  SELECT
+    minute_number,
+    max(CASE WHEN tries > 0 THEN running ELSE 0 END) AS begun_running,
+    max(CASE WHEN tries > 0 THEN held ELSE 0 END) AS begun_slots,
+    -- What ends at the minute's very beginning is none of it.
+    sum(CASE WHEN moved % 120000000 = 0 THEN 0 ELSE tries END) AS after_running,
+    sum(CASE WHEN moved % 120000000 = 0 THEN 0 ELSE slots END) AS after_slots,
+    sum(tries) AS more_running,
+    sum(slots) AS more_slots
+  FROM counted
+  GROUP BY minute_number
 ),
 minutes AS (
   SELECT
     number,
-    minute,
-    max(CASE WHEN tries > 0 THEN running ELSE 0 END) AS begun_running,
-    max(CASE WHEN tries > 0 THEN held ELSE 0 END) AS begun_slots,
-    sum(CASE WHEN tries < 0 AND moved_at = minute THEN 0 ELSE tries END) AS after_running,
-    sum(CASE WHEN tries < 0 AND moved_at = minute THEN 0 ELSE slots END) AS after_slots,
-    sum(sum(tries)) OVER so_far AS end_running,
-    sum(sum(slots)) OVER so_far AS end_slots
-  FROM counted
-  GROUP BY number, minute
-  WINDOW so_far AS (PARTITION BY number ORDER BY minute)
+    TIMESTAMP '1970-01-01 00:00:00' + (minute_number - number * 100000000) * INTERVAL '1' MINUTE
+      AS minute,
+    begun_running,
+    begun_slots,
+    after_running,
+    after_slots,
+    sum(more_running) OVER so_far AS end_running,
+    sum(more_slots) OVER so_far AS end_slots
+  FROM (
+    SELECT *, CAST(floor(CAST(minute_number AS DOUBLE) / 100000000.0) AS BIGINT) AS number
+    FROM summed
+  ) AS m
+  WINDOW so_far AS (PARTITION BY number ORDER BY minute_number)
 ),
 -- What runs on from the minute before, and did not end at this one's very beginning.
 peaks AS (
