@@ -67,26 +67,21 @@ splits AS (
     ON t.task = s.task
   WHERE s.age >= 8 AND t.n - s.age >= 8
 ),
-ranked AS (
-  SELECT
-    task,
-    n,
-    after_n,
-    change,
-    within_xx,
-    row_number() OVER (PARTITION BY task ORDER BY within_xx, after_n) AS place
-  FROM splits
+best AS (
+  SELECT task, min_by(after_n, within_xx) AS after_n FROM splits GROUP BY task
 ),
 found AS (
   SELECT
-    task,
-    n,
-    after_n,
-    change
-      / sqrt(CASE WHEN within_xx / (n - 2) > 0.0001 THEN within_xx / (n - 2) ELSE 0.0001 END)
+    s.task,
+    s.n,
+    s.after_n,
+    s.change
+      / sqrt(CASE WHEN s.within_xx / (s.n - 2) > 0.0001 THEN s.within_xx / (s.n - 2) ELSE 0.0001 END)
       AS effect_size
-  FROM ranked
-  WHERE place = 1 AND change > 0
+  FROM splits AS s
+  INNER JOIN best AS b
+    ON b.task = s.task AND b.after_n = s.after_n
+  WHERE s.change > 0
 ),
 sides AS (
   SELECT
@@ -134,7 +129,13 @@ points AS (
     max(CASE WHEN s.is_after THEN coalesce(CAST(v.version AS VARCHAR), r.code_version) END)
       AS version_after
   FROM (SELECT * FROM sides WHERE age = after_n OR age = after_n + 1) AS s
-  INNER JOIN tasks AS l
+  INNER JOIN (
+    SELECT t.*
+    FROM tasks AS t
+    INNER JOIN medians AS m
+      ON m.environment = t.environment AND m.dag_id = t.dag_id AND m.task_id = t.task_id
+    WHERE m.after_p50_s >= 1.2 * m.before_p50_s
+  ) AS l
     ON l.environment = s.environment
     AND l.dag_id = s.dag_id
     AND l.task_id = s.task_id
