@@ -21,6 +21,7 @@ from airkeep.errors import ConfigError, NoSuchSnapshotError
 from airkeep.export.run import export
 from airkeep.models.catalog import models
 from airkeep.snapshot.lake import Lake
+from airkeep.snapshot.names import manifest_path
 from servers import airflow_sqlite
 
 
@@ -49,6 +50,31 @@ def test_a_question_is_answered_as_a_table_csv_and_json(lake: Path) -> None:
     assert table.stdout.splitlines()[0].split() == ["state", "runs"]
     assert rows == [["state", "runs"], ["running", "2"], ["success", "74"]]
     assert document == [{"state": "running", "runs": 2}, {"state": "success", "runs": 74}]
+
+
+def test_a_table_rounds_floats_and_a_file_does_not(lake: Path) -> None:
+    question = "SELECT CAST(1.0 AS DOUBLE) / 3 AS third, CAST(1e-9 AS DOUBLE) / 3 AS little"
+
+    table = run("query", lake, question).stdout.splitlines()[1].split()
+    exact = run("query", lake, question, "--format", "csv").stdout.splitlines()[1].split(",")
+
+    assert table == ["0.333333", "3.33e-10"]
+    assert [float(cell) for cell in exact] == [1.0 / 3, 1e-9 / 3]
+
+
+def test_an_answer_without_rows_says_so(lake: Path) -> None:
+    found = run("query", lake, f"SELECT * FROM ({COUNT}) WHERE runs < 0")
+
+    assert found.stdout.split() == ["state", "runs"]
+    assert "no rows" in found.stderr
+
+
+def test_the_sql_of_a_model_needs_no_lake(lake: Path) -> None:
+    alone = run("models", "--sql", "queue_wait")
+
+    assert alone.exit_code == 0
+    assert alone.stdout == run("models", lake, "queue_wait", "--sql").stdout
+    assert "no model" in str(run("models", "--sql", "queue_weight").exception)
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
@@ -292,6 +318,21 @@ def test_a_damaged_snapshot_is_told_by_whatever_reads_it(lake: Path, tmp_path: P
         assert f"{newest} was found damaged on " in line
         assert "dag_run" in line
     assert "damaged" not in run("query", lake, "SELECT 1").stderr
+
+
+def test_a_manifest_that_cannot_be_read_is_told_of_once(lake: Path, tmp_path: Path) -> None:
+    there = tmp_path / "lake"
+    shutil.copytree(lake, there)
+    export(str(airflow_sqlite("airflow-3.3.2", tmp_path)), str(there), environment="prod",
+           allow_plain=True)  # fmt: skip
+    newest = Lake(str(there)).names()[0]
+    (there / manifest_path(newest.environment, newest.id)).write_text("no JSON")
+    airkeep.verify(there, str(newest))
+
+    result = run("query", there, "SELECT count(*) FROM dag")
+
+    [line] = [one for one in result.stderr.splitlines() if str(newest) in one]
+    assert "was passed over" in line
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])

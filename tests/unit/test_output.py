@@ -109,6 +109,12 @@ def test_a_log_has_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> No
     assert logged(each(LOG_EVERY_S / 5), capsys) == []
 
 
+def test_what_nobody_counts_has_no_count(capsys: pytest.CaptureFixture[str]) -> None:
+    with replace(each(1), verbosity=1).progress("models") as tell:
+        tell(Step("runs", 0, 0))
+    assert capsys.readouterr().err.splitlines() == ["models runs"]
+
+
 def test_a_log_has_a_line_a_table_for_somebody_who_wants_more(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -43,7 +43,7 @@ def report(
     is the newest snapshot. Every number names the model that it comes from and links to its SQL.
     """
     from airkeep.report import run
-    from airkeep.report.file import check_new
+    from airkeep.snapshot.new_file import check_new
 
     sides = split_names((compare,)) if compare else ()
     if sides and len(set(sides)) != 2:

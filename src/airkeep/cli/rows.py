@@ -137,7 +137,7 @@ def checked_form(
         ConfigError: the file is there already, or its folder is not.
     """
     if output is not None:
-        from airkeep.report.file import check_new
+        from airkeep.snapshot.new_file import check_new
 
         check_new(output)
     if is_text:
@@ -199,11 +199,10 @@ def show_text(text: str, output: Path | None, out: Output) -> None:
     if output is None:
         out.result({"text": text}, lambda: out.line(text))
         return
-    try:
-        with output.open("x", encoding="utf-8") as file:
-            file.write(f"{text}\n")
-    except FileExistsError:
-        raise ConfigError(f"{output} is there already: name a new file") from None
+
+    from airkeep.snapshot.new_file import write_new
+
+    write_new(output, f"{text}\n".encode())
 
 
 def _print(found: Rows, form: str, out: Output) -> None:

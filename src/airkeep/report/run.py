@@ -1,4 +1,4 @@
-"""A lake -> one HTML file: marts, figures, page; the file is never half of one (`file.py`)."""
+"""A lake -> one HTML file: marts, figures, page; the file is never half of one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from airkeep.models.build import make_models
 from airkeep.models.catalog import models, needed_for
 from airkeep.report import dags, overview
 from airkeep.report.figures import Since, parts, sources
-from airkeep.report.file import check_new, write_new
 from airkeep.report.page import Report, render
 from airkeep.report.questions import SECTIONS, WHOLE
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import LakePlace, open_lake
 from airkeep.snapshot.names import id_time, utc
+from airkeep.snapshot.new_file import check_new, write_new
 from airkeep.snapshot.progress import Progress, silent
 from airkeep.version import __version__
 
