@@ -231,23 +231,18 @@ def deferrable_candidates(tables: Tables) -> list[Row]:
     names = ("environment", "dag_id", "task_id")
     good = {tuple(r[n] for n in names) for r in tables["reschedules"]}
     good |= {tuple(t[n] for n in names) for t in tables["tasks"] if t["was_deferred"]}
-    waiting = [s for s in tables["slot_use"] if waits(s["operator"])]
+    waiting = [a for a in tables["attempts"] if waits(a["operator"]) and (a["duration_s"] or 0) > 0]
     found = []
-    for key, own in groups(waiting, *names).items():
-        tries = [
-            sum(s["held_s"] for s in one)
-            for one in groups(own, "run_id", "map_index", "try_number").values()
-        ]
-        begun = sum(s["tries"] for s in own)
-        operator = max(s["operator"] for s in own)
-        p50 = nearest_rank(tries, 0.5)
-        if key not in good and begun and p50 >= 60:
+    for key, tries in groups(waiting, *names).items():
+        p50 = nearest_rank([a["duration_s"] for a in tries], 0.5)
+        if key not in good and p50 >= 60:
+            operator = max(a["operator"] for a in tries)
             found.append(
                 {
                     **dict(zip(names, key, strict=True)),
                     "operator": operator,
-                    "tries": begun,
-                    "slot_h": slot_h(own),
+                    "tries": len(tries),
+                    "slot_h": sum(a["duration_s"] * a["pool_slots"] for a in tries) / 3600,
                     "p50_s": p50,
                     "why": WHY[waits(operator) or ""],
                 }

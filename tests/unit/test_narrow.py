@@ -47,6 +47,12 @@ def test_a_column_that_no_reader_names_is_left_out() -> None:
     assert text.startswith('SELECT "environment", "dag_id", "task_id", "state", "duration_s" FROM')
 
 
+def test_a_column_of_the_same_name_elsewhere_in_a_reader_does_not_count() -> None:
+    use, waste = models()["slot_use"], models()["retry_waste"]  # which asks another for run_id
+    columns = narrowed(use, [waste]).partition(" FROM ")[0]
+    assert columns == 'SELECT "environment", "dag_id", "pool_slots", "state", "held_s"'
+
+
 def test_only_a_model_that_is_read_in_one_place_need_not_be_kept() -> None:
     reader = models()["slot_use"]
     assert needs_no_table(models()["run_dates"], [models()["xcoms"]])

@@ -1,7 +1,8 @@
 """Which columns of a model the others read: what nobody reads is not computed, nor written.
 
-Told by names alone: a column counts as read when any word of a reader's SQL is its name. That is
-sometimes more than is read, and never less.
+Told by names alone: a column counts as read when any word of a SELECT from the model is its name,
+or of the whole reader where that SELECT takes all. That is sometimes more than is read, and never
+less.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def narrowed(model: Model, readers: Collection[Model], *, where: str | None = No
     condition = f" WHERE {where}" if where else ""
     if not readers or "*" in own or any(_takes_all(reader, model.name) for reader in readers):
         return f"SELECT * FROM ({model.sql}) AS whole{condition}" if where else model.sql
-    named = {word for reader in readers for word in _words(reader.sql)}
+    named = {word for reader in readers for word in _named_of(model.name, reader.sql)}
     wanted = [name for name in own if name.lower() in named] or own[:1]
     whole = model.sql
     if is_selection(model):
@@ -93,10 +94,26 @@ def _takes_all(reader: Model, name: str) -> bool:
     )
 
 
-def _words(sql: str) -> set[str]:
+def _named_of(name: str, sql: str) -> set[str]:
+    """The words of the SELECTs that read a model: its columns are nowhere else called by name."""
     from sqlglot import exp
 
-    return {found.name.lower() for found in _tree(sql).find_all(exp.Identifier)}
+    words: set[str] = set()
+    for table in _tree(sql).find_all(exp.Table):
+        reading = table.find_ancestor(exp.Select)
+        if table.name == name and reading is not None:
+            words |= _words(sql) if reading.is_star else _words_in(reading)
+    return words
+
+
+def _words(sql: str) -> set[str]:
+    return _words_in(_tree(sql))
+
+
+def _words_in(tree: exp.Expr) -> set[str]:
+    from sqlglot import exp
+
+    return {found.name.lower() for found in tree.find_all(exp.Identifier)}
 
 
 @cache

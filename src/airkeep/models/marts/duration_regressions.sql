@@ -85,9 +85,7 @@ found AS (
 ),
 sides AS (
   SELECT
-    c.environment,
-    c.dag_id,
-    c.task_id,
+    f.task,
     f.n,
     f.after_n,
     f.effect_size,
@@ -97,8 +95,6 @@ sides AS (
     l.age <= f.after_n AS is_after,
     row_number() OVER (PARTITION BY l.task, l.age <= f.after_n ORDER BY l.duration_s) AS place
   FROM found AS f
-  INNER JOIN counted AS c
-    ON c.task = f.task
   INNER JOIN aged AS l
     ON l.task = f.task AND l.age <= f.n
   WHERE
@@ -107,63 +103,60 @@ sides AS (
 ),
 medians AS (
   SELECT
-    environment,
-    dag_id,
-    task_id,
+    task,
     max(n - after_n) AS before_n,
     max(after_n) AS after_n,
     min(CASE WHEN NOT is_after AND place * 2 >= n - after_n THEN duration_s END) AS before_p50_s,
     min(CASE WHEN is_after AND place * 2 >= after_n THEN duration_s END) AS after_p50_s,
     max(effect_size) AS effect_size
   FROM sides
-  GROUP BY environment, dag_id, task_id
+  GROUP BY task
+),
+slower AS (
+  SELECT c.environment, c.dag_id, c.task_id, m.*
+  FROM medians AS m
+  INNER JOIN counted AS c
+    ON c.task = m.task
+  WHERE m.after_p50_s - m.before_p50_s >= 1 AND m.after_p50_s >= 1.2 * m.before_p50_s
 ),
 points AS (
   SELECT
-    s.environment,
-    s.dag_id,
-    s.task_id,
-    max(CASE WHEN s.is_after THEN s.started_at END) AS changed_at,
-    max(CASE WHEN NOT s.is_after THEN coalesce(CAST(v.version AS VARCHAR), r.code_version) END)
+    p.task,
+    max(CASE WHEN p.is_after THEN p.started_at END) AS changed_at,
+    max(CASE WHEN NOT p.is_after THEN coalesce(CAST(v.version AS VARCHAR), r.code_version) END)
       AS version_before,
-    max(CASE WHEN s.is_after THEN coalesce(CAST(v.version AS VARCHAR), r.code_version) END)
+    max(CASE WHEN p.is_after THEN coalesce(CAST(v.version AS VARCHAR), r.code_version) END)
       AS version_after
-  FROM (SELECT * FROM sides WHERE age = after_n OR age = after_n + 1) AS s
+  FROM (SELECT * FROM sides WHERE age = after_n OR age = after_n + 1) AS p
   INNER JOIN (
-    SELECT t.*
+    SELECT s.task, t.environment, t.dag_id, t.run_id, t.started_at, t.dag_version_id
     FROM tasks AS t
-    INNER JOIN medians AS m
-      ON m.environment = t.environment AND m.dag_id = t.dag_id AND m.task_id = t.task_id
-    WHERE m.after_p50_s >= 1.2 * m.before_p50_s
+    INNER JOIN slower AS s
+      ON s.environment = t.environment AND s.dag_id = t.dag_id AND s.task_id = t.task_id
+    WHERE t.state = 'success'
   ) AS l
-    ON l.environment = s.environment
-    AND l.dag_id = s.dag_id
-    AND l.task_id = s.task_id
-    AND l.started_at = s.started_at
-    AND l.state = 'success'
+    ON l.task = p.task AND l.started_at = p.started_at
   LEFT JOIN runs AS r
     ON r.environment = l.environment AND r.dag_id = l.dag_id AND r.run_id = l.run_id
   LEFT JOIN dag_versions AS v
-    ON v.environment = s.environment
+    ON v.environment = l.environment
     AND v.dag_version_id = coalesce(l.dag_version_id, r.dag_version_id)
-  GROUP BY s.environment, s.dag_id, s.task_id
+  GROUP BY p.task
 )
 SELECT
-  m.environment,
-  m.dag_id,
-  m.task_id,
+  s.environment,
+  s.dag_id,
+  s.task_id,
   p.changed_at,
-  m.before_n,
-  m.after_n,
-  m.before_p50_s,
-  m.after_p50_s,
-  CASE WHEN m.before_p50_s > 0 THEN m.after_p50_s / m.before_p50_s END AS ratio,
-  m.effect_size,
-  m.effect_size * sqrt(CAST(m.after_n * m.before_n AS DOUBLE) / (m.after_n + m.before_n))
+  s.before_n,
+  s.after_n,
+  s.before_p50_s,
+  s.after_p50_s,
+  CASE WHEN s.before_p50_s > 0 THEN s.after_p50_s / s.before_p50_s END AS ratio,
+  s.effect_size,
+  s.effect_size * sqrt(CAST(s.after_n * s.before_n AS DOUBLE) / (s.after_n + s.before_n))
     AS score,
   p.version_before,
   p.version_after
-FROM medians AS m
-INNER JOIN points AS p
-  ON p.environment = m.environment AND p.dag_id = m.dag_id AND p.task_id = m.task_id
-WHERE m.after_p50_s - m.before_p50_s >= 1 AND m.after_p50_s >= 1.2 * m.before_p50_s
+FROM slower AS s
+INNER JOIN points AS p ON p.task = s.task
