@@ -151,6 +151,7 @@ def test_the_command_finds_its_catalog_as_pyiceberg_does(lake: Lake, tmp_path: P
         ("ours", 0, "prod: no full snapshot, so nothing is registered"),
         ("bad", 75, "PYICEBERG_CATALOG__BAD__URI"),
         ("absent", 75, "PYICEBERG_CATALOG__ABSENT__URI"),
+        ("postgresql://me:SECRET@host/db", 75, "set PYICEBERG_CATALOG__NAME__URI to its address"),
     ):
         done = subprocess.run(
             [*AIRKEEP, "register", lake.url, "--iceberg", catalog],

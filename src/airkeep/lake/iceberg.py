@@ -9,6 +9,7 @@ environment that has no full snapshot any more has no tables then.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,12 +56,17 @@ def open_catalog(name: str) -> Catalog:
 
     Raises:
         MissingExtraError: pyiceberg is not installed.
-        CatalogError: nothing of that name is configured, or it cannot be used.
+        CatalogError: it is no name, or nothing of that name is configured, or it cannot be used.
     """
     try:
         from pyiceberg.catalog import load_catalog
     except ImportError:
         raise MissingExtraError("an Iceberg catalog", "iceberg") from None
+    if not re.fullmatch(r"[\w.-]+", name):  # an address may hold a password, and is not said again
+        raise CatalogError(
+            "--iceberg takes a catalog's name, found what is none, maybe an address: set "
+            "PYICEBERG_CATALOG__NAME__URI to its address, and say --iceberg NAME"
+        )
     with _explained(f"the catalog {name!r} cannot be opened"):
         try:
             return load_catalog(name)
