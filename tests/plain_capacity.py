@@ -208,6 +208,28 @@ def slot_hours_by_tag(tables: Tables) -> list[Row]:
     ]
 
 
+def slot_hours_by_owner(tables: Tables) -> list[Row]:
+    owners = {(d["environment"], d["dag_id"]): d["owners"] for d in tables["dags"]}
+    owned = [
+        {
+            **s,
+            "day": s["began_at"].date(),
+            "owners": owners.get((s["environment"], s["dag_id"])) or "",
+        }
+        for s in tables["slot_use"]
+    ]
+    names = ("environment", "owners", "day")
+    return [
+        {
+            **dict(zip(names, key, strict=True)),
+            "dags": len({s["dag_id"] for s in own}),
+            "tries": sum(s["tries"] for s in own),
+            "slot_h": slot_h(own),
+        }
+        for key, own in groups(owned, *names).items()
+    ]
+
+
 # Some operators with a deferrable mode, and what is said of them; the mart knows more.
 REMOTE = {"GlueJobOperator", "TriggerDagRunOperator", "KubernetesPodOperator", "SimpleHttpOperator"}
 WHY = {
@@ -260,6 +282,7 @@ CAPACITY: dict[str, Callable[[Tables], list[Any]]] = {
         heartbeat_gaps,
         sensor_waste,
         slot_hours_by_tag,
+        slot_hours_by_owner,
         deferrable_candidates,
     )
 }

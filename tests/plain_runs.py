@@ -125,11 +125,14 @@ def success_by_task_day(tables: Tables) -> list[Row]:
         if t["state"] in ("success", "failed") and t["ended_at"] is not None
     ]
     found = []
+    tasks = groups(ended, *names[:3])
     for key, own in groups(ended, *names).items():
         good = [t for t in own if t["state"] == "success"]
+        last = [t for t in tasks[key[:3]] if timedelta() <= key[3] - t["day"] < timedelta(days=7)]
         found.append(
             {**dict(zip(names, key, strict=True)), "finished": len(own), "succeeded": len(good),
-             "failed": len(own) - len(good), "success_rate": len(good) / len(own)}
+             "failed": len(own) - len(good), "success_rate": len(good) / len(own),
+             "success_rate_7d": sum(t["state"] == "success" for t in last) / len(last)}
         )  # fmt: skip
     return found
 

@@ -79,6 +79,20 @@ def test_spark_counts_as_a_person_does(name: str, spark: Any) -> None:
     assert [n for n, kind in found.dtypes if kind.startswith("decimal")] == []
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # py4j's sockets
+@pytest.mark.parametrize("name", ["pool_saturation", "concurrency_by_minute"])
+def test_spark_numbers_hundreds_of_environments(name: str, spark: Any) -> None:
+    known = "SELECT concat('e', id) AS environment, 'default_pool' AS pool, 8 AS slots"
+    spark.sql(
+        f"{known}, CAST(NULL AS TIMESTAMP) AS gone_at FROM range(300)"
+    ).createOrReplaceTempView("pools")
+    spark.sql(
+        f"{known}, 1 AS pool_slots, TIMESTAMP '2026-11-01 10:00:10' AS began_at, "
+        f"TIMESTAMP '2026-11-01 10:00:40' AS ended_at FROM range(300)"
+    ).createOrReplaceTempView("slot_use")
+    assert spark.sql(transpile(models()[name].sql, "spark")).count() == 300
+
+
 @pytest.mark.slow
 def test_spark_4_counts_as_a_person_does(tmp_path: Path) -> None:
     if not SPARK_4.is_dir():

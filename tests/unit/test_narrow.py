@@ -6,10 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+import sqlglot
+from sqlglot import exp
+
 from airkeep.export.run import export
 from airkeep.lake.connect import connect
 from airkeep.models.build import make_models
-from airkeep.models.catalog import models
+from airkeep.models.catalog import Model, models
 from airkeep.models.narrow import is_selection, narrowed, needs_no_table
 from airkeep.snapshot.lake import Lake
 from grid import same_rows
@@ -51,6 +55,15 @@ def test_a_column_of_the_same_name_elsewhere_in_a_reader_does_not_count() -> Non
     use, waste = models()["slot_use"], models()["retry_waste"]  # which asks another for run_id
     columns = narrowed(use, [waste]).partition(" FROM ")[0]
     assert columns == 'SELECT "environment", "dag_id", "pool_slots", "state", "held_s"'
+
+
+@pytest.mark.parametrize("model", models().values(), ids=lambda model: model.name)
+def test_columns_are_called_by_their_names(model: Model) -> None:
+    tree = sqlglot.parse_one(model.sql, dialect="duckdb")
+    assert not [join for join in tree.find_all(exp.Join) if join.method == "NATURAL"]
+    assert not list(tree.find_all(exp.Columns))
+    renamed = [alias for alias in tree.find_all(exp.TableAlias) if alias.args.get("columns")]
+    assert all(isinstance(alias.parent, exp.Values) for alias in renamed)
 
 
 def test_only_a_model_that_is_read_in_one_place_need_not_be_kept() -> None:

@@ -127,10 +127,12 @@ def question(lake: AthenaLake, statement: str, wanted: Sequence[str] = ()) -> st
     """
     tree = query_of(statement, "Athena")
     made_of = needed_for(wanted)
-    if left_out := [name for one in wanted for name in unmade(one)]:
+    if left_out := [(asked, name) for asked in wanted for name in unmade(asked)]:
+        asked, name = left_out[0]
+        which = name if asked == name else f"{asked} reads {name}, which"
         raise ConfigError(
-            f"{left_out[0]} is made in Python from rows, which Athena cannot: leave --engine out, "
-            f"or use --engine spark"
+            f"{which} is made in Python from rows, which Athena cannot: leave --engine "
+            f"out, or use --engine spark"
         )
     own = {model.name for model in made_of}
     parts = {name: _table(lake, name) for name in named_in(statement) if name not in own}

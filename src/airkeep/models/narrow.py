@@ -2,7 +2,7 @@
 
 Told by names alone: a column counts as read when any word of a SELECT from the model is its name,
 or of the whole reader where that SELECT takes all. That is sometimes more than is read, and never
-less.
+less: no model names columns by place, by pattern or by what two tables share, and a test looks.
 """
 
 from __future__ import annotations
@@ -100,9 +100,9 @@ def _named_of(name: str, sql: str) -> set[str]:
 
     words: set[str] = set()
     for table in _tree(sql).find_all(exp.Table):
-        reading = table.find_ancestor(exp.Select)
-        if table.name == name and reading is not None:
-            words |= _words(sql) if reading.is_star else _words_in(reading)
+        if table.name == name:
+            reading = table.find_ancestor(exp.Select)
+            words |= _words_in(_tree(sql) if reading is None or reading.is_star else reading)
     return words
 
 

@@ -6,14 +6,14 @@
 -- slot_use is cut at full hours, so each hour's sums begin at nothing: many short sorts, and of
 -- numbers, which cost half of what texts do.
 WITH numbered AS (
-  SELECT environment, row_number() OVER (ORDER BY environment) AS number
+  SELECT environment, CAST(row_number() OVER (ORDER BY environment) AS BIGINT) AS number
   FROM (SELECT DISTINCT environment FROM slot_use) AS e
 ),
--- One number says which hour of which environment, one the time, at which an end comes before a
+-- One number says which hour of which environment (from long before the year 1), one the time, at which an end comes before a
 -- beginning: sorts by numbers, and by few, cost least.
 used AS (
   SELECT
-    n.number * 10000000
+    n.number * 100000000 + 20000000
       + CAST(floor(CAST(epoch_us(u.began_at) AS DOUBLE) / 3600000000.0) AS BIGINT) AS hour_number,
     epoch_us(u.began_at) * 2 + 1 AS begun,
     epoch_us(u.ended_at) * 2 AS ended,
@@ -31,7 +31,7 @@ moved AS (
 packed AS (
   SELECT
     CAST(
-      floor(CAST(hour_number AS DOUBLE) / 10000000.0) * 100000000.0
+      floor(CAST(hour_number AS DOUBLE) / 100000000.0) * 10000000000.0 + 2000000000.0
       + floor(CAST(moved AS DOUBLE) / 120000000.0)
       AS BIGINT
     ) AS minute_number,
@@ -70,7 +70,10 @@ summed AS (
 minutes AS (
   SELECT
     number,
-    TIMESTAMP '1970-01-01 00:00:00' + (minute_number - number * 100000000) * INTERVAL '1' MINUTE
+    -- Days and minutes: an interval takes no more of one than 32 bits hold.
+    TIMESTAMP '1970-01-01 00:00:00' + day_number * INTERVAL '1' DAY
+      + (minute_number - number * 10000000000 - 2000000000 - day_number * 1440)
+      * INTERVAL '1' MINUTE
       AS minute,
     begun_running,
     begun_slots,
@@ -79,8 +82,15 @@ minutes AS (
     sum(more_running) OVER so_far AS end_running,
     sum(more_slots) OVER so_far AS end_slots
   FROM (
-    SELECT *, CAST(floor(CAST(minute_number AS DOUBLE) / 100000000.0) AS BIGINT) AS number
-    FROM summed
+    SELECT
+      *,
+      CAST(
+        floor((CAST(minute_number - number * 10000000000 AS DOUBLE) - 2000000000) / 1440.0) AS BIGINT
+      ) AS day_number
+    FROM (
+      SELECT *, CAST(floor(CAST(minute_number AS DOUBLE) / 10000000000.0) AS BIGINT) AS number
+      FROM summed
+    ) AS n
   ) AS m
   WINDOW so_far AS (PARTITION BY number ORDER BY minute_number)
 ),

@@ -1,7 +1,7 @@
 -- Which tasks hold a slot only to wait, and could give it back?
--- grain: one task of a sensor or of an operator that has a deferrable mode, whose tries hold a slot for a minute or more, half of them at least
+-- grain: one task of a sensor or of an operator that has a deferrable mode, more than half of whose tries hold a slot for a minute or more
 -- key: environment, dag_id, task_id
--- units: tries a count; slot_h slots times hours; p50_s seconds that a try held its slot, nearest rank; why in words
+-- units: tries a count; slot_h slots times hours, those of a try of more than 1,000 hours too; p50_s seconds that a try held its slot, nearest rank; why in words
 -- leaves out: tries without an end; sensors that were rescheduled, and what was seen deferred or is named …Async: they give the slot back; operators of one's own that wait, for their names do not say so. A success does not tell that it was deferred: whether deferrable is on already is to be looked up in the DAG
 WITH waiting AS (
   SELECT

@@ -68,7 +68,11 @@ splits AS (
   WHERE s.age >= 8 AND t.n - s.age >= 8
 ),
 best AS (
-  SELECT task, min_by(after_n, within_xx) AS after_n FROM splits GROUP BY task
+  SELECT s.task, min(s.after_n) AS after_n
+  FROM splits AS s
+  INNER JOIN (SELECT task, min(within_xx) AS within_xx FROM splits GROUP BY task) AS b
+    ON b.task = s.task AND b.within_xx = s.within_xx
+  GROUP BY s.task
 ),
 found AS (
   SELECT

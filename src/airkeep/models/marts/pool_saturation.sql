@@ -4,20 +4,20 @@
 -- units: slots as last seen, also of a pool that is gone since, NULL without a limit or for a pool that no snapshot saw; peak_slots slots; slot_h slots times hours; utilisation share of the day's slots from 0 to 1, above 1 where the pool has shrunk; saturated_s seconds with no slot free
 -- leaves out: tries without an end, and those of which only task_fail remembers, whose pool is not known
 -- slot_use is cut at full hours, so each hour's sums begin at nothing: many short sorts. One number
--- says which hour of which pool, one the time, at which an end comes before a beginning: sorts by
--- numbers, and by few, cost least.
+-- says which hour of which pool (hours from long before the year 1, none is negative), one the time,
+-- at which an end comes before a beginning: sorts by numbers, and by few, cost least.
 WITH numbered AS (
   SELECT
     u.environment,
     u.pool,
     p.slots,
-    row_number() OVER (ORDER BY u.environment, u.pool) AS number
+    CAST(row_number() OVER (ORDER BY u.environment, u.pool) AS BIGINT) AS number
   FROM (SELECT DISTINCT environment, pool FROM slot_use WHERE pool IS NOT NULL) AS u
   LEFT JOIN pools AS p ON p.environment = u.environment AND p.pool = u.pool
 ),
 used AS (
   SELECT
-    n.number * 10000000
+    n.number * 100000000 + 20000000
       + CAST(floor(CAST(epoch_us(u.began_at) AS DOUBLE) / 3600000000.0) AS BIGINT) AS hour_number,
     epoch_us(u.began_at) * 2 + 1 AS begun,
     epoch_us(u.ended_at) * 2 AS ended,
@@ -43,8 +43,8 @@ counted AS (
 ),
 lasting AS (
   SELECT
-    floor(CAST(hour_number AS DOUBLE) / 10000000.0) AS number,
-    floor(CAST(hour_number % 10000000 AS DOUBLE) / 24.0) AS day_number,
+    floor(CAST(hour_number AS DOUBLE) / 100000000.0) AS number,
+    floor(CAST(hour_number % 100000000 - 20000000 AS DOUBLE) / 24.0) AS day_number,
     held,
     (floor(CAST(next_moved AS DOUBLE) / 2.0) - floor(CAST(moved AS DOUBLE) / 2.0)) / 1000000
       AS held_s

@@ -1,7 +1,7 @@
 -- How long do runs of a DAG take, week by week?
 -- grain: one DAG in one week (from Monday, UTC) in which a run of it began and succeeded
 -- key: environment, dag_id, week
--- units: p50_s, p95_s, longest_s seconds, percentiles by nearest rank; runs a count
+-- units: p50_s, p95_s, p99_s, longest_s seconds, percentiles by nearest rank; runs a count
 -- leaves out: runs that failed or are not finished, and those without a start or an end
 SELECT
   environment,
@@ -10,6 +10,7 @@ SELECT
   count(*) AS runs,
   min(CASE WHEN place >= 0.50 * many THEN duration_s END) AS p50_s,
   min(CASE WHEN place >= 0.95 * many THEN duration_s END) AS p95_s,
+  min(CASE WHEN place >= 0.99 * many THEN duration_s END) AS p99_s,
   max(duration_s) AS longest_s
 FROM (
   SELECT
