@@ -389,15 +389,15 @@ WASTE = Section(
             since=_DAYS_SINCE,
         ),
         Question(
-            "slot_hours_by_dag",
+            "slot_hours_by_owner",
             "Slot hours by owner",
             "Owners as Airflow has them.",
-            _columns("owners slot_h share tries dags"),
+            _columns("owners slot_h share tries days"),
             "slot_h DESC, owners",
-            source="SELECT environment, coalesce(owners, '') AS owners, sum(slot_h) AS slot_h, "
+            source="SELECT environment, owners, sum(slot_h) AS slot_h, "
             "sum(slot_h) / nullif(sum(sum(slot_h)) OVER (PARTITION BY environment), 0) AS share, "
-            "sum(tries) AS tries, count(DISTINCT dag_id) AS dags "
-            "FROM slot_hours_by_dag GROUP BY environment, coalesce(owners, '')",
+            "sum(tries) AS tries, count(*) AS days FROM slot_hours_by_owner "
+            "GROUP BY environment, owners",
             since=_DAYS_SINCE,
         ),
         Question(
