@@ -280,7 +280,18 @@ BAD: dict[str, tuple[Damage, str]] = {
     "cut gzip": (lambda f: f.write_bytes(f.read_bytes()[:-9]), r"pool_\S+, line \d+: .*gzip"),
     "few values": (lambda f: _rewrite(f, "id,name\n1,a\n2\n"), "line 3: 1 values, expected 2"),
     "open quotes": (lambda f: _rewrite(f, 'id,name\n1,"a\n'), "line 2: this is no CSV"),
-    "no text": (lambda f: f.write_bytes(gzip.compress(b"id,name\n1,\xff\n")), "not UTF-8"),
+    "no text": (
+        lambda f: f.write_bytes(gzip.compress(b"id,name\n1,\xff\n")),
+        "line 2: this is not UTF-8",
+    ),
+    "late no text": (
+        lambda f: f.write_bytes(gzip.compress(b"id,name\n1,a\n2,b\n3,\xff\n4,c\n")),
+        "line 4: this is not UTF-8",
+    ),
+    "a zero byte": (lambda f: _rewrite(f, "id,name\n1,a\0\n"), "line 2: a zero byte"),
+    "cut in a line": (lambda f: _rewrite(f, "id,name\n1,a\n2,b"), "line 3: the file is cut off"),
+    "empty": (lambda f: f.write_bytes(b""), "holds 0 rows, its summary says 2"),
+    "empty line first": (lambda f: _rewrite(f, "\nid,name\n1,a\n"), "line 1: an empty line"),
     "twice": (lambda f: _rewrite(f, "id,id\n1,2\n"), "line 1: no header of a table"),
     "fewer rows": (lambda f: _rewrite(f, "id,name\n1,a\n"), "1 rows, its summary says 2"),
     "gone": (lambda f: f.unlink(), r"counts 2 rows of pool, and no file"),
@@ -306,6 +317,66 @@ def test_a_damaged_backup_is_one_line_and_leaves_nothing(
     assert isinstance(got.exception, BadBackupError)
     assert re.search(words, str(got.exception))
     assert not list(lake.rglob("*"))
+
+
+@pytest.mark.parametrize("header", ["id;dag_id;run_id", "1,d,r"])
+def test_a_header_that_names_no_column_of_its_table_is_refused(
+    header: str, tmp_path: Path, lake: Path
+) -> None:
+    file = tmp_path / "a" / "_airflow_deleted__dag_run__20260101000000.csv"
+    file.parent.mkdir()
+    file.write_text(f"{header}\n1,d,r\n")
+    with pytest.raises(BadBackupError, match="line 1: no header of dag_run"):
+        adopt(str(file.parent), str(lake), environment="prod")
+
+
+def _slots_and_connection(folder: Path) -> Path:
+    words = ("pg", "postgres", None, "", "db", "me", "hunter2", 5432, "x")
+    names = columns_of("connection", "2.9")
+    old.write_pipes(folder, old.Rows("connection", names, ("text",) * 9, [words]), delimiter=",")
+    (folder / "data" / "slot_pool.csv").write_text("d|True|a|1\n")
+    return folder / "data"
+
+
+def test_a_type_that_differs_between_the_fitting_airflows_is_told_as_such(
+    tmp_path: Path, lake: Path
+) -> None:
+    data = _slots_and_connection(tmp_path)
+    [snapshot] = adopt(str(data), str(lake), environment="a", allow_plain=True).made
+    assert snapshot.manifest.adopted is not None
+    said = {r.column: r.what for r in snapshot.manifest.adopted.repairs}
+    words = (
+        "its type differs between Airflow 2.7.2 and 2.8.1, --airflow-version decides: "
+        "read as text, by its values"
+    )
+    assert (said["login"], said["password"]) == (words, words)
+    [snapshot] = adopt(
+        str(data), str(lake), environment="b", allow_plain=True, airflow_version="2.9"
+    ).made
+    assert snapshot.manifest.adopted is not None
+    assert "login" not in {r.column for r in snapshot.manifest.adopted.repairs}
+
+
+def test_a_damaged_file_without_headers_can_be_skipped_and_what_lies_beside_is_told(
+    tmp_path: Path, lake: Path
+) -> None:
+    data = _slots_and_connection(tmp_path)
+    (data / "slot_pool.csv").write_text("description|include_deferred|pool|slots\nd|True|a|1\n")
+    (data / "xcom.csv.gz").write_bytes(b"")
+    with pytest.raises(BadBackupError, match="line 1: a header"):
+        adopt(str(data), str(lake), environment="a", allow_plain=True)
+    (data / "slot_pool.csv").write_bytes(b"\xff\n")
+    [snapshot] = adopt(
+        str(data), str(lake), environment="a", allow_plain=True, skip=["slot_pool"]
+    ).made
+    assert "left out, as pipe-csv has no such files: xcom.csv.gz" in told(snapshot)
+
+
+def test_a_table_whose_file_is_gone_can_be_skipped(tmp_path: Path, lake: Path) -> None:
+    rows = old.Rows("dag", ("dag_id",), ("text",), [("a",)])
+    old.write_dated(tmp_path / "a", [rows], AT, counts={"pool": 2})
+    [snapshot] = adopt(str(tmp_path / "a"), str(lake), environment="a", skip=["pool"]).made
+    assert [t.label for t in snapshot.manifest.tables] == ["dag"]
 
 
 @pytest.mark.parametrize(

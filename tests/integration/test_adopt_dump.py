@@ -209,7 +209,8 @@ def test_a_dump_that_is_cut_off_or_none_is_refused_with_its_line(
     for name, data, words in (
         ("a.sql", text[:middle].encode(), r"a.sql ends at line \d+ in the rows of public"),
         ("b.sql", text[: text.index("COPY ")].encode(), r"ends at line \d+ before its end"),
-        ("c.sql", b"hello\n", "ends at line 1 before its end"),
+        ("c.sql", b"", "c.sql is empty"),
+        ("h.sql", "--\n".encode("utf-16") + b"a", "begins as UTF-16"),
         ("d.dump", custom[: len(custom) // 2], "pg_restore says"),
         ("e.sql.gz", gzip.compress(text.encode())[:-100], "cannot be unpacked"),
         ("f.sql", plain_dump(server, databases.airflow("airflow-263"), "--data-only").encode(),
@@ -218,9 +219,10 @@ def test_a_dump_that_is_cut_off_or_none_is_refused_with_its_line(
         (tmp_path / name).write_bytes(data)
         with pytest.raises(BadBackupError, match=words):
             adopt_at(tmp_path / name, lake)
-    (tmp_path / "g.sql").write_bytes(b"\x7fELF\x00\x00")
-    with pytest.raises(UnknownLayoutError, match="no dump of PostgreSQL"):
-        adopt_at(tmp_path / "g.sql", lake)
+    for data in (b"\x7fELF\x00\x00", b"\xd1\x07\n\x9c\n", b"id,dag_id\n1,a\n"):
+        (tmp_path / "g.sql").write_bytes(data)
+        with pytest.raises(UnknownLayoutError, match="no backup of a layout that is known"):
+            adopt_at(tmp_path / "g.sql", lake)
     assert not list(lake.rglob("*"))
 
 

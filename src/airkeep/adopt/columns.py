@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from airkeep.adopt.values import EMPTY, EMPTY_JSON, GUESSES, Read, read_column, reader_of
 from airkeep.snapshot.manifest import RepairEntry
-from airkeep.tables.shapes import known_versions, shapes_of
+from airkeep.tables.shapes import known_versions, shape_of, shapes_of
 
 _ORM_STATE = "_sa_instance_state"
 _EMPTIES = {"json": EMPTY_JSON, "jsonb": EMPTY_JSON, "text": EMPTY, "character varying": EMPTY}
@@ -35,6 +36,7 @@ class ColumnText:
     Attributes:
         at: where it stands in a row of the file.
         known: its type in its Airflow; None where that is not known.
+        why_not: why it is not, in words.
         type: what it is read as; a pass in which a value does not fit changes it for the next.
         keeps_empty: '' is a value here: the column takes no NULL.
     """
@@ -43,6 +45,7 @@ class ColumnText:
     at: int
     known: str | None = None
     nullable: bool = True
+    why_not: str = "a column that is not known"
     type: str = ""
     keeps_empty: bool = False
     has_nulls: bool = False
@@ -94,7 +97,7 @@ class ColumnText:
             what = f"not all are {self.known}, the first at {self.misfit}: text, as they stand"
             found.append(RepairEntry(table, self.name, what, self.values))
         elif self.known is None:
-            what = f"a column that is not known: {self.type}, by its values"
+            what = f"{self.why_not}: read as {self.type}, by its values"
             found.append(RepairEntry(table, self.name, what, self.values))
         return found
 
@@ -157,14 +160,29 @@ def read_header(
         nullable = any(c.nullable for c in said) or not said
         known = kinds.popitem()[1] if len(kinds) == 1 else None
         keeps_empty = not nullable and _EMPTIES.get((known or "").partition("(")[0]) == EMPTY
-        columns.append(ColumnText(column, at, known, nullable, keeps_empty=keeps_empty))
+        found = ColumnText(column, at, known, nullable, keeps_empty=keeps_empty)
+        if len(kinds) > 1:
+            found.why_not = _differing(label, column, versions or known_versions())
+        columns.append(found)
     keys = {shape.key for shape in shapes}
     key = keys.pop() if len(keys) == 1 else ()
-    found = {c.name for c in columns}
-    is_natural = not key or not found.issuperset(key)
+    taken = {c.name for c in columns}
+    is_natural = not key or not taken.issuperset(key)
     if is_natural:
-        key = next((k for k in _NATURAL_KEYS.get(label, ()) if found.issuperset(k)), ())
+        key = next((k for k in _NATURAL_KEYS.get(label, ()) if taken.issuperset(k)), ())
     return Header(tuple(columns), key, is_natural, len(names), tuple(left_out))
+
+
+def _differing(label: str, column: str, versions: Collection[str]) -> str:
+    """Between which two versions a column changed its type first, in words."""
+    shapes = [(v, shape_of(label, v)) for v in known_versions() if v in versions]
+    typed = [(v, s.columns[column].type) for v, s in shapes if s and column in s.columns]
+    before, after = next(
+        (one[0], other[0])
+        for one, other in pairwise(typed)
+        if one[1].partition("(")[0] != other[1].partition("(")[0]
+    )
+    return f"its type differs between Airflow {before} and {after}, --airflow-version decides"
 
 
 def column_names(label: str, names: Iterable[str], *, orm: bool) -> list[str]:

@@ -12,7 +12,13 @@ from pathlib import Path
 
 from airkeep.adopt.layouts import Backup, TextTable
 from airkeep.adopt.source import Source, fingerprint
-from airkeep.database.dump import about_script, count_rows, is_archive, unpack_archive
+from airkeep.database.dump import (
+    about_script,
+    count_rows,
+    is_archive,
+    looks_like_script,
+    unpack_archive,
+)
 from airkeep.errors import BadBackupError, UnknownLayoutError
 from airkeep.export.describe import Origin
 from airkeep.snapshot.manifest import AdoptedEntry
@@ -62,11 +68,15 @@ def open_dump(source: Source, folder: Path, at: datetime | None) -> Dump:
         script = folder / "archive.sql"
         made = unpack_archive(file, script)
         file = script
-    elif b"\x00" in head and not head.startswith(_UTF16):
+    elif not head:
+        raise BadBackupError(f"{path} is empty. Bring the file again from where it was kept.")
+    elif (b"\x00" in head and not head.startswith(_UTF16)) or not looks_like_script(file, path):
         raise UnknownLayoutError(
-            f"{path} is no dump of PostgreSQL: expected SQL text, or pg_dump's custom or tar format"
+            f"{path} is no backup of a layout that is known: one file is read as a dump of "
+            f"PostgreSQL, in SQL text or pg_dump's custom or tar format, and no line of its "
+            f"beginning is a dump's. CSV files are named by their folder. See docs/adopt.md"
         )
-    version, started = about_script(file)
+    version, started = about_script(file, path)
     if at is not None:
         return Dump(path, file, version, at, "as told")
     if said := made or started:

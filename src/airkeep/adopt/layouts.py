@@ -61,8 +61,10 @@ class Backup:
     cutoff: datetime | None = None
 
 
-_DATED = re.compile(r"(?P<root>(?:.*/)?)(?P<day>\d{4}/\d\d/\d\d)/(?P<name>.+)_(?P<time>\d{6})\.")
-_DATED_END = (".csv.gz", ".json.gz")
+_DATED = re.compile(
+    r"(?P<root>(?:.*/)?)(?P<day>\d{4}/\d\d/\d\d)/(?P<name>.+)_(?P<time>\d{6})\."
+    r"(?:csv|json)\.gz"
+)
 _SUMMARY = "export_summary"
 _TOC = "toc.dat"
 _ORM = re.compile(
@@ -74,6 +76,13 @@ PIPE_FILES = re.compile(
     r"(?P<root>(?:.*/)?)(?P<table>variable|connection|slot_pool|log|job|dag_run|trigger|"
     r"task_instance|task_fail|xcom|active_dags?)\.csv"
 )
+
+_FORMS = {
+    "dated-csv": _DATED,
+    "orm-csv": _ORM,
+    "archive-csv": _ARCHIVE,
+    "pipe-csv": PIPE_FILES,
+}
 
 
 def recognise(source: Source) -> Layout:
@@ -113,8 +122,11 @@ def recognise(source: Source) -> Layout:
     )
 
 
-def dated_backups(source: Source) -> list[Backup]:
+def dated_backups(source: Source, skip: Collection[str]) -> list[Backup]:
     """One backup a summary: the newest file of each table since the summary before.
+
+    Args:
+        skip: tables whose files need not be there.
 
     Raises:
         UnknownLayoutError: it holds several environments.
@@ -123,7 +135,7 @@ def dated_backups(source: Source) -> list[Backup]:
     files = [
         (m["day"] + m["time"], m["name"], path)
         for path in source.entries
-        if path.endswith(_DATED_END) and (m := _DATED.match(path))
+        if (m := _DATED.fullmatch(path))
     ]
     root = _one_root(source, _DATED)
     found, waiting = [], dict[str, str]()
@@ -134,7 +146,7 @@ def dated_backups(source: Source) -> list[Backup]:
                 lost.append(waiting[name])
             waiting[name] = path
             continue
-        found.append(_dated(source, root, path, waiting, tuple(lost)))
+        found.append(_dated(source, path, waiting, tuple(lost), root=root, skip=skip))
         waiting, lost = {}, []
     if waiting and found:
         last = found[-1]
@@ -144,17 +156,23 @@ def dated_backups(source: Source) -> list[Backup]:
 
 
 def _dated(
-    source: Source, root: str, path: str, files: Mapping[str, str], lost: tuple[str, ...]
+    source: Source,
+    path: str,
+    files: Mapping[str, str],
+    lost: tuple[str, ...],
+    *,
+    root: str,
+    skip: Collection[str],
 ) -> Backup:
     summary = _summary(source, path)
     counts: dict[str, int] = summary["tables"]
     notes = []
-    if missing := sorted(t for t, rows in counts.items() if t not in files and rows):
+    if missing := sorted(t for t, n in counts.items() if n and t not in files and t not in skip):
         raise BadBackupError(
             f"{path} counts {counts[missing[0]]} rows of {missing[0]}, and no file of that run "
             f"holds them: bring the whole folder, or leave the table out with --skip"
         )
-    if absent := sorted(t for t in counts if t not in files):
+    if absent := sorted(t for t in counts if t not in files and t not in skip):
         notes.append(
             f"0 rows and no file, so it is not known whether the database had them: "
             f"{', '.join(absent)}"
@@ -168,9 +186,9 @@ def _dated(
         since = f"{cutoff:%Y-%m-%dT%H:%M:%SZ}" if cutoff else f"{summary['max_age_days']} days ago"
         window = f"rows since {since} where the tool cut the table, it does not say which"
     tables = tuple(
-        TextTable(name, (files[name],), window=window, rows=counts[name])
+        TextTable(name, (files[name],) if name in files else (), window=window, rows=counts[name])
         for name in sorted(counts)
-        if name in files
+        if name in files or name in skip
     )
     return Backup(at, time, root, tables, (path,), tuple(notes), cutoff=cutoff)
 
@@ -258,6 +276,16 @@ def _one_root(source: Source, form: re.Pattern[str]) -> str:
             f"of one of them"
         )
     return roots[0]
+
+
+def not_of_layout(source: Source, layout: Layout) -> tuple[str, ...]:
+    """What is to be said of files that lie beside those of a layout: they are not read."""
+    form = _FORMS[layout]
+    beside = [path for path in source.entries if not form.fullmatch(path)]
+    if not beside:
+        return ()
+    more = f" and {len(beside) - 3} more" if len(beside) > 3 else ""
+    return (f"left out, as {layout} has no such files: {', '.join(beside[:3])}{more}",)
 
 
 def skipped(backup: Backup, skip: Collection[str]) -> Backup:

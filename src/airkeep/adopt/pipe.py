@@ -7,6 +7,7 @@ separated by `|`; `variable` and `connection`, which hold *decrypted* values, by
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -107,19 +108,22 @@ def columns_of(table: str, minor: str) -> tuple[str, ...]:
     return tuple(lists[-1].split())
 
 
-def pipe_backup(source: Source, version: str | None, at: datetime | None) -> Backup:
+def pipe_backup(
+    source: Source, version: str | None, at: datetime | None, skip: Collection[str]
+) -> Backup:
     """The one backup of such a folder.
 
     Args:
         version: which Airflow it is of; None: what the columns' numbers fit.
         at: when it was taken; None: when its newest file was written.
+        skip: tables whose files are not looked at.
 
     Raises:
         ConfigError: the tool has no columns for that version.
         BadBackupError: files have columns that no version has, or not of one version.
         UnknownLayoutError: it holds several backups.
     """
-    files, root = _files(source)
+    files, root = _files(source, skip)
     minors = _minors(version)
     fitting = [m for m in minors if all(_fits(f, m) for f in files)]
     if not fitting:
@@ -148,7 +152,7 @@ def pipe_backup(source: Source, version: str | None, at: datetime | None) -> Bac
     )
 
 
-def _files(source: Source) -> tuple[list[_File], str]:
+def _files(source: Source, skip: Collection[str]) -> tuple[list[_File], str]:
     found, roots = [], set()
     for path in source.entries:
         if match := PIPE_FILES.fullmatch(path):
@@ -157,8 +161,14 @@ def _files(source: Source) -> tuple[list[_File], str]:
             if table == "active_dag":
                 table = "active_dags"  # the tool's file has another name than its table
             delimiter = "," if table in _COMMA else "|"
-            first = TextFile(path, source.fetch(path), delimiter).first()
-            found.append(_File(table, path, None if first is None else len(first)))
+            found.append(_File(table, path, None))
+            if table in skip:
+                continue
+            file = TextFile(path, source.fetch(path), delimiter)
+            if first := file.first():
+                found[-1] = _File(table, path, len(first))
+                if {*first} in [{*columns.split()} for _since, columns in _COLUMNS[table]]:
+                    raise file.bad(1, f"a header, which no file of {SOURCE_OF_LISTS} has")
     if len(roots) > 1:
         raise UnknownLayoutError(
             f"{source.shown} holds several backups ({', '.join(sorted(roots)[:5])}): name the "

@@ -6,8 +6,8 @@ types by the Airflow that their columns fit, their values by `table.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -17,11 +17,12 @@ from airkeep.adopt.layouts import (
     TextTable,
     archive_backups,
     dated_backups,
+    not_of_layout,
     orm_backups,
 )
 from airkeep.adopt.pipe import pipe_backup
 from airkeep.adopt.source import Source, fingerprint
-from airkeep.adopt.table import ReadTable, read_table
+from airkeep.adopt.table import ReadTable, read_table, wrong_count
 from airkeep.adopt.text import TextFile
 from airkeep.database.arrow import Spooler
 from airkeep.errors import ConfigError
@@ -29,7 +30,7 @@ from airkeep.snapshot.manifest import AdoptedEntry, Layout
 from airkeep.snapshot.progress import Progress, Step
 from airkeep.snapshot.seal import SecretsWay
 from airkeep.tables.revisions import airflow_version as version_of
-from airkeep.tables.shapes import fitting, known_versions, span, version_like
+from airkeep.tables.shapes import fitting, known_versions, shapes_of, span, version_like
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,12 @@ class TextSource:
     layout: Layout
     airflow_version: str | None
 
-    def backups(self, at: datetime | None) -> list[Backup]:
-        """Those that are there, oldest first.
+    def backups(self, at: datetime | None, skip: Collection[str] = ()) -> list[Backup]:
+        """Those that are there, oldest first; the newest says what lies beside them.
 
         Args:
             at: when one was taken that does not say it itself.
+            skip: tables that will be left out, so their files may be damaged or not there.
 
         Raises:
             ConfigError: they do say it themselves.
@@ -57,13 +59,18 @@ class TextSource:
         """
         if at is not None and self.layout != "pipe-csv":  # nor a dump, which does not come here
             raise ConfigError(f"--time: a backup of the layout {self.layout} says its own time")
+        *older, newest = self._backups(at, skip)
+        beside = not_of_layout(self.source, self.layout)
+        return [*older, replace(newest, notes=(*newest.notes, *beside))]
+
+    def _backups(self, at: datetime | None, skip: Collection[str]) -> list[Backup]:
         if self.layout == "dated-csv":
-            return dated_backups(self.source)
+            return dated_backups(self.source, skip)
         if self.layout == "orm-csv":
             return orm_backups(self.source)
         if self.layout == "archive-csv":
             return archive_backups(self.source)
-        return [pipe_backup(self.source, self.airflow_version, at)]
+        return [pipe_backup(self.source, self.airflow_version, at, skip)]
 
     def sha256(self, backup: Backup) -> str:
         """By which the backup is known again."""
@@ -131,6 +138,8 @@ class BackupReader:
         notes = list(backup.notes)
         if empty := sorted(label for label, head in heads.items() if not head):
             notes.append(f"empty files, whose columns are not known: {', '.join(empty)}")
+            if lost := next((t for t in backup.tables if t.rows and t.label in empty), None):
+                raise wrong_count(lost, 0)
         tables = [t for t in backup.tables if heads[t.label]]
         versions, told = self._versions(backup, {t.label: heads[t.label] for t in tables})
         found = []
@@ -193,6 +202,11 @@ def _names(table: TextTable, files: Sequence[TextFile]) -> list[str]:
             raise file.bad(1, f"another header than that of {files[0].path}")
         if len(set(head)) != len(head) or "" in head:
             raise file.bad(1, "no header of a table: a name is empty or there twice")
+    if not heads[0] and any(row for file in files for _line, row in file.rows()):
+        raise files[0].bad(1, "an empty line in the place of a header")
+    known = {name for shape in shapes_of(table.label, known_versions()) for name in shape.columns}
+    if known and heads[0] and known.isdisjoint(heads[0]):
+        raise files[0].bad(1, f"no header of {table.label}: it names none of its columns")
     return heads[0]
 
 

@@ -175,7 +175,7 @@ class _Run:
     def adopt_text(self, text: TextSource, at: datetime | None) -> Adoption:
         into, progress = self.into, self.means.progress
         with Spooler(self.means.folder, self.means.limits) as spooler:
-            backups = _without(text.backups(at), into.options.skip)
+            backups = _without(text.backups(at, into.options.skip), into.options.skip)
             if not backups:
                 raise UnknownLayoutError(f"{self.source.shown}: no table is left to adopt")
             seen = [into.known.find(backup.at, text.sha256(backup)) for backup in backups]

@@ -109,10 +109,7 @@ def read_table(
     way.plain += one.way.plain
     way.failed += one.way.failed
     if source.rows is not None and source.rows != one.rows:
-        raise BadBackupError(
-            f"{source.paths[0]} holds {one.rows} rows, its summary says {source.rows}: it is cut "
-            f"off or of another run. Leave the table out with --skip {source.label}"
-        )
+        raise wrong_count(source, one.rows)
     notes = []
     key = header.key
     if key and (again := spooler.repeated([f.path for f in spooled], key, what=source.label)):
@@ -125,6 +122,14 @@ def read_table(
     repairs = tuple(r for c in header.columns for r in c.told(source.label))
     table = _table(source.label, header.columns, key)
     return ReadTable(source, table, tuple(spooled), one.secrets, tuple(notes), repairs)
+
+
+def wrong_count(source: TextTable, rows: int) -> BadBackupError:
+    """The error of a table with fewer or more rows than were promised."""
+    return BadBackupError(
+        f"{source.paths[0]} holds {rows} rows, its summary says {source.rows}: it is cut off or of "
+        f"another run. Leave the table out with --skip {source.label}"
+    )
 
 
 def _table(label: str, columns: Sequence[ColumnText], key: tuple[str, ...]) -> Table:

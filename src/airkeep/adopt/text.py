@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -30,21 +30,32 @@ class TextFile:
         """Each record and the line where it ends, the header too where there is one.
 
         Raises:
-            BadBackupError: it cannot be unpacked, is no UTF-8, or its quotes do not fit.
+            BadBackupError: it cannot be unpacked, is no UTF-8, its quotes do not fit, or it ends
+                within a line.
         """
         line = 0
         with _fields_of_any_length(), self._open() as opened:
-            reader = csv.reader(opened, delimiter=self.delimiter, strict=True)
+            reader = csv.reader(self._lines(opened), delimiter=self.delimiter, strict=True)
             try:
                 for row in reader:
                     line = reader.line_num
                     yield line, row
             except (EOFError, gzip.BadGzipFile, zlib.error):
                 raise self.bad(line, "the gzip file is cut off or damaged after it") from None
-            except UnicodeDecodeError:
-                raise self.bad(line, "what follows is not UTF-8") from None
             except csv.Error as error:
                 raise self.bad(reader.line_num, f"this is no CSV ({error})") from None
+
+    def _lines(self, opened: Iterable[str]) -> Iterator[str]:
+        """Its lines. Each is looked at here: a decoder's error knows its block, not its line."""
+        number, line = 0, "\n"
+        for number, line in enumerate(opened, 1):
+            if not _is_utf8(line):
+                raise self.bad(number, "this is not UTF-8")
+            if "\0" in line:
+                raise self.bad(number, "a zero byte, which no text of a database has")
+            yield line
+        if not line.endswith(("\n", "\r")):
+            raise self.bad(number, "the file is cut off: it ends within this line")
 
     def first(self) -> list[str] | None:
         """The first record, None of an empty file."""
@@ -67,8 +78,21 @@ class TextFile:
             packed: IO[bytes] = raw
             if raw.peek(2)[:2] == _GZIP:
                 packed = cast("IO[bytes]", stack.enter_context(gzip.open(raw)))
-            with TextIOWrapper(packed, encoding="utf-8-sig", newline="") as text:
+            with TextIOWrapper(
+                packed, encoding="utf-8-sig", errors="surrogateescape", newline=""
+            ) as text:
                 yield text
+
+
+def _is_utf8(line: str) -> bool:
+    """Whether it was: a byte that is not came as half a surrogate pair, which is no text."""
+    if line.isascii():
+        return True
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager

@@ -28,6 +28,7 @@ _HEAD_LINES = 100
 _END = b"-- PostgreSQL database dump complete"
 _INSERT = re.compile(rb"INSERT INTO " + NAME + rb" ")
 _CREATE = re.compile(rb"CREATE (?:UNLOGGED |FOREIGN )?TABLE (?:IF NOT EXISTS )?" + NAME + rb" ")
+_LIKE_A_DUMP = re.compile(rb"--|(?:SET|SELECT|CREATE|COPY|INSERT INTO|BEGIN|\\restrict)\b")
 _PSQL = re.compile(rb"\\(?:un)?restrict \w+\s*$|\\connect \S+\s*$")
 _RIGHTS = re.compile(rb"ALTER .* OWNER TO \S+;|GRANT |REVOKE ")
 _ERROR = re.compile(r"^psql:.*?:(\d+): (?:ERROR|FATAL|error):\s+(.*)$")
@@ -100,9 +101,14 @@ def _pg_restore(*words: str) -> str:
     return done.stdout
 
 
-def about_script(file: Path) -> tuple[str, datetime | None]:
+def looks_like_script(file: Path, shown: str) -> bool:
+    """Whether one of its first lines is as a dump's."""
+    return any(_LIKE_A_DUMP.match(line) for line in islice(script_lines(file, shown), _HEAD_LINES))
+
+
+def about_script(file: Path, shown: str) -> tuple[str, datetime | None]:
     """The version of the server that was dumped (or `unknown`), and when, where it says so."""
-    head = b"".join(islice(script_lines(file), _HEAD_LINES))
+    head = b"".join(islice(script_lines(file, shown), _HEAD_LINES))
     version, started = _FROM.search(head), _STARTED.search(head)
     return (
         version[1].decode() if version else "unknown",
@@ -129,7 +135,7 @@ def load_script(cluster: Cluster, file: Path, shown: str, folder: Path) -> Loade
     script = folder / "adopted.sql"
     with script.open("wb") as cleaned:
         cleaned.write(b"\\restrict " + key + b"\n")
-        cleaned.writelines(clean(script_lines(file), shown))
+        cleaned.writelines(clean(script_lines(file, shown), shown))
         cleaned.write(b"\n\\unrestrict " + key + b"\n")
     cluster.create(_NAME)
     guest = cluster.guest(_NAME, owns=_NAME)
@@ -154,13 +160,23 @@ def _without_rights(said: Sequence[str], script: Path) -> list[str]:
     return list(lines.values())
 
 
-def script_lines(file: Path) -> Iterator[bytes]:
-    """The lines of a script, in the encoding that it names itself, ended by LF alone."""
+def script_lines(file: Path, shown: str) -> Iterator[bytes]:
+    """The lines of a script, in the encoding that it names itself, ended by LF alone.
+
+    Raises:
+        BadBackupError: its first bytes say UTF-16, and it is not.
+    """
     with file.open("rb") as opened:
         mark = opened.read(3)
         if mark[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            with file.open(encoding="utf-16", newline="\n") as text:
-                yield from _without_returns(line.encode() for line in text)
+            try:
+                with file.open(encoding="utf-16", newline="\n") as text:
+                    yield from _without_returns(line.encode() for line in text)
+            except UnicodeDecodeError:
+                raise BadBackupError(
+                    f"{shown} begins as UTF-16 and does not go on so: it is cut off or damaged. "
+                    f"Bring the file again from where it was kept."
+                ) from None
             return
         opened.seek(3 if mark == codecs.BOM_UTF8 else 0)
         yield from _without_returns(opened)
@@ -226,7 +242,7 @@ def count_rows(file: Path, shown: str) -> dict[str, int | None]:
     """
     found: dict[str, int | None] = {}
     copying, rows = "", 0
-    for kind, line in _checked(script_lines(file), shown):
+    for kind, line in _checked(script_lines(file, shown), shown):
         if kind is Kind.ROW:
             rows += 1
         elif kind is Kind.END_OF_ROWS:
