@@ -512,3 +512,58 @@ def test_a_table_with_times_of_a_zone_is_made_and_asked(lake: Path) -> None:
 
     assert asked.stdout.splitlines()[-1] == "1970-01-01 00:00:00"
     assert "cast them" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("FROM read_csv('/nosuch.csv')", 'No files found that match the pattern "/nosuch.csv"'),
+        ("FROM read_csv('https://127.0.0.1:1/a.csv')", "extension httpfs, which is not installed"),
+    ],
+)
+def test_a_file_that_a_question_names_wrongly_is_the_questions_fault(
+    lake: Path, question: str, said: str
+) -> None:
+    result = run("query", lake, question)
+
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).startswith("the question failed: ")
+    assert said in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE dag",
+        "DROP VIEW IF EXISTS temp.dag_history",
+        "DROP TABLE runs",
+        "INSERT INTO Dag VALUES (1)",
+        "WITH mine AS (SELECT 1) DELETE FROM dag",
+        "UPDATE dag SET dag_id = ''",
+        "ALTER TABLE dag ADD COLUMN a INT",
+        "TRUNCATE dag",
+        "MERGE INTO dag USING dag_run ON true WHEN MATCHED THEN DELETE",
+        "EXPLAIN ANALYZE DROP TABLE dag",
+    ],
+)
+def test_no_question_changes_a_table_of_the_lake(lake: Path, statement: str) -> None:
+    script = f"FROM dag;\n{statement};\n"
+    for result in (
+        run("query", lake, statement),
+        CliRunner().invoke(cli, ["shell", str(lake)], input=script),
+    ):
+        assert isinstance(result.exception, ConfigError)
+        assert "does not change the lake's tables" in str(result.exception)
+
+
+def test_a_question_may_change_what_questions_made(lake: Path) -> None:
+    script = """CREATE TABLE mine AS SELECT 1 AS a; INSERT INTO mine VALUES (2);
+    UPDATE mine SET a = 3 WHERE a = 1; SELECT sum(a) FROM mine; DROP TABLE mine;
+    CREATE TABLE dag AS SELECT 7 AS a; DELETE FROM dag; DROP TABLE dag;
+    SELECT count(*) > 1 AS is_the_lakes FROM dag;"""
+    done = CliRunner().invoke(cli, ["shell", str(lake), "--format", "csv"], input=script)
+
+    assert done.exit_code == 0, done.exception
+    assert "\r\n5\r\n" in done.stdout or "\n5\n" in done.stdout
+    assert done.stdout.split()[-1] == "True"
