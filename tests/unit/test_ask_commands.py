@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from click.testing import CliRunner, Result
 
 import airkeep
 from airkeep.cli.main import cli
+from airkeep.cli.output import Output
+from airkeep.cli.rows import show
 from airkeep.errors import ConfigError, NoSuchSnapshotError
 from airkeep.export.run import export
 from airkeep.models.catalog import models
@@ -95,12 +98,64 @@ def test_rows_go_to_a_new_file_and_to_no_other(lake: Path, tmp_path: Path, form:
 
 def test_a_question_that_fails_half_way_leaves_no_file(lake: Path, tmp_path: Path) -> None:
     fails_late = (
-        "SELECT CAST(CASE WHEN range < 9000 THEN '1' ELSE 'x' END AS INT) FROM range(10000)"
+        "SELECT CAST(CASE WHEN i < 9000 THEN '1' ELSE 'x' END AS INT) FROM range(10000) AS t(i)"
     )
     for form in ("csv", "json", "parquet"):
         result = run("query", lake, fails_late, "--format", form, "-o", tmp_path / form)
-        assert result.exit_code != 0
+        assert "Could not convert string 'x'" in str(result.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+class Watched:
+    """Rows that look, when they are asked for, whether the file is there already."""
+
+    columns = ("is_there",)
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def rows(self, most: int | None = None) -> Iterator[tuple[bool]]:
+        yield (self._file.exists(),)
+
+    def batches(self) -> pa.RecordBatchReader:
+        schema = pa.schema([("is_there", pa.bool_())])
+        found = (pa.record_batch([[one for (one,) in self.rows()]], schema=schema) for _ in "1")
+        return pa.RecordBatchReader.from_batches(schema, found)
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path, form: str) -> None:
+    file = tmp_path / f"found.{form}"
+    show(Watched(file), form, file, Output())
+
+    assert list(tmp_path.iterdir()) == [file]
+    if form == "parquet":
+        assert pq.read_table(file).to_pylist() == [{"is_there": False}]
+    else:
+        assert "false" in file.read_text().lower()
+
+
+@pytest.mark.parametrize(
+    "command", [["report"], ["query", "FROM dag", "--format", "csv"], ["models", "runs"]]
+)
+def test_a_dash_is_no_file(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(command[0], lake, *command[1:], "-o", "-")
+
+    assert isinstance(result.exception, ConfigError)
+    assert "name a file" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_models_that_are_named_are_listed_alone(lake: Path) -> None:
+    listed = json.loads(run("models", lake, "--list", "--json", "runs", "lost_hours").stdout)
+    wrong = run("models", lake, "--list", "lost_hour")
+
+    assert [m["name"] for m in listed] == ["lost_hours", "runs"]
+    assert str(wrong.exception) == str(run("models", lake, "lost_hour").exception)
+    assert "did you mean lost_hours" in str(wrong.exception)
 
 
 def test_the_tables_and_the_models_are_listed(lake: Path) -> None:
