@@ -132,9 +132,9 @@ def _is_of_another_file(error: Exception) -> bool:
     """Whether a file is at fault that the question names itself, and not that a disk is full."""
     import duckdb
 
-    return (isinstance(error, duckdb.IOException) and not is_full(error)) or _NEEDS.search(
-        str(error)
-    ) is not None
+    if _NEEDS.search(str(error)):
+        return True
+    return isinstance(error, duckdb.IOException) and not is_full(error)
 
 
 def _said(error: Exception) -> str:
