@@ -50,7 +50,7 @@ setup: $(filter-out uv,$(UV)) ## make the virtual environment, with uv fetched i
 	@[ -d .venv ] || echo "setting up the virtual environment: about 1 GB, once"
 	@$(UV) sync --locked --quiet
 
-demo: setup ## export, verify, damage and restore a real Airflow database
+demo: setup ## export, verify, damage and restore a real Airflow database, and write its report
 	@$(RUN) python -m tools.demo
 
 playground: setup ## a PostgreSQL with the demo's database, until Ctrl-C

@@ -30,14 +30,15 @@ _TIMEOUT_S = 1_500
 SPARK_4 = PROJECT / ".cache" / "spark4"
 
 
-def quick_session() -> Any:
-    """A Spark in this process, with the settings of a lake's."""
+def quick_session(folder: Path) -> Any:
+    """A Spark in this process, with the settings of a lake's; the folder is for its warehouse."""
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master("local[1]")
-    for name, value in (_HERE | QUICK).items():
+    warehouse = {"spark.sql.warehouse.dir": str(folder / "spark-warehouse")}
+    for name, value in (_HERE | QUICK | warehouse).items():
         builder = builder.config(name, value)
     return builder.config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1").getOrCreate()
 

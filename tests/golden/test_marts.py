@@ -31,9 +31,9 @@ SPARK = {
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[Any]:
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Spark 3.5, as Glue 5 has it."""
-    session = quick_session()
+    session = quick_session(tmp_path_factory.mktemp("spark"))
     yield own_session(session)
     session.stop()
 

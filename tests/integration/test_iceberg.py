@@ -145,12 +145,15 @@ def test_the_command_finds_its_catalog_as_pyiceberg_does(lake: Lake, tmp_path: P
         "PYICEBERG_CATALOG__OURS__URI": uri,
         "PYICEBERG_CATALOG__OURS__WAREHOUSE": f"file://{tmp_path}",
         "PYICEBERG_CATALOG__BAD__TYPE": "nope-SECRET",
+        "PYICEBERG_CATALOG__UNDRIVEN__URI": "postgresql+asyncpg://me:SECRET@127.0.0.1:1/db",
     }
     save_snapshot(lake.store, snapshot_name(1), complete=False)
     for catalog, status, said in (
         ("ours", 0, "prod: no full snapshot, so nothing is registered"),
         ("bad", 75, "PYICEBERG_CATALOG__BAD__URI"),
         ("absent", 75, "PYICEBERG_CATALOG__ABSENT__URI"),
+        ("my-cat", 75, "a catalog 'my-cat': describe it in .pyiceberg.yaml"),
+        ("undriven", 75, "pip install 'pyiceberg[sql-postgres]'"),
         ("postgresql://me:SECRET@host/db", 75, "set PYICEBERG_CATALOG__NAME__URI to its address"),
     ):
         done = subprocess.run(

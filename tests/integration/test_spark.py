@@ -137,8 +137,8 @@ def test_the_script_counts_on_spark_4_as_duckdb_does(
 
 
 @pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    session = quick_session()
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    session = quick_session(tmp_path_factory.mktemp("spark"))
     yield session
     session.stop()
 

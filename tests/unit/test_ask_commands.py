@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from click.testing import CliRunner, Result
 
 import airkeep
 from airkeep.cli.main import cli
+from airkeep.cli.output import Output
+from airkeep.cli.rows import show
 from airkeep.errors import ConfigError, NoSuchSnapshotError
 from airkeep.export.run import export
 from airkeep.models.catalog import models
@@ -95,12 +98,64 @@ def test_rows_go_to_a_new_file_and_to_no_other(lake: Path, tmp_path: Path, form:
 
 def test_a_question_that_fails_half_way_leaves_no_file(lake: Path, tmp_path: Path) -> None:
     fails_late = (
-        "SELECT CAST(CASE WHEN range < 9000 THEN '1' ELSE 'x' END AS INT) FROM range(10000)"
+        "SELECT CAST(CASE WHEN i < 9000 THEN '1' ELSE 'x' END AS INT) FROM range(10000) AS t(i)"
     )
     for form in ("csv", "json", "parquet"):
         result = run("query", lake, fails_late, "--format", form, "-o", tmp_path / form)
-        assert result.exit_code != 0
+        assert "Could not convert string 'x'" in str(result.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+class Watched:
+    """Rows that look, when they are asked for, whether the file is there already."""
+
+    columns = ("is_there",)
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def rows(self, most: int | None = None) -> Iterator[tuple[bool]]:
+        yield (self._file.exists(),)
+
+    def batches(self) -> pa.RecordBatchReader:
+        schema = pa.schema([("is_there", pa.bool_())])
+        found = (pa.record_batch([[one for (one,) in self.rows()]], schema=schema) for _ in "1")
+        return pa.RecordBatchReader.from_batches(schema, found)
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path, form: str) -> None:
+    file = tmp_path / f"found.{form}"
+    show(Watched(file), form, file, Output())
+
+    assert list(tmp_path.iterdir()) == [file]
+    if form == "parquet":
+        assert pq.read_table(file).to_pylist() == [{"is_there": False}]
+    else:
+        assert "false" in file.read_text().lower()
+
+
+@pytest.mark.parametrize(
+    "command", [["report"], ["query", "FROM dag", "--format", "csv"], ["models", "runs"]]
+)
+def test_a_dash_is_no_file(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(command[0], lake, *command[1:], "-o", "-")
+
+    assert isinstance(result.exception, ConfigError)
+    assert "name a file" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_models_that_are_named_are_listed_alone(lake: Path) -> None:
+    listed = json.loads(run("models", lake, "--list", "--json", "runs", "lost_hours").stdout)
+    wrong = run("models", lake, "--list", "lost_hour")
+
+    assert [m["name"] for m in listed] == ["lost_hours", "runs"]
+    assert str(wrong.exception) == str(run("models", lake, "lost_hour").exception)
+    assert "did you mean lost_hours" in str(wrong.exception)
 
 
 def test_the_tables_and_the_models_are_listed(lake: Path) -> None:
@@ -512,3 +567,58 @@ def test_a_table_with_times_of_a_zone_is_made_and_asked(lake: Path) -> None:
 
     assert asked.stdout.splitlines()[-1] == "1970-01-01 00:00:00"
     assert "cast them" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("FROM read_csv('/nosuch.csv')", 'No files found that match the pattern "/nosuch.csv"'),
+        ("FROM read_csv('https://127.0.0.1:1/a.csv')", "extension httpfs, which is not installed"),
+    ],
+)
+def test_a_file_that_a_question_names_wrongly_is_the_questions_fault(
+    lake: Path, question: str, said: str
+) -> None:
+    result = run("query", lake, question)
+
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).startswith("the question failed: ")
+    assert said in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE dag",
+        "DROP VIEW IF EXISTS temp.dag_history",
+        "DROP TABLE runs",
+        "INSERT INTO Dag VALUES (1)",
+        "WITH mine AS (SELECT 1) DELETE FROM dag",
+        "UPDATE dag SET dag_id = ''",
+        "ALTER TABLE dag ADD COLUMN a INT",
+        "TRUNCATE dag",
+        "MERGE INTO dag USING dag_run ON true WHEN MATCHED THEN DELETE",
+        "EXPLAIN ANALYZE DROP TABLE dag",
+    ],
+)
+def test_no_question_changes_a_table_of_the_lake(lake: Path, statement: str) -> None:
+    script = f"FROM dag;\n{statement};\n"
+    for result in (
+        run("query", lake, statement),
+        CliRunner().invoke(cli, ["shell", str(lake)], input=script),
+    ):
+        assert isinstance(result.exception, ConfigError)
+        assert "does not change the lake's tables" in str(result.exception)
+
+
+def test_a_question_may_change_what_questions_made(lake: Path) -> None:
+    script = """CREATE TABLE mine AS SELECT 1 AS a; INSERT INTO mine VALUES (2);
+    UPDATE mine SET a = 3 WHERE a = 1; SELECT sum(a) FROM mine; DROP TABLE mine;
+    CREATE TABLE dag AS SELECT 7 AS a; DELETE FROM dag; DROP TABLE dag;
+    SELECT count(*) > 1 AS is_the_lakes FROM dag;"""
+    done = CliRunner().invoke(cli, ["shell", str(lake), "--format", "csv"], input=script)
+
+    assert done.exit_code == 0, done.exception
+    assert "\r\n5\r\n" in done.stdout or "\n5\n" in done.stdout
+    assert done.stdout.split()[-1] == "True"

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import click
 
+from airkeep.cli.hidden import hidden, say_error
 from airkeep.cli.streams import take_streams
 from airkeep.errors import AirkeepError, did_you_mean
 from airkeep.version import __version__
@@ -130,7 +131,7 @@ def _run(arguments: list[str]) -> int:
         return _os_failure(error, str(error.filename or "a file"))
     except Exception as error:  # noqa: BLE001 (the one place where a bug becomes a line)
         if sum(a.count("v") for a in arguments if _VERBOSE.fullmatch(a)) > 1:
-            traceback.print_exc()
+            click.echo(hidden(traceback.format_exc()), err=True)
         return _fail(f"a bug in airkeep: {type(error).__name__} (-vv shows where)", 1)
     return 0
 
@@ -152,7 +153,7 @@ def _os_failure(error: OSError, where: str) -> int:
 def _fail(message: str, status: int) -> int:
     if _stopped_by and status not in {stop for _, stop in _STOPS.values()}:
         return status  # an error that the signal made: `run` says what it was
-    click.echo(f"airkeep: {' '.join(message.split())}", err=True)
+    say_error(message)
     return status
 
 

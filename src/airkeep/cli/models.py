@@ -41,7 +41,7 @@ class Listed:
 @click.command()
 @click.argument("lake", required=False)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--list", "list_all", is_flag=True, help="Say what each model answers.")
+@click.option("--list", "list_all", is_flag=True, help="Say what each model, or NAME, answers.")
 @click.option("--sql", is_flag=True, help="Print the SQL of NAME and run nothing.")
 @click.option("--all", "every_mart", is_flag=True, help="Every mart, each a file of --output.")
 @answer_options
@@ -69,7 +69,7 @@ def models(
     Several models, or --all, are files of a new folder, --output: success_by_dag_day.parquet.
     """
     if list_all:
-        _list(ctx)
+        _list(ctx, _named(names))
         return
     if names and every_mart:
         raise click.UsageError("name models, or say --all")
@@ -148,13 +148,11 @@ def _all(*, marts: bool) -> list[Model]:
     return [model for model in known().values() if model.kind == "mart" or not marts]
 
 
-def _list(ctx: Context) -> None:
-    from airkeep.models.catalog import models as known
-
+def _list(ctx: Context, wanted: Sequence[Model]) -> None:
     out = ctx.output
     found = [
         Listed(m.name, m.kind, m.answers, m.grain, m.key, m.units, m.leaves_out)
-        for m in sorted(known().values(), key=lambda m: (m.kind, m.name))
+        for m in sorted(wanted or _all(marts=False), key=lambda m: (m.kind, m.name))
     ]
 
     def text() -> None:

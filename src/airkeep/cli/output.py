@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from airkeep.cli.hidden import hidden
 from airkeep.snapshot.progress import Progress, Step, silent
 
 LOG_EVERY_S = 10.0
@@ -60,7 +61,7 @@ class Output:
     def note(self, text: str) -> None:
         """Something worth knowing that is no result."""
         if not self.quiet:
-            click.echo(text, err=True)
+            click.echo(hidden(text), err=True)
 
     def warn(self, text: str) -> None:
         """Something that may be wrong, and that nothing stops for."""

@@ -224,15 +224,10 @@ def _print(found: Rows, form: str, out: Output) -> None:
 
 
 def _save(found: Rows, form: str, output: Path) -> None:
-    try:
-        with output.open("xb") as file:
-            try:
-                _write(found, form, file)
-            except BaseException:
-                output.unlink()  # nothing half-done
-                raise
-    except FileExistsError:
-        raise ConfigError(f"{output} is there already: name a new file") from None
+    from airkeep.snapshot.new_file import new_file
+
+    with new_file(output) as part, part.open("wb") as file:
+        _write(found, form, file)
 
 
 def _write(found: Rows, form: str, file: BinaryIO) -> None:

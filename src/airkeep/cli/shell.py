@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airkeep.cli.context import Context, shared_options
+from airkeep.cli.hidden import say_error
 from airkeep.cli.rows import lake_options, opened, show
 from airkeep.cli.statements import is_command, split
 from airkeep.errors import AirkeepError, ConfigError
@@ -163,7 +164,7 @@ def _talk(asked: Asked) -> None:
             except (EOFError, _LeftError):
                 return
             except AirkeepError as error:
-                click.echo(f"airkeep: {' '.join(str(error).split())}", err=True)
+                say_error(str(error))
 
 
 def _act(asked: Asked, text: str) -> None:

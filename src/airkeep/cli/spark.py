@@ -37,8 +37,10 @@ def answer(ctx: Context, asked: Asked) -> None:
 
     assert lake is not None  # noqa: S101 (the commands see to it)
     limits = ctx.question_limits
-    spark = spark_session(memory_bytes=limits.memory_bytes, threads=limits.threads)
-    there = opened(spark, lake, asked.environments, last, ctx.output.warn)
     with private_folder(ctx.spool) as folder:
+        spark = spark_session(
+            memory_bytes=limits.memory_bytes, threads=limits.threads, folder=folder
+        )
+        there = opened(spark, lake, asked.environments, last, ctx.output.warn)
         found = answer_of(there, job, f"file://{folder.resolve()}")
         show(SparkRows(found, "the question failed"), asked.form, asked.output, ctx.output)

@@ -82,6 +82,11 @@ def explain(error: Exception, *, where: str, doing: str) -> AirkeepError:
     return DatabaseError(f"{where}: {_complaint(text)} while {doing}. {step}")
 
 
+def is_full(error: Exception) -> bool:
+    """Whether a library says that a disk is full."""
+    return _FULL.search(str(error)) is not None
+
+
 def _of_this_machine(text: str, where: str, doing: str) -> AirkeepError | None:
     if _FULL.search(text):
         if _COMPLAINT.search(text):

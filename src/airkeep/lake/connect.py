@@ -23,7 +23,7 @@ from airkeep.errors import ConfigError, NoSuchSnapshotError, did_you_mean
 from airkeep.lake.columns import SQL_TYPE, Kind, arrow_type
 from airkeep.lake.files import LakeFiles
 from airkeep.lake.manifests import Manifests, Warn
-from airkeep.lake.statement import named_in, without_zones
+from airkeep.lake.statement import changed_in, named_in, without_zones
 from airkeep.lake.views import (
     OWN,
     history_view,
@@ -108,9 +108,11 @@ class OpenLake:
         library that is not there. Such a statement runs twice.
 
         Raises:
-            ConfigError: it is no SQL, or names a table that no snapshot has, or it fails.
+            ConfigError: it is no SQL, or names a table that no snapshot has, or would change one
+                that is not its own, or it fails.
         """
         self._tell_damaged()
+        self._check_kept(changed_in(statement))
         self.need(named_in(statement))
         with self._files.explained():
             found = self.db.execute(statement)
@@ -254,6 +256,31 @@ class OpenLake:
     @property
     def url(self) -> str:
         return self._lake.url
+
+    def _check_kept(self, name: str | None) -> None:
+        """What questions made is theirs to change, under a name of the lake's too.
+
+        Raises:
+            ConfigError: the name is the lake's or a model's.
+        """
+        if name is None:
+            return
+        lower = name.lower()
+        known = {one.lower() for one in (*self.tables(), *self._also)}
+        if lower not in self._made and not {lower, lower.removesuffix(HISTORY)} & known:
+            return
+        # The lake's are temporary views, a model's table is of an attached database.
+        own = (
+            "SELECT 1 FROM duckdb_tables() "
+            "WHERE lower(table_name) = $1 AND database_name IN ('memory', 'temp') UNION ALL "
+            "SELECT 1 FROM duckdb_views() "
+            "WHERE lower(view_name) = $1 AND database_name = 'memory'"
+        )
+        if self.db.execute(own, [lower]).fetchone() is None:
+            raise ConfigError(
+                f"a question does not change the lake's tables or models, and {name} is one: make "
+                f"your own, CREATE TABLE mine AS FROM {name}"
+            )
 
     def _make_view(self, name: str, statement: str) -> None:
         with self._files.explained():

@@ -14,6 +14,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from airkeep.database.duck import explained
+from airkeep.database.failure import is_full
 from airkeep.database.sql import ident, literal
 from airkeep.errors import AirkeepError, ConfigError, DamagedFileError, NotFoundError
 from airkeep.snapshot.manifest import ColumnEntry, FileEntry
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 # DuckDB takes [, * and ? of a path for patterns, and x=y for a column.
 _PLAIN = re.compile(r"/[\w/. +,@%~-]*")
 _QUOTED = re.compile(r"LINE \d+: ")
+_NEEDS = re.compile(r"required extension '(\w+)'")
 
 
 class LakeFiles:
@@ -99,7 +101,7 @@ class LakeFiles:
                 if (of_file := self._of_file(error)) is not None:
                     raise of_file from None
                 faults = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError)
-                if isinstance(error, faults):
+                if isinstance(error, faults) or _is_of_another_file(error):
                     raise ConfigError(f"the question failed: {_said(error)}") from None
                 raise
 
@@ -126,7 +128,21 @@ class LakeFiles:
         )
 
 
+def _is_of_another_file(error: Exception) -> bool:
+    """Whether a file is at fault that the question names itself, and not that a disk is full."""
+    import duckdb
+
+    if _NEEDS.search(str(error)):
+        return True
+    return isinstance(error, duckdb.IOException) and not is_full(error)
+
+
 def _said(error: Exception) -> str:
     """What DuckDB says, with the names that it would know, without the statement's text."""
+    if needs := _NEEDS.search(str(error)):
+        return (
+            f"it needs DuckDB's extension {needs[1]}, which is not installed; to read a CSV or "
+            f"Parquet file of this machine needs none"
+        )
     lines = takewhile(lambda line: not _QUOTED.match(line), str(error).splitlines())
     return " ".join(line for line in lines if line)

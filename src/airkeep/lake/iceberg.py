@@ -71,9 +71,12 @@ def open_catalog(name: str) -> Catalog:
         try:
             return load_catalog(name)
         except ValueError:  # its words may repeat the whole configuration, passwords too
+            variable = f"set PYICEBERG_CATALOG__{name.upper()}__URI, or "
+            if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+                variable = ""  # no shell can set that one
             raise CatalogError(
-                f"pyiceberg cannot open a catalog {name!r}: set "
-                f"PYICEBERG_CATALOG__{name.upper()}__URI, or describe it in .pyiceberg.yaml"
+                f"pyiceberg cannot open a catalog {name!r}: {variable}describe it in "
+                f".pyiceberg.yaml"
             ) from None
 
 
@@ -241,13 +244,19 @@ def _root(lake: Lake) -> str:
 @contextmanager
 def _explained(doing: str) -> Iterator[None]:
     """What pyiceberg raises, as an error of ours: its words may hold a configuration's secrets."""
-    from pyiceberg.exceptions import CommitFailedException, ServiceUnavailableError
+    from pyiceberg.exceptions import (
+        CommitFailedException,
+        NotInstalledError,
+        ServiceUnavailableError,
+    )
 
     failures: tuple[type[Exception], ...] = (*_errors(), *_sql_errors(), OSError, ValueError)
     try:
         yield
     except (CommitFailedException, ServiceUnavailableError) as error:
         raise CatalogError(f"{doing}: {type(error).__name__}: run it again") from None
+    except NotInstalledError as error:  # a sentence of pyiceberg's own, which quotes nothing
+        raise CatalogError(f"{doing}: {error}") from None
     except failures as error:
         raise CatalogError(
             f"{doing}: {type(error).__name__}: look at the catalog's configuration, and at the "

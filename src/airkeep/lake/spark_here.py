@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airkeep.errors import ConfigError, MissingExtraError
@@ -28,8 +29,11 @@ _ARROW = {
 }
 
 
-def spark_session(*, memory_bytes: int, threads: int) -> SparkSession:
+def spark_session(*, memory_bytes: int, threads: int, folder: Path) -> SparkSession:
     """The session that is there, or one of this machine.
+
+    Args:
+        folder: a private one, for the warehouse that Spark makes though nobody uses it.
 
     Raises:
         MissingExtraError: PySpark is not installed.
@@ -47,6 +51,7 @@ def spark_session(*, memory_bytes: int, threads: int) -> SparkSession:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": f"{max(memory_bytes >> 20, 512)}m",
         "spark.sql.shuffle.partitions": threads,
+        "spark.sql.warehouse.dir": str(folder / "spark-warehouse"),
         "spark.ui.enabled": False,
     }
     for name, value in settings.items():

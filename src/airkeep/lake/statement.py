@@ -72,6 +72,22 @@ def readings_in(statement: str) -> list[str]:
     ]
 
 
+def changed_in(statement: str) -> str | None:
+    """The table that a statement drops, or whose columns or rows it changes.
+
+    Raises:
+        ConfigError: as `readings_in`.
+    """
+    from sqlglot import exp
+
+    tree = _parsed(statement)
+    if not isinstance(tree, exp.DML | exp.Drop | exp.Alter | exp.TruncateTable | exp.Merge):
+        return None
+    # A WITH may stand before it, with tables of its own.
+    target = (tree.this or tree).find(exp.Table)
+    return None if target is None else target.name
+
+
 def query_of(statement: str, engine: str) -> exp.Query:
     """The one SELECT that an engine beside DuckDB may be asked.
 

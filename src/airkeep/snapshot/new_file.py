@@ -1,7 +1,7 @@
-"""A text becomes a new file, never half of one, with the mode that `open` would give it.
+"""What is written becomes a new file, never half of one, with the mode that `open` would give it.
 
 Where the file system has hard links the file is there whole or not at all. Where it has none, the
-name is kept by an empty file before the text takes its place, so that no other's file is replaced;
+name is kept by an empty file before the whole takes its place, so that no other's file is replaced;
 a process that is killed in between leaves the empty file, which is to be deleted by hand.
 """
 
@@ -23,6 +23,8 @@ def check_new(output: Path) -> None:
     Raises:
         ConfigError: the file is there already, its folder is not, or takes no file.
     """
+    if str(output) == "-":
+        raise ConfigError("- would be a file of that name, not standard output: name a file")
     try:
         output.lstat()
     except FileNotFoundError:
@@ -47,9 +49,21 @@ def write_new(output: Path, content: bytes) -> None:
         ConfigError: it is there already.
         StoreError: it cannot be written, the disk is full for example.
     """
+    with new_file(output) as part:
+        part.write_bytes(content)
+
+
+@contextmanager
+def new_file(output: Path) -> Iterator[Path]:
+    """An empty file to fill, which is `output` when all went well and nothing when it did not.
+
+    Raises:
+        ConfigError: it is there already.
+        StoreError: it cannot be written, the disk is full for example.
+    """
     try:
         with _part(output) as part:
-            part.write_bytes(content)
+            yield part
             _take_name(part, output)
     except FileExistsError:
         raise _taken(output) from None
