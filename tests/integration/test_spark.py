@@ -173,6 +173,8 @@ def test_a_question_finds_in_spark_what_it_finds_in_duckdb(
         ("SELECT environment, id, state, valid_from, valid_to FROM dag_run_history", []),
         ("SELECT environment, dag_id, is_paused, valid_from, valid_to FROM dag_history", []),
         ("SELECT environment, version_num FROM alembic_version_history", []),
+        ("SELECT history.task_instance.state, valid_from, valid_to FROM History.task_instance", []),
+        ("SELECT environment, task_id, state FROM task_instance_history", []),
         (
             "SELECT r.state, count(*) AS n FROM runs r JOIN dag d USING (dag_id) GROUP BY 1",
             ["runs"],

@@ -26,6 +26,8 @@ from airkeep.models.script import job_of
         ("SELECT * FROM (WITH a AS (SELECT 1) FROM a), a", ["a"]),
         ("SELECT * FROM dag WHERE id IN (WITH dag AS (FROM dag_run) SELECT id FROM dag)",
          ["dag", "dag_run"]),
+        ("SELECT * FROM History.Dag, other.dag, a.history.dag", ["history.Dag"]),
+        ("WITH dag AS (FROM history.dag) FROM dag, history.dag", ["history.dag"]),
         ("CREATE TEMP TABLE mine AS SELECT * FROM dag", ["dag"]),
         ("DROP TABLE IF EXISTS mine", []),
         ("EXPLAIN SELECT * FROM dag", ["dag"]),
@@ -103,6 +105,24 @@ def test_other_engines_are_given_nothing_that_changes_their_tables(
     }
     with pytest.raises(ConfigError, match=f"{engine} is only asked: write one SELECT"):
         ask[engine]()
+
+
+@pytest.mark.parametrize(
+    ("statement", "asked"),
+    [
+        ("SELECT * FROM history.dag", 'SELECT * FROM "history.dag" AS dag'),
+        ("SELECT a.id FROM History.Dag AS a", 'SELECT a.id FROM "history.Dag" AS a'),
+        ("SELECT history.dag.id FROM history.dag", 'SELECT dag.id FROM "history.dag" AS dag'),
+        (
+            "SELECT * FROM history.dag, dag_history",
+            'SELECT * FROM "history.dag" AS dag, dag_history',
+        ),
+        ("SELECT history.job.id FROM log AS history", "SELECT history.job.id FROM log AS history"),
+        ("SELECT * FROM a.history.dag", "SELECT * FROM a.history.dag"),
+    ],
+)
+def test_other_engines_are_asked_histories_by_one_name(statement: str, asked: str) -> None:
+    assert query_of(statement, "Spark").sql(dialect="duckdb") == asked
 
 
 def test_other_engines_are_asked_what_reads() -> None:

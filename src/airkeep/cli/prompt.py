@@ -24,7 +24,7 @@ KEYWORDS = (
     "DISTINCT", "UNION ALL", "CASE", "WHEN", "THEN", "ELSE", "END", "OVER", "PARTITION BY", "DESC",
     "COUNT(", "SUM(", "AVG(", "MIN(", "MAX(", "COALESCE(", "CAST(", "INTERVAL", "TIMESTAMP",
 )  # fmt: skip
-_WORD = re.compile(r"[.\\]?\w*$")
+_WORD = re.compile(r"(?:\bhistory\.|[.\\])?\w*$", re.IGNORECASE)
 
 
 def new_prompt(lake: OpenLake, tables: Sequence[str], history: Path) -> Callable[[], str]:
@@ -52,14 +52,23 @@ def words(lake: OpenLake, tables: Sequence[str], text: str) -> Iterator[str]:
     if re.fullmatch(r"\s*[.\\]\w*", text):
         yield from COMMANDS
         return
-    known = [*tables, *(f"{table}_history" for table in tables), *models()]
-    named = set(re.findall(r"\w+", text))
+    known = [*tables, *_histories(tables, text), *models()]
+    named = set(re.findall(r"(?:\bhistory\.)?\w+", text))
     for name in known:
         if name in named and (name not in models() or lake.has(name)):
             yield from lake.columns(name)
     yield from known
     if not text.lstrip().startswith((".", "\\")):
         yield from KEYWORDS
+
+
+def _histories(tables: Sequence[str], text: str) -> Iterator[str]:
+    """The short names, and those that a table of Airflow's own has not taken."""
+    schema = re.search(r"\bhistory\.", text, re.IGNORECASE)
+    for table in tables:
+        yield f"{table}_history"
+        if schema or f"{table}_history" in tables:
+            yield f"history.{table}"
 
 
 def _completer(lake: OpenLake, tables: Sequence[str]) -> Completer:

@@ -35,10 +35,12 @@ def query(
     """Ask LAKE a QUESTION in DuckDB's SQL.
 
     dag_run is the newest state of every environment, dag_run_history every version of every row
-    ever seen, with valid_from and valid_to; so for every table. A model (`airkeep models --list`)
-    is a table, too, and goes before a table of the database that has its name. Capitals do not
-    matter. Times are UTC. The question is written in DuckDB's SQL whatever the engine. It may read
-    files of this machine, read_csv('mine.csv'), and writes none but --output.
+    ever seen, with valid_from and valid_to; so for every table. history.dag_run is the same, and
+    what to ask where Airflow has a table of that name: task_instance_history is Airflow's own,
+    history.task_instance every version. A model (`airkeep models --list`) is a table, too, and goes
+    before a table of the database that has its name. Capitals do not matter. Times are UTC. The
+    question is written in DuckDB's SQL whatever the engine. It may read files of this machine,
+    read_csv('mine.csv'), and writes none but --output.
     """
     from airkeep.models.build import ask
     from airkeep.models.catalog import models_in

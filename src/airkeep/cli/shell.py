@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HELP = """\
 SELECT ...;     a question in DuckDB's SQL, over as many lines as it takes, ended by ;
-.tables         tables of the newest snapshots; each one has a _history, too     (\\dt)
+.tables         tables of the newest snapshots; each has a history.NAME, too     (\\dt)
 .models         models, and what each one answers; made when first asked
 .schema NAME    columns of a table, a history or a model                         (\\d NAME)
 .help           this                                                             (\\?)
@@ -123,10 +123,10 @@ class Asked:
             self.ctx.output.line(f"{model.name:<24} {model.answers}")
 
     def _schema(self, name: str) -> None:
-        from airkeep.database.sql import ident
+        from airkeep.lake.connect import in_sql
         from airkeep.models.build import ask
 
-        found = ask(self.lake, f"DESCRIBE {ident(name)}", self.folder)
+        found = ask(self.lake, f"DESCRIBE {in_sql(name)}", self.folder)
         rows = [[str(column), str(kind)] for column, kind, *_ in found.rows()]
         self.ctx.output.table(["column", "type"], rows)
 

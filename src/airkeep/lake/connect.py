@@ -4,7 +4,8 @@
         opened.query("SELECT environment, state, count(*) FROM dag_run GROUP BY ALL").fetchall()
 
 `dag_run` is the newest state of every environment, `dag_run_history` every version of every row
-ever seen. A question about the newest states reads the newest manifests only.
+ever seen, `history.dag_run` too. A question about the newest states reads the newest manifests
+only.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from airkeep.database.sql import ident
 from airkeep.errors import ConfigError, NoSuchSnapshotError, did_you_mean
 from airkeep.lake.columns import SQL_TYPE, Kind, arrow_type
 from airkeep.lake.files import LakeFiles
+from airkeep.lake.histories import PREFIX, SCHEMA, as_written, histories
 from airkeep.lake.manifests import Manifests, Warn
 from airkeep.lake.statement import changed_in, named_in, without_zones
 from airkeep.lake.views import (
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-HISTORY = "_history"
 _AT_ONCE = 2_048
 _KEPT_AT_ONCE = 50_000
 
@@ -129,19 +130,24 @@ class OpenLake:
 
     def has(self, name: str) -> bool:
         """Whether something of that name has been made."""
-        known = "SELECT 1 FROM duckdb_tables() WHERE lower(table_name) = ?"
         lower = name.lower()
+        known = (
+            "SELECT 1 FROM duckdb_tables() "
+            "WHERE ? IN (lower(table_name), lower(schema_name || '.' || table_name))"
+        )
         return lower in self._made or self.db.execute(known, [lower]).fetchone() is not None
 
     def columns(self, name: str) -> list[str]:
         """The columns of something that has been made, or of a table's newest state."""
         if self.has(name):
-            described = self.db.execute(f"DESCRIBE {ident(name)}").fetchall()
+            described = self.db.execute(f"DESCRIBE {in_sql(name)}").fetchall()
             return [str(column) for column, *_ in described]
-        label = name.removesuffix(HISTORY)
-        pieces = self._manifests.state(label)
-        more = ("valid_from", "valid_to") if label != name else ()
-        return [*OWN, *more, *shape_of(pieces).kinds] if pieces else []
+        if pieces := self._manifests.state(name):
+            return [*OWN, *shape_of(pieces).kinds]
+        for label in histories(name):
+            if pieces := self._manifests.state(label):
+                return [*OWN, "valid_from", "valid_to", *shape_of(pieces).kinds]
+        return []
 
     def need(self, wanted: Iterable[str]) -> None:
         """Make the views of these names, once.
@@ -284,24 +290,28 @@ class OpenLake:
 
     def _make_view(self, name: str, statement: str) -> None:
         with self._files.explained():
-            self.db.execute(f"CREATE OR REPLACE TEMP VIEW {ident(name)} AS {statement}")
+            if in_sql(name) != ident(name):
+                self.db.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+                self.db.execute(f"CREATE OR REPLACE VIEW {in_sql(name)} AS {statement}")
+            if in_sql(name) == ident(name) or self._manifests.state(name):
+                self.db.execute(f"CREATE OR REPLACE TEMP VIEW {ident(name)} AS {statement}")
         self._made[name.lower()] = name
 
     def _statement(self, name: str) -> str:
-        end = len(name) - len(HISTORY) if name.lower().endswith(HISTORY) else len(name)
-        label = name[:end]
         if pieces := self._manifests.state(name):
             return state_view(pieces, self._files.source)
-        if label != name and (pieces := self._manifests.history(label)):
-            return history_view(pieces, self._files.source)
+        for label in (labels := histories(name)):
+            if pieces := self._manifests.history(label):
+                return history_view(pieces, self._files.source)
         known = self.tables()
-        self._manifests.check_readable(label, known)
-        spelled = {one.lower(): one for one in known}.get(label.lower(), label)
-        if spelled != label:  # names of SQL are the same in capitals
-            return self._statement(spelled + name[end:].lower())
+        for label in (name, *labels):
+            self._manifests.check_readable(label, known)
+        written = as_written(name, known)
+        if written != name:  # names of SQL are the same in capitals
+            return self._statement(written)
         if not self._manifests.newest_names():
             raise NoSuchSnapshotError(f"{self._lake.url} holds no snapshot: nothing can be asked")
-        near = did_you_mean(label, [*known, *self._also])
+        near = did_you_mean([name, *labels][-1], [*known, *self._also])
         raise ConfigError(f"{self._lake.url} has no table {name!r}{near}: {self._listed_by}")
 
     def _tell_damaged(self) -> None:
@@ -327,6 +337,13 @@ class OpenLake:
                     f"{name} was found damaged on {found.at:%Y-%m-%d} ({worst.path}): what is "
                     f"answered from it may be wrong"
                 )
+
+
+def in_sql(name: str) -> str:
+    """A name of `OpenLake` as a statement names it."""
+    if name.lower().startswith(PREFIX):
+        return f"{SCHEMA}.{ident(name[len(PREFIX) :])}"
+    return ident(name)
 
 
 @contextmanager

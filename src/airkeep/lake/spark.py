@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from airkeep.errors import ConfigError, NoSuchSnapshotError, did_you_mean
 from airkeep.lake.columns import Kind
+from airkeep.lake.histories import histories
 from airkeep.lake.manifests import Manifests, Warn
 from airkeep.lake.views import OWN, history_view, last_view, newest_view, state_view, versions_view
 from airkeep.snapshot.documents import manifest_of
@@ -23,7 +24,6 @@ from airkeep.snapshot.names import SnapshotName, check_environment
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-HISTORY = "_history"
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",  # as Spark 4 has it: what cannot be is an error, not NULL
@@ -166,7 +166,7 @@ class SparkLake:
             return without_zone(self.spark.sql(statement))
 
     def need(self, name: str) -> None:
-        """Make the view `<table>` or `<table>_history`.
+        """Make the view `<table>`, `<table>_history` or `history.<table>`, which is one name here.
 
         Raises:
             ConfigError: no snapshot has that table.
@@ -207,17 +207,20 @@ class SparkLake:
 
     def _view(self, name: str, statement: str) -> None:
         with explained(name):
-            self.spark.sql(statement).createOrReplaceTempView(name)
+            self.spark.sql(statement).createOrReplaceTempView(_quoted(name))
 
     def _statement(self, name: str) -> str:
-        label = name.removesuffix(HISTORY)
         if pieces := self._manifests.state(name):
             return state_view(pieces, self._source)
-        if label != name and (pieces := self._manifests.history(label)):
-            return history_view(pieces, self._source, digest=_digest)
+        labels = histories(name)
+        for label in labels:
+            if pieces := self._manifests.history(label):
+                return history_view(pieces, self._source, digest=_digest)
         known = {label for one in self._manifests.newest() for label in one.labels}
-        self._manifests.check_readable(label, known)
-        raise ConfigError(f"{self._url} has no table {name!r}{did_you_mean(label, known)}")
+        for label in (name, *labels):
+            self._manifests.check_readable(label, known)
+        near = did_you_mean([name, *labels][-1], known)
+        raise ConfigError(f"{self._url} has no table {name!r}{near}")
 
     def _source(self, files: Sequence[FileEntry], columns: Sequence[ColumnEntry]) -> str:
         paths = tuple(file.path for file in files)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from airkeep.database.sql import ident
 from airkeep.errors import ConfigError
+from airkeep.lake.histories import PREFIX, SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def readings_in(statement: str) -> list[str]:
     """The tables that a statement names and does not make itself, each as often as it does.
 
     A WITH's name counts where SQL lets it: `WITH dag_run AS (SELECT * FROM dag_run)` reads the
-    table.
+    table. `history.<table>` is one name, in small letters up to the point.
 
     Raises:
         ConfigError: it is no SQL, several statements, or one that no question may be.
@@ -65,10 +66,10 @@ def readings_in(statement: str) -> list[str]:
             )
     target = tree.find(exp.Table) if isinstance(tree, exp.Create | exp.Drop) else None
     return [
-        table.name
+        PREFIX + table.name if table.db else table.name
         for table in tree.find_all(exp.Table)
-        if isinstance(table.this, exp.Identifier) and not table.db
-        if table is not target and not _is_of_a_with(table)
+        if isinstance(table.this, exp.Identifier) and table is not target
+        if _is_of_histories(table) or not (table.db or _is_of_a_with(table))
     ]
 
 
@@ -91,6 +92,8 @@ def changed_in(statement: str) -> str | None:
 def query_of(statement: str, engine: str) -> exp.Query:
     """The one SELECT that an engine beside DuckDB may be asked.
 
+    There is no schema of histories there: `history.dag` is read as `"history.dag" AS dag`.
+
     Args:
         engine: its name, as people write it.
 
@@ -105,6 +108,16 @@ def query_of(statement: str, engine: str) -> exp.Query:
     # SELECT ... INTO would become CREATE TABLE; a WITH may hold a DELETE.
     if not isinstance(tree, exp.Query) or tree.find(exp.Into, exp.DML, exp.DDL):
         raise ConfigError(f"{engine} is only asked: write one SELECT that changes nothing")
+    asked = [t for t in tree.find_all(exp.Table) if t.name and _is_of_histories(t)]
+    names = {table.name.lower() for table in asked}
+    for column in tree.find_all(exp.Column):  # any other may be a field of a table named history
+        if _is_of_histories(column) and column.table.lower() in names:
+            column.set("db", None)
+    for table in asked:
+        if not table.alias:
+            table.set("alias", exp.TableAlias(this=table.this.copy()))
+        table.set("this", exp.to_identifier(PREFIX + table.name, quoted=True))
+        table.set("db", None)
     return tree
 
 
@@ -197,6 +210,11 @@ def _explained(text: str) -> str:
     if words[:1] == ["("] and words[1:2] not in ([one] for one in _READS) and ")" in words:
         return text[tokens[words.index(")")].end + 1 :]
     return text
+
+
+def _is_of_histories(name: exp.Table | exp.Column) -> bool:
+    """Whether a name is of the schema in which every table's history is."""
+    return name.db.lower() == SCHEMA and not name.catalog
 
 
 def _is_of_a_with(table: exp.Table) -> bool:

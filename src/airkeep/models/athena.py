@@ -18,7 +18,7 @@ from airkeep.aws.hive import HivePartition, HiveTable
 from airkeep.database.sql import ident, literal
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.lake.columns import SQL_TYPE, Kind
-from airkeep.lake.connect import HISTORY
+from airkeep.lake.histories import histories
 from airkeep.lake.manifests import Manifests, Warn
 from airkeep.lake.pieces import Piece
 from airkeep.lake.register import Registered, catalog_names, registered
@@ -248,13 +248,14 @@ def _raw(lake: AthenaLake, one: Input, columns: Mapping[str, Kind]) -> str:
 
 
 def _table(lake: AthenaLake, name: str) -> str:
-    label = name.removesuffix(HISTORY)
     if pieces := lake.newest.get(name):
         return state_view(pieces, lake.registered.source)
-    if label != name and (pieces := lake.known.get(label)):
-        return history_view(pieces, lake.registered.source, digest=_digest(pieces))
+    labels = histories(name)
+    for label in labels:
+        if pieces := lake.known.get(label):
+            return history_view(pieces, lake.registered.source, digest=_digest(pieces))
     raise ConfigError(
-        f"{lake.url} has no table {name!r}{did_you_mean(label, lake.newest)}: "
+        f"{lake.url} has no table {name!r}{did_you_mean([name, *labels][-1], lake.newest)}: "
         f"`airkeep query LAKE --tables` lists them"
     )
 

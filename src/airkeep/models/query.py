@@ -35,8 +35,9 @@ def query(
     """Ask a lake one question in DuckDB's SQL.
 
     `dag_run` is the newest state of every environment, `dag_run_history` every version of every
-    row ever seen, and so for every table; a model is a table by its name. Buckets are read where
-    they are, and as much of them as the question needs.
+    row ever seen, and so for every table; `history.task_instance` is that one's, for Airflow has a
+    `task_instance_history` of its own. A model is a table by its name. Buckets are read where they
+    are, and as much of them as the question needs.
 
     Args:
         environments: only these; all of them when empty.

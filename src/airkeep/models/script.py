@@ -80,9 +80,10 @@ def job_of(
         ConfigError: there is no such model, or the question is no SELECT.
     """
     wanted = needed_for(names)
+    asked: str | None = None
     named: list[str] = []
     if question is not None:
-        query_of(question, "Spark")
+        asked = query_of(question, "Spark").sql(dialect="duckdb")
         named = named_in(question)
     return Job(
         lake=lake,
@@ -95,7 +96,7 @@ def job_of(
         models=tuple(_spark_model(model.name) for model in wanted),
         named=tuple(names),
         tables=tuple(n for n in named if n not in names),
-        question=None if question is None else transpile(question, "spark"),
+        question=None if asked is None else transpile(asked, "spark"),
     )
 
 
