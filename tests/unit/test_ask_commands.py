@@ -600,10 +600,12 @@ def test_a_file_that_a_question_names_wrongly_is_the_questions_fault(
         "TRUNCATE dag",
         "MERGE INTO dag USING dag_run ON true WHEN MATCHED THEN DELETE",
         "EXPLAIN ANALYZE DROP TABLE dag",
+        "DROP VIEW history.dag",
+        "DELETE FROM history.dag",
     ],
 )
 def test_no_question_changes_a_table_of_the_lake(lake: Path, statement: str) -> None:
-    script = f"FROM dag;\n{statement};\n"
+    script = f"FROM dag;\nFROM history.dag;\n{statement};\n"
     for result in (
         run("query", lake, statement),
         CliRunner().invoke(cli, ["shell", str(lake)], input=script),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airkeep.database.duck import open_duckdb
-from airkeep.database.sql import ident
+from airkeep.database.sql import ident, literal
 from airkeep.errors import ConfigError, NoSuchSnapshotError, did_you_mean
 from airkeep.lake.columns import SQL_TYPE, Kind, arrow_type
 from airkeep.lake.files import LakeFiles
@@ -273,14 +273,15 @@ class OpenLake:
             return
         lower = name.lower()
         known = {one.lower() for one in (*self.tables(), *self._also)}
-        if lower not in self._made and not {lower, lower.removesuffix(HISTORY)} & known:
+        if lower not in self._made and not {lower, *histories(lower)} & known:
             return
-        # The lake's are temporary views, a model's table is of an attached database.
+        # The lake's are temporary views or histories, a model's table is of an attached database.
         own = (
             "SELECT 1 FROM duckdb_tables() "
             "WHERE lower(table_name) = $1 AND database_name IN ('memory', 'temp') UNION ALL "
             "SELECT 1 FROM duckdb_views() "
-            "WHERE lower(view_name) = $1 AND database_name = 'memory'"
+            "WHERE lower(view_name) = $1 AND database_name = 'memory' "
+            f"AND schema_name <> {literal(SCHEMA)}"
         )
         if self.db.execute(own, [lower]).fetchone() is None:
             raise ConfigError(
