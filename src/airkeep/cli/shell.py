@@ -123,7 +123,7 @@ class Asked:
             self.ctx.output.line(f"{model.name:<24} {model.answers}")
 
     def _schema(self, name: str) -> None:
-        from airkeep.lake.connect import in_sql
+        from airkeep.lake.histories import in_sql
         from airkeep.models.build import ask
 
         found = ask(self.lake, f"DESCRIBE {in_sql(name)}", self.folder)

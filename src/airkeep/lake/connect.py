@@ -23,7 +23,7 @@ from airkeep.database.sql import ident, literal
 from airkeep.errors import ConfigError, NoSuchSnapshotError, did_you_mean
 from airkeep.lake.columns import SQL_TYPE, Kind, arrow_type
 from airkeep.lake.files import LakeFiles
-from airkeep.lake.histories import PREFIX, SCHEMA, as_written, histories
+from airkeep.lake.histories import SCHEMA, as_written, histories, in_sql
 from airkeep.lake.manifests import Manifests, Warn
 from airkeep.lake.statement import changed_in, named_in, without_zones
 from airkeep.lake.views import (
@@ -338,13 +338,6 @@ class OpenLake:
                     f"{name} was found damaged on {found.at:%Y-%m-%d} ({worst.path}): what is "
                     f"answered from it may be wrong"
                 )
-
-
-def in_sql(name: str) -> str:
-    """A name of `OpenLake` as a statement names it."""
-    if name.lower().startswith(PREFIX):
-        return f"{SCHEMA}.{ident(name[len(PREFIX) :])}"
-    return ident(name)
 
 
 @contextmanager

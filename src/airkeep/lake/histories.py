@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from airkeep.database.sql import ident
+
 SUFFIX, SCHEMA = "_history", "history"
 PREFIX = f"{SCHEMA}."
 
@@ -33,3 +35,10 @@ def as_written(name: str, known: Collection[str]) -> str:
     if (table := lower.removeprefix(PREFIX)) in written:
         return PREFIX + written[table]
     return name
+
+
+def in_sql(name: str) -> str:
+    """A table's or a history's name as a statement for DuckDB names it."""
+    if name.lower().startswith(PREFIX):
+        return f"{SCHEMA}.{ident(name[len(PREFIX) :])}"
+    return ident(name)
