@@ -4,10 +4,9 @@
 first web server (or `sync-perm`) adds FAB's roles and permissions, `db init` the default
 connections, the first DAG processor a bundle, each command line its line in `log`. A database
 that holds nothing else is *fresh*: a restore may empty these tables and put the snapshot's rows
-there, ids and all. In a living environment the same rows must not come twice: there they would be
-matched by natural key, and what points at them moved (`dag_run.log_template_id`,
-`ab_permission_view_role.role_id`, ...). No restore goes into one yet, so that nothing but the tests
-asks for natural keys.
+there, ids and all. In a living environment the same rows must not come twice: there they are
+matched by natural key, and what points at them moves (`ab_permission_view_role.role_id`, ...; what
+no foreign key says is in `references.py`).
 
 A default row is known by name and may have been edited since: a pool resized, a password in
 `aws_default`. So a target is fresh only if *every* row of *every* table is a default one; where a
@@ -28,8 +27,16 @@ from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 
 # Where the primary key is a number or a uuid that another database gives to another row. Where
-# a part is itself such a number (role_id), it is translated first. `log_template` may hold one
-# pair twice, when a setting was changed and changed back: the lowest id is then the one meant.
+# a part is itself such a number (role_id), it is translated first.
+#
+# Not every key is unique by law. `log_template` may hold one pair twice, when a setting was changed
+# and changed back: the lowest id is then the one meant. A job, a trigger, a backfill are known by
+# the microsecond of their birth, as what else they say changes while they live: a scheduler closes
+# jobs and backfills of others, a trigger's kwargs are encrypted anew by each restore.
+#
+# A uuid alone is a key where nothing names a row and Airflow draws it (version 7): no other
+# database has it for another row. `serialized_dag.data` names `deadline_alert` by it, so it has to
+# stay.
 NATURAL_KEYS: dict[str, tuple[str, ...]] = {
     "alembic_version": ("version_num",),
     "alembic_version_fab": ("version_num",),
@@ -54,17 +61,35 @@ NATURAL_KEYS: dict[str, tuple[str, ...]] = {
     "chart": ("label",),
     "team": ("name",),
     "dag_bundle": ("name",),
+    "dag_bundle_team": ("dag_bundle_name",),  # a bundle is of one team
     "dag_version": ("dag_id", "version_number"),
+    "serialized_dag": ("dag_version_id",),  # from 3.0 on; before, dag_id is its primary key
+    "dag_code": ("dag_version_id",),
     "dag_run": ("dag_id", "run_id"),
     "task_instance": ("dag_id", "task_id", "run_id", "map_index"),
     "task_instance_history": ("dag_id", "task_id", "run_id", "map_index", "try_number"),
     "task_state_store": ("dag_run_id", "task_id", "map_index", "key"),
-    "backfill_dag_run": ("backfill_id", "dag_run_id"),
+    "sensor_instance": ("dag_id", "task_id", "execution_date"),
+    "backfill": ("dag_id", "created_at"),
+    "backfill_dag_run": ("backfill_id", "sort_ordinal"),  # dag_run_id is NULL where none came
     "asset": ("name", "uri"),
     "asset_alias": ("name",),
     "dataset": ("uri",),
+    "asset_watcher": ("asset_id", "name"),  # its trigger is made anew in each environment
+    "asset_partition_dag_run": ("target_dag_id", "partition_key", "created_at"),
     "dataset_alias": ("name",),
     "session": ("session_id",),
+    "import_error": ("bundle_name", "filename"),
+    "job": ("job_type", "hostname", "start_date"),
+    "trigger": ("classpath", "created_date"),
+    "deadline": ("id",),
+    "deadline_alert": ("id",),
+    "callback": ("id",),
+    "connection_test_request": ("id",),
+}
+# The same where a column of the key is not there yet.
+_EARLIER_KEYS: dict[str, tuple[str, ...]] = {
+    "import_error": ("filename",),
 }
 
 # The columns that a default row is known by, and the values it may have (as in a shell: `*`).
@@ -96,13 +121,22 @@ def natural_key(table: str, columns: Collection[str]) -> tuple[str, ...]:
     """The columns by which a row is the same row in another database.
 
     Empty where the table's own primary key is natural (`dag`, and 1.10's `task_instance`, which
-    has no run_id) or nothing else names its rows (`log`, `job`).
+    has no run_id), or where nothing but all of a row's values names it:
+
+    - an event, written once and never changed: `log`, `asset_event`, `dataset_event`, `task_fail`,
+      `task_reschedule`, `partitioned_asset_key_log`, `known_event`, 1.10's `xcom` (its key may
+      come twice);
+    - `callback_request`, gone as soon as a DAG processor has seen it;
+    - `dag_pickle`, whose hash is another one in each process.
 
     Args:
         columns: the names of the table's columns: the key is given only if all of it is there.
     """
-    key = NATURAL_KEYS.get(table, ())
-    return key if all(column in columns for column in key) else ()
+    for keys in (NATURAL_KEYS, _EARLIER_KEYS):
+        key = keys.get(table, ())
+        if key and all(column in columns for column in key):
+            return key
+    return ()
 
 
 def default_column(table: str) -> str | None:
