@@ -167,6 +167,15 @@ class Settings:
         read=_read_text,
         is_secret=True,
     )  # fmt: skip
+    source_fernet_key: str | None = _described(
+        None,
+        "AIRKEEP_SOURCE_FERNET_KEY",
+        expected="a Fernet key, or several with commas between",
+        help="The Fernet keys that values of a snapshot, or of a database, are still encrypted "
+        "with, for restore and rekey.",
+        read=_read_text,
+        is_secret=True,
+    )
     archive_key: str | None = _described(
         None,
         "AIRKEEP_ARCHIVE_KEY",

@@ -298,10 +298,12 @@ class DecryptError(SecretError):
     """Values that no given key decrypts, by name; their content is never shown."""
 
     exit_status = 62
+    shown = 10  # by the message; the command line lists more of them beforehand
 
     def __init__(self, names: Sequence[str], *, key: str) -> None:
         self.names = tuple(names)
-        shown = ", ".join(self.names[:10]) + (", ..." if len(self.names) > 10 else "")
+        more = ", ..." if len(self.names) > self.shown else ""
+        shown = ", ".join(self.names[: self.shown]) + more
         super().__init__(
             f"{len(self.names)} values are not decrypted by {key}: {shown}. "
             f"Give the key that encrypted them (several, comma-separated, are tried in turn)."

@@ -17,6 +17,7 @@ EXAMPLES: dict[str, tuple[str, str, str, str]] = {
     "lake": ("s3://a/b", "/lake", "other", "s3://a/b"),
     "database": ("env:", "a.db", "b.db", "env:"),
     "fernet_key": ("k1", "k2", "k3", "k1"),
+    "source_fernet_key": ("k1", "k2", "k3", "k1"),
     "archive_key": ("k1", "k2", "k3", "k1"),
     "secrets": ("seal", "drop", "plain", "seal"),
     "memory": ("1GB", "2GB", "3GB", "1000000000"),

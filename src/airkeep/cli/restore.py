@@ -14,6 +14,7 @@ from airkeep.cli.context import (
     tables_option,
 )
 from airkeep.cli.output import Output, seconds
+from airkeep.cli.unopened import all_named
 
 if TYPE_CHECKING:
     from airkeep.restore.run import RestoreResult
@@ -42,7 +43,7 @@ def restore(
     """Put SNAPSHOT back into DATABASE, all tables or none."""
     import airkeep
 
-    with ctx.output.progress("restore") as progress:
+    with ctx.output.progress("restore") as progress, all_named(ctx.output):
         result = airkeep.restore(
             ctx.lake(lake),
             snapshot,
@@ -52,6 +53,7 @@ def restore(
             tables=split_names(tables),
             skip=split_names(skip),
             fernet_key=ctx.settings.fernet_key,
+            source_fernet_key=ctx.settings.source_fernet_key,
             archive_key=ctx.settings.archive_key,
             limits=ctx.limits,
             spool=ctx.spool,

@@ -21,6 +21,7 @@ from airkeep.errors import NotAirflowError, NotEmptyError, RestoreError
 from airkeep.restore.fresh import TargetTable
 from airkeep.restore.plan import RestorePlan, plan_restore
 from airkeep.restore.rows import TableRows
+from airkeep.restore.secrets import held_by, try_secrets
 from airkeep.restore.target import Target, open_target
 from airkeep.snapshot.choose import choose_entries
 from airkeep.snapshot.folder import private_folder
@@ -29,8 +30,7 @@ from airkeep.snapshot.manifest import TableEntry
 from airkeep.snapshot.names import SnapshotName
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import SnapshotReader, bring
-from airkeep.snapshot.seal import ARCHIVE_KEY, TARGET_KEY, SecretsBack, open_keyring
-from airkeep.tables.secrets import Secret, secrets_of
+from airkeep.snapshot.seal import ARCHIVE_KEY, OLD_KEY, TARGET_KEY, SecretsBack, open_keyring
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def restore(
     tables: Sequence[str] = (),
     skip: Sequence[str] = (),
     fernet_key: str | None = None,
+    source_fernet_key: str | None = None,
     archive_key: str | None = None,
     limits: ReadLimits | None = None,
     spool: Path | None = None,
@@ -66,7 +67,8 @@ def restore(
         dry_run: only plan.
         create_schema: the target has no tables; make them as the source had them.
         tables: only these; empty means all.
-        fernet_key: the target's, for sealed and plain secrets.
+        fernet_key: the target's, for sealed and plain secrets, and for kept ones of another key.
+        source_fernet_key: what kept secrets are encrypted with, where that is not the target's.
         archive_key: what the snapshot was sealed with.
 
     Raises:
@@ -83,6 +85,7 @@ def restore(
         found.manifest.secrets.mode,
         open_keyring(archive_key, variable=ARCHIVE_KEY),
         open_keyring(fernet_key, variable=TARGET_KEY),
+        open_keyring(source_fernet_key, variable=OLD_KEY),
     )
     if address.kind != found.manifest.server.engine:
         engine = found.manifest.server.engine
@@ -120,14 +123,23 @@ class _Restore:
         entries = choose_entries(self.snapshot.manifest, tables, skip)
         with open_target(self.address, self.folder, self.limits) as target:
             plan = self.plan(target, entries, create_schema=create_schema)
+            filled = {fate.label for fate in plan.tables if fate.rows}
+            told = try_secrets(
+                self.snapshot,
+                [entry for entry in entries if entry.label in filled],
+                self.back,
+                folder=self.folder,
+                limits=self.limits,
+            )
             if dry_run:
-                return RestoreResult(plan, plan.rows, 0.0, dry_run=True)
+                return RestoreResult(plan, plan.rows, 0.0, dry_run=True, notes=told)
             target.begin()
             plan = self.plan(target, entries, create_schema=create_schema, lock=True)
             notes = self.load(target, plan, entries)
             self.progress(Step("committing", self.rows, plan.rows))
             target.commit()
-        return RestoreResult(plan, self.rows, round(monotonic() - began, 3), notes=notes)
+        took_s = round(monotonic() - began, 3)
+        return RestoreResult(plan, self.rows, took_s, notes=(*told, *notes))
 
     def plan(
         self,
@@ -186,13 +198,13 @@ class _Restore:
             memory_bytes=self.limits.memory_bytes,
             threads=self.limits.threads,
         ) as reader:
-            self.try_secrets(reader, [by_label[f.label] for f in plan.tables if f.rows])
             for fate in plan.tables:
                 self.progress(Step(fate.label, self.rows, plan.rows))
                 if fate.rows:
                     entry = by_label[fate.label]
+                    secrets = held_by(entry, self.snapshot.manifest)
                     rows = TableRows(
-                        reader, entry, self.back, self.secrets(entry), self.teller(entry, plan.rows)
+                        reader, entry, self.back, secrets, self.teller(entry, plan.rows)
                     )
                     target.load(tables[fate.label], rows)
                     self.check_count(entry, rows.count)
@@ -201,14 +213,6 @@ class _Restore:
         notes = target.finish(plan)
         target.set_sequences(self.snapshot.manifest.sequences, by_label)
         return notes
-
-    def try_secrets(self, reader: SnapshotReader, entries: Sequence[TableEntry]) -> None:
-        """Open all that is sealed before a row goes in: what does not open is named, all of it."""
-        for entry in entries if self.back.has_work else ():
-            if secrets := self.secrets(entry):
-                for batch in reader.batches(entry.label):
-                    self.back.treat(batch, entry.label, secrets)
-        self.back.check_failures()
 
     def teller(self, entry: TableEntry, expected: int) -> Callable[[int], None]:
         """Tells how far one table is."""
@@ -227,8 +231,3 @@ class _Restore:
         local = self.folder / "schema.sql"
         bring(self.snapshot.store, self.snapshot.manifest.schema_sql, local)
         return local.read_text(encoding="utf-8")
-
-    def secrets(self, entry: TableEntry) -> tuple[Secret, ...]:
-        if entry.schema != self.snapshot.manifest.main_schema:
-            return ()
-        return secrets_of(entry.name, [c.name for c in entry.columns])

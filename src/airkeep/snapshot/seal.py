@@ -24,12 +24,13 @@ from airkeep.tables.secrets import Deed, Holds, Secret, deed, encrypts
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from cryptography.fernet import MultiFernet
+    from cryptography.fernet import Fernet
 
 PREFIX = "airkeep:1:"
 # Where keys come from, for messages.
 SOURCE_KEY = "the environment's Fernet key (AIRKEEP_FERNET_KEY or AIRFLOW__CORE__FERNET_KEY)"
 TARGET_KEY = "the target's Fernet key (AIRKEEP_FERNET_KEY or AIRFLOW__CORE__FERNET_KEY)"
+OLD_KEY = "the source's Fernet key (AIRKEEP_SOURCE_FERNET_KEY)"
 ARCHIVE_KEY = "AIRKEEP_ARCHIVE_KEY"
 _KEY = re.compile(r"[A-Za-z0-9_+/-]{43}=")
 
@@ -46,9 +47,8 @@ class Keyring:
     """
 
     def __init__(self, text: str, *, variable: str) -> None:
-        from cryptography.fernet import Fernet, MultiFernet
+        from cryptography.fernet import Fernet
 
-        self.variable = variable
         keys = [k.strip() for k in text.split(",") if k.strip()]
         # Looked at first: Fernet itself reads no further than the "=".
         if not keys or not all(_KEY.fullmatch(k) for k in keys):
@@ -56,8 +56,14 @@ class Keyring:
                 f"{variable} holds something that is no Fernet key: expected 32 bytes as URL-safe "
                 f"base64 (44 characters), several separated by commas"
             )
-        self._fernet: MultiFernet = MultiFernet([Fernet(k) for k in keys])
-        self.fingerprints = tuple(sha256(k.encode()).hexdigest()[:16] for k in keys)
+        prints = tuple(sha256(k.encode()).hexdigest()[:16] for k in keys)
+        self._fill([Fernet(k) for k in keys], prints, variable)
+
+    def _fill(self, keys: list[Fernet], fingerprints: tuple[str, ...], variable: str) -> None:
+        from cryptography.fernet import MultiFernet
+
+        self._keys, self.fingerprints, self.variable = keys, fingerprints, variable
+        self._fernet = MultiFernet(keys)
 
     def __repr__(self) -> str:
         return f"Keyring({self.variable}, {', '.join(self.fingerprints)})"
@@ -73,6 +79,31 @@ class Keyring:
             return self._fernet.decrypt(token)
         except InvalidToken:
             return None
+
+    def rotate(self, token: bytes) -> bytes | None:
+        """The token under the first key, made at the time that it names; None when no key fits."""
+        from cryptography.fernet import InvalidToken
+
+        try:
+            return self._fernet.rotate(token)
+        except InvalidToken:
+            return None
+
+    @property
+    def first(self) -> Keyring:
+        """The key that encrypts, alone."""
+        return self._of(self._keys[:1], self.fingerprints[:1])
+
+    def also(self, other: Keyring | None) -> Keyring:
+        """These keys, and those of another ring to decrypt with."""
+        if other is None:
+            return self
+        return self._of([*self._keys, *other._keys], (*self.fingerprints, *other.fingerprints))
+
+    def _of(self, keys: list[Fernet], fingerprints: tuple[str, ...]) -> Keyring:
+        ring = object.__new__(Keyring)
+        ring._fill(keys, fingerprints, self.variable)
+        return ring
 
 
 def open_keyring(text: str | None, *, variable: str) -> Keyring | None:
@@ -192,16 +223,34 @@ class SecretsWay:
 
 @dataclass
 class SecretsBack:
-    """What a restore, or a comparison, does with secrets."""
+    """What a restore does with secrets.
+
+    Kept ones go from the source's keys to the target's where the source's are given, and stay as
+    they are where not.
+
+    Attributes:
+        source: the keys of the Airflow that the snapshot is of.
+        failed: names of values that no given key opens.
+        foreign: names of kept values that the target's key does not open, and nobody gave the
+            source's.
+    """
 
     mode: SecretsMode
     archive: Keyring | None = None
     target: Keyring | None = None
+    source: Keyring | None = None
     failed: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
 
     @property
     def has_work(self) -> bool:
-        return self.mode in ("seal", "plain")
+        """Whether values may change on their way."""
+        return self.mode in ("seal", "plain") or (self.mode == "keep" and self.source is not None)
+
+    @property
+    def has_questions(self) -> bool:
+        """Whether values are to be tried before."""
+        return self.has_work or (self.mode == "keep" and self.target is not None)
 
     def treat(self, batch: pa.RecordBatch, label: str, secrets: Sequence[Secret]) -> pa.RecordBatch:
         """The batch as the target's Airflow reads it."""
@@ -231,9 +280,24 @@ class SecretsBack:
             if opened is None:
                 return value
             return _like(value, opened if form == b"p" else self._encrypt(opened, name))
+        if self.mode == "keep":
+            held = secret.form_of(value, None if flag is None else bool(flag))
+            return self._kept(value, raw, name) if held is Holds.CIPHERTEXT else value
         if self.mode == "plain" and secret.flag and flag and value:
             return _like(value, self._encrypt(raw, name))
         return value
+
+    def _kept(self, value: Any, token: bytes, name: str) -> Any:
+        if self.source is None:
+            if self.target is not None and self.target.decrypt(token) is None:
+                self.foreign.append(name)
+            return value
+        if self.target is None:
+            raise self._no_target(name)
+        turned = self.target.also(self.source).rotate(token)
+        if turned is None:
+            self.failed.append(name)
+        return value if turned is None else _like(value, turned)
 
     def _unseal(self, token: bytes, name: str) -> bytes | None:
         if self.archive is None:
@@ -247,20 +311,24 @@ class SecretsBack:
 
     def _encrypt(self, raw: bytes, name: str) -> bytes:
         if self.target is None:
-            raise MissingKeyError(
-                f"{name} must be encrypted for the target's Airflow: set its key, "
-                f"AIRKEEP_FERNET_KEY or AIRFLOW__CORE__FERNET_KEY"
-            )
+            raise self._no_target(name)
         return self.target.encrypt(raw)
 
+    def _no_target(self, name: str) -> MissingKeyError:
+        return MissingKeyError(
+            f"{name} must be encrypted for the target's Airflow: set its key, "
+            f"AIRKEEP_FERNET_KEY or AIRFLOW__CORE__FERNET_KEY"
+        )
+
     def check_failures(self) -> None:
-        """Name every sealed value that did not open.
+        """Name every value that did not open.
 
         Raises:
             DecryptError: there are some.
         """
-        if self.failed and self.archive is not None:
-            raise DecryptError(self.failed, key=self.archive.variable)
+        ring = self.source if self.mode == "keep" else self.archive
+        if self.failed and ring is not None:
+            raise DecryptError(self.failed, key=ring.variable)
 
 
 def column_values(batch: pa.RecordBatch, name: str) -> list[Any]:
