@@ -28,7 +28,8 @@
     │   └── ChangedError            42   the database or the lake changed under the export
     ├── RestoreError                50
     │   ├── OtherRevisionError      51   the target is another Airflow
-    │   └── NotEmptyError           52   the target holds rows already
+    │   ├── NotEmptyError           52   the target holds rows already
+    │   └── ConflictError           53   the target's row is another one, and nobody said what then
     ├── SecretError                 60
     │   ├── MissingKeyError         61   a key is needed and was not given
     │   └── DecryptError            62   values that no given key decrypts
@@ -280,6 +281,12 @@ class NotEmptyError(RestoreError):
     """The target holds rows that the snapshot does not."""
 
     exit_status = 52
+
+
+class ConflictError(RestoreError):
+    """The target has a row with other content, and the policy is to fail."""
+
+    exit_status = 53
 
 
 class SecretError(AirkeepError):

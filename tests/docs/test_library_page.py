@@ -36,6 +36,7 @@ def names(
     return {
         "database": airflow_dump("airflow-332"),
         "new_database": databases.empty(),
+        "living_database": databases.airflow("airflow-332"),
         "lake": str(tmp_path / "lake"),
         "fernet_key": FERNET_KEY,
     }

@@ -1,4 +1,4 @@
-"""Kept secrets into an Airflow with another Fernet key: each one opens there, or is named before."""
+"""Kept secrets into an Airflow with another Fernet key: each opens there, or is named before."""
 
 from __future__ import annotations
 

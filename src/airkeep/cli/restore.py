@@ -17,6 +17,8 @@ from airkeep.cli.output import Output, seconds
 from airkeep.cli.unopened import all_named
 
 if TYPE_CHECKING:
+    from airkeep.restore.merge_plan import Only
+    from airkeep.restore.plan import RestorePlan
     from airkeep.restore.run import RestoreResult
 
 
@@ -26,6 +28,19 @@ if TYPE_CHECKING:
 @click.argument("database")
 @click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @click.option("--create-schema", is_flag=True, help="Make the tables; DATABASE must have none.")
+@click.option(
+    "--on-conflict",
+    metavar="POLICY",
+    help="DATABASE is in use: of rows that it has with other content, fail, skip or replace them; "
+    "by class of table: skip,history=replace.",
+)
+@click.option(
+    "--only",
+    type=click.Choice(["history", "config", "all"]),
+    default="all",
+    show_default=True,
+    help="One class of tables, with the rows that theirs point at.",
+)
 @tables_option
 @skip_option
 @shared_options()
@@ -37,6 +52,8 @@ def restore(
     *,
     dry_run: bool,
     create_schema: bool,
+    on_conflict: str | None,
+    only: Only,
     tables: tuple[str, ...],
     skip: tuple[str, ...],
 ) -> None:
@@ -50,6 +67,8 @@ def restore(
             ctx.address(database),
             dry_run=dry_run,
             create_schema=create_schema,
+            on_conflict=on_conflict,
+            only=only,
             tables=split_names(tables),
             skip=split_names(skip),
             fernet_key=ctx.settings.fernet_key,
@@ -68,7 +87,9 @@ def restore(
 
 def _show(result: RestoreResult, out: Output) -> None:
     plan = result.plan
-    if result.dry_run or out.verbosity:
+    if any(t.fates for t in plan.tables):
+        _show_fates(plan, out)
+    elif result.dry_run or out.verbosity:
         out.table(
             ["table", "action", "rows", "defaults replaced"],
             [[t.label, t.action, f"{t.rows:,}", f"{t.defaults:,}"] for t in plan.tables],
@@ -83,3 +104,21 @@ def _show(result: RestoreResult, out: Output) -> None:
             f"{result.rows:,} rows of {plan.snapshot} restored into {tables} tables of "
             f"{plan.target} in {seconds(result.took_s)}"
         )
+
+
+def _show_fates(plan: RestorePlan, out: Output) -> None:
+    """Every row's fate, as counts with examples."""
+    out.table(
+        ["table", "fate", "rows", "why", "for example"],
+        [
+            [
+                table.label + (" (brought)" if table.action == "bring" else ""),
+                fate.kind,
+                f"{fate.rows:,}",
+                fate.why,
+                "; ".join(fate.examples),
+            ]
+            for table in plan.tables
+            for fate in table.fates
+        ],
+    )

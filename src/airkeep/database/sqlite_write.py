@@ -144,6 +144,11 @@ class SqliteWriter:
                 db.execute(f"DROP TRIGGER {ident(name)}")
                 self._later.append(sql)
 
+    def begin_looking(self) -> None:
+        """Let temporary tables be made; the file itself is only read."""
+        with explained(self._shown, "looking at it"):
+            self._connected().execute("BEGIN")
+
     def _make_temporary(self) -> Path:
         handle, name = mkstemp(prefix=f".{self._target.name}.airkeep-", dir=self._target.parent)
         os.close(handle)
@@ -160,6 +165,28 @@ class SqliteWriter:
         if self._db is None:
             raise RuntimeError("begin() comes first")
         return self._db
+
+    def execute(self, statement: str, *, doing: str = "writing") -> None:
+        """Run one statement."""
+        with explained(self._shown, doing):
+            self._connected().execute(statement)
+
+    def query(self, statement: str, *, doing: str) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT."""
+        with explained(self._shown, doing):
+            return self._connected().execute(statement).fetchall()
+
+    def uniques(self, table: Table) -> list[tuple[str, ...]]:
+        """The columns of each unique rule, those over expressions or some rows left out."""
+        found = [table.key] if table.key else []
+        for _, name, unique, _, partial in self._ask(
+            f"PRAGMA index_list({ident(table.name)})", table
+        ):
+            if unique and not partial:
+                columns = self._ask(f"PRAGMA index_info({ident(name)})", table)
+                if all(column is not None for *_, column in columns):
+                    found.append(tuple(column for *_, column in columns))
+        return list(dict.fromkeys(found))
 
     def create(self, schema_sql: str) -> None:
         """Make the tables of a snapshot's `schema.sql`; `finish` makes the rest.

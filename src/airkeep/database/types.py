@@ -74,6 +74,37 @@ def travel(column: Column) -> Travel:
     return TEXT if parquet is None else Travel(parquet)
 
 
+# Types whose every value another one takes, by a cast of its text: an upgraded database has `json`
+# where a fresh one of the same Airflow has `jsonb`, and the other way round.
+_TAKES = {
+    "json": {"jsonb"},
+    "jsonb": {"json"},
+    "smallint": {"integer", "bigint"},
+    "integer": {"bigint"},
+    "real": {"double precision"},
+    "character varying": {"text"},
+    "text": {"character varying"},
+}
+
+
+def takes(target: str, source: str) -> bool:
+    """Whether a column of the target's type can hold what the source's type holds.
+
+    A shorter `character varying` may still refuse a value, and does so with an error.
+    """
+    wanted, given = _MODIFIER.sub("", target), _MODIFIER.sub("", source)
+    if wanted == given:
+        return target == source or wanted == "character varying"
+    return wanted in _TAKES.get(given, ())
+
+
+def same_wire(source: str, target: str) -> bool:
+    """Whether a value travels in the same bytes into both."""
+    texts = {"text", "character varying"}
+    one, other = _MODIFIER.sub("", source), _MODIFIER.sub("", target)
+    return one == other or {one, other} <= texts
+
+
 # How a value goes into the server's binary COPY, as DuckDB's expression of the Parquet value `{}`
 # (PostgreSQL documentation, "Binary Format" of COPY; the types' send and recv functions).
 # Sent are bytes that the type's recv takes: times as microseconds since 2000 with the extreme

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from random import random
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airkeep.database.address import Address
@@ -20,7 +22,7 @@ from airkeep.database.libpq import libpq
 from airkeep.database.limits import ReadLimits
 from airkeep.database.sql import ident, literal, qualified
 from airkeep.database.types import TEXT_SETTINGS
-from airkeep.errors import LostConnectionError, NotAirflowError
+from airkeep.errors import BusyError, LostConnectionError, NotAirflowError
 from airkeep.interrupt import interruptible
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _STAGE = "airkeep_stage"
+_LOCK_WAIT_MS = 500
+_LOCK_PAUSE_S = 0.1
+_DEADLOCK_MS = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
 
 
 class PostgresWriter:
@@ -115,6 +120,57 @@ class PostgresWriter:
                 f"LOCK TABLE ONLY {names} IN SHARE ROW EXCLUSIVE MODE", doing="locking tables"
             )
 
+    def lock_politely(self, tables: Sequence[Table]) -> None:
+        """Keep other writers out of living tables until the transaction ends.
+
+        All of them or none, asked for again and again: nobody waits behind a request of ours for
+        longer than half the server's `deadlock_timeout`, so it is never an Airflow that
+        PostgreSQL ends to break a deadlock with us.
+
+        Raises:
+            BusyError: one of them was not had within the lock timeout.
+        """
+        if not tables:
+            return
+        wait_ms = max(1, min(_LOCK_WAIT_MS, int(self.ask(_DEADLOCK_MS)) // 2))
+        end = monotonic() + self._limits.lock_timeout_s
+        self.execute(f"SET LOCAL lock_timeout = {wait_ms}", doing="locking tables")
+        while not self._try_lock(tables, last=monotonic() >= end):
+            sleep(_LOCK_PAUSE_S * (0.5 + random()))  # noqa: S311  (no two of us in step)
+        timeout = f"SET LOCAL lock_timeout = '{self._limits.lock_timeout_s}s'"
+        self.execute(timeout, doing="locking tables")
+
+    def _try_lock(self, tables: Sequence[Table], *, last: bool) -> bool:
+        self.execute("SAVEPOINT airkeep_lock", doing="locking tables")
+        try:
+            self.lock(tables)
+        except BusyError:
+            self.execute("ROLLBACK TO SAVEPOINT airkeep_lock", doing="locking tables")
+            if last:
+                raise
+            return False
+        self.execute("RELEASE SAVEPOINT airkeep_lock", doing="locking tables")
+        return True
+
+    @contextmanager
+    def barrier(self, tables: Sequence[Table]) -> Iterator[None]:
+        """Keep other writers out until its end; what was done to rows in it is undone there.
+
+        Sequences that were moved stay moved: whoever asked before has written and committed.
+        """
+        self.execute("SAVEPOINT airkeep_barrier", doing="locking tables")
+        self.lock_politely(tables)
+        yield
+        self.execute("ROLLBACK TO SAVEPOINT airkeep_barrier", doing="unlocking tables")
+
+    def move_sequence(self, sequence: NumberSequence, past: int) -> None:
+        """Let a sequence go on after a number, unless it is there already."""
+        name = qualified(sequence.schema, sequence.name)
+        self.query(
+            f"SELECT setval({literal(name)}, {past}) FROM {name} WHERE last_value < {past}",
+            doing="setting sequences",
+        )
+
     def has_rows(self, tables: Sequence[Table]) -> list[bool]:
         """Whether each table has a row."""
         if not tables:
@@ -138,12 +194,20 @@ class PostgresWriter:
         name = qualified(table.schema, table.name)
         self.execute(f"DELETE FROM ONLY {name}", doing=f"emptying {table.name}")
 
-    def load(self, table: Table, rows: pa.RecordBatchReader, *, cast: Sequence[str] = ()) -> None:
+    def load(
+        self,
+        table: Table,
+        rows: pa.RecordBatchReader,
+        *,
+        cast: Sequence[str] = (),
+        temporary: bool = False,
+    ) -> None:
         """Copy rows in, all in one statement, so that self-references hold at its end.
 
         Args:
             rows: columns by name, in any order, each as `types.wire` says.
             cast: columns that come as the database's own text and are cast by it.
+            temporary: the table is one, and its schema `pg_temp`.
         """
         if cast:
             self._do(f"loading {table.name}", lambda: self._stage(table, rows, cast))
@@ -151,7 +215,11 @@ class PostgresWriter:
         self._do(
             f"loading {table.name}",
             lambda: self._cursor.adbc_ingest(
-                table.name, rows, mode="append", db_schema_name=table.schema
+                table.name,
+                rows,
+                mode="append",
+                db_schema_name=None if temporary else table.schema,
+                temporary=temporary,
             ),
         )
 

@@ -14,11 +14,13 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Literal
 
 from airkeep.database.catalog import Catalog, Table
+from airkeep.database.types import takes
 from airkeep.errors import NotEmptyError, OtherRevisionError, RestoreError
+from airkeep.restore.fates import Fate, Merged
 from airkeep.restore.fresh import TargetTable
 from airkeep.snapshot.manifest import Manifest, SecretsMode, TableEntry
 
-Action = Literal["insert", "replace defaults", "nothing"]
+Action = Literal["insert", "replace defaults", "merge", "bring", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class TableRestore:
         rows: of the snapshot, to insert.
         defaults: rows of a fresh Airflow that go first.
         reason: why the table is left alone, or "".
+        fates: in a living target, what becomes of the rows.
     """
 
     label: str
@@ -36,6 +39,7 @@ class TableRestore:
     rows: int
     defaults: int = 0
     reason: str = ""
+    fates: tuple[Fate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,34 @@ def plan_restore(
     )
 
 
+def merge_plan_of(
+    manifest: Manifest,
+    merged: Sequence[Merged],
+    *,
+    target: str,
+    deferred: Sequence[tuple[str, str]],
+) -> RestorePlan:
+    """What was decided for a living target, as a plan; its rows are those that are written."""
+    return RestorePlan(
+        snapshot=f"{manifest.environment}/{manifest.id}",
+        target=target,
+        airflow_version=manifest.airflow_version,
+        secrets=manifest.secrets.mode,
+        create_schema=False,
+        tables=tuple(
+            TableRestore(
+                m.label,
+                ("bring" if m.brought else "merge") if m.rows else "nothing",
+                m.count("inserted", "remapped", "replaced"),
+                reason="" if m.rows else "no rows",
+                fates=m.fates,
+            )
+            for m in merged
+        ),
+        deferred=tuple(deferred),
+    )
+
+
 def _fate(entry: TableEntry, before: TargetTable | None) -> TableRestore:
     defaults = before.defaults if before else 0
     if not entry.rows and not defaults:
@@ -131,6 +163,21 @@ def check_target(
             f"{target} has {len(catalog.tables)} tables already: --create-schema needs an empty "
             f"database. Leave the flag out to restore into them."
         )
+    check_fits(manifest, entries, target=target, catalog=catalog)
+    used = [e.label for e in entries if e.label in found and found[e.label].used]
+    if used:
+        more = f" and {len(used) - 5} more" if len(used) > 5 else ""
+        raise NotEmptyError(
+            f"{target} is not empty: rows are in {', '.join(used[:5])}{more}. Say what becomes of "
+            f"rows that are there already (--on-conflict skip|replace|fail), leave these tables "
+            f"out with --skip, or name an empty or freshly migrated database."
+        )
+
+
+def check_fits(
+    manifest: Manifest, entries: Sequence[TableEntry], *, target: str, catalog: Catalog
+) -> None:
+    """Refuse a target of another revision, or without one of the tables or columns."""
     if set(catalog.revisions) != set(manifest.revisions):
         raise OtherRevisionError(
             f"{target} is at revision {_listed(catalog.revisions)}, the snapshot at "
@@ -140,13 +187,6 @@ def check_target(
     tables = catalog.by_label()
     for entry in entries:
         _check_table(entry, tables.get(entry.label), target)
-    used = [e.label for e in entries if e.label in found and found[e.label].used]
-    if used:
-        more = f" and {len(used) - 5} more" if len(used) > 5 else ""
-        raise NotEmptyError(
-            f"{target} is not empty: rows are in {', '.join(used[:5])}{more}. Restore into an "
-            f"empty or freshly migrated database, or leave these tables out with --skip."
-        )
 
 
 def _check_table(entry: TableEntry, table: Table | None, target: str) -> None:
@@ -159,7 +199,7 @@ def _check_table(entry: TableEntry, table: Table | None, target: str) -> None:
     for column in entry.columns:
         if column.name not in types:
             raise RestoreError(f"{target}: {entry.label} has no column {column.name}")
-        if types[column.name] != column.type:
+        if not takes(types[column.name], column.type):
             raise RestoreError(
                 f"{target}: {entry.label}.{column.name} is {types[column.name]}, "
                 f"the snapshot's is {column.type}"

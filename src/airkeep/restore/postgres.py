@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from airkeep.database.address import Address
 from airkeep.database.catalog import Catalog, NumberSequence, Table
 from airkeep.database.ddl import split_script
 from airkeep.database.limits import ReadLimits
 from airkeep.database.numbering import numbered_columns
-from airkeep.database.sql import ident, qualified
-from airkeep.database.types import wire
+from airkeep.database.sql import ident, literal, qualified
+from airkeep.database.types import same_wire, wire
 from airkeep.database.write import PostgresWriter
 from airkeep.restore.fresh import TargetTable, look_at
+from airkeep.restore.merge_sql import Unique, uniques_of
 from airkeep.restore.plan import RestorePlan
 from airkeep.restore.rows import TableRows
 from airkeep.snapshot.manifest import ColumnEntry, SequenceEntry
@@ -75,9 +78,8 @@ class PostgresTarget:
         self._writer.delete(table)
 
     def load(self, table: Table, rows: TableRows) -> None:
-        select = [f"{_wire(c)} AS {ident(c.name)}" for c in rows.columns]
-        cast = [c.name for c in rows.columns if c.encoding == "text"]
-        self._writer.load(table, rows.read(select), cast=cast)
+        cast = _cast(table, rows)
+        self._writer.load(table, rows.read(_select(rows, cast)), cast=cast)
 
     def finish(self, plan: RestorePlan) -> tuple[str, ...]:
         if plan.create_schema:
@@ -120,8 +122,67 @@ class PostgresTarget:
     def commit(self) -> None:
         self._writer.commit()
 
+    def begin_looking(self) -> None:
+        """The transaction is open since `with`."""
 
-def _wire(column: ColumnEntry) -> str:
+    def has_rows(self, tables: Sequence[Table]) -> list[bool]:
+        return self._writer.has_rows(tables)
+
+    def uniques(self, table: Table) -> tuple[Unique, ...]:
+        return uniques_of(table)
+
+    def stage_table(self, table: Table, name: str, columns: Sequence[str]) -> None:
+        listed = ", ".join(ident(c) for c in columns)
+        self._writer.execute(
+            f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS SELECT {listed} "
+            f"FROM {qualified(table.schema, table.name)} WITH NO DATA",
+            doing=f"staging {table.name}",
+        )
+
+    def stage(self, table: Table, name: str, rows: TableRows) -> None:
+        schema, _, bare = name.rpartition(".")
+        cast = _cast(table, rows)
+        staged = replace(table, schema=schema, name=bare)
+        self._writer.load(staged, rows.read(_select(rows, cast)), cast=cast, temporary=True)
+
+    def analyze(self, name: str) -> None:
+        self._writer.execute(f"ANALYZE {name}", doing="analyzing")
+
+    def lock_living(self, tables: Sequence[Table]) -> None:
+        self._writer.lock_politely(tables)
+
+    def barrier(self, tables: Sequence[Table]) -> AbstractContextManager[None]:
+        return self._writer.barrier(tables)
+
+    def move_sequence(self, sequence: NumberSequence, past: int) -> None:
+        self._writer.move_sequence(sequence, past)
+
+    def next_number(self, sequence: NumberSequence) -> str:
+        return f"nextval({literal(qualified(sequence.schema, sequence.name))})"
+
+    def change(self, statement: str, *, doing: str) -> None:
+        self._writer.execute(statement, doing=doing)
+
+    def query(self, statement: str, *, doing: str) -> list[Any]:
+        return self._writer.query(statement, doing=doing)
+
+
+def _cast(table: Table, rows: TableRows) -> list[str]:
+    """The columns that go in as text and are cast: their own way, or the target's other type."""
+    return [
+        c.name
+        for c in rows.columns
+        if c.encoding == "text" or not same_wire(c.type, table.column(c.name).type)
+    ]
+
+
+def _select(rows: TableRows, cast: Collection[str]) -> list[str]:
+    return [f"{_wire(c, text=c.name in cast)} AS {ident(c.name)}" for c in rows.columns]
+
+
+def _wire(column: ColumnEntry, *, text: bool) -> str:
+    if text and column.encoding == "same":
+        return f"CAST({ident(column.name)} AS VARCHAR)"
     template = wire(column.type) if column.encoding == "same" else "{0}"
     return template.format(ident(column.name))
 

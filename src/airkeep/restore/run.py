@@ -4,13 +4,14 @@ Looked at first: the target's tables and rows, without a lock that a writer woul
 the target may be a living database by mistake. Then the plan; a dry run ends there. Then the same
 again under locks that keep other writers out, tables in the plan's order, sequences, and the
 commit. A file's sha256 is compared before its rows go anywhere, so a damaged snapshot changes
-nothing.
+nothing. A target that is in use on purpose goes another way: see `living`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -19,17 +20,17 @@ from airkeep.database.catalog import Catalog
 from airkeep.database.limits import ReadLimits
 from airkeep.errors import NotAirflowError, NotEmptyError, RestoreError
 from airkeep.restore.fresh import TargetTable
+from airkeep.restore.living import Living, Wish
+from airkeep.restore.merge_plan import Only, Policy, read_policies
 from airkeep.restore.plan import RestorePlan, plan_restore
-from airkeep.restore.rows import TableRows
-from airkeep.restore.secrets import held_by, try_secrets
+from airkeep.restore.source import Source
 from airkeep.restore.target import Target, open_target
-from airkeep.snapshot.choose import choose_entries
+from airkeep.snapshot.choose import choose_entries, named
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import LakePlace, Snapshot, open_lake
 from airkeep.snapshot.manifest import TableEntry
 from airkeep.snapshot.names import SnapshotName
-from airkeep.snapshot.progress import Progress, Step, silent
-from airkeep.snapshot.read import SnapshotReader, bring
+from airkeep.snapshot.progress import Progress, silent
 from airkeep.snapshot.seal import ARCHIVE_KEY, OLD_KEY, TARGET_KEY, SecretsBack, open_keyring
 
 
@@ -53,6 +54,8 @@ def restore(
     create_schema: bool = False,
     tables: Sequence[str] = (),
     skip: Sequence[str] = (),
+    on_conflict: str | None = None,
+    only: Only = "all",
     fernet_key: str | None = None,
     source_fernet_key: str | None = None,
     archive_key: str | None = None,
@@ -60,13 +63,17 @@ def restore(
     spool: Path | None = None,
     progress: Progress = silent,
 ) -> RestoreResult:
-    """Restore a snapshot into an empty or freshly migrated database of the same revision.
+    """Restore a snapshot into a database of the same revision: empty, fresh, or in use.
 
     Args:
         snapshot: a name (`latest`, `prod/2026...`, see `Lake`), or a `Snapshot`.
         dry_run: only plan.
         create_schema: the target has no tables; make them as the source had them.
         tables: only these; empty means all.
+        on_conflict: what becomes of rows that the target has with other content: `fail`, `skip` or
+            `replace`, for all or by class of table (`skip,history=replace`). None: a target that
+            is in use is refused.
+        only: the tables of one class, and the rows of others that theirs point at.
         fernet_key: the target's, for sealed and plain secrets, and for kept ones of another key.
         source_fernet_key: what kept secrets are encrypted with, where that is not the target's.
         archive_key: what the snapshot was sealed with.
@@ -74,6 +81,8 @@ def restore(
     Raises:
         AirkeepError: see `airkeep.errors`; the target is as it was.
     """
+    policies = read_policies(on_conflict) if on_conflict else None
+    wish = Wish(named(tables), named(skip), only, policies)
     lake = open_lake(lake)
     over: list[SnapshotName] = []
     if isinstance(snapshot, str):
@@ -93,9 +102,9 @@ def restore(
             f"the snapshot is of {engine}, {address} is {address.kind}: restore it into {engine}"
         )
     limits = limits or ReadLimits()
-    with private_folder(spool) as folder:
-        run = _Restore(found, address, back, folder, limits, progress)
-        result = run.run(tables, skip, create_schema=create_schema, dry_run=dry_run)
+    with private_folder(spool) as folder, open_target(address, folder, limits) as target:
+        run = _Restore(Source(found, back, folder, limits, progress), address, target)
+        result = run.run(wish, create_schema=create_schema, dry_run=dry_run)
     passed = tuple(f"passed over {name}: it is not complete" for name in over)
     return replace(result, notes=(*passed, *result.notes))
 
@@ -103,63 +112,76 @@ def restore(
 class _Restore:
     """One run; its methods are its steps, in order."""
 
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        address: Address,
-        back: SecretsBack,
-        folder: Path,
-        limits: ReadLimits,
-        progress: Progress,
-    ) -> None:
-        self.snapshot, self.address, self.back = snapshot, address, back
-        self.folder, self.limits, self.progress = folder, limits, progress
-        self.rows = 0
+    def __init__(self, source: Source, address: Address, target: Target) -> None:
+        self.source, self.address, self.target = source, address, target
 
-    def run(
-        self, tables: Sequence[str], skip: Sequence[str], *, create_schema: bool, dry_run: bool
-    ) -> RestoreResult:
+    def run(self, wish: Wish, *, create_schema: bool, dry_run: bool) -> RestoreResult:
         began = monotonic()
-        entries = choose_entries(self.snapshot.manifest, tables, skip)
-        with open_target(self.address, self.folder, self.limits) as target:
-            plan = self.plan(target, entries, create_schema=create_schema)
-            filled = {fate.label for fate in plan.tables if fate.rows}
-            told = try_secrets(
-                self.snapshot,
-                [entry for entry in entries if entry.label in filled],
-                self.back,
-                folder=self.folder,
-                limits=self.limits,
-            )
-            if dry_run:
-                return RestoreResult(plan, plan.rows, 0.0, dry_run=True, notes=told)
-            target.begin()
-            plan = self.plan(target, entries, create_schema=create_schema, lock=True)
-            notes = self.load(target, plan, entries)
-            self.progress(Step("committing", self.rows, plan.rows))
-            target.commit()
-        took_s = round(monotonic() - began, 3)
-        return RestoreResult(plan, self.rows, took_s, notes=(*told, *notes))
+        entries = choose_entries(self.source.manifest, wish.tables, wish.skip)
+        policies = None if create_schema else self.living(wish, entries)
+        if policies is not None:
+            result = self.merge(wish, policies, dry_run=dry_run)
+        else:
+            result = self.fill(entries, create_schema=create_schema, dry_run=dry_run)
+        took_s = 0.0 if dry_run else round(monotonic() - began, 3)
+        return replace(result, took_s=took_s)
+
+    def living(self, wish: Wish, entries: Sequence[TableEntry]) -> Mapping[str, Policy] | None:
+        """The policies of a merge, None where the target is filled as a whole, or refused."""
+        if wish.policies is None and wish.only == "all":
+            return None
+        catalog = self.catalog(create_schema=False)
+        if catalog is None:
+            return None
+        used = any(t.used for t in self.look(catalog, entries).values())
+        return wish.over(used=used)
+
+    def merge(self, wish: Wish, policies: Mapping[str, Policy], *, dry_run: bool) -> RestoreResult:
+        """Into a target that is in use."""
+        if dry_run:
+            self.target.begin_looking()
+        else:
+            self.target.begin()
+        catalog = self.catalog(create_schema=False)
+        if catalog is None:
+            raise RestoreError(f"{self.address} has lost its tables")
+        living = Living(self.source, self.target, catalog, wish)
+        living.plan(str(self.address), policies)
+        told = self.source.try_secrets(living.entries)
+        living.stage()
+        plan = living.decide(str(self.address), dry_run=dry_run)
+        if dry_run:
+            return RestoreResult(plan, plan.rows, 0.0, dry_run=True, notes=told)
+        notes = living.write(plan)
+        self.source.tell("committing", self.source.rows)
+        self.target.commit()
+        return RestoreResult(plan, plan.rows, 0.0, notes=(*told, *notes))
+
+    def fill(
+        self, entries: Sequence[TableEntry], *, create_schema: bool, dry_run: bool
+    ) -> RestoreResult:
+        """Into a target that holds nothing of its own."""
+        plan = self.plan(entries, create_schema=create_schema)
+        filled = {fate.label for fate in plan.tables if fate.rows}
+        told = self.source.try_secrets([e for e in entries if e.label in filled])
+        if dry_run:
+            return RestoreResult(plan, plan.rows, 0.0, dry_run=True, notes=told)
+        self.target.begin()
+        plan = self.plan(entries, create_schema=create_schema, lock=True)
+        notes = self.load(plan, entries)
+        self.source.tell("committing", plan.rows)
+        self.target.commit()
+        return RestoreResult(plan, self.source.rows, 0.0, notes=(*told, *notes))
 
     def plan(
-        self,
-        target: Target,
-        entries: Sequence[TableEntry],
-        *,
-        create_schema: bool,
-        lock: bool = False,
+        self, entries: Sequence[TableEntry], *, create_schema: bool, lock: bool = False
     ) -> RestorePlan:
-        catalog = self.catalog(target, create_schema=create_schema)
+        catalog = self.catalog(create_schema=create_schema)
         found: dict[str, TargetTable] = {}
         if catalog is not None and not create_schema:
-            wanted = {e.label for e in entries}
-            tables = [t for t in catalog.tables if catalog.label(t) in wanted]
-            if lock:
-                target.lock(tables)
-            looked = target.look(tables)
-            found = {catalog.label(t): seen for t, seen in zip(tables, looked, strict=True)}
+            found = self.look(catalog, entries, lock=lock)
         return plan_restore(
-            self.snapshot.manifest,
+            self.source.manifest,
             entries,
             target=str(self.address),
             catalog=catalog,
@@ -167,9 +189,20 @@ class _Restore:
             create_schema=create_schema,
         )
 
-    def catalog(self, target: Target, *, create_schema: bool) -> Catalog | None:
+    def look(
+        self, catalog: Catalog, entries: Sequence[TableEntry], *, lock: bool = False
+    ) -> dict[str, TargetTable]:
+        """What stands in the target's tables, by label."""
+        wanted = {e.label for e in entries}
+        tables = [t for t in catalog.tables if catalog.label(t) in wanted]
+        if lock:
+            self.target.lock(tables)
+        looked = self.target.look(tables)
+        return {catalog.label(t): seen for t, seen in zip(tables, looked, strict=True)}
+
+    def catalog(self, *, create_schema: bool) -> Catalog | None:
         try:
-            return target.catalog()
+            return self.target.catalog()
         except NotAirflowError:
             if not create_schema:
                 raise
@@ -178,56 +211,29 @@ class _Restore:
                 f"empty database. Name another one."
             ) from None
 
-    def load(
-        self, target: Target, plan: RestorePlan, entries: Sequence[TableEntry]
-    ) -> tuple[str, ...]:
+    def load(self, plan: RestorePlan, entries: Sequence[TableEntry]) -> tuple[str, ...]:
         by_label = {e.label: e for e in entries}
         if plan.create_schema:
-            target.create(self.schema_sql())
-        catalog = target.catalog()
+            self.target.create(self.source.schema_sql())
+        catalog = self.target.catalog()
         if catalog is None:
             raise RestoreError(f"{self.address}: the tables were not made")
         tables = catalog.by_label()
-        target.begin_loading(plan)
+        self.target.begin_loading(plan)
         for fate in reversed(plan.tables):
             if fate.defaults:
-                target.clear(tables[fate.label])
-        with SnapshotReader(
-            self.snapshot,
-            folder=self.folder,
-            memory_bytes=self.limits.memory_bytes,
-            threads=self.limits.threads,
-        ) as reader:
+                self.target.clear(tables[fate.label])
+        with self.source.reader() as reader:
             for fate in plan.tables:
-                self.progress(Step(fate.label, self.rows, plan.rows))
-                if fate.rows:
-                    entry = by_label[fate.label]
-                    secrets = held_by(entry, self.snapshot.manifest)
-                    rows = TableRows(
-                        reader, entry, self.back, secrets, self.teller(entry, plan.rows)
-                    )
-                    target.load(tables[fate.label], rows)
-                    self.check_count(entry, rows.count)
+                table = tables[fate.label]
+                self.source.load(
+                    reader,
+                    by_label[fate.label],
+                    plan.rows,
+                    partial(self.target.load, table),
+                )
         ending = "building keys and indexes" if plan.create_schema else "setting sequences"
-        self.progress(Step(ending, self.rows, plan.rows))
-        notes = target.finish(plan)
-        target.set_sequences(self.snapshot.manifest.sequences, by_label)
+        self.source.tell(ending, plan.rows)
+        notes = self.target.finish(plan)
+        self.target.set_sequences(self.source.manifest.sequences, by_label)
         return notes
-
-    def teller(self, entry: TableEntry, expected: int) -> Callable[[int], None]:
-        """Tells how far one table is."""
-        before = self.rows
-        return lambda count: self.progress(Step(entry.label, before + count, expected))
-
-    def check_count(self, entry: TableEntry, rows: int) -> None:
-        if rows != entry.rows:
-            raise RestoreError(
-                f"{entry.label} has {rows} rows, its manifest says {entry.rows}: "
-                f"run verify on this snapshot"
-            )
-        self.rows += rows
-
-    def schema_sql(self) -> str:
-        local = self.folder / "schema.sql"
-        bring(self.snapshot.store, self.snapshot.manifest.schema_sql, local)
-        return local.read_text(encoding="utf-8")

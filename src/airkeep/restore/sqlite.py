@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Self
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any, Self
 
 from airkeep.database.address import Address
-from airkeep.database.catalog import Catalog, Table
+from airkeep.database.catalog import Catalog, NumberSequence, Table
 from airkeep.database.limits import ReadLimits
+from airkeep.database.sql import ident
 from airkeep.database.sqlite_write import SqliteWriter
 from airkeep.restore.fresh import TargetTable, look_at
+from airkeep.restore.merge_sql import Unique
 from airkeep.restore.plan import RestorePlan
 from airkeep.restore.rows import TableRows
 from airkeep.snapshot.manifest import SequenceEntry
@@ -66,3 +70,44 @@ class SqliteTarget:
 
     def commit(self) -> None:
         self._writer.commit()
+
+    def begin_looking(self) -> None:
+        self._writer.begin_looking()
+
+    def has_rows(self, tables: Sequence[Table]) -> list[bool]:
+        return self._writer.has_rows(tables)
+
+    def uniques(self, table: Table) -> tuple[Unique, ...]:
+        return tuple(
+            Unique(tuple(ident(c) for c in columns)) for columns in self._writer.uniques(table)
+        )
+
+    def stage_table(self, table: Table, name: str, columns: Sequence[str]) -> None:
+        """With the types as they are declared: affinities decide what a value becomes."""
+        listed = ", ".join(f"{ident(c)} {table.column(c).type}" for c in columns)
+        self._writer.execute(f"CREATE TEMPORARY TABLE {name.rpartition('.')[2]} ({listed})")
+
+    def stage(self, table: Table, name: str, rows: TableRows) -> None:
+        staged = replace(table, name=name.rpartition(".")[2])
+        self._writer.load(staged, rows.columns, rows.read())
+
+    def analyze(self, name: str) -> None:
+        """SQLite plans its joins well enough by the automatic indexes it makes."""
+
+    def lock_living(self, tables: Sequence[Table]) -> None:
+        """`begin` took the file's one lock."""
+
+    def barrier(self, tables: Sequence[Table]) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def move_sequence(self, sequence: NumberSequence, past: int) -> None:
+        """Nobody else numbers rows meanwhile, and the sequences are set at the end."""
+
+    def next_number(self, sequence: NumberSequence) -> str:
+        raise NotImplementedError(sequence)
+
+    def change(self, statement: str, *, doing: str) -> None:
+        self._writer.execute(statement, doing=doing)
+
+    def query(self, statement: str, *, doing: str) -> list[Any]:
+        return self._writer.query(statement, doing=doing)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from airkeep.database.address import Address
-from airkeep.database.catalog import Catalog, Table
+from airkeep.database.catalog import Catalog, NumberSequence, Table
 from airkeep.database.limits import ReadLimits
 from airkeep.restore.fresh import TargetTable
+from airkeep.restore.merge_sql import Unique
 from airkeep.restore.plan import RestorePlan
 from airkeep.restore.rows import TableRows
 from airkeep.snapshot.manifest import SequenceEntry
@@ -57,6 +59,48 @@ class Target(Protocol):
 
     def commit(self) -> None:
         """Make all of it visible at once."""
+
+    # A living target: see `merge`.
+
+    def begin_looking(self) -> None:
+        """What a dry run needs to make temporary tables; nothing that a writer minds."""
+
+    def has_rows(self, tables: Sequence[Table]) -> list[bool]:
+        """Whether each table has a row."""
+
+    def uniques(self, table: Table) -> tuple[Unique, ...]:
+        """The table's unique rules, the primary key among them."""
+
+    def stage_table(self, table: Table, name: str, columns: Sequence[str]) -> None:
+        """Make an empty temporary table with some of a table's columns, types as there."""
+
+    def stage(self, table: Table, name: str, rows: TableRows) -> None:
+        """Fill it."""
+
+    def analyze(self, name: str) -> None:
+        """Tell the planner what a temporary table holds."""
+
+    def lock_living(self, tables: Sequence[Table]) -> None:
+        """Keep other writers out until the end, all tables in one short step.
+
+        Raises:
+            BusyError: somebody held one of them all the time.
+        """
+
+    def barrier(self, tables: Sequence[Table]) -> AbstractContextManager[None]:
+        """Keep other writers out until its end only."""
+
+    def move_sequence(self, sequence: NumberSequence, past: int) -> None:
+        """Let it go on after `past`, if it is not there yet."""
+
+    def next_number(self, sequence: NumberSequence) -> str:
+        """The SQL of a number that nobody else is given."""
+
+    def change(self, statement: str, *, doing: str) -> None:
+        """Run one statement of ours."""
+
+    def query(self, statement: str, *, doing: str) -> list[Any]:
+        """The rows of a SELECT of ours."""
 
 
 def open_target(address: Address, folder: Path, limits: ReadLimits) -> Target:

@@ -1,0 +1,247 @@
+"""Put a snapshot into a living environment: staged first, decided by reads, then written.
+
+The order keeps Airflow going: rows come from the lake into temporary tables while nobody waits;
+then the tables are locked in one short step, and what is left to do is SQL inside the server.
+A dry run stages and decides as well, without a lock, and is rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from airkeep.database.catalog import Catalog, NumberSequence
+from airkeep.database.numbering import numbered_columns
+from airkeep.errors import ConflictError
+from airkeep.restore.fates import Fate, FateKind, Merged
+from airkeep.restore.merge_plan import Link, Policy, TableMerge
+from airkeep.restore.merge_sql import Dialect, MergeSql, Unique
+from airkeep.restore.target import Target
+
+EXAMPLES = 3
+
+
+class Merge:
+    """One merge; its methods are its steps, in order.
+
+    Args:
+        merges: parents before children.
+    """
+
+    def __init__(self, target: Target, catalog: Catalog, merges: Sequence[TableMerge]) -> None:
+        self.target, self.catalog, self.merges = target, catalog, merges
+        self.dialect = Dialect(catalog.engine)
+        self.maps: dict[str, str] = {}
+        self.sql = {
+            merge.label: MergeSql(merge, place, self.dialect, self.maps)
+            for place, merge in enumerate(merges)
+        }
+        self.rows: dict[str, int] = {}
+        self.decided: dict[str, int] = {}  # rows that do not simply go in
+        self.dropped: set[str] = set()
+
+    def stage(self, load: Callable[[TableMerge, str], None]) -> None:
+        """Make and fill the temporary tables.
+
+        Args:
+            load: fills a table's stage, which has a name and the target's columns.
+        """
+        for merge in self.merges:
+            self.target.stage_table(merge.table, self.sql[merge.label].stage, merge.columns)
+            load(merge, self.sql[merge.label].stage)
+
+    def settle(self) -> None:
+        """After the last change to a stage: what is only brought along, and statistics."""
+        for merge in reversed(self.merges):
+            sql = self.sql[merge.label]
+            if merge.brought:
+                self._run(sql.keep_reached(self._children(merge)), f"choosing from {merge.label}")
+            self.target.analyze(sql.stage)
+            self.rows[merge.label] = self._count(sql.stage)
+
+    def _children(self, parent: TableMerge) -> list[tuple[MergeSql, Link]]:
+        return [
+            (self.sql[m.label], link)
+            for m in self.merges
+            if m.label != parent.label
+            for link in m.links
+            if link.parent == parent.label
+        ]
+
+    def lock(self) -> None:
+        """Keep other writers out, in one short step; where that is not needed, number in peace."""
+        filled = [m for m in self.merges if self.rows[m.label]]
+        beside = [m for m in filled if not m.locked and m.number]
+        if beside:
+            with self.target.barrier([m.table for m in beside]):
+                for merge in beside:
+                    self._move_sequence(merge)
+        self.target.lock_living([m.table for m in filled if m.locked])
+        for merge in filled:
+            if merge.locked and merge.number:
+                self._move_sequence(merge)
+
+    def decide(self, *, dry_run: bool) -> tuple[Merged, ...]:
+        """Every row's fate.
+
+        Raises:
+            ConflictError: a row is there with other content, and its policy is `fail`.
+        """
+        for merge in self.merges:
+            self._decide(merge, dry_run=dry_run)
+        merged = tuple(self._tell(m) for m in self.merges)
+        _check_conflicts(merged)
+        return merged
+
+    def _decide(self, merge: TableMerge, *, dry_run: bool) -> None:
+        sql, doing = self.sql[merge.label], f"comparing {merge.label}"
+        self._run(sql.make_fates(), doing)
+        if self.target.has_rows([merge.table])[0]:
+            uniques = self.target.uniques(merge.table)
+            self._meet(merge, uniques, doing)
+            for unique in uniques:
+                if not _is_own(unique, merge) and not _is_key(unique, merge):
+                    self._run(sql.drop_taken(unique), doing)
+        for link in merge.links:
+            if link.parent in self.dropped and _needs(merge, link, self.sql[link.parent].merge):
+                self._run(sql.drop_without(link, self.sql[link.parent]), doing)
+        if merge.own:
+            self._run(sql.renumber(self._new(merge, dry_run=dry_run)), doing)
+        self.decided[merge.label] = self._count(sql.fate)
+        if self.decided[merge.label]:
+            self.target.analyze(sql.fate)
+            if self._count(f"{sql.fate} WHERE fate = 'dropped'"):
+                self.dropped.add(merge.label)
+        if merge.own and any(link.parent == merge.label for m in self.merges for link in m.links):
+            self._map(merge, doing)
+
+    def _map(self, merge: TableMerge, doing: str) -> None:
+        sql = self.sql[merge.label]
+        soft = [(child, link) for child, link in self._children(merge) if not link.firm]
+        self._run(sql.make_map(soft), doing)
+        if self._count(sql.map):
+            self.target.analyze(sql.map)
+            self.maps[merge.label] = sql.map
+
+    def _meet(self, merge: TableMerge, uniques: Sequence[Unique], doing: str) -> None:
+        sql = self.sql[merge.label]
+        if merge.key:
+            single = any(_is_key(u, merge) for u in uniques)
+            self._run(sql.meet_by_key(single=single), doing)
+        else:
+            self._run(sql.meet_by_content(), doing)
+
+    def _new(self, merge: TableMerge, *, dry_run: bool) -> str:
+        if not merge.number:
+            return self.dialect.new_uuid
+        sequence = self._sequence(merge)
+        if sequence is not None and self.dialect.engine == "postgresql" and not dry_run:
+            return self.target.next_number(sequence)
+        return f"{self._highest(merge)} + row_number() OVER (ORDER BY old)"
+
+    def _highest(self, merge: TableMerge) -> int:
+        """The highest number in use, on either side or ever given by the sequence."""
+        sequence, sql = self._sequence(merge), self.sql[merge.label]
+        own = f'"{merge.own}"'
+        [(highest,)] = self.target.query(
+            f"SELECT max(n) FROM (SELECT max({own}) AS n FROM {sql.stage} "
+            f"UNION ALL SELECT max({own}) FROM {sql.target}) x",
+            doing=f"numbering {merge.label}",
+        )
+        return max(int(highest or 0), sequence.last_value if sequence else 0)
+
+    def _sequence(self, merge: TableMerge) -> NumberSequence | None:
+        table = merge.table
+        for s in self.catalog.sequences:
+            owner = (s.owner_schema, s.owner_table, s.owner_column)
+            if owner == (table.schema, table.name, merge.own):
+                return s
+        for s in self.catalog.sequences:
+            if merge.own in numbered_columns((s.schema, s.name), table):
+                return s
+        return None
+
+    def _move_sequence(self, merge: TableMerge) -> None:
+        """Past every number that arrives: from now on nobody is given one of them."""
+        sequence = self._sequence(merge)
+        if sequence is not None and self.dialect.engine == "postgresql":
+            self.target.move_sequence(sequence, self._highest(merge))
+
+    def write(self, tell: Callable[[str], None]) -> None:
+        """Insert and replace."""
+        for merge in self.merges:
+            if not self.rows[merge.label]:
+                continue
+            tell(merge.label)
+            sql, doing = self.sql[merge.label], f"writing {merge.label}"
+            if merge.policy == "replace" and self.decided.get(merge.label) and sql.update():
+                self.target.change(sql.update(), doing=doing)
+            self.target.change(sql.insert(), doing=doing)
+
+    # Telling.
+
+    def _tell(self, merge: TableMerge) -> Merged:
+        sql, fates = self.sql[merge.label], []
+        if self.decided.get(merge.label):
+            for fate, why, rows in self.target.query(sql.counts(), doing="counting"):
+                shown = self.target.query(sql.examples(fate, why, EXAMPLES), doing="counting")
+                told = tuple(_example(merge, row, fate) for row in shown)
+                fates.append(Fate(_kind(fate, merge), int(rows), why, told))
+        rows = self.rows[merge.label]
+        plain = rows - sum(f.rows for f in fates)
+        if plain:
+            fates.insert(0, Fate("inserted", plain))
+        return Merged(merge.label, rows, merge.brought, tuple(fates))
+
+    def _run(self, statement: str, doing: str) -> None:
+        self.target.change(statement, doing=doing)
+
+    def _count(self, table: str) -> int:
+        [(count,)] = self.target.query(f"SELECT count(*) FROM {table}", doing="counting")
+        return int(count)
+
+
+def _needs(merge: TableMerge, link: Link, parent: TableMerge) -> bool:
+    """Whether a row cannot be there without its parent; else it points at nothing."""
+    if link.parent == merge.label or not link.firm:
+        return False
+    required = any(not merge.table.column(c).nullable for c in link.columns)
+    return required or link.to != (parent.own,)
+
+
+def _is_own(unique: Unique, merge: TableMerge) -> bool:
+    return merge.own is not None and unique.parts == (f'"{merge.own}"',)
+
+
+def _is_key(unique: Unique, merge: TableMerge) -> bool:
+    named = {p.strip('"') for p in unique.parts}
+    return bool(merge.key) and named == set(merge.key) and not unique.condition
+
+
+_MET: dict[Policy, FateKind] = {"skip": "skipped", "replace": "replaced", "fail": "conflict"}
+_KINDS: dict[str, FateKind] = {"same": "same", "remapped": "remapped", "dropped": "dropped"}
+
+
+def _kind(fate: str, merge: TableMerge) -> FateKind:
+    if fate == "met" or (fate == "dropped" and merge.policy == "fail"):
+        return _MET[merge.policy]
+    return _KINDS[fate]
+
+
+def _example(merge: TableMerge, row: Sequence[Any], fate: str) -> str:
+    new, *values = row
+    told = ", ".join(str(v) for v in values)
+    return f"{told} -> {new}" if fate == "remapped" else told
+
+
+def _check_conflicts(merged: Sequence[Merged]) -> None:
+    found = [(m.label, f) for m in merged for f in m.fates if f.kind == "conflict"]
+    if not found:
+        return
+    label, fate = found[0]
+    rows = sum(f.rows for _, f in found)
+    raise ConflictError(
+        f"{rows:,} rows of {len(found)} tables are in the target with other content "
+        f"({label} {fate.examples[0]}, ...), and --on-conflict is fail: say skip or replace, for "
+        f"all or by class of table (--on-conflict fail,definition=skip)"
+    )

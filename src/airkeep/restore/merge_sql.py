@@ -1,0 +1,376 @@
+"""The statements of a merge, for PostgreSQL and SQLite alike.
+
+Each table of the snapshot is *staged*: a temporary table of the target's own types, filled before
+any lock is asked for. What becomes of its rows is then decided by reads alone, into two more
+temporary tables:
+
+    airkeep_fate_<n>   (arrived, met, new, fate, why)   only rows that do not simply go in:
+                       same      the target has it, word for word
+                       met       the target has it, with other content
+                       remapped  it goes in under another number or uuid, `new`
+                       dropped   it cannot go in; `why` says what is in its way
+    airkeep_map_<n>    (old, new)   the table's numbers that are others in the target, `new` NULL
+                       where the row was dropped: whatever points at them is translated
+
+`arrived` and `met` are row addresses (ctid, rowid): both tables stay as they are meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from airkeep.database.catalog import Engine, Table
+from airkeep.database.sql import ident, literal, qualified
+from airkeep.restore.merge_plan import Link, TableMerge
+
+
+@dataclass(frozen=True)
+class Unique:
+    """A rule of a table's that no two rows share these values; NULLs are never the same.
+
+    Attributes:
+        parts: columns or expressions, as SQL over the table's own columns.
+        condition: the rows that it holds for, "" for all.
+    """
+
+    parts: tuple[str, ...]
+    condition: str = ""
+
+    @property
+    def told(self) -> str:
+        return ", ".join(p.strip('"') for p in self.parts)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Where the two engines differ."""
+
+    engine: Engine
+
+    @property
+    def row(self) -> str:
+        return "ctid" if self.engine == "postgresql" else "rowid"
+
+    @property
+    def only(self) -> str:
+        """A table's own rows, not those of tables that inherit from it."""
+        return "ONLY " if self.engine == "postgresql" else ""
+
+    @property
+    def new_uuid(self) -> str:
+        # gen_random_uuid() is there from PostgreSQL 13.
+        if self.engine == "postgresql":
+            return "md5(random()::text || clock_timestamp()::text || random()::text)::uuid"
+        return "lower(hex(randomblob(16)))"
+
+    def temporary(self, name: str) -> str:
+        return f"{'pg_temp' if self.engine == 'postgresql' else 'temp'}.{name}"
+
+    def text(self, columns: Sequence[str], alias: str) -> str:
+        """All of a row's values as one text that is equal only where they are, NULLs too."""
+        names = [f"{alias}.{ident(c)}" for c in columns]
+        if self.engine == "postgresql":
+            return f"ROW({', '.join(names)})::text"
+        return " || ',' || ".join(f"quote({n})" for n in names)
+
+    def mark(self, columns: Sequence[str], alias: str) -> str:
+        """A short form of `text`, for sorting."""
+        text = self.text(columns, alias)
+        return f"md5({text})" if self.engine == "postgresql" else text
+
+    def make_table(self, name: str, columns: Mapping[str, str]) -> str:
+        listed = ", ".join(
+            f"{c} {t if self.engine == 'postgresql' else ''}" for c, t in columns.items()
+        )
+        return f"CREATE TEMPORARY TABLE {name} ({listed}){self.dropped}"
+
+    @property
+    def dropped(self) -> str:
+        return " ON COMMIT DROP" if self.engine == "postgresql" else ""
+
+
+class MergeSql:
+    """The statements for one table.
+
+    Args:
+        place: the table's number, for the names of temporary tables.
+        maps: the maps of parents that are not empty, by label; the table's own is added later.
+    """
+
+    def __init__(
+        self, merge: TableMerge, place: int, dialect: Dialect, maps: Mapping[str, str]
+    ) -> None:
+        self.merge, self.dialect, self.maps = merge, dialect, maps
+        self.stage = dialect.temporary(f"airkeep_stage_{place}")
+        self.fate = dialect.temporary(f"airkeep_fate_{place}")
+        self.map = dialect.temporary(f"airkeep_map_{place}")
+        self.target = dialect.only + qualified(merge.table.schema, merge.table.name)
+
+    # Arriving rows, with what they point at as it is called in the target.
+
+    def translated(self) -> dict[str, Link]:
+        """The columns whose values may be others in the target."""
+        return {
+            link.columns[0]: link
+            for link in self.merge.links
+            if len(link.columns) == 1 and link.parent in self.maps
+        }
+
+    def arrivals(self, columns: Collection[str]) -> str:
+        """SELECT airkeep_row and the columns of every staged row, translated."""
+        moved = {c: link for c, link in self.translated().items() if c in columns}
+        joins, values = "", {c: f"s.{ident(c)}" for c in columns}
+        for n, (column, link) in enumerate(moved.items()):
+            old, new = (_number(f"m{n}.{c}", text=link.text) for c in ("old", "new"))
+            there = f"s.{ident(column)}"
+            joins += f" LEFT JOIN {self.maps[link.parent]} m{n} ON {old} = {there}"
+            if not self.merge.table.column(column).nullable:
+                new = f"coalesce({new}, {there})"
+            values[column] = f"CASE WHEN {old} IS NULL THEN {there} ELSE {new} END"
+        listed = ", ".join(f"{values[c]} AS {ident(c)}" for c in columns)
+        return f"SELECT s.{self.dialect.row} AS airkeep_row, {listed} FROM {self.stage} s{joins}"
+
+    # Deciding.
+
+    def make_fates(self) -> str:
+        own = "bigint" if self.merge.number or self.merge.own is None else "uuid"
+        types = {"arrived": "tid", "met": "tid", "new": own, "fate": "text", "why": "text"}
+        return self.dialect.make_table(_bare(self.fate), types)
+
+    def meet_by_key(self, *, single: bool) -> str:
+        """Find the arriving rows that the target has, by key.
+
+        Args:
+            single: the target has no two rows of one key; else the one with the lowest number.
+        """
+        merge, d = self.merge, self.dialect
+        nullable = {c.name for c in merge.table.columns if c.nullable} - set(merge.table.key)
+        if nullable & set(merge.key):
+            on = f"{d.text(merge.key, 'a')} = {d.text(merge.key, 't')}"
+        else:
+            on = " AND ".join(f"a.{ident(c)} = t.{ident(c)}" for c in merge.key)
+        own = f"t.{ident(merge.own)}" if merge.own else "NULL"
+        alike = f"{d.text(merge.content, 'a')} = {d.text(merge.content, 't')}"
+        found = (
+            f"SELECT a.airkeep_row AS arrived, t.{d.row} AS met, {own} AS new, "
+            f"CASE WHEN {alike} THEN 'same' ELSE 'met' END AS fate, '' AS why"
+        )
+        joined = f"FROM ({self.arrivals(merge.columns)}) a JOIN {self.target} t ON {on}"
+        if single:
+            return self._insert(f"{found} {joined}")
+        first = own if merge.own else f"t.{d.row}"
+        place = f"row_number() OVER (PARTITION BY a.airkeep_row ORDER BY {first}) AS place"
+        first_of_each = f"({found}, {place} {joined}) f WHERE place = 1"
+        return self._insert(f"SELECT arrived, met, new, fate, why FROM {first_of_each}")
+
+    def meet_by_content(self) -> str:
+        """Find the arriving rows that the target has; of n equal ones here and m there, the least.
+
+        What is equal is decided by the whole text: the mark only sorts it.
+        """
+        merge, d = self.merge, self.dialect
+        own = ident(merge.own) if merge.own else "NULL"
+        order = own if merge.own else d.row
+        place = "row_number() OVER (PARTITION BY {mark} ORDER BY {by}) AS place"
+        here = (
+            f"SELECT a.airkeep_row, {d.mark(merge.content, 'a')} AS mark, "
+            f"{place.format(mark=d.mark(merge.content, 'a'), by='a.airkeep_row')} "
+            f"FROM ({self.arrivals(merge.content)}) a"
+        )
+        there = (
+            f"SELECT t.{d.row} AS met, {own} AS new, {d.mark(merge.content, 't')} AS mark, "
+            f"{place.format(mark=d.mark(merge.content, 't'), by=f't.{order}')} "
+            f"FROM {self.target} t"
+        )
+        return self._insert(
+            f"SELECT h.airkeep_row, t.met, t.new, 'same', '' FROM ({here}) h "
+            f"JOIN ({there}) t ON h.mark = t.mark AND h.place = t.place"
+        )
+
+    def drop_taken(self, unique: Unique) -> str:
+        """Leave out rows whose other unique values the target has in another row."""
+        parts = ", ".join(f"{part} AS u{n}" for n, part in enumerate(unique.parts))
+        where = f" WHERE {unique.condition}" if unique.condition else ""
+        on = " AND ".join(f"a.u{n} = t.u{n}" for n in range(len(unique.parts)))
+        arrivals = (
+            f"SELECT airkeep_row, {parts} FROM ({self.arrivals(self.merge.columns)}) x{where}"
+        )
+        there = f"SELECT {parts} FROM {self.target} t{where}"
+        why = literal(f"another row has its {unique.told}")
+        return self._insert(
+            f"SELECT DISTINCT a.airkeep_row, {self._no_row}, {self._no_number}, 'dropped', {why} "
+            f"FROM ({arrivals}) a JOIN ({there}) t ON {on} WHERE {self._undecided('a.airkeep_row')}"
+        )
+
+    def drop_without(self, link: Link, parent: MergeSql) -> str:
+        """Leave out rows whose parent was left out."""
+        row = f"s.{self.dialect.row}"
+        on = _pointing(link, "s", "p")
+        why = literal(f"its {link.parent} does not go in")
+        return self._insert(
+            f"SELECT {row}, {self._no_row}, {self._no_number}, 'dropped', {why} "
+            f"FROM {self.stage} s WHERE {self._undecided(row)} AND EXISTS (SELECT 1 "
+            f"FROM {parent.stage} p JOIN {parent.fate} f ON f.arrived = p.{self.dialect.row} "
+            f"WHERE f.fate = 'dropped' AND {on})"
+        )
+
+    def renumber(self, new: str) -> str:
+        """Give new numbers to rows whose own is another row's in the target.
+
+        Args:
+            new: the expression of a new number or uuid; it may use the window `w`.
+        """
+        own, row = ident(self.merge.own or ""), f"s.{self.dialect.row}"
+        return self._insert(
+            f"SELECT arrived, {self._no_row}, {new}, 'remapped', '' FROM (SELECT {row} AS arrived, "
+            f"s.{own} AS old FROM {self.stage} s WHERE {self._undecided(row)} AND EXISTS "
+            f"(SELECT 1 FROM {self.target} t WHERE t.{own} = s.{own}) ORDER BY s.{own}) f"
+        )
+
+    def make_map(self, children: Sequence[tuple[MergeSql, Link]]) -> str:
+        """The numbers that are others here; what pointed at nothing shall meet no row by chance.
+
+        Args:
+            children: who points at these numbers without a foreign key.
+        """
+        own = ident(self.merge.own or "")
+        moved = (
+            f"SELECT s.{own} AS old, f.new AS new FROM {self.fate} f "
+            f"JOIN {self.stage} s ON s.{self.dialect.row} = f.arrived "
+            f"WHERE f.new IS DISTINCT FROM s.{own}"
+        )
+        pointed = " OR ".join(
+            f"EXISTS (SELECT 1 FROM {child.stage} c WHERE {_pointing(link, 'c', 't')})"
+            for child, link in children
+        )
+        lost = (
+            f" UNION ALL SELECT t.{own}, NULL FROM {self.target} t WHERE ({pointed}) "
+            f"AND NOT EXISTS (SELECT 1 FROM {self.stage} s WHERE s.{own} = t.{own})"
+        )
+        made = f"CREATE TEMPORARY TABLE {_bare(self.map)}{self.dialect.dropped} AS "
+        return made + moved + (lost if children else "")
+
+    def keep_reached(self, children: Sequence[tuple[MergeSql, Link]]) -> str:
+        """Of a table that is only brought along: keep the rows that another points at."""
+        asked = " OR ".join(
+            f"EXISTS (SELECT 1 FROM {child.stage} c WHERE {_pointing(link, 'c', 's')})"
+            for child, link in children
+        )
+        row = self.dialect.row
+        return (
+            f"DELETE FROM {self.stage} WHERE {row} IN "
+            f"(SELECT s.{row} FROM {self.stage} s WHERE NOT ({asked or '1 = 0'}))"
+        )
+
+    # Telling.
+
+    def counts(self) -> str:
+        return f"SELECT fate, why, count(*) FROM {self.fate} GROUP BY fate, why ORDER BY fate, why"
+
+    def examples(self, fate: str, why: str, most: int) -> str:
+        """A few rows of a fate, by what they are known by, and the number that they get."""
+        told = ", ".join(f"s.{ident(c)}" for c in self.merge.told_by)
+        return (
+            f"SELECT f.new, {told} FROM {self.fate} f JOIN {self.stage} s "
+            f"ON s.{self.dialect.row} = f.arrived "
+            f"WHERE f.fate = {literal(fate)} AND f.why = {literal(why)} LIMIT {most}"
+        )
+
+    # Doing.
+
+    def insert(self) -> str:
+        """Put in what is not there."""
+        merge = self.merge
+        listed = ", ".join(ident(c) for c in merge.columns)
+        values = [
+            f"coalesce(f.new, a.{ident(c)})" if c == merge.own else f"a.{ident(c)}"
+            for c in merge.columns
+        ]
+        over = " OVERRIDING SYSTEM VALUE" if self.dialect.engine == "postgresql" else ""
+        into = qualified(merge.table.schema, merge.table.name)
+        return (
+            f"INSERT INTO {into} ({listed}){over} SELECT {', '.join(values)} "
+            f"FROM ({self.arrivals(merge.columns)}) a "
+            f"LEFT JOIN {self.fate} f ON f.arrived = a.airkeep_row "
+            f"WHERE f.arrived IS NULL OR f.fate = 'remapped'"
+        )
+
+    def update(self) -> str:
+        """Give the rows that are there the snapshot's content; their numbers stay."""
+        merge = self.merge
+        changed = [c for c in merge.content if c not in merge.key]
+        sets = ", ".join(f"{ident(c)} = a.{ident(c)}" for c in changed)
+        into = self.dialect.only + qualified(merge.table.schema, merge.table.name)
+        row = f"t.{ident(merge.own)} = f.new" if merge.own else f"t.{self.dialect.row} = f.met"
+        return (
+            (
+                f"UPDATE {into} AS t SET {sets} FROM ({self.arrivals(merge.columns)}) a "
+                f"JOIN {self.fate} f ON f.arrived = a.airkeep_row WHERE f.fate = 'met' AND {row}"
+            )
+            if changed
+            else ""
+        )
+
+    # Pieces.
+
+    @property
+    def _no_row(self) -> str:
+        return "NULL::tid" if self.dialect.engine == "postgresql" else "NULL"
+
+    @property
+    def _no_number(self) -> str:
+        if self.dialect.engine != "postgresql":
+            return "NULL"
+        return "NULL::bigint" if self.merge.number or self.merge.own is None else "NULL::uuid"
+
+    def _undecided(self, row: str) -> str:
+        return f"NOT EXISTS (SELECT 1 FROM {self.fate} d WHERE d.arrived = {row})"
+
+    def _insert(self, select: str) -> str:
+        return f"INSERT INTO {self.fate} {select}"
+
+
+def uniques_of(table: Table) -> tuple[Unique, ...]:
+    """A PostgreSQL table's unique rules, the primary key among them."""
+    found = [
+        Unique(tuple(ident(c) for c in k.columns)) for k in table.constraints if k.kind in "pu"
+    ]
+    for index in table.indexes:
+        if index.unique:
+            found += _parsed(index.definition)
+    return tuple(found)
+
+
+def _parsed(definition: str) -> list[Unique]:
+    """A unique index from its definition; one of a form not known is left to the server."""
+    import sqlglot
+    from sqlglot import exp
+
+    made = sqlglot.parse_one(definition, read="postgres")
+    index = made.find(exp.Index)
+    params = index.args.get("params") if index else None
+    if params is None or not params.args.get("columns"):
+        return []
+    parts = tuple(
+        (c.this if isinstance(c, exp.Ordered) else c).sql("postgres")
+        for c in params.args["columns"]
+    )
+    where = params.args.get("where")
+    return [Unique(parts, where.this.sql("postgres") if where else "")]
+
+
+def _number(expression: str, *, text: bool) -> str:
+    return f"CAST({expression} AS text)" if text else expression
+
+
+def _pointing(link: Link, child: str, parent: str) -> str:
+    """The condition that a child's row points at a parent's."""
+    return " AND ".join(
+        f"{child}.{ident(c)} = {_number(f'{parent}.{ident(to)}', text=link.text)}"
+        for c, to in zip(link.columns, link.to, strict=True)
+    )
+
+
+def _bare(name: str) -> str:
+    return name.rpartition(".")[2]

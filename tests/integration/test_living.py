@@ -1,0 +1,229 @@
+"""A snapshot goes into an environment that is in use, under whatever ids are free there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import airkeep
+from airkeep.errors import BusyError, ConflictError, NotEmptyError
+from airkeep.restore.run import RestoreResult
+from identities import what_it_says
+from renumbered import renumber, run_script
+from servers import Databases, query
+
+PARENTS = ("dag", "dag_run", "log", "job", "variable", "dag_version")
+DUMPS = ["airflow-332", "airflow-2112", "airflow-263", "airflow-306"]
+# Half of the runs and all that hangs on them, what nothing points at then, and some of the rest.
+THINNED = """
+DELETE FROM {backfill};
+DELETE FROM dag_run WHERE id % 2 = 0;
+DELETE FROM log WHERE id % 3 = 0;
+DELETE FROM variable WHERE id % 2 = 0;
+DELETE FROM job j WHERE NOT EXISTS (SELECT FROM task_instance t WHERE {job})
+  AND NOT EXISTS (SELECT FROM dag_run r WHERE r.creating_job_id = j.id)
+  AND NOT EXISTS (SELECT FROM trigger r WHERE r.triggerer_id = j.id);
+{parted}
+"""
+
+
+def thin(url: str) -> None:
+    columns = query(url, "SELECT table_name || '.' || column_name FROM information_schema.columns")
+    names = {name for (name,) in columns}
+    new = "task_instance.job_id" not in names
+    job = "t.queued_by_job_id = j.id" + ("" if new else " OR t.job_id = j.id")
+    if "task_instance_history.queued_by_job_id" in names:
+        job += " OR EXISTS (SELECT FROM task_instance_history h WHERE h.queued_by_job_id = j.id"
+        job += ")" if new else " OR h.job_id = j.id)"
+    backfill = "backfill_dag_run" if "backfill_dag_run.id" in names else "sla_miss"
+    parts = ("partitioned_asset_key_log", "asset_partition_dag_run")
+    parted = "; ".join(f"DELETE FROM {t}" for t in parts if f"{t}.id" in names)
+    run_script(url, THINNED.format(backfill=backfill, job=job, parted=parted))
+
+
+def export(url: str, lake: Path) -> None:
+    airkeep.export(url, lake, environment="prod")
+
+
+def fates(result: RestoreResult, label: str) -> dict[str, int]:
+    table = next(t for t in result.plan.tables if t.label == label)
+    return {f.kind: f.rows for f in table.fates}
+
+
+@pytest.mark.parametrize("dump", DUMPS)
+def test_what_is_missing_comes_back_under_other_ids(
+    databases: Databases, tmp_path: Path, dump: str
+) -> None:
+    source, target = databases.airflow(dump), databases.airflow(dump)
+    renumber(target)
+    thin(target)
+    export(source, tmp_path)
+    wanted = what_it_says(source)
+    result = airkeep.restore(tmp_path, "latest", target, on_conflict="fail")
+    found = what_it_says(target)
+    for table in wanted.rows:
+        assert found.of(table) == wanted.of(table), table
+    again = airkeep.restore(tmp_path, "latest", target, on_conflict="skip")
+    assert again.plan.rows == 0
+    assert result.plan.rows > 0
+    kinds = {f.kind for t in result.plan.tables for f in t.fates}
+    assert kinds == {"inserted", "remapped", "same"}
+
+
+@pytest.fixture
+def changed(databases: Databases, tmp_path: Path) -> tuple[str, str]:
+    """A source and a target that differ in a pool, a run, a variable and a connection."""
+    source, target = databases.airflow("airflow-332"), databases.airflow("airflow-332")
+    renumber(target)
+    run_script(
+        target,
+        "UPDATE slot_pool SET slots = 77 WHERE pool = 'default_pool'; "
+        "UPDATE dag_run SET state = 'failed' WHERE run_id = (SELECT min(run_id) FROM dag_run); "
+        "DELETE FROM variable; INSERT INTO variable (key, val, is_encrypted) "
+        "SELECT 'new one', 'x', false",
+    )
+    export(source, tmp_path)
+    return source, target
+
+
+def test_skip_keeps_the_rows_of_the_target(changed: tuple[str, str], tmp_path: Path) -> None:
+    source, target = changed
+    before = what_it_says(target)
+    result = airkeep.restore(tmp_path, "latest", target, on_conflict="skip")
+    after, wanted = what_it_says(target), what_it_says(source)
+    assert after.of("slot_pool") == before.of("slot_pool")
+    assert after.of("dag_run") == before.of("dag_run")
+    assert after.of("variable") == before.of("variable") + wanted.of("variable")
+    assert fates(result, "slot_pool") == {"same": 1, "skipped": 1}
+
+
+def test_replace_puts_the_snapshots_rows_over_them(
+    changed: tuple[str, str], tmp_path: Path
+) -> None:
+    source, target = changed
+    result = airkeep.restore(tmp_path, "latest", target, on_conflict="replace")
+    after, wanted = what_it_says(target), what_it_says(source)
+    assert after.of("slot_pool") == wanted.of("slot_pool")
+    assert after.of("dag_run") == wanted.of("dag_run")
+    assert after.of("task_instance") == wanted.of("task_instance")
+    assert fates(result, "slot_pool") == {"same": 1, "replaced": 1}
+
+
+def test_each_class_of_tables_has_its_policy(changed: tuple[str, str], tmp_path: Path) -> None:
+    source, target = changed
+    before = what_it_says(target)
+    airkeep.restore(tmp_path, "latest", target, on_conflict="fail,config=skip,history=replace")
+    after, wanted = what_it_says(target), what_it_says(source)
+    assert after.of("slot_pool") == before.of("slot_pool")
+    assert after.of("dag_run") == wanted.of("dag_run")
+
+
+def test_fail_names_a_row_and_changes_nothing(changed: tuple[str, str], tmp_path: Path) -> None:
+    _, target = changed
+    before = what_it_says(target)
+    with pytest.raises(ConflictError, match=r"2 rows of 2 tables .*--on-conflict is fail"):
+        airkeep.restore(tmp_path, "latest", target, on_conflict="fail")
+    after = what_it_says(target)
+    assert all(after.of(t) == before.of(t) for t in before.rows)
+
+
+def test_without_a_policy_a_target_in_use_is_refused(
+    changed: tuple[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(NotEmptyError, match="--on-conflict skip"):
+        airkeep.restore(tmp_path, "latest", changed[1])
+    with pytest.raises(NotEmptyError, match="--on-conflict skip"):
+        airkeep.restore(tmp_path, "latest", changed[1], only="config")
+
+
+def test_a_dry_run_tells_the_same_fates_and_moves_nothing(
+    changed: tuple[str, str], tmp_path: Path
+) -> None:
+    _, target = changed
+    sequences = "SELECT schemaname || sequencename, last_value FROM pg_sequences ORDER BY 1"
+    before, numbers = what_it_says(target), query(target, sequences)
+    planned = airkeep.restore(tmp_path, "latest", target, on_conflict="skip", dry_run=True)
+    after = what_it_says(target)
+    assert all(after.of(t) == before.of(t) for t in before.rows)
+    assert query(target, sequences) == numbers
+    done = airkeep.restore(tmp_path, "latest", target, on_conflict="skip")
+    assert [(t.label, [(f.kind, f.rows) for f in t.fates]) for t in done.plan.tables] == [
+        (t.label, [(f.kind, f.rows) for f in t.fates]) for t in planned.plan.tables
+    ]
+    assert done.rows == planned.rows > 0
+
+
+def test_only_history_brings_what_it_points_at(databases: Databases, tmp_path: Path) -> None:
+    source, target = databases.airflow("airflow-332"), databases.airflow("airflow-332")
+    run_script(target, f"TRUNCATE {', '.join(PARENTS)} CASCADE")
+    export(source, tmp_path)
+    result = airkeep.restore(tmp_path, "latest", target, on_conflict="skip", only="history")
+    after, wanted = what_it_says(target), what_it_says(source)
+    for table in ("dag_run", "task_instance", "xcom", "log", "task_instance_history"):
+        assert after.of(table) == wanted.of(table), table
+    brought = {t.label for t in result.plan.tables if t.action == "bring"}
+    assert {"dag_version", "dag", "job"} <= brought
+    assert not brought & {"connection", "variable", "slot_pool"}
+    assert set(after.of("dag_version")) <= set(wanted.of("dag_version"))
+    assert not after.of("variable")
+
+
+def test_only_config_leaves_history_alone(databases: Databases, tmp_path: Path) -> None:
+    source, target = databases.airflow("airflow-2112"), databases.airflow("airflow-2112")
+    run_script(target, "DELETE FROM connection; DELETE FROM xcom; DELETE FROM ab_user_role")
+    export(source, tmp_path)
+    result = airkeep.restore(tmp_path, "latest", target, on_conflict="skip", only="config")
+    after, wanted = what_it_says(target), what_it_says(source)
+    for table in ("connection", "ab_user", "ab_user_role"):
+        assert after.of(table) == wanted.of(table), table
+    assert not after.of("xcom")
+    assert "dag_run" not in {t.label for t in result.plan.tables}
+
+
+def test_a_run_whose_date_another_run_has_is_left_out_with_all_that_hangs_on_it(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-2112"), databases.airflow("airflow-2112")
+    [(dag_id, run_id)] = query(target, "SELECT dag_id, run_id FROM dag_run ORDER BY id LIMIT 1")
+    run = f"dag_id = '{dag_id}' AND run_id = '{run_id}'"
+    run_script(
+        target,
+        f"DELETE FROM task_instance WHERE {run}; "
+        f"UPDATE dag_run SET run_id = 'another', state = 'success' WHERE {run}",
+    )
+    export(source, tmp_path)
+    [(tasks,)] = query(source, f"SELECT count(*) FROM task_instance WHERE {run}")
+    result = airkeep.restore(tmp_path, "latest", target, on_conflict="skip")
+    assert fates(result, "dag_run")["dropped"] == 1
+    assert fates(result, "task_instance")["dropped"] == tasks > 0
+    left_out = [f for t in result.plan.tables for f in t.fates if f.kind == "dropped"]
+    assert "another row has its dag_id, execution_date" in {f.why for f in left_out}
+    assert query(target, f"SELECT count(*) FROM task_instance WHERE {run}") == [(0,)]
+    with pytest.raises(ConflictError):
+        airkeep.restore(tmp_path, "latest", target, on_conflict="fail")
+
+
+def test_what_pointed_at_nothing_meets_no_row_by_chance(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-2112"), databases.airflow("airflow-2112")
+    [(job,)] = query(source, "SELECT max(job_id) FROM task_instance")
+    run_script(source, f"DELETE FROM job WHERE id = {job}")
+    run_script(target, f"DELETE FROM task_instance WHERE job_id = {job}")
+    export(source, tmp_path)
+    airkeep.restore(tmp_path, "latest", target, on_conflict="skip")
+    assert query(target, f"SELECT count(*) FROM task_instance WHERE job_id = {job}") == [(0,)]
+
+
+def test_a_writer_who_holds_a_table_makes_the_restore_say_so(
+    changed: tuple[str, str], tmp_path: Path
+) -> None:
+    from adbc_driver_postgresql import dbapi
+
+    _, target = changed
+    with dbapi.connect(target) as connection, connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE dag_run IN ROW EXCLUSIVE MODE")
+        limits = airkeep.ReadLimits(lock_timeout_s=1)
+        with pytest.raises(BusyError):
+            airkeep.restore(tmp_path, "latest", target, on_conflict="skip", limits=limits)
