@@ -8,8 +8,11 @@ written apart from it. Rows are read as JSON, so that any type compares as the s
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from servers import query
@@ -88,30 +91,72 @@ class Said:
         return f"nothing: {value}" if found is None else f"{parent}: {self.says(parent, found)}"
 
 
-def what_it_says(url: str) -> Said:
-    """Read the whole database."""
-    tables = json.loads(query(url, _TABLES)[0][0])
-    links = {(t["name"], c): (p, to) for t in tables for c, p, to in t["links"] or ()}
-    names = {t["name"]: t["types"] for t in tables}
+@dataclass
+class _Table:
+    key: list[str]
+    types: dict[str, str]
+    links: list[tuple[str, str, str]]  # column, parent, its column
+
+
+def what_it_says(place: str | Path) -> Said:
+    """Read the whole database: a PostgreSQL's by its URL, a SQLite file by its path."""
+    if isinstance(place, Path):
+        with closing(sqlite3.connect(place)) as db:
+            tables = _of_file(db)
+            return _said(tables, {name: _file_rows(db, name) for name in tables})
+    told = json.loads(query(place, _TABLES)[0][0])
+    tables = {t["name"]: _Table(t["key"] or [], t["types"], t["links"] or []) for t in told}
+    parts = (
+        f"SELECT '{name}' AS name, row_to_json(t)::text AS row FROM \"{name}\" t" for name in tables
+    )
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in tables}
+    for name, text in query(place, " UNION ALL ".join(parts)):
+        rows[name].append(json.loads(text))
+    return _said(tables, rows)
+
+
+def _of_file(db: sqlite3.Connection) -> dict[str, _Table]:
+    names = [
+        name
+        for (name,) in db.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        )
+    ]
+    tables = {}
+    for name in names:
+        info = db.execute(f'PRAGMA table_info("{name}")').fetchall()
+        foreign = db.execute(f'PRAGMA foreign_key_list("{name}")').fetchall()
+        sizes = Counter(row[0] for row in foreign)
+        tables[name] = _Table(
+            key=[row[1] for row in sorted(info, key=lambda r: r[5]) if row[5]],
+            types={row[1]: row[2].lower() for row in info},
+            links=[(row[3], row[2], row[4] or "id") for row in foreign if sizes[row[0]] == 1],
+        )
+    return tables
+
+
+def _file_rows(db: sqlite3.Connection, name: str) -> list[dict[str, Any]]:
+    cursor = db.execute(f'SELECT * FROM "{name}"')
+    columns = [d[0] for d in cursor.description]
+    return [
+        {c: v.hex() if isinstance(v, bytes) else v for c, v in zip(columns, row, strict=True)}
+        for row in cursor
+    ]
+
+
+def _said(tables: dict[str, _Table], rows: dict[str, list[dict[str, Any]]]) -> Said:
+    links = {(name, c): (p, to) for name, t in tables.items() for c, p, to in t.links}
     for (table, column), parent in _SOFT.items():
-        if parent in names and column in names.get(table, ()):
+        if parent in tables and table in tables and column in tables[table].types:
             links.setdefault((table, column), (parent, "id"))
     own = {
-        t["name"]: t["key"][0]
-        for t in tables
-        if len(t["key"] or ()) == 1
-        and (t["name"], t["key"][0]) not in links
-        and _is_given(t["key"][0], t["types"][t["key"][0]])
+        name: t.key[0]
+        for name, t in tables.items()
+        if len(t.key) == 1 and (name, t.key[0]) not in links and _is_given(t.key[0], t)
     }
-    links = {k: v for k, v in links.items() if own.get(v[0]) == v[1]}
-    parts = (
-        f"SELECT '{name}' AS name, row_to_json(t)::text AS row FROM \"{name}\" t" for name in names
-    )
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-    for name, text in query(url, " UNION ALL ".join(parts)):
-        rows[name].append(json.loads(text))
-    return Said(rows, own, links)
+    return Said(rows, own, {k: v for k, v in links.items() if own.get(v[0]) == v[1]})
 
 
-def _is_given(column: str, kind: str) -> bool:
-    return kind == "uuid" or (kind in ("integer", "bigint") and column == "id")
+def _is_given(column: str, table: _Table) -> bool:
+    kind = table.types[column]
+    return kind in ("uuid", "char(32)") or (kind in ("integer", "bigint") and column == "id")

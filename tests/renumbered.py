@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 from identities import Said, what_it_says
 
 
-def renumber(url: str) -> None:
-    """Hand the numbers of each table to its rows in the opposite order; references follow."""
-    said = what_it_says(url)
-    run_script(url, "; ".join(["SET session_replication_role = replica", *_moves(said)]))
+def renumber(place: str | Path) -> None:
+    """Hand the numbers of each table to its rows in the opposite order; references follow.
+
+    Args:
+        place: a PostgreSQL's URL, or a SQLite file.
+    """
+    said = what_it_says(place)
+    if isinstance(place, Path):
+        with closing(sqlite3.connect(place)) as db:
+            db.executescript("; ".join(_moves(said, "lower(hex(randomblob(16)))")))
+        return
+    moves = _moves(said, "md5('airkeep' || a.old::text)::uuid")
+    run_script(place, "; ".join(["SET session_replication_role = replica", *moves]))
 
 
 def run_script(url: str, script: str) -> None:
@@ -22,13 +35,13 @@ def run_script(url: str, script: str) -> None:
             raise AssertionError(str(error)[-500:]) from None
 
 
-def _moves(said: Said) -> list[str]:
+def _moves(said: Said, uuid: str) -> list[str]:
     moves = []
     for table, own in said.own.items():
         if not said.rows[table]:
             continue
         number = isinstance(said.rows[table][0][own], int)
-        away = "-a.old - 1000000000" if number else "md5('airkeep' || a.old::text)::uuid"
+        away = "-a.old - 1000000000" if number else uuid
         ranked = f'SELECT "{own}" AS old, row_number() OVER (ORDER BY "{own}" {{0}}) AS n'
         moves.append(
             f"CREATE TEMP TABLE moved AS SELECT a.old AS old, b.old AS new, {away} AS away "
@@ -37,7 +50,8 @@ def _moves(said: Said) -> list[str]:
         )
         places = [(table, own)] + [(t, c) for (t, c), (p, _) in said.links.items() if p == table]
         moves += [
-            f'UPDATE "{there}" t SET "{column}" = m.{to} FROM moved m WHERE t."{column}" = m.{by}'
+            f'UPDATE "{there}" AS t SET "{column}" = m.{to} FROM moved m '
+            f'WHERE t."{column}" = m.{by}'
             for to, by in (("away", "old"), ("new", "away"))
             for there, column in places
         ]

@@ -60,10 +60,9 @@ class Living:
         asked = chosen_by(wish.only, choose_entries(manifest, wish.tables, wish.skip))
         asked = [e for e in asked if e.role != Role.ALEMBIC.value]
         check_fits(manifest, asked, target=name, catalog=self.catalog)
-        order, self.deferred = load_order(list(entries.values()))
-        self.merges = plan_merge(
-            [entries[label] for label in order], {e.label for e in asked}, self.catalog, policies
-        )
+        _, self.deferred = load_order(list(entries.values()))
+        chosen = {e.label for e in asked}
+        self.merges = plan_merge(list(entries.values()), chosen, self.catalog, policies)
         self.entries: Sequence[TableEntry] = [entries[m.label] for m in self.merges]
         self.merge = Merge(self.target, self.catalog, self.merges)
 

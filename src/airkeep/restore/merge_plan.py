@@ -17,6 +17,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Literal
 
 from airkeep.database.catalog import Catalog, Column, Table
@@ -130,10 +132,10 @@ def plan_merge(
     catalog: Catalog,
     policies: Mapping[str, Policy],
 ) -> tuple[TableMerge, ...]:
-    """How every table goes in, in the order of `entries`.
+    """How every table goes in: what is pointed at comes before what points, by a key or without.
 
     Args:
-        entries: every table of the snapshot that the target has, parents first.
+        entries: every table of the snapshot that the target has.
         chosen: labels of those that were asked for; of the others come the rows that these
             point at.
         policies: see `read_policies`.
@@ -150,9 +152,30 @@ def plan_merge(
     wanted = _reached({p.label: p for p in planned}, chosen)
     return tuple(
         p if p.label in chosen else replace(p, brought=True, policy="skip")
-        for p in planned
-        if p.label in wanted
+        for p in in_order([p for p in planned if p.label in wanted])
     )
+
+
+def in_order(merges: Sequence[TableMerge]) -> list[TableMerge]:
+    """Parents first; where they form a cycle, a soft link is passed over before a firm one."""
+    by_label = {m.label: m for m in merges}
+    edges = {
+        m.label: {
+            link.parent: link.firm
+            for link in sorted(m.links, key=lambda link: link.firm)
+            if link.parent in by_label and link.parent != m.label
+        }
+        for m in merges
+    }
+    while True:
+        try:
+            order = TopologicalSorter({k: sorted(v) for k, v in sorted(edges.items())})
+            return [by_label[label] for label in order.static_order()]
+        except CycleError as error:
+            # The cycle is listed so that each node is a predecessor of the next.
+            steps = list(pairwise(error.args[1]))
+            parent, child = min(steps, key=lambda step: edges[step[1]][step[0]])
+            del edges[child][parent]
 
 
 def _policy(entry: TableEntry, policies: Mapping[str, Policy]) -> Policy:

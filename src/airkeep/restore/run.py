@@ -81,7 +81,7 @@ def restore(
     Raises:
         AirkeepError: see `airkeep.errors`; the target is as it was.
     """
-    policies = read_policies(on_conflict) if on_conflict else None
+    policies = None if on_conflict is None else read_policies(on_conflict)
     wish = Wish(named(tables), named(skip), only, policies)
     lake = open_lake(lake)
     over: list[SnapshotName] = []

@@ -1,0 +1,80 @@
+"""A snapshot of a SQLite Airflow goes into one that is in use."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import airkeep
+from airkeep.errors import ConflictError
+from identities import what_it_says
+from renumbered import renumber
+
+FILES = ["airflow-3.3.2", "airflow-2.11.2"]
+GONE = """
+PRAGMA foreign_keys = ON;
+DELETE FROM dag_run WHERE id % 2 = 0;
+DELETE FROM log WHERE id % 3 = 0;
+DELETE FROM variable WHERE id % 2 = 0;
+"""
+
+
+def run(path: Path, script: str) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(script)
+
+
+@pytest.fixture(params=FILES)
+def pair(
+    request: pytest.FixtureRequest, airflow_file: Callable[[str], Path], tmp_path: Path
+) -> tuple[Path, Path]:
+    """An exported file, and one that holds the same under other ids, but for what is gone."""
+    source = airflow_file(request.param)
+    target = tmp_path / "target.db"
+    shutil.copy(source, target)
+    renumber(target)
+    run(target, GONE)
+    airkeep.export(str(source), tmp_path / "lake", environment="prod")
+    return source, target
+
+
+def test_what_is_missing_comes_back_under_other_ids(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    source, target = pair
+    result = airkeep.restore(tmp_path / "lake", "latest", str(target), on_conflict="skip")
+    wanted, found = what_it_says(source), what_it_says(target)
+    for table in ("dag_run", "task_instance", "xcom", "log", "variable", "task_instance_history"):
+        assert found.of(table) == wanted.of(table), table
+    assert {f.kind for t in result.plan.tables for f in t.fates} >= {"inserted", "remapped"}
+    again = airkeep.restore(tmp_path / "lake", "latest", str(target), on_conflict="skip")
+    more = [(t.label, t.fates) for t in again.plan.tables if t.rows]
+    assert again.rows == 0, more
+    with closing(sqlite3.connect(target)) as db:
+        assert not db.execute("PRAGMA foreign_key_check").fetchall()
+
+
+def test_a_dry_run_writes_nothing(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    _, target = pair
+    before = target.read_bytes()
+    planned = airkeep.restore(
+        tmp_path / "lake", "latest", str(target), on_conflict="skip", dry_run=True
+    )
+    assert target.read_bytes() == before
+    assert planned.rows > 0
+
+
+def test_replace_and_fail_see_rows_with_other_content(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    source, target = pair
+    run(target, "UPDATE slot_pool SET slots = 77")
+    with pytest.raises(ConflictError, match="slot_pool default_pool"):
+        airkeep.restore(tmp_path / "lake", "latest", str(target), on_conflict="fail")
+    airkeep.restore(tmp_path / "lake", "latest", str(target), on_conflict="replace")
+    assert what_it_says(target).of("slot_pool") == what_it_says(source).of("slot_pool")
