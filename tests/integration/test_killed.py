@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import random
+import shutil
+import sqlite3
 import subprocess
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +19,8 @@ from airkeep.snapshot.names import SnapshotName
 from airkeep.snapshot.read import SnapshotReader
 from command import start
 from compare import data_of
+from identities import what_it_says
+from renumbered import renumber, run_script
 from servers import Databases, query, wait_until_alone
 
 AIRFLOW = "airflow-332"
@@ -147,3 +153,71 @@ def test_a_target_is_empty_or_complete_however_a_restore_ends(
     if not data_of(target):
         airkeep.restore(lake, "latest", target, create_schema=True)
     assert data_of(target) == whole
+
+
+LIVING = [pytest.param(6, id="a few"), pytest.param(50, id="many", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("rounds", LIVING)
+def test_a_target_in_use_is_untouched_or_complete_however_a_restore_ends(
+    rounds: int, databases: Databases, tmp_path: Path
+) -> None:
+    source, lake = databases.airflow(AIRFLOW), str(tmp_path / "lake")
+    airkeep.export(source, lake, environment="prod")
+    target = databases.airflow(AIRFLOW)
+    renumber(target)
+    arguments = ("restore", lake, "latest", "env:", "--on-conflict", "skip")
+    wanted, at_work = what_it_says(source), 0
+    run_script(target, LOST)
+    longest_s = working_time(target, tmp_path, *arguments)
+    chance = random.Random(SEED)
+
+    for _ in range(rounds):
+        run_script(target, LOST)
+        before = data_of(target)
+        at_work += kill_at_random(target, tmp_path, arguments, chance, longest_s)
+        wait_until_alone(target)
+        if data_of(target) != before:
+            assert all(what_it_says(target).of(t) == wanted.of(t) for t in wanted.rows)
+
+    assert at_work >= rounds / 3
+    airkeep.restore(lake, "latest", target, on_conflict="skip")
+    assert all(what_it_says(target).of(t) == wanted.of(t) for t in wanted.rows)
+
+
+@pytest.mark.parametrize("rounds", LIVING)
+def test_a_file_in_use_is_untouched_or_complete_however_a_restore_ends(
+    rounds: int, airflow_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    source, lake = airflow_file("airflow-2.11.2"), str(tmp_path / "lake")
+    airkeep.export(str(source), lake, environment="prod")
+    target = tmp_path / "target.db"
+    shutil.copy(source, target)
+    renumber(target)
+    arguments = ("restore", lake, "latest", str(target), "--on-conflict", "skip")
+    wanted, at_work = what_it_says(source), 0
+    lose(target)
+    longest_s = working_time("", tmp_path, *arguments)
+    chance = random.Random(SEED)
+
+    for _ in range(rounds):
+        lose(target)
+        before = what_it_says(target)
+        at_work += kill_at_random("", tmp_path, arguments, chance, longest_s)
+        found = what_it_says(target)
+        if any(found.of(t) != before.of(t) for t in wanted.rows):
+            assert all(found.of(t) == wanted.of(t) for t in wanted.rows)
+
+    assert at_work >= rounds / 3
+    airkeep.restore(lake, "latest", str(target), on_conflict="skip")
+    found = what_it_says(target)
+    assert all(found.of(t) == wanted.of(t) for t in wanted.rows)
+
+
+# What no other row points at, so that all of it comes back as it was.
+LOST = "DELETE FROM xcom; DELETE FROM log; DELETE FROM rendered_task_instance_fields"
+
+
+def lose(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as db:
+        db.executescript(LOST)

@@ -94,6 +94,7 @@ def _show(result: RestoreResult, out: Output) -> None:
             ["table", "action", "rows", "defaults replaced"],
             [[t.label, t.action, f"{t.rows:,}", f"{t.defaults:,}"] for t in plan.tables],
         )
+    locked = f", {seconds(result.locked_s)} of it under locks" if result.locked_s else ""
     tables = sum(t.action != "nothing" for t in plan.tables)
     if result.dry_run:
         out.line(
@@ -102,7 +103,7 @@ def _show(result: RestoreResult, out: Output) -> None:
     else:
         out.line(
             f"{result.rows:,} rows of {plan.snapshot} restored into {tables} tables of "
-            f"{plan.target} in {seconds(result.took_s)}"
+            f"{plan.target} in {seconds(result.took_s)}{locked}"
         )
 
 

@@ -75,7 +75,7 @@ class Dialect:
         return " || ',' || ".join(f"quote({n})" for n in names)
 
     def mark(self, columns: Sequence[str], alias: str) -> str:
-        """A short form of `text`, for sorting."""
+        """A short form of `text` that is as good for comparing (128 bits)."""
         text = self.text(columns, alias)
         return f"md5({text})" if self.engine == "postgresql" else text
 
@@ -167,25 +167,25 @@ class MergeSql:
     def meet_by_content(self) -> str:
         """Find the arriving rows that the target has; of n equal ones here and m there, the least.
 
-        What is equal is decided by the whole text: the mark only sorts it.
+        Marks are sorted where both sides have them only: a million lines of a log may arrive, and
+        few of them be there.
         """
         merge, d = self.merge, self.dialect
-        own = ident(merge.own) if merge.own else "NULL"
-        order = own if merge.own else d.row
-        place = "row_number() OVER (PARTITION BY {mark} ORDER BY {by}) AS place"
-        here = (
-            f"SELECT a.airkeep_row, {d.mark(merge.content, 'a')} AS mark, "
-            f"{place.format(mark=d.mark(merge.content, 'a'), by='a.airkeep_row')} "
-            f"FROM ({self.arrivals(merge.content)}) a"
-        )
-        there = (
-            f"SELECT t.{d.row} AS met, {own} AS new, {d.mark(merge.content, 't')} AS mark, "
-            f"{place.format(mark=d.mark(merge.content, 't'), by=f't.{order}')} "
-            f"FROM {self.target} t"
-        )
+        own = f"t.{ident(merge.own)}" if merge.own else "NULL"
+        order = own if merge.own else f"t.{d.row}"
+        arrivals = self.arrivals(merge.content)
+        place = "row_number() OVER (PARTITION BY mark ORDER BY {by}) AS place"
         return self._insert(
-            f"SELECT h.airkeep_row, t.met, t.new, 'same', '' FROM ({here}) h "
-            f"JOIN ({there}) t ON h.mark = t.mark AND h.place = t.place"
+            f"WITH a AS (SELECT a.airkeep_row, {d.mark(merge.content, 'a')} AS mark "
+            f"FROM ({arrivals}) a), "
+            f"t AS (SELECT t.{d.row} AS met, {own} AS new, {order} AS sorted, "
+            f"{d.mark(merge.content, 't')} AS mark FROM {self.target} t), "
+            f"h AS (SELECT airkeep_row, mark, {place.format(by='airkeep_row')} FROM a "
+            f"WHERE mark IN (SELECT mark FROM t)), "
+            f"r AS (SELECT met, new, mark, {place.format(by='sorted')} FROM t "
+            f"WHERE mark IN (SELECT mark FROM a)) "
+            f"SELECT h.airkeep_row, r.met, r.new, 'same', '' FROM h "
+            f"JOIN r ON h.mark = r.mark AND h.place = r.place"
         )
 
     def drop_taken(self, unique: Unique) -> str:

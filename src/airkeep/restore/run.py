@@ -36,13 +36,18 @@ from airkeep.snapshot.seal import ARCHIVE_KEY, OLD_KEY, TARGET_KEY, SecretsBack,
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """What was done; `took_s` is 0 for a dry run, `notes` is what people should know."""
+    """What was done; `took_s` is 0 for a dry run, `notes` is what people should know.
+
+    Attributes:
+        locked_s: how long a target in use had its tables locked, or waited to have them so.
+    """
 
     plan: RestorePlan
     rows: int
     took_s: float
     dry_run: bool = False
     notes: tuple[str, ...] = ()
+    locked_s: float = 0.0
 
 
 def restore(
@@ -149,13 +154,15 @@ class _Restore:
         living.plan(str(self.address), policies)
         told = self.source.try_secrets(living.entries)
         living.stage()
+        began = monotonic()
         plan = living.decide(str(self.address), dry_run=dry_run)
         if dry_run:
             return RestoreResult(plan, plan.rows, 0.0, dry_run=True, notes=told)
         notes = living.write(plan)
         self.source.tell("committing", self.source.rows)
         self.target.commit()
-        return RestoreResult(plan, plan.rows, 0.0, notes=(*told, *notes))
+        locked_s = round(monotonic() - began, 3)
+        return RestoreResult(plan, plan.rows, 0.0, notes=(*told, *notes), locked_s=locked_s)
 
     def fill(
         self, entries: Sequence[TableEntry], *, create_schema: bool, dry_run: bool
