@@ -14,6 +14,7 @@ import airkeep
 from airkeep.errors import ConflictError
 from identities import what_it_says
 from renumbered import renumber
+from servers import Databases, query
 
 FILES = ["airflow-3.3.2", "airflow-2.11.2"]
 GONE = """
@@ -78,3 +79,42 @@ def test_replace_and_fail_see_rows_with_other_content(
         airkeep.restore(tmp_path / "lake", "latest", str(target), on_conflict="fail")
     airkeep.restore(tmp_path / "lake", "latest", str(target), on_conflict="replace")
     assert what_it_says(target).of("slot_pool") == what_it_says(source).of("slot_pool")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_goes_into_a_migrated_postgresql_of_its_revision(
+    name: str, airflow_file: Callable[[str], Path], databases: Databases, tmp_path: Path
+) -> None:
+    source, lake = airflow_file(name), tmp_path / "lake"
+    run(source, "DELETE FROM dag_run WHERE id = 3")  # what hung on it are orphans now
+    airkeep.export(str(source), lake, environment="prod")
+    target = databases.airflow({"3.3.2": "airflow-332", "2.11.2": "airflow-2112"}[name[8:]])
+    tables = query(
+        target,
+        "SELECT string_agg(format('%I', tablename), ', ') FROM pg_tables "
+        "WHERE schemaname = 'public' AND tablename NOT LIKE 'alembic%'",
+    )
+    query(target, f"TRUNCATE {tables[0][0]} RESTART IDENTITY CASCADE")
+    result = airkeep.restore(lake, "latest", target)
+    fates = {(t.label, f.kind): f for t in result.plan.tables for f in t.fates}
+    assert fates["task_instance", "dropped"].why == "its dag_run is nowhere"
+    assert ("dag_run", "dropped") not in fates
+    with closing(sqlite3.connect(source)) as db:
+        kept = db.execute(
+            "SELECT r.dag_id, r.run_id, r.state, count(t.task_id) FROM dag_run r LEFT JOIN "
+            "task_instance t ON t.dag_id = r.dag_id AND t.run_id = r.run_id GROUP BY 1, 2, 3"
+        ).fetchall()
+        started = db.execute("SELECT max(start_date) FROM dag_run").fetchone()[0]
+    found = query(
+        target,
+        "SELECT r.dag_id, r.run_id, r.state, count(t.task_id) FROM dag_run r LEFT JOIN "
+        "task_instance t ON t.dag_id = r.dag_id AND t.run_id = r.run_id GROUP BY 1, 2, 3",
+    )
+    assert sorted(found) == sorted(kept)
+    [(latest,)] = query(
+        target,
+        "SELECT to_char(max(start_date) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') "
+        "FROM dag_run",
+    )
+    assert latest == started[:26]
+    query(target, "INSERT INTO log (dttm, event) SELECT now(), 'numbered after them'")

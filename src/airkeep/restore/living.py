@@ -33,14 +33,14 @@ class Wish:
     only: Only = "all"
     policies: Mapping[str, Policy] | None = None
 
-    def over(self, *, used: bool) -> Mapping[str, Policy] | None:
-        """The policies of a merge; None where the target is to be filled as a whole.
+    def over(self, *, used: bool, whole: bool) -> Mapping[str, Policy] | None:
+        """The policies of a merge; None where a fresh target is filled as a whole, or refused.
 
         A fresh target's default rows give way, as they do where all of it is restored.
         """
         if used:
             return self.policies
-        return None if self.only == "all" else self.policies or {"": "replace"}
+        return None if whole else self.policies or {"": "replace"}
 
 
 class Living:
@@ -64,7 +64,8 @@ class Living:
         chosen = {e.label for e in asked}
         self.merges = plan_merge(list(entries.values()), chosen, self.catalog, policies)
         self.entries: Sequence[TableEntry] = [entries[m.label] for m in self.merges]
-        self.merge = Merge(self.target, self.catalog, self.merges)
+        orphans = manifest.server.engine == "sqlite"  # which keeps no reference by itself
+        self.merge = Merge(self.target, self.catalog, self.merges, orphans=orphans)
 
     def stage(self) -> None:
         """Bring the rows near; nobody waits meanwhile."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from airkeep.database.catalog import Catalog, NumberSequence
 from airkeep.database.numbering import numbered_columns
+from airkeep.database.sql import qualified
 from airkeep.errors import ConflictError
 from airkeep.restore.fates import Fate, FateKind, Merged
 from airkeep.restore.merge_plan import Link, Policy, TableMerge
@@ -26,9 +27,18 @@ class Merge:
 
     Args:
         merges: parents before children.
+        orphans: rows may arrive whose parent is nowhere.
     """
 
-    def __init__(self, target: Target, catalog: Catalog, merges: Sequence[TableMerge]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        catalog: Catalog,
+        merges: Sequence[TableMerge],
+        *,
+        orphans: bool = False,
+    ) -> None:
+        self.orphans = orphans and catalog.engine == "postgresql"
         self.target, self.catalog, self.merges = target, catalog, merges
         self.dialect = Dialect(catalog.engine)
         self.maps: dict[str, str] = {}
@@ -102,9 +112,7 @@ class Merge:
             for unique in uniques:
                 if not _is_own(unique, merge) and not _is_key(unique, merge):
                     self._run(sql.drop_taken(unique), doing)
-        for link in merge.links:
-            if link.parent in self.dropped and _needs(merge, link, self.sql[link.parent].merge):
-                self._run(sql.drop_without(link, self.sql[link.parent]), doing)
+        self._drop(merge, doing)
         if merge.own:
             self._run(sql.renumber(self._new(merge, dry_run=dry_run)), doing)
         self.decided[merge.label] = self._count(sql.fate)
@@ -115,6 +123,10 @@ class Merge:
         if merge.own and any(link.parent == merge.label for m in self.merges for link in m.links):
             self._map(merge, doing)
 
+    def _name(self, link: Link) -> str:
+        parent = self.catalog.by_label()[link.parent]
+        return qualified(parent.schema, parent.name)
+
     def _map(self, merge: TableMerge, doing: str) -> None:
         sql = self.sql[merge.label]
         soft = [(child, link) for child, link in self._children(merge) if not link.firm]
@@ -122,6 +134,17 @@ class Merge:
         if self._count(sql.map):
             self.target.analyze(sql.map)
             self.maps[merge.label] = sql.map
+
+    def _drop(self, merge: TableMerge, doing: str) -> None:
+        """Leave out what would hang on nothing."""
+        sql = self.sql[merge.label]
+        for link in merge.links:
+            if link.parent in self.dropped and _needs(merge, link, self.sql[link.parent].merge):
+                self._run(sql.drop_without(link, self.sql[link.parent]), doing)
+            if link.firm and (self.orphans or link.parent not in self.sql):
+                self._run(
+                    sql.drop_orphans(link, self.sql.get(link.parent), self._name(link)), doing
+                )
 
     def _meet(self, merge: TableMerge, uniques: Sequence[Unique], doing: str) -> None:
         sql = self.sql[merge.label]

@@ -215,6 +215,26 @@ class MergeSql:
             f"WHERE f.fate = 'dropped' AND {on})"
         )
 
+    def drop_orphans(self, link: Link, parent: MergeSql | None, target: str) -> str:
+        """Leave out rows whose parent is neither in the target nor arrives.
+
+        Args:
+            parent: the parent's statements, None where it does not arrive at all.
+            target: the parent's table in the target.
+        """
+        row = f"s.{self.dialect.row}"
+        set_ = " AND ".join(f"s.{ident(c)} IS NOT NULL" for c in link.columns)
+        places = [target, *([parent.stage] if parent else [])]
+        nowhere = " AND ".join(
+            f"NOT EXISTS (SELECT 1 FROM {place} p WHERE {_pointing(link, 's', 'p')})"
+            for place in places
+        )
+        why = literal(f"its {link.parent} is nowhere")
+        return self._insert(
+            f"SELECT {row}, {self._no_row}, {self._no_number}, 'dropped', {why} "
+            f"FROM {self.stage} s WHERE {self._undecided(row)} AND {set_} AND {nowhere}"
+        )
+
     def renumber(self, new: str) -> str:
         """Give new numbers to rows whose own is another row's in the target.
 

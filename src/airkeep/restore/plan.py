@@ -185,11 +185,12 @@ def check_fits(
             f"target to that version first"
         )
     tables = catalog.by_label()
+    typed = manifest.server.engine == catalog.engine
     for entry in entries:
-        _check_table(entry, tables.get(entry.label), target)
+        _check_table(entry, tables.get(entry.label), target, typed=typed)
 
 
-def _check_table(entry: TableEntry, table: Table | None, target: str) -> None:
+def _check_table(entry: TableEntry, table: Table | None, target: str, *, typed: bool) -> None:
     if table is None:
         raise RestoreError(
             f"{target} has no table {entry.label}: create it there, or leave it out with "
@@ -199,7 +200,7 @@ def _check_table(entry: TableEntry, table: Table | None, target: str) -> None:
     for column in entry.columns:
         if column.name not in types:
             raise RestoreError(f"{target}: {entry.label} has no column {column.name}")
-        if not takes(types[column.name], column.type):
+        if typed and not takes(types[column.name], column.type):
             raise RestoreError(
                 f"{target}: {entry.label}.{column.name} is {types[column.name]}, "
                 f"the snapshot's is {column.type}"

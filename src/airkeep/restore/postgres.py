@@ -17,6 +17,7 @@ from airkeep.database.sql import ident, literal, qualified
 from airkeep.database.types import same_wire, wire
 from airkeep.database.write import PostgresWriter
 from airkeep.restore.fresh import TargetTable, look_at
+from airkeep.restore.from_sqlite import text_rows
 from airkeep.restore.merge_sql import Unique, uniques_of
 from airkeep.restore.plan import RestorePlan
 from airkeep.restore.rows import TableRows
@@ -141,8 +142,12 @@ class PostgresTarget:
 
     def stage(self, table: Table, name: str, rows: TableRows) -> None:
         schema, _, bare = name.rpartition(".")
-        cast = _cast(table, rows)
         staged = replace(table, schema=schema, name=bare)
+        if rows.engine == "sqlite":
+            texts = text_rows(table, rows)
+            self._writer.load(staged, texts, cast=texts.schema.names, temporary=True)
+            return
+        cast = _cast(table, rows)
         self._writer.load(staged, rows.read(_select(rows, cast)), cast=cast, temporary=True)
 
     def analyze(self, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from airkeep.database.catalog import Engine
 from airkeep.database.sql import ident
 from airkeep.snapshot.fold import fold
 from airkeep.snapshot.manifest import ColumnEntry, TableEntry
@@ -21,6 +22,7 @@ class TableRows:
 
     Attributes:
         columns: the stored ones.
+        engine: what held them.
         count: rows that have left so far.
     """
 
@@ -31,8 +33,10 @@ class TableRows:
         back: SecretsBack,
         secrets: Sequence[Secret],
         tell: Callable[[int], None] = lambda _: None,
+        *,
+        engine: Engine = "postgresql",
     ) -> None:
-        self.entry = entry
+        self.entry, self.engine = entry, engine
         self.columns: tuple[ColumnEntry, ...] = tuple(c for c in entry.columns if not c.generated)
         self.count = 0
         self._reader, self._back, self._secrets, self._tell = reader, back, secrets, tell

@@ -101,10 +101,12 @@ def restore(
         open_keyring(fernet_key, variable=TARGET_KEY),
         open_keyring(source_fernet_key, variable=OLD_KEY),
     )
-    if address.kind != found.manifest.server.engine:
-        engine = found.manifest.server.engine
+    engine = found.manifest.server.engine
+    if address.kind != engine and (address.kind == "sqlite" or create_schema):
+        into = engine + (" or a migrated PostgreSQL" if engine == "sqlite" else "")
         raise RestoreError(
-            f"the snapshot is of {engine}, {address} is {address.kind}: restore it into {engine}"
+            f"the snapshot is of {engine}, {address} is {address.kind}: restore it into {into}"
+            + (", without --create-schema" if create_schema else "")
         )
     limits = limits or ReadLimits()
     with private_folder(spool) as folder, open_target(address, folder, limits) as target:
@@ -133,13 +135,14 @@ class _Restore:
 
     def living(self, wish: Wish, entries: Sequence[TableEntry]) -> Mapping[str, Policy] | None:
         """The policies of a merge, None where the target is filled as a whole, or refused."""
-        if wish.policies is None and wish.only == "all":
+        other = self.address.kind != self.source.manifest.server.engine
+        if wish.policies is None and wish.only == "all" and not other:
             return None
         catalog = self.catalog(create_schema=False)
         if catalog is None:
             return None
         used = any(t.used for t in self.look(catalog, entries).values())
-        return wish.over(used=used)
+        return wish.over(used=used, whole=wish.only == "all" and not other)
 
     def merge(self, wish: Wish, policies: Mapping[str, Policy], *, dry_run: bool) -> RestoreResult:
         """Into a target that is in use."""

@@ -76,7 +76,8 @@ class Source:
         def told(count: int) -> None:
             self._progress(Step(entry.label, before + count, total))
 
-        rows = TableRows(reader, entry, self._back, held_by(entry, self.manifest), told)
+        secrets, engine = held_by(entry, self.manifest), self.manifest.server.engine
+        rows = TableRows(reader, entry, self._back, secrets, told, engine=engine)
         into(rows)
         if rows.count != entry.rows:
             raise RestoreError(
