@@ -1,0 +1,468 @@
+"""A start without a burst: which DAGs are unpaused, and what was due while the environment slept.
+
+A scheduler decides what is due from `dag.next_dagrun*`, but whoever parses the DAG file next
+computes these anew from the newest automated run. So columns alone hold for seconds; what holds is
+a run. For each active DAG of which a run fell due before now, one run is added that stands for the
+time slept through: `scheduled__airkeep_asleep_until_<now>`, its data interval from the last run's
+end to now, without any work, ended at once. From it every timetable of Airflow's own counts on to
+the first due time after now, with catch-up and without (docs/decisions/0023-quiet-start.md).
+
+- Its state is failed, not success: what asks for the last *successful* run's interval still gets
+  the last real one, so that a pipeline that loads "since then" loads the slept time as well.
+- Its logical date is just after the last run's: it is the newest until the next one comes.
+- A timedelta's phase is kept: its interval ends on the last beat before now.
+- Tasks that depend on their past find it: where a DAG may ask, the run holds a copy of the last
+  run's task instances, skipped where those were well, else in the state that they have.
+- `dag.next_dagrun*` become NULL, "nothing due", until the file is parsed.
+
+Decided in Python from one row a DAG, written as SQL for PostgreSQL and SQLite from the columns that
+are there. Versions before 2.2 have no data intervals: their DAGs are named, and catch up.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeVar
+
+from airkeep.database.sql import ident, literal
+from airkeep.errors import ConfigError, did_you_mean
+from airkeep.restore.inflight import Outcome
+from airkeep.restore.statements import Columns, Dialect, Relation, Statement, Words, listed
+
+T = TypeVar("T")
+MissedRuns = Literal["skip", "make"]
+MISSED_RUNS: tuple[MissedRuns, ...] = ("skip", "make")
+
+ASLEEP = "scheduled__airkeep_asleep_until_"
+_BATCH = 200  # DAGs a statement
+_EXAMPLES = 3
+_NEEDED = ("run_type", "data_interval_start", "data_interval_end")
+_CRON = re.compile(r"@\w+|[^\s,]+(,\S+)*(\s+\S+){4,5}")
+_DELTA = re.compile(r"(?:(-?\d+) days?, )?(\d+):(\d\d):(\d\d)(?:\.(\d{6}))?")
+_DEPENDS = '"depends_on_past": true'
+
+
+@dataclass(frozen=True)
+class Dag:
+    """One DAG as a question finds it; instants are None where there is none.
+
+    Attributes:
+        schedule: 2.x's `schedule_interval` (JSON), 3.x's `timetable_summary`.
+        due: when its next run is to be made, as the scheduler last reckoned.
+        begins, ends: that run's data interval.
+        last_run_id, last_logical, last_end: of the newest automated run.
+    """
+
+    dag_id: str
+    root: str
+    is_paused: bool
+    schedule: str
+    partitioned: bool
+    due: datetime | None
+    begins: datetime | None
+    ends: datetime | None
+    last_run_id: str | None
+    last_logical: datetime | None
+    last_end: datetime | None
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """The run that stands for the time slept through."""
+
+    dag_id: str
+    logical: datetime
+    start: datetime
+    end: datetime
+    after: str | None  # the last real run
+
+
+@dataclass(frozen=True)
+class QuietPlan:
+    """What is done with the DAGs.
+
+    Attributes:
+        dags: every DAG of the snapshot.
+        active: those of them that end unpaused.
+        told: it was said which; else they are so already.
+        catch_up: DAGs whose missed runs cannot be kept from being made.
+    """
+
+    now: datetime
+    dags: tuple[str, ...] = ()
+    active: tuple[str, ...] = ()
+    told: bool = False
+    sleeps: tuple[Sleep, ...] = ()
+    catch_up: tuple[str, ...] = ()
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """The same as counts with examples."""
+        slept = [s.dag_id for s in self.sleeps]
+        found = [Outcome("dag", "active", len(self.active), self.active[:_EXAMPLES])]
+        if slept:
+            found.append(Outcome("dag_run", "slept through", len(slept), tuple(slept[:_EXAMPLES])))
+        return tuple(found)
+
+    def notes(self) -> tuple[str, ...]:
+        """What people should know."""
+        if not self.catch_up:
+            return ()
+        more = f" and {len(self.catch_up) - 5} more" if len(self.catch_up) > 5 else ""
+        return (
+            f"{', '.join(self.catch_up[:5])}{more}: runs were due while the environment slept, and "
+            f"this Airflow may make them when it starts: pause them first if it should not",
+        )
+
+
+def quiet_question(columns: Columns, relation: Relation) -> str | None:
+    """A SELECT of one row a DAG for `read_dags`, plain enough for DuckDB; None without `dag`."""
+    dag = columns.get("dag", ())
+    if "dag_id" not in dag:
+        return None
+
+    def text(name: str, *others: str) -> str:
+        for column in (name, *others):
+            if column in dag:
+                return f"CAST(d.{ident(column)} AS VARCHAR)"
+        return "NULL"
+
+    values = [
+        text("dag_id"), text("root_dag_id"), text("is_paused"),
+        text("schedule_interval", "timetable_summary"), text("timetable_partitioned"),
+        text("next_dagrun_create_after"), text("next_dagrun"),
+        text("next_dagrun_data_interval_start"), text("next_dagrun_data_interval_end"),
+    ]  # fmt: skip
+    newest = _newest_runs(columns, relation)
+    if newest is None:
+        return f"SELECT {', '.join([*values, *['NULL'] * 3])} FROM {relation('dag')} d"
+    last = ["r.run_id", "CAST(r.logical AS VARCHAR)", "CAST(r.data_interval_end AS VARCHAR)"]
+    return (
+        f"SELECT {', '.join([*values, *last])} FROM {relation('dag')} d "
+        f"LEFT JOIN ({newest}) r ON r.dag_id = d.dag_id"
+    )
+
+
+def _newest_runs(columns: Columns, relation: Relation) -> str | None:
+    run = columns.get("dag_run", ())
+    if not all(name in run for name in _NEEDED):
+        return None
+    logical = "logical_date" if "logical_date" in run else "execution_date"
+    numbered = (
+        f"SELECT dag_id, run_id, {logical} AS logical, data_interval_end, row_number() "
+        f"OVER (PARTITION BY dag_id ORDER BY {logical} DESC) AS n "
+        f"FROM {relation('dag_run')} x "
+        f"WHERE run_type IN ('scheduled', 'backfill') AND {logical} IS NOT NULL"
+    )
+    return f"SELECT * FROM ({numbered}) y WHERE n = 1"
+
+
+def read_dags(rows: Iterable[Sequence[object]]) -> tuple[Dag, ...]:
+    """The rows of `quiet_question`, sorted."""
+    return tuple(sorted(map(_dag, rows), key=lambda dag: dag.dag_id))
+
+
+def _dag(row: Sequence[object]) -> Dag:
+    dag_id, root, paused, schedule, partitioned, after, run, begins, ends, last, logical, end = row
+    return Dag(
+        dag_id=str(dag_id),
+        root=str(root or dag_id),
+        is_paused=_truth(paused),
+        schedule=str(schedule or ""),
+        partitioned=_truth(partitioned),
+        # At its limit of active runs Airflow 2 empties the first of them.
+        due=_instant(after) or _instant(ends) or _instant(run),
+        begins=_instant(begins) or _instant(run),
+        ends=_instant(ends),
+        last_run_id=None if last is None else str(last),
+        last_logical=_instant(logical),
+        last_end=_instant(end),
+    )
+
+
+def _truth(value: object) -> bool:
+    return str(value).lower() in ("true", "t", "1")
+
+
+def _instant(value: object) -> datetime | None:
+    """An instant from a database's text; infinities are none."""
+    if value is None or "infinity" in str(value):
+        return None
+    try:
+        found = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None  # BC, or a year beyond 9999
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def plan_quiet(
+    dags: Sequence[Dag],
+    *,
+    now: datetime,
+    active: Collection[str] | None = None,
+    missed_runs: MissedRuns = "skip",
+) -> QuietPlan:
+    """Decide for every DAG.
+
+    Args:
+        now: the target's clock: what fell due until then is not made.
+        active: exactly these are to be unpaused; None: those that the snapshot has so.
+
+    Raises:
+        ConfigError: a DAG that is to be active is not in the snapshot.
+    """
+    known = tuple(dag.dag_id for dag in dags)
+    for name in active or ():
+        if name not in known:
+            raise ConfigError(
+                f"--active {name}: the snapshot has no such DAG{did_you_mean(name, known)}"
+            )
+    awake = [d for d in dags if _is_active(d, active)]
+    due = [d for d in awake if d.due is not None and d.due <= now]
+    skipping = due if missed_runs == "skip" else []
+    possible = [d for d in skipping if _can_sleep(d)]
+    return QuietPlan(
+        now=now,
+        dags=known,
+        active=tuple(d.dag_id for d in awake),
+        told=active is not None,
+        sleeps=tuple(_sleep(d, now) for d in possible),
+        catch_up=tuple(d.dag_id for d in skipping if not _can_sleep(d)),
+    )
+
+
+def _is_active(dag: Dag, active: Collection[str] | None) -> bool:
+    return not dag.is_paused if active is None else dag.dag_id in active or dag.root in active
+
+
+def _can_sleep(dag: Dag) -> bool:
+    """Partitioned timetables count partitions, not time; before 2.2 there is no data interval."""
+    return dag.begins is not None and dag.ends is not None and not dag.partitioned
+
+
+def _sleep(dag: Dag, now: datetime) -> Sleep:
+    begins = dag.begins or now
+    since = dag.last_end or begins
+    end = now
+    step = _step(dag.schedule)
+    if step:
+        end = since + (now - since) // step * step
+    elif not _CRON.fullmatch(_plain(dag.schedule)):
+        # A timetable of somebody's own may count from the start of the last interval.
+        since = max(since, now - ((dag.ends or begins) - begins))
+    logical = (dag.last_logical or begins) + timedelta(microseconds=1)
+    return Sleep(dag.dag_id, logical, min(since, end), end, dag.last_run_id)
+
+
+def _plain(schedule: str) -> str:
+    """A cron expression without the quotes of 2.x's JSON."""
+    return schedule.strip().strip('"')
+
+
+def _step(schedule: str) -> timedelta | None:
+    """A timedelta's length; None for every other schedule."""
+    if schedule.startswith("{"):
+        try:
+            found = json.loads(schedule)
+            step = timedelta(**found["attrs"]) if found["type"] == "timedelta" else None
+        except (ValueError, KeyError, TypeError):
+            return None
+    else:
+        match = _DELTA.fullmatch(schedule)
+        if match is None:
+            return None
+        days, hours, minutes, seconds, micros = (int(part or 0) for part in match.groups())
+        step = timedelta(days, seconds, micros, 0, minutes, hours)
+    return step if step and step > timedelta(0) else None
+
+
+# Writing.
+
+
+def past_question(columns: Columns, relation: Relation) -> str | None:
+    """A SELECT of the DAGs whose tasks surely do not depend on their past.
+
+    One is sure where every serialized form is readable text that never says so.
+    """
+    if "data" not in columns.get("serialized_dag", ()):
+        return None
+    return (
+        f"SELECT dag_id FROM {relation('serialized_dag')} s GROUP BY dag_id "
+        f"HAVING count(*) = count(data) "
+        f"AND max(CASE WHEN CAST(data AS VARCHAR) LIKE '%{_DEPENDS}%' THEN 1 ELSE 0 END) = 0"
+    )
+
+
+def quiet_statements(
+    plan: QuietPlan,
+    columns: Columns,
+    relation: Relation,
+    *,
+    dialect: Dialect,
+    without_past: Collection[str] = (),
+) -> list[Statement]:
+    """What is to be run on the target's own tables, after all rows are in, before sequences.
+
+    Args:
+        without_past: DAGs that `past_question` names.
+    """
+    writer = _Writer(plan, columns, relation, Words(dialect), frozenset(without_past))
+    return list(writer.statements())
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """The SQL of one plan."""
+
+    plan: QuietPlan
+    columns: Columns
+    relation: Relation
+    words: Words
+    without_past: frozenset[str]
+
+    def statements(self) -> Iterator[Statement]:
+        if self.plan.told and "is_paused" in self.columns.get("dag", ()):
+            yield from self.pauses(self.plan.active)
+        for part in _parts(self.plan.sleeps):
+            yield self.runs(part)
+            yield from self.notes(part)
+            past = [s for s in part if s.after and s.dag_id not in self.without_past]
+            if past and "run_id" in self.columns.get("task_instance", ()):
+                yield self.tasks(past)
+            yield self.nothing_due(part)
+
+    def pauses(self, active: Sequence[str]) -> Iterator[Statement]:
+        for names, paused in (
+            ([d for d in self.plan.dags if d not in set(active)], self.words.true()),
+            (active, self.words.false()),
+        ):
+            for part in _parts(names):
+                yield Statement(
+                    "pausing and unpausing",
+                    f"UPDATE {self.relation('dag')} SET is_paused = {paused} "
+                    f"WHERE dag_id IN ({_literals(part)})",
+                )
+
+    def nothing_due(self, sleeps: Sequence[Sleep]) -> Statement:
+        changes = {n: "NULL" for n in self.columns["dag"] if n.startswith("next_dagrun")}
+        if "exceeds_max_non_backfill" in self.columns["dag"]:
+            changes["exceeds_max_non_backfill"] = self.words.false()
+        return Statement(
+            "nothing due until DAGs are parsed",
+            f"UPDATE {self.relation('dag')} "
+            f"SET {', '.join(f'{ident(n)} = {v}' for n, v in changes.items())} "
+            f"WHERE dag_id IN ({_literals([s.dag_id for s in sleeps])})",
+        )
+
+    @property
+    def run_id(self) -> str:
+        return ASLEEP + self.plan.now.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def runs(self, sleeps: Sequence[Sleep]) -> Statement:
+        rows = [self.run(sleep, number) for number, sleep in enumerate(sleeps, 1)]
+        values = ", ".join(f"({', '.join(row.values())})" for row in rows)
+        return Statement(
+            "adding runs for the time slept through",
+            f"INSERT INTO {self.relation('dag_run')} ({listed(rows[0])}) VALUES {values}",
+        )
+
+    def run(self, sleep: Sleep, number: int) -> dict[str, str]:
+        now, table = self.words.time(self.plan.now), self.relation("dag_run")
+        is_three = "run_after" in self.columns["dag_run"]
+        logical = self.words.time(sleep.logical)
+        values = {
+            "id": f"(SELECT COALESCE(max(id), 0) FROM {table}) + {number}",
+            "dag_id": literal(sleep.dag_id),
+            "run_id": literal(self.run_id),
+            "execution_date": logical,
+            "logical_date": logical,
+            "run_after": self.words.time(sleep.end),
+            "queued_at": now,
+            "start_date": now,
+            "end_date": now,
+            "created_at": now,
+            "updated_at": now,
+            "last_scheduling_decision": now,
+            "data_interval_start": self.words.time(sleep.start),
+            "data_interval_end": self.words.time(sleep.end),
+            "state": "'failed'",
+            "run_type": "'scheduled'",
+            "external_trigger": self.words.false(),
+            "triggered_by": "'TIMETABLE'",
+            "conf": "'{}'" if is_three else "NULL",
+            "clear_number": "0",
+            "span_status": "'ended'",
+        }
+        if "id" in self.columns.get("log_template", ()):
+            values["log_template_id"] = f"(SELECT max(id) FROM {self.relation('log_template')})"
+        if sleep.after:
+            values["created_dag_version_id"] = (
+                f"(SELECT created_dag_version_id FROM {table} WHERE "
+                f"dag_id = {literal(sleep.dag_id)} AND run_id = {literal(sleep.after)})"
+            )
+        return {n: v for n, v in values.items() if n in self.columns["dag_run"]}
+
+    def notes(self, sleeps: Sequence[Sleep]) -> Iterator[Statement]:
+        if "content" not in self.columns.get("dag_run_note", ()):
+            return
+        now = self.words.time(self.plan.now)
+        text = literal(
+            "airkeep: the environment slept until here, and no run was made for this time. "
+            "A backfill makes those that are wanted."
+        )
+        names = _literals([s.dag_id for s in sleeps])
+        yield Statement(
+            "noting what they are",
+            f"INSERT INTO {self.relation('dag_run_note')} "
+            f"(dag_run_id, content, created_at, updated_at) SELECT id, {text}, {now}, {now} "
+            f"FROM {self.relation('dag_run')} r WHERE r.run_id = {literal(self.run_id)} "
+            f"AND r.dag_id IN ({names})",
+        )
+
+    def tasks(self, sleeps: Sequence[Sleep]) -> Statement:
+        """The last run's task instances once more, as a past that the next run may look at."""
+        now = self.words.time(self.plan.now)
+        own = {
+            "id": self.words.uuid(),
+            "run_id": literal(self.run_id),
+            # Those that run again (--in-flight clear, keep) must not hold up the next ones.
+            "state": "CASE WHEN t.state IN ('failed', 'upstream_failed', 'removed') "
+            "THEN t.state ELSE 'skipped' END",
+            "start_date": now,
+            "end_date": now,
+            "updated_at": now,
+            "duration": "0",
+            "try_number": "0",
+            "span_status": "'ended'",
+            "next_kwargs": "'null'",
+            **dict.fromkeys(_OF_A_TRY, "NULL"),
+        }
+        names = list(self.columns["task_instance"])
+        values = ", ".join(own.get(n, f"t.{ident(n)}") for n in names)
+        pairs = ", ".join(f"({literal(s.dag_id)}, {literal(s.after or '')})" for s in sleeps)
+        return Statement(
+            "adding the past of tasks that depend on it",
+            f"INSERT INTO {self.relation('task_instance')} ({listed(names)}) SELECT {values} "
+            f"FROM {self.relation('task_instance')} t "
+            f"WHERE (t.dag_id, t.run_id) IN (VALUES {pairs})",
+        )
+
+
+# What only a task instance that was tried has.
+_OF_A_TRY = (
+    "job_id", "pid", "queued_by_job_id", "queued_dttm", "scheduled_dttm", "last_heartbeat_at",
+    "external_executor_id", "trigger_id", "trigger_timeout", "next_method", "context_carrier",
+    "retry_delay_override", "retry_reason",
+)  # fmt: skip
+
+
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]
+
+
+def _literals(names: Sequence[str]) -> str:
+    return ", ".join(map(literal, names))
