@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
+
+# A restore that changes nothing of what it restores: for tests that compare every row.
+AS_IT_WAS: Any = {"in_flight": "keep", "missed_runs": "make"}
+AS_IT_WAS_FLAGS = ("--in-flight", "keep", "--missed-runs", "make")
 
 _NOISE = re.compile(r"^(--.*|\\(un)?restrict .*|)$")
 

@@ -91,7 +91,9 @@ def tell_journey(story: Story, source: str, target: str, lake: Path, damaged: Pa
     )
     story.step(
         "restore into an empty database",
-        lambda: airkeep.restore(str(lake), "latest", target, create_schema=True),
+        lambda: airkeep.restore(
+            str(lake), "latest", target, create_schema=True, in_flight="keep", missed_runs="make"
+        ),
         lambda r: f"{r.rows:,} rows",
     )
     story.step(

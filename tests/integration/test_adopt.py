@@ -30,6 +30,7 @@ from airkeep.errors import (
     UnknownLayoutError,
 )
 from airkeep.snapshot.lake import Snapshot
+from compare import AS_IT_WAS
 from servers import Databases, query
 
 AT = datetime(2026, 11, 1, 2, 30, tzinfo=UTC)
@@ -189,7 +190,7 @@ def test_a_key_that_is_not_the_tables_own_goes_back_into_a_database(
     [snapshot] = adopt(str(tmp_path / "old"), str(lake), environment="prod").made
     target = databases.empty()
 
-    airkeep.restore(str(lake), str(snapshot.name), target, create_schema=True)
+    airkeep.restore(str(lake), str(snapshot.name), target, create_schema=True, **AS_IT_WAS)
 
     rows = "SELECT dag_id, run_id, state, start_date FROM dag_run ORDER BY 1, 2"
     assert query(target, rows) == query(url, rows)
@@ -269,7 +270,7 @@ def test_an_adopted_snapshot_is_no_ground_and_not_what_restore_takes(
     old.write_dated(tmp_path / "a", [rows], datetime.now(UTC) + timedelta(hours=1))
     adopt(str(tmp_path / "a"), str(lake), environment="prod")
     with pytest.raises(NoSuchSnapshotError, match="no complete snapshot"):
-        airkeep.restore(str(lake), "prod/latest", airflow_dump("airflow-2112"))
+        airkeep.restore(str(lake), "prod/latest", airflow_dump("airflow-2112"), **AS_IT_WAS)
     got = CliRunner().invoke(cli, ["show", str(lake), "prod/latest"])
     assert got.exit_code == 0, got.output
     assert re.search(r"complete +no", got.output)

@@ -18,6 +18,7 @@ from airkeep.database.server import Cluster
 from airkeep.database.sql import literal
 from airkeep.errors import BadBackupError, UnknownLayoutError
 from airkeep.snapshot.lake import Snapshot
+from compare import AS_IT_WAS
 from servers import AIRFLOW_DATA, Databases, psql, query
 
 AT = datetime(2026, 11, 1, 2, 30, tzinfo=UTC)
@@ -96,7 +97,7 @@ def test_a_custom_dump_has_its_own_time_and_goes_back_into_a_database(
     assert airkeep.verify(str(lake), "old/latest")[0].ok
 
     target = databases.empty()
-    airkeep.restore(str(lake), "old/latest", target, create_schema=True)
+    airkeep.restore(str(lake), "old/latest", target, create_schema=True, **AS_IT_WAS)
     assert query(target, "SELECT count(*) FROM dag_run") == [(78,)]
 
 

@@ -12,7 +12,7 @@ from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
 from airkeep.errors import DatabaseError, NotAirflowError
 from airkeep.snapshot.progress import Step
-from compare import data_of
+from compare import AS_IT_WAS, data_of
 from servers import Databases, psql, query
 
 CORE = ("dag", "dag_run", "task_instance")
@@ -84,7 +84,7 @@ def test_airflow_only_keeps_the_schema_of_what_was_skipped(
     query(source, "CREATE TABLE shop_orders (id int PRIMARY KEY)")
     target = databases.empty()
     found = airkeep.export(source, str(tmp_path), environment="e", airflow_only=True, skip=["log"])
-    airkeep.restore(str(tmp_path), found, target, create_schema=True)
+    airkeep.restore(str(tmp_path), found, target, create_schema=True, **AS_IT_WAS)
     expected = {name: rows for name, rows in data_of(source).items() if name != "shop_orders"}
     assert data_of(target) == expected | {"log": [], "sequence log_id_seq": ["1false"]}
 
@@ -179,5 +179,5 @@ def test_tables_that_differ_by_case_only_are_not_taken_for_each_other(
     )  # fmt: skip
     target = databases.empty()
     found = airkeep.export(source, str(tmp_path), environment="e")
-    airkeep.restore(str(tmp_path), found, target, create_schema=True)
+    airkeep.restore(str(tmp_path), found, target, create_schema=True, **AS_IT_WAS)
     assert data_of(target) == data_of(source)

@@ -30,7 +30,7 @@ import airkeep
 from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
 from command import AIRKEEP, VARIABLE
-from compare import data_of
+from compare import AS_IT_WAS, AS_IT_WAS_FLAGS, data_of
 from servers import FERNET_KEY, Databases, airflow_sqlite
 
 PASSWORD = "p@ss:w/rd%#'\"\\ x"
@@ -163,7 +163,11 @@ class Bench:
         return _fault(given, variables, more)
 
     def restore(self, url: str, *arguments: str, **more: object) -> Fault:
-        given = ("restore", str(self.lake), *(arguments or ("latest", "env:", "--create-schema")))
+        given = (
+            "restore",
+            str(self.lake),
+            *(arguments or ("latest", "env:", "--create-schema", *AS_IT_WAS_FLAGS)),
+        )
         return _fault(given, {VARIABLE: url, "AIRFLOW__CORE__FERNET_KEY": FERNET_KEY}, more)
 
     def snapshot(self, name: str = AIRFLOW, *, environment: str = "prod") -> airkeep.Snapshot:
@@ -778,7 +782,7 @@ def a_target_of_another_engine(bench: Bench) -> Fault:
 def children_without_their_parents(bench: Bench) -> Fault:
     bench.snapshot()
     url = bench.databases.empty()
-    airkeep.restore(str(bench.lake), "latest", url, create_schema=True)
+    airkeep.restore(str(bench.lake), "latest", url, create_schema=True, **AS_IT_WAS)
     names = ", ".join(t for t in data_of(url) if t != "alembic_version" and "sequence" not in t)
     bench.sql(url, f"TRUNCATE {names}")
     return bench.restore(

@@ -27,7 +27,7 @@ import airkeep
 from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster, Server
 from command import start as start_airkeep
-from compare import data_of
+from compare import AS_IT_WAS, AS_IT_WAS_FLAGS, data_of
 from servers import AIRFLOW_DATA, Databases, emptied, psql, query, wait_until_alone
 
 # Sorts first among the rows that matter, holds some 20 MB that do not compress.
@@ -212,7 +212,7 @@ def test_a_connection_cut_in_mid_restore_leaves_the_target_empty(
     airkeep.export(source, lake, environment="prod")
     target = databases.empty()
     with wire(target, SMALL_BYTES) as (proxy, url):
-        command = start(url, "restore", lake, "latest", "env:", "--create-schema")
+        command = start(url, "restore", lake, "latest", "env:", "--create-schema", *AS_IT_WAS_FLAGS)
         assert proxy.held.wait(60)
         proxy.cut()
         status, said = command.end()
@@ -228,7 +228,7 @@ def test_a_backend_that_an_operator_ends_leaves_the_target_empty(
     airkeep.export(source, lake, environment="prod")
     target = databases.empty()
     with wire(target, SMALL_BYTES) as (proxy, url):
-        command = start(url, "restore", lake, "latest", "env:", "--create-schema")
+        command = start(url, "restore", lake, "latest", "env:", "--create-schema", *AS_IT_WAS_FLAGS)
         assert proxy.held.wait(60)
         query(
             target,
@@ -245,7 +245,7 @@ def assert_empty_then_whole(lake: str, source: str, target: str) -> None:
     """The target is as it was, and takes the snapshot at the next attempt."""
     wait_until_alone(target)
     assert data_of(target) == {}
-    airkeep.restore(lake, "latest", target, create_schema=True)
+    airkeep.restore(lake, "latest", target, create_schema=True, **AS_IT_WAS)
     assert data_of(target) == data_of(source)
 
 
@@ -315,7 +315,7 @@ def test_a_signal_in_mid_restore_leaves_the_target_empty(
     airkeep.export(source, lake, environment="prod")
     target = databases.empty()
     with wire(target, SMALL_BYTES) as (proxy, url):
-        command = start(url, "restore", lake, "latest", "env:", "--create-schema")
+        command = start(url, "restore", lake, "latest", "env:", "--create-schema", *AS_IT_WAS_FLAGS)
         assert proxy.held.wait(60)
         command.process.send_signal(number)
         time.sleep(0.5)
@@ -479,7 +479,14 @@ def test_no_room_for_what_comes_from_the_lake_is_said_so(
     airkeep.export(source, lake, environment="prod")
     target = databases.empty()
     command = start(
-        target, "restore", lake, "latest", "env:", "--create-schema", before=file_limit(1 << 20)
+        target,
+        "restore",
+        lake,
+        "latest",
+        "env:",
+        "--create-schema",
+        *AS_IT_WAS_FLAGS,
+        before=file_limit(1 << 20),
     )
     status, said = command.end()
     assert re.search(r"cannot be written \(File too large\): free some space", said), said

@@ -16,7 +16,7 @@ from airkeep.cli.main import cli
 from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
 from airkeep.errors import NotEmptyError
-from compare import data_of, schema_of
+from compare import AS_IT_WAS, data_of, schema_of
 from servers import Databases, emptied, psql, query
 
 AIRFLOW = "airflow-332"
@@ -64,7 +64,7 @@ def test_a_dry_run_does_not_wait_for_writers(
     limits = airkeep.ReadLimits(lock_timeout_s=1)
     with dbapi.connect(target, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.executescript("BEGIN; LOCK TABLE xcom IN ROW EXCLUSIVE MODE")
-        result = airkeep.restore(lake, "latest", target, dry_run=True, limits=limits)
+        result = airkeep.restore(lake, "latest", target, dry_run=True, limits=limits, **AS_IT_WAS)
     assert result.dry_run
     assert result.plan.rows > 1000
 
@@ -81,7 +81,7 @@ def test_a_living_database_is_refused_without_a_lock_that_its_writers_mind(
         cursor.executescript("BEGIN; LOCK TABLE xcom IN ROW EXCLUSIVE MODE")
         for tables in ([], ["log"], ["connection"]):
             with pytest.raises(NotEmptyError, match=r"is not empty: rows are in"):
-                airkeep.restore(lake, "latest", target, tables=tables, limits=limits)
+                airkeep.restore(lake, "latest", target, tables=tables, limits=limits, **AS_IT_WAS)
 
 
 LOGGED = "INSERT INTO log (event, dttm) SELECT '{event}', now() FROM generate_series(1, {rows})"
@@ -96,10 +96,10 @@ def test_only_rows_that_no_fresh_airflow_has_are_in_the_way(
     psql(server, target, LOGGED.format(event="cli_migratedb", rows=1500),
          LOGGED.format(event="trigger", rows=1))  # fmt: skip
     with pytest.raises(NotEmptyError, match=r"is not empty: rows are in log\."):
-        airkeep.restore(lake, "latest", target)
+        airkeep.restore(lake, "latest", target, **AS_IT_WAS)
 
     query(target, "DELETE FROM log WHERE event = 'trigger'")
-    result = airkeep.restore(lake, "latest", target)
+    result = airkeep.restore(lake, "latest", target, **AS_IT_WAS)
     [log] = [t for t in result.plan.tables if t.label == "log"]
     assert (log.action, log.defaults) == ("replace defaults", 1500)
     assert data_of(target)["log"] == data_of(source)["log"]
@@ -137,7 +137,7 @@ def test_tables_and_skip_restore_a_part(databases: Databases, server: Cluster, l
     whole = data_of(source)
     target = emptied(server, databases.airflow(AIRFLOW))
 
-    airkeep.restore(lake, "latest", target, tables=["connection", "variable"])
+    airkeep.restore(lake, "latest", target, tables=["connection", "variable"], **AS_IT_WAS)
     found = data_of(target)
     assert {t for t in found if found[t] and not t.startswith("sequence")} == {
         "connection", "variable", "alembic_version"
@@ -145,7 +145,7 @@ def test_tables_and_skip_restore_a_part(databases: Databases, server: Cluster, l
     assert found["connection"] == whole["connection"]
 
     rest = ["connection", "variable", "log", "alembic_version"]
-    airkeep.restore(lake, "latest", target, skip=rest)
+    airkeep.restore(lake, "latest", target, skip=rest, **AS_IT_WAS)
     found = data_of(target)
     assert found["log"] == []
     assert {t: r for t, r in found.items() if t != "log" and "log_id" not in t} == {
@@ -180,7 +180,7 @@ def test_a_cycle_of_references_comes_back_and_stays_as_strict_as_it_was(
         target = emptied(server, databases.airflow(AIRFLOW))
         psql(server, target, CYCLE.format(kind=kind))
     airkeep.export(source, lake, environment="prod")
-    result = airkeep.restore(lake, "latest", target, create_schema=create_schema)
+    result = airkeep.restore(lake, "latest", target, create_schema=create_schema, **AS_IT_WAS)
 
     assert result.plan.deferred
     assert data_of(target) == data_of(source)
@@ -215,7 +215,7 @@ def test_the_next_row_of_every_table_gets_a_free_number(
     else:
         target = emptied(server, databases.airflow(AIRFLOW))
         psql(server, target, NUMBERED)
-    airkeep.restore(lake, "latest", target, create_schema=create_schema)
+    airkeep.restore(lake, "latest", target, create_schema=create_schema, **AS_IT_WAS)
 
     for table in TABLES:
         psql(server, target, f"INSERT INTO {table} (n) VALUES (99)")
@@ -261,7 +261,7 @@ def test_a_sequence_that_nobody_owns_is_not_behind_the_rows_that_it_numbers(
     else:
         target = emptied(server, databases.airflow(AIRFLOW))
         psql(server, target, UNOWNED)
-    airkeep.restore(lake, "latest", target, create_schema=create_schema)
+    airkeep.restore(lake, "latest", target, create_schema=create_schema, **AS_IT_WAS)
 
     assert query(target, "INSERT INTO shop.lent (n) VALUES (2) RETURNING id") == [(51,)]
     assert query(target, "SELECT nextval('shop.user_id_seq')") == [(51,)]
@@ -273,7 +273,7 @@ def test_a_target_whose_numbers_are_ahead_stays_ahead(
     airkeep.export(databases.airflow(AIRFLOW), lake, environment="prod")
     target = emptied(server, databases.airflow(AIRFLOW))
     psql(server, target, "SELECT setval('log_id_seq', 123456)")
-    airkeep.restore(lake, "latest", target)
+    airkeep.restore(lake, "latest", target, **AS_IT_WAS)
     assert query(target, "SELECT nextval('log_id_seq')") == [(123457,)]
 
 
@@ -284,6 +284,6 @@ def test_a_server_that_ends_idle_transactions_does_not_end_ours(
     name = parse_address(target).database
     psql(server, target, f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = 1")
     airkeep.export(source, lake, environment="prod")
-    airkeep.restore(lake, "latest", target, create_schema=True)
+    airkeep.restore(lake, "latest", target, create_schema=True, **AS_IT_WAS)
     psql(server, target, f"ALTER DATABASE {name} RESET ALL")  # our own look takes its time
     assert data_of(target) == data_of(source)

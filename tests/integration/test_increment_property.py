@@ -23,7 +23,7 @@ import airkeep
 from airkeep.database.server import Cluster
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.read import SnapshotReader
-from compare import data_of
+from compare import AS_IT_WAS, data_of
 
 KEYS = 8
 WHOLE_LIFE = 12  # deeds between two exports, at most
@@ -364,7 +364,7 @@ def test_the_tip_of_a_chain_restores_to_its_source(server: Cluster, life: list[l
             tip = airkeep.export(world.url, lakes.chain, environment="prod", increment=True)
         try:
             url = server.create(target)
-            airkeep.restore(lakes.chain, tip, url, create_schema=True)
+            airkeep.restore(lakes.chain, tip, url, create_schema=True, **AS_IT_WAS)
             assert tables_of(url) == tables_of(world.url)
         finally:
             server.drop(target)

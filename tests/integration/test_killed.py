@@ -18,7 +18,7 @@ import airkeep
 from airkeep.snapshot.names import SnapshotName
 from airkeep.snapshot.read import SnapshotReader
 from command import start
-from compare import data_of
+from compare import AS_IT_WAS, AS_IT_WAS_FLAGS, data_of
 from identities import what_it_says
 from renumbered import renumber, run_script
 from servers import Databases, query, wait_until_alone
@@ -101,7 +101,7 @@ def test_a_lake_lists_only_whole_snapshots_however_an_export_ends(
     assert all(not result.problems for result in airkeep.verify(lake))
     last = airkeep.export(url, lake, environment="prod", increment=mode == "increment")
     target = databases.empty()
-    airkeep.restore(lake, last, target, create_schema=True)
+    airkeep.restore(lake, last, target, create_schema=True, **AS_IT_WAS)
     assert data_of(target) == data_of(url)
 
 
@@ -136,7 +136,7 @@ def test_a_target_is_empty_or_complete_however_a_restore_ends(
 ) -> None:
     source, lake = databases.airflow(AIRFLOW), str(tmp_path / "lake")
     airkeep.export(source, lake, environment="prod")
-    arguments = ("restore", lake, "latest", "env:", "--create-schema")
+    arguments = ("restore", lake, "latest", "env:", "--create-schema", *AS_IT_WAS_FLAGS)
     longest_s = working_time(databases.empty(), tmp_path, *arguments)
     chance, whole, at_work = random.Random(SEED), data_of(source), 0
     target = databases.empty()
@@ -151,7 +151,7 @@ def test_a_target_is_empty_or_complete_however_a_restore_ends(
 
     assert at_work >= rounds / 3
     if not data_of(target):
-        airkeep.restore(lake, "latest", target, create_schema=True)
+        airkeep.restore(lake, "latest", target, create_schema=True, **AS_IT_WAS)
     assert data_of(target) == whole
 
 

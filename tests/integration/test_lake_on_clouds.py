@@ -13,6 +13,7 @@ import pytest
 
 from azure_server import AzureServer
 from command import AIRKEEP
+from compare import AS_IT_WAS_FLAGS
 from gs_server import GsServer
 from sqlite_files import content
 
@@ -50,7 +51,7 @@ def test_out_and_back_under_an_odd_prefix(
     listed = json.loads(run("snapshots", lake, "--json", "--all"))
     assert len(listed) == 2
     run("verify", lake)
-    run("restore", lake, "prod/latest", f"sqlite:///{target}", "--create-schema")
+    run("restore", lake, "prod/latest", f"sqlite:///{target}", "--create-schema", *AS_IT_WAS_FLAGS)
     assert content(target) == content(source)
     run("clean", lake, "--keep-last", "1", "--grace", "0s")
     assert len(json.loads(run("snapshots", lake, "--json", "--all"))) == 1

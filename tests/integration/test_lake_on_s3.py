@@ -11,7 +11,7 @@ from pathlib import Path
 import airkeep
 from airkeep.snapshot.lake import Lake
 from command import AIRKEEP
-from compare import data_of
+from compare import AS_IT_WAS_FLAGS, data_of
 from s3_server import S3Server
 from servers import Databases, query
 
@@ -38,7 +38,7 @@ def test_out_and_back_with_an_increment_under_an_odd_prefix(
     run(s3_server, "export", source, lake, "-e", "prod", "--increment")
     run(s3_server, "verify", lake)
     run(s3_server, "verify", lake, "latest", "--against", source)
-    run(s3_server, "restore", lake, "prod/latest", target, "--create-schema")
+    run(s3_server, "restore", lake, "prod/latest", target, "--create-schema", *AS_IT_WAS_FLAGS)
     assert data_of(target) == data_of(source)
 
     listed = json.loads(run(s3_server, "snapshots", lake, "--json", "--all"))

@@ -9,7 +9,7 @@ import pytest
 
 import airkeep
 from airflows import Airflow
-from compare import data_of
+from compare import AS_IT_WAS, data_of
 from servers import Databases
 from sqlite_files import content
 
@@ -37,7 +37,7 @@ def test_a_migrated_postgres_holds_the_snapshot_and_nothing_twice(
 
     lake = str(tmp_path / "lake")
     airkeep.export(source, lake, environment="prod")
-    result = airkeep.restore(lake, "latest", target)
+    result = airkeep.restore(lake, "latest", target, **AS_IT_WAS)
 
     wanted, found = data_of(source), data_of(target)
     assert {n: rows for n, rows in found.items() if n in wanted} == wanted
@@ -56,7 +56,7 @@ def test_a_migrated_sqlite_file_holds_the_snapshot_and_nothing_twice(
 
     lake = str(tmp_path / "lake")
     airkeep.export(str(source), lake, environment="laptop")
-    airkeep.restore(lake, "latest", str(target))
+    airkeep.restore(lake, "latest", str(target), **AS_IT_WAS)
 
     wanted, found = content(source), content(target)
     assert {n: rows for n, rows in found.items() if n in wanted} == wanted

@@ -9,7 +9,7 @@ import pytest
 import airkeep
 from airkeep.database.server import Cluster
 from airkeep.errors import DamagedFileError, NotEmptyError, OtherRevisionError
-from compare import data_of, schema_of
+from compare import AS_IT_WAS, data_of, schema_of
 from servers import Databases, psql, query
 
 DUMPS = (
@@ -28,7 +28,7 @@ def test_what_went_out_comes_back_the_same(
 ) -> None:
     source, target = databases.airflow(name), databases.empty()
     snapshot = airkeep.export(source, str(tmp_path / "lake"), environment="prod")
-    airkeep.restore(str(tmp_path / "lake"), "latest", target, create_schema=True)
+    airkeep.restore(str(tmp_path / "lake"), "latest", target, create_schema=True, **AS_IT_WAS)
 
     assert snapshot.manifest.complete
     assert snapshot.manifest.airflow_version != "unknown"
@@ -43,7 +43,7 @@ def test_a_foreign_application_in_the_same_database_goes_along(
     server.run("psql", "-qc", FOREIGN, database=source.rsplit("/", 1)[1])
     lake = str(tmp_path / "lake")
     airkeep.export(source, lake, environment="prod")
-    airkeep.restore(lake, "latest", target, create_schema=True)
+    airkeep.restore(lake, "latest", target, create_schema=True, **AS_IT_WAS)
 
     assert schema_of(server, target) == schema_of(server, source)
     assert data_of(target) == data_of(source)
@@ -59,7 +59,7 @@ def test_databases_that_read_backslashes_as_escapes_are_alike(
         name = url.rsplit("/", 1)[1]
         psql(server, url, f'ALTER DATABASE "{name}" SET standard_conforming_strings = off')
     airkeep.export(source, tmp_path / "lake", environment="prod")
-    airkeep.restore(tmp_path / "lake", "latest", target, create_schema=True)
+    airkeep.restore(tmp_path / "lake", "latest", target, create_schema=True, **AS_IT_WAS)
 
     assert query(target, "SELECT said FROM told ORDER BY id") == [("c:\\new\\",), ("a\\b",)]
     assert data_of(target) == data_of(source)
@@ -73,7 +73,7 @@ def test_a_table_with_a_long_name_in_another_script_comes_back(
     psql(server, source, f"CREATE TABLE {name} AS SELECT 1 AS id")
     airkeep.export(source, tmp_path, environment="airflow-production-eu-west-1")
     assert airkeep.verify(tmp_path, "latest")[0].ok
-    airkeep.restore(tmp_path, "latest", target, create_schema=True, tables=name)
+    airkeep.restore(tmp_path, "latest", target, create_schema=True, tables=name, **AS_IT_WAS)
     assert query(target, f"SELECT id FROM {name}") == [(1,)]
 
 
@@ -84,7 +84,7 @@ def test_airflow_only_leaves_the_foreign_tables_out(
     server.run("psql", "-qc", FOREIGN, database=source.rsplit("/", 1)[1])
     lake = str(tmp_path / "lake")
     found = airkeep.export(source, lake, environment="prod", airflow_only=True)
-    airkeep.restore(lake, "latest", target, create_schema=True)
+    airkeep.restore(lake, "latest", target, create_schema=True, **AS_IT_WAS)
 
     assert found.manifest.complete
     assert not any(t.schema == "shop" for t in found.tables)
@@ -131,7 +131,7 @@ def test_a_freshly_migrated_target_takes_the_rows_and_its_defaults_are_not_doubl
     server.run("psql", "-qc", FRESH, database=name)
     lake = str(tmp_path / "lake")
     airkeep.export(source, lake, environment="prod")
-    result = airkeep.restore(lake, "latest", target)
+    result = airkeep.restore(lake, "latest", target, **AS_IT_WAS)
 
     assert {t.label: t.defaults for t in result.plan.tables if t.defaults} == {
         "alembic_version": 1,
@@ -154,11 +154,11 @@ def test_sixteen_goes_into_eighteen_and_eighteen_into_sixteen(
     source = databases.airflow("airflow-332")
     middle, back = databases16.empty(), databases.empty()
     airkeep.export(source, lake, environment="eighteen")
-    airkeep.restore(lake, "eighteen/latest", middle, create_schema=True)
+    airkeep.restore(lake, "eighteen/latest", middle, create_schema=True, **AS_IT_WAS)
     assert data_of(middle) == data_of(source)
 
     airkeep.export(middle, lake, environment="sixteen")
-    airkeep.restore(lake, "sixteen/latest", back, create_schema=True)
+    airkeep.restore(lake, "sixteen/latest", back, create_schema=True, **AS_IT_WAS)
     assert data_of(back) == data_of(source)
 
 
@@ -174,7 +174,7 @@ def test_a_restore_that_fails_half_way_leaves_the_target_as_it_was(
     file.write_bytes(data)
 
     with pytest.raises(DamagedFileError, match=r"tables/xcom/.*00000\.parquet .*--skip"):
-        airkeep.restore(str(lake), "latest", target, create_schema=True)
+        airkeep.restore(str(lake), "latest", target, create_schema=True, **AS_IT_WAS)
     assert data_of(target) == {}
 
 
@@ -183,7 +183,7 @@ def test_a_target_with_rows_is_refused_and_named(databases: Databases, tmp_path:
     airkeep.export(source, lake, environment="prod")
     before = data_of(source)
     with pytest.raises(NotEmptyError, match=r"is not empty: rows are in asset"):
-        airkeep.restore(lake, "latest", source)
+        airkeep.restore(lake, "latest", source, **AS_IT_WAS)
     assert data_of(source) == before
 
 
@@ -191,4 +191,4 @@ def test_another_revision_is_refused(databases: Databases, tmp_path: Path) -> No
     lake = str(tmp_path / "lake")
     airkeep.export(databases.airflow("airflow-2112"), lake, environment="prod")
     with pytest.raises(OtherRevisionError, match="5f2621c13b39"):
-        airkeep.restore(lake, "latest", databases.airflow("airflow-332"))
+        airkeep.restore(lake, "latest", databases.airflow("airflow-332"), **AS_IT_WAS)

@@ -17,7 +17,7 @@ import airkeep
 from airkeep.database.server import Cluster
 from airkeep.errors import DecryptError, MissingKeyError, PlainSecretError
 from airkeep.tables.secrets import SECRETS, looks_like_fernet
-from compare import data_of
+from compare import AS_IT_WAS, data_of
 from servers import FERNET_KEY, Databases, psql, query
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def secret_texts(url: str) -> set[str]:
 def test_kept_secrets_are_the_same_bytes(name: str, databases: Databases, tmp_path: Path) -> None:
     source, target, lake = databases.airflow(name), databases.empty(), str(tmp_path / "lake")
     airkeep.export(source, lake, environment="prod")
-    airkeep.restore(lake, "latest", target, create_schema=True)
+    airkeep.restore(lake, "latest", target, create_schema=True, **AS_IT_WAS)
     assert values(target) == values(source)
     assert any(value and looks_like_fernet(value) for value in values(source).values())
 
@@ -159,7 +159,7 @@ def test_plain_text_where_airflow_encrypts_is_named_and_refused(
 
     airkeep.export(source, str(lake), environment="prod", allow_plain=True)
     target = databases.empty()
-    airkeep.restore(str(lake), "latest", target, create_schema=True)
+    airkeep.restore(str(lake), "latest", target, create_schema=True, **AS_IT_WAS)
     assert data_of(target) == data_of(source)
 
 
@@ -178,6 +178,7 @@ def test_sealed_secrets_come_back_under_another_key(
     airkeep.restore(
         str(lake), "latest", target, create_schema=True,
         fernet_key=OTHER_KEY, archive_key=ARCHIVE_KEY,
+        **AS_IT_WAS
     )  # fmt: skip
 
     assert snapshot.manifest.complete
@@ -218,6 +219,7 @@ def test_sealing_leaves_nothing_in_the_lake_that_the_archive_key_does_not_open(
     airkeep.restore(
         str(lake), "latest", target, create_schema=True,
         fernet_key=OTHER_KEY, archive_key=f"{OTHER_KEY},{ARCHIVE_KEY}",
+        **AS_IT_WAS
     )  # fmt: skip
     assert opened(target, OTHER_KEY) == opened(source, FERNET_KEY)
 
@@ -235,6 +237,7 @@ def test_the_wrong_archive_key_opens_nothing_and_names_all(
         airkeep.restore(
             lake, "latest", target, create_schema=True,
             fernet_key=FERNET_KEY, archive_key=OTHER_KEY,
+            **AS_IT_WAS
         )  # fmt: skip
     assert {"connection mixed.password", "connection mixed.extra", "variable clear.val"} <= set(
         met.value.names
@@ -264,7 +267,7 @@ def test_a_missing_key_is_named_on_both_ways(
         fernet_key=FERNET_KEY, archive_key=ARCHIVE_KEY,
     )  # fmt: skip
     with pytest.raises(MissingKeyError, match=missing):
-        airkeep.restore(lake, "latest", target, create_schema=True, **keys)  # type: ignore[arg-type]
+        airkeep.restore(lake, "latest", target, create_schema=True, **keys, **AS_IT_WAS)  # type: ignore[arg-type]
     assert data_of(target) == {}
 
 
@@ -297,7 +300,7 @@ def test_dropped_secrets_are_null_or_empty_and_the_snapshot_is_not_complete(
 ) -> None:
     source, target, lake = odd(server, databases), databases.empty(), tmp_path / "lake"
     snapshot = airkeep.export(source, str(lake), environment="prod", secrets="drop")
-    airkeep.restore(str(lake), snapshot, target, create_schema=True)
+    airkeep.restore(str(lake), snapshot, target, create_schema=True, **AS_IT_WAS)
 
     assert not snapshot.manifest.complete
     assert not any(v for v in values(target).values() if v != "{}")  # trigger.kwargs: NOT NULL JSON
@@ -317,7 +320,9 @@ def test_plain_secrets_are_readable_and_come_back_encrypted_for_the_target(
     snapshot = airkeep.export(
         source, str(lake), environment="prod", secrets="plain", fernet_key=FERNET_KEY
     )
-    airkeep.restore(str(lake), "latest", target, create_schema=True, fernet_key=OTHER_KEY)
+    airkeep.restore(
+        str(lake), "latest", target, create_schema=True, fernet_key=OTHER_KEY, **AS_IT_WAS
+    )
 
     assert snapshot.manifest.complete
     assert any("the-password-itself" in text for text in lake_texts(lake))
@@ -351,6 +356,7 @@ def test_an_increment_treats_its_secrets_as_its_parent_did(
     airkeep.restore(
         str(lake), tip, target, create_schema=True,
         fernet_key=OTHER_KEY, archive_key=ARCHIVE_KEY,
+        **AS_IT_WAS
     )  # fmt: skip
 
     assert tip.manifest.mode == "increment"

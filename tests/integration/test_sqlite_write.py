@@ -34,6 +34,7 @@ from airkeep.export.run import export
 from airkeep.restore.run import restore
 from airkeep.snapshot.manifest import ColumnEntry
 from airkeep.snapshot.progress import Step
+from compare import AS_IT_WAS
 from servers import PROJECT, reachable_folder
 from sqlite_files import content, make_airflow, restore_file, schema
 
@@ -223,13 +224,20 @@ def test_a_restore_says_which_newer_snapshots_it_passed_over_and_builds_no_keys_
     target = tmp_path / "fresh.db"
     emptied(source, target)
     steps: list[Step] = []
-    done = restore(lake, "latest", str(target), tables=["dag"], progress=steps.append)
+    done = restore(lake, "latest", str(target), tables=["dag"], progress=steps.append, **AS_IT_WAS)
     assert done.plan.snapshot == str(whole.name)
     assert f"passed over {part.name}: it is not complete" in done.notes
     assert "building keys and indexes" not in {step.doing for step in steps}
-    assert restore(lake, "latest", str(tmp_path / "new.db"), create_schema=True, dry_run=True).notes
+    assert restore(
+        lake, "latest", str(tmp_path / "new.db"), create_schema=True, dry_run=True, **AS_IT_WAS
+    ).notes
     named = restore(
-        lake, str(whole.name), str(tmp_path / "new.db"), create_schema=True, progress=steps.append
+        lake,
+        str(whole.name),
+        str(tmp_path / "new.db"),
+        create_schema=True,
+        progress=steps.append,
+        **AS_IT_WAS,
     )
     assert "building keys and indexes" in {step.doing for step in steps}
     assert not any("passed over" in note for note in named.notes)
@@ -254,7 +262,7 @@ def test_a_living_file_is_refused_though_another_process_holds_its_lock(
     other = sqlite3.connect(target, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(NotEmptyError, match=r"is not empty: rows are in"):
-        restore(lake, "latest", str(target), limits=ReadLimits(lock_timeout_s=1))
+        restore(lake, "latest", str(target), limits=ReadLimits(lock_timeout_s=1), **AS_IT_WAS)
     other.close()
 
 

@@ -23,7 +23,7 @@ from airkeep.database.programs import unprivileged_user
 from airkeep.database.server import Server
 from airkeep.errors import AirkeepError, ConnectError
 from certificates import Authority
-from compare import data_of
+from compare import AS_IT_WAS, data_of
 from servers import OPTIONS, Databases, Templates, debian_programs, query, reachable_folder
 
 PASSWORD = "p@ss:w/rd#%41 'ü"
@@ -116,7 +116,7 @@ def test_out_and_back_are_encrypted(
     before = len(secured.log())
 
     snapshot = airkeep.export(source, str(tmp_path / "lake"), environment="tls")
-    airkeep.restore(str(tmp_path / "lake"), snapshot, target, create_schema=True)
+    airkeep.restore(str(tmp_path / "lake"), snapshot, target, create_schema=True, **AS_IT_WAS)
     assert airkeep.compare(str(tmp_path / "lake"), snapshot, target).equal
 
     said = secured.log()[before:]
@@ -159,7 +159,7 @@ def test_what_does_not_agree_is_said_in_one_line_without_the_password(
         if way == "export":
             airkeep.export(address, lake, environment="tls")
         else:
-            airkeep.restore(lake, "latest", address)
+            airkeep.restore(lake, "latest", address, **AS_IT_WAS)
 
     if way == "restore":
         airkeep.export(plain, lake, environment="tls")

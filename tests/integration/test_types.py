@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import airkeep
 from airkeep.errors import AirkeepError
-from compare import data_of
+from compare import AS_IT_WAS, data_of
 from servers import Databases, query
 
 CORE = (
@@ -91,7 +91,7 @@ def test_every_value_of_every_type_comes_back_as_it_was(
 
     lake = str(tmp_path / "lake")
     airkeep.export(source, lake, environment="e")
-    airkeep.restore(lake, "latest", target, create_schema=True)
+    airkeep.restore(lake, "latest", target, create_schema=True, **AS_IT_WAS)
 
     before, after = data_of(source), data_of(target)
     for number, kind in enumerate(VALUES):
@@ -138,7 +138,7 @@ def test_any_rows_come_back_as_they_were(
     insert(source, rows)
     lake = f"memory-{len(list(tmp_path.iterdir()))}"
     airkeep.export(source, str(tmp_path / lake), environment="e")
-    airkeep.restore(str(tmp_path / lake), "latest", target, create_schema=True)
+    airkeep.restore(str(tmp_path / lake), "latest", target, create_schema=True, **AS_IT_WAS)
     assert data_of(target)["t"] == data_of(source)["t"]
 
 

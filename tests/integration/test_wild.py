@@ -10,7 +10,7 @@ import pytest
 import airkeep
 from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
-from compare import data_of, schema_of
+from compare import AS_IT_WAS, data_of, schema_of
 from servers import Databases
 
 DUMPS = {
@@ -35,7 +35,7 @@ def test_a_dump_found_in_public_comes_back_equal(
     assert bool(snapshot.manifest.warnings) == (DUMPS[name] == "unknown")
     assert airkeep.verify(lake, "latest")[0].ok
 
-    airkeep.restore(lake, "latest", target, create_schema=True)
+    airkeep.restore(lake, "latest", target, create_schema=True, **AS_IT_WAS)
     assert data_of(target) == data_of(source)
     assert schema_of(server, target) == _without_comments(schema_of(server, source))
 

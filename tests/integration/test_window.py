@@ -15,7 +15,7 @@ from airflow_schemas import schema
 from airkeep.cli.main import run
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.read import SnapshotReader
-from compare import data_of
+from compare import AS_IT_WAS, data_of
 from servers import Databases, query
 
 CHILDREN = {
@@ -49,7 +49,7 @@ def test_a_window_holds_its_runs_whole_and_restores_with_every_reference(
         assert count == len(query(source, asked)), table
 
     # Every foreign key is built again at the end: nothing dangles.
-    airkeep.restore(lake, found, target, create_schema=True)
+    airkeep.restore(lake, found, target, create_schema=True, **AS_IT_WAS)
     assert len(data_of(target)["dag_run"]) == len(runs)
 
 
@@ -85,7 +85,9 @@ def test_a_window_of_a_sqlite_file_is_the_same(
     assert len(runs_of(found, "task_instance", tmp_path)) > 1
 
     target = tmp_path / "target.db"
-    result = airkeep.restore(str(tmp_path / "lake"), found, str(target), create_schema=True)
+    result = airkeep.restore(
+        str(tmp_path / "lake"), found, str(target), create_schema=True, **AS_IT_WAS
+    )
     assert result.notes == ()  # no orphans
 
 

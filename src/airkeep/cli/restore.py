@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -17,9 +17,15 @@ from airkeep.cli.output import Output, seconds
 from airkeep.cli.unopened import all_named
 
 if TYPE_CHECKING:
+    from airkeep.restore.inflight import InFlight
     from airkeep.restore.merge_plan import Only
     from airkeep.restore.plan import RestorePlan
+    from airkeep.restore.quiet import MissedRuns
     from airkeep.restore.run import RestoreResult
+
+
+# Fates of rows that are as they were.
+_UNCHANGED = ("kept", "active")
 
 
 @click.command()
@@ -43,6 +49,32 @@ if TYPE_CHECKING:
 )
 @tables_option
 @skip_option
+@click.option(
+    "--in-flight",
+    type=click.Choice(["fail", "clear", "keep"]),
+    default="fail",
+    show_default=True,
+    help="What becomes of runs and tasks that the snapshot caught unfinished.",
+)
+@click.option(
+    "--active",
+    metavar="DAG_ID,...",
+    multiple=True,
+    help="Unpause exactly these DAGs, whatever was paused at the snapshot.",
+)
+@click.option(
+    "--active-from",
+    metavar="FILE",
+    type=click.File(encoding="utf-8"),
+    help="The same from a file, a DAG_ID a line; - is the standard input.",
+)
+@click.option(
+    "--missed-runs",
+    type=click.Choice(["skip", "make"]),
+    default="skip",
+    show_default=True,
+    help="Whether a scheduler that starts now makes the runs that were due since the snapshot.",
+)
 @shared_options()
 def restore(
     ctx: Context,
@@ -56,6 +88,10 @@ def restore(
     only: Only,
     tables: tuple[str, ...],
     skip: tuple[str, ...],
+    in_flight: InFlight,
+    active: tuple[str, ...],
+    active_from: TextIO | None,
+    missed_runs: MissedRuns,
 ) -> None:
     """Put SNAPSHOT back into DATABASE, all tables or none."""
     import airkeep
@@ -71,6 +107,9 @@ def restore(
             only=only,
             tables=split_names(tables),
             skip=split_names(skip),
+            in_flight=in_flight,
+            active=_active(active, active_from),
+            missed_runs=missed_runs,
             fernet_key=ctx.settings.fernet_key,
             source_fernet_key=ctx.settings.source_fernet_key,
             archive_key=ctx.settings.archive_key,
@@ -85,6 +124,14 @@ def restore(
     ctx.output.result(result, lambda: _show(result, ctx.output))
 
 
+def _active(names: tuple[str, ...], file: TextIO | None) -> tuple[str, ...] | None:
+    """The DAGs that are to be active; None: not said. An empty file says none."""
+    if not names and file is None:
+        return None
+    lines = (line.strip() for line in file) if file else ()
+    return (*split_names(names), *(line for line in lines if line))
+
+
 def _show(result: RestoreResult, out: Output) -> None:
     plan = result.plan
     if any(t.fates for t in plan.tables):
@@ -95,6 +142,7 @@ def _show(result: RestoreResult, out: Output) -> None:
             [[t.label, t.action, f"{t.rows:,}", f"{t.defaults:,}"] for t in plan.tables],
         )
     locked = f", {seconds(result.locked_s)} of it under locks" if result.locked_s else ""
+    _show_outcomes(result, out)
     tables = sum(t.action != "nothing" for t in plan.tables)
     if result.dry_run:
         out.line(
@@ -104,6 +152,17 @@ def _show(result: RestoreResult, out: Output) -> None:
         out.line(
             f"{result.rows:,} rows of {plan.snapshot} restored into {tables} tables of "
             f"{plan.target} in {seconds(result.took_s)}{locked}"
+        )
+
+
+def _show_outcomes(result: RestoreResult, out: Output) -> None:
+    """What became of what was in flight; who asks for no details hears of changes only."""
+    everything = result.dry_run or out.verbosity > 0
+    shown = [o for o in result.outcomes if everything or o.fate not in _UNCHANGED]
+    if shown:
+        out.table(
+            ["in flight", "fate", "rows", "for example"],
+            [[o.table, o.fate, f"{o.rows:,}", "; ".join(o.examples)] for o in shown],
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from airkeep.restore.from_sqlite import text_rows
 from airkeep.restore.merge_sql import Unique, uniques_of
 from airkeep.restore.plan import RestorePlan
 from airkeep.restore.rows import TableRows
+from airkeep.restore.statements import Dialect
 from airkeep.snapshot.manifest import ColumnEntry, SequenceEntry
 
 
@@ -119,6 +121,13 @@ class PostgresTarget:
             if numbered is not None:
                 states.append((numbered, True))
         return min(states, key=lambda s: (s[0], not s[1])) if down else max(states)
+
+    @property
+    def dialect(self) -> Dialect:
+        return "postgresql"
+
+    def clock(self) -> datetime:
+        return datetime.fromisoformat(self._writer.ask("SELECT clock_timestamp()::text"))
 
     def commit(self) -> None:
         self._writer.commit()

@@ -9,22 +9,26 @@ nothing. A target that is in use on purpose goes another way: see `living`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
 
 from airkeep.database.address import Address, DatabasePlace, open_address
-from airkeep.database.catalog import Catalog
+from airkeep.database.catalog import Catalog, Table
 from airkeep.database.limits import ReadLimits
+from airkeep.database.sql import qualified
 from airkeep.errors import NotAirflowError, NotEmptyError, RestoreError
 from airkeep.restore.fresh import TargetTable
+from airkeep.restore.inflight import InFlight, Outcome
 from airkeep.restore.living import Living, Wish
 from airkeep.restore.merge_plan import Only, Policy, read_policies
 from airkeep.restore.plan import RestorePlan, plan_restore
+from airkeep.restore.quiet import MissedRuns
 from airkeep.restore.source import Source
 from airkeep.restore.target import Target, open_target
+from airkeep.restore.wake import Wake, columns_of, foresee, instant, settle, start_quietly
 from airkeep.snapshot.choose import choose_entries, named
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import LakePlace, Snapshot, open_lake
@@ -40,6 +44,7 @@ class RestoreResult:
 
     Attributes:
         locked_s: how long a target in use had its tables locked, or waited to have them so.
+        outcomes: what became of runs and tasks in flight, and how DAGs wake.
     """
 
     plan: RestorePlan
@@ -48,6 +53,7 @@ class RestoreResult:
     dry_run: bool = False
     notes: tuple[str, ...] = ()
     locked_s: float = 0.0
+    outcomes: tuple[Outcome, ...] = ()
 
 
 def restore(
@@ -61,6 +67,9 @@ def restore(
     skip: Sequence[str] = (),
     on_conflict: str | None = None,
     only: Only = "all",
+    in_flight: InFlight = "fail",
+    active: Collection[str] | None = None,
+    missed_runs: MissedRuns = "skip",
     fernet_key: str | None = None,
     source_fernet_key: str | None = None,
     archive_key: str | None = None,
@@ -79,6 +88,13 @@ def restore(
             `replace`, for all or by class of table (`skip,history=replace`). None: a target that
             is in use is refused.
         only: the tables of one class, and the rows of others that theirs point at.
+        in_flight: what becomes of runs and tasks that the snapshot caught unfinished: they `fail`
+            at the snapshot's instant, are cleared to run again, or are kept as they were.
+        active: the DAGs that are to be unpaused, and no others of the snapshot; None: those that
+            were so at the snapshot.
+        missed_runs: `skip`: for each active DAG of which a run fell due since, one run is added
+            that stands for that time, so that a scheduler starts with the next; `make`: it makes
+            them as it sees fit.
         fernet_key: the target's, for sealed and plain secrets, and for kept ones of another key.
         source_fernet_key: what kept secrets are encrypted with, where that is not the target's.
         archive_key: what the snapshot was sealed with.
@@ -110,7 +126,8 @@ def restore(
         )
     limits = limits or ReadLimits()
     with private_folder(spool) as folder, open_target(address, folder, limits) as target:
-        run = _Restore(Source(found, back, folder, limits, progress), address, target)
+        wake = Wake(in_flight, None if active is None else tuple(active), missed_runs)
+        run = _Restore(Source(found, back, folder, limits, progress), address, target, wake)
         result = run.run(wish, create_schema=create_schema, dry_run=dry_run)
     passed = tuple(f"passed over {name}: it is not complete" for name in over)
     return replace(result, notes=(*passed, *result.notes))
@@ -119,8 +136,10 @@ def restore(
 class _Restore:
     """One run; its methods are its steps, in order."""
 
-    def __init__(self, source: Source, address: Address, target: Target) -> None:
+    def __init__(self, source: Source, address: Address, target: Target, wake: Wake) -> None:
         self.source, self.address, self.target = source, address, target
+        self.wake = wake
+        self.outcomes: tuple[Outcome, ...] = ()
 
     def run(self, wish: Wish, *, create_schema: bool, dry_run: bool) -> RestoreResult:
         began = monotonic()
@@ -175,13 +194,18 @@ class _Restore:
         filled = {fate.label for fate in plan.tables if fate.rows}
         told = self.source.try_secrets([e for e in entries if e.label in filled])
         if dry_run:
-            return RestoreResult(plan, plan.rows, 0.0, dry_run=True, notes=told)
+            notes = (*told, *self.foresee(entries))
+            return RestoreResult(
+                plan, plan.rows, 0.0, dry_run=True, notes=notes, outcomes=self.outcomes
+            )
         self.target.begin()
         plan = self.plan(entries, create_schema=create_schema, lock=True)
         notes = self.load(plan, entries)
         self.source.tell("committing", plan.rows)
         self.target.commit()
-        return RestoreResult(plan, self.source.rows, 0.0, notes=(*told, *notes))
+        return RestoreResult(
+            plan, self.source.rows, 0.0, notes=(*told, *notes), outcomes=self.outcomes
+        )
 
     def plan(
         self, entries: Sequence[TableEntry], *, create_schema: bool, lock: bool = False
@@ -244,6 +268,35 @@ class _Restore:
                 )
         ending = "building keys and indexes" if plan.create_schema else "setting sequences"
         self.source.tell(ending, plan.rows)
-        notes = self.target.finish(plan)
+        notes = (*self.target.finish(plan), *self.settle(entries, tables))
         self.target.set_sequences(self.source.manifest.sequences, by_label)
+        return notes
+
+    def settle(self, entries: Sequence[TableEntry], tables: Mapping[str, Table]) -> tuple[str, ...]:
+        """What was in flight, and a quiet start, in the target's own tables."""
+        manifest = self.source.manifest
+        columns = columns_of(manifest, entries)
+
+        def relation(table: str) -> str:
+            return qualified(tables[table].schema, table)
+
+        self.outcomes = settle(
+            self.target,
+            self.wake,
+            columns,
+            relation,
+            at=instant(manifest),
+            own_run=manifest.dag_run,
+        )
+        quiet = start_quietly(self.target, self.wake, columns, relation)
+        if quiet is None:
+            return ()
+        self.outcomes += quiet.outcomes()
+        return quiet.notes()
+
+    def foresee(self, entries: Sequence[TableEntry]) -> tuple[str, ...]:
+        """The same counted over the snapshot's files."""
+        own_run, now = self.source.manifest.dag_run, self.target.clock()
+        with self.source.reader() as reader:
+            self.outcomes, notes = foresee(reader, self.wake, entries, own_run=own_run, now=now)
         return notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from airkeep.database.address import Address
@@ -16,6 +17,7 @@ from airkeep.restore.fresh import TargetTable, look_at
 from airkeep.restore.merge_sql import Unique
 from airkeep.restore.plan import RestorePlan
 from airkeep.restore.rows import TableRows
+from airkeep.restore.statements import Dialect
 from airkeep.snapshot.manifest import SequenceEntry
 
 
@@ -67,6 +69,13 @@ class SqliteTarget:
     def set_sequences(self, entries: Sequence[SequenceEntry], labels: Collection[str]) -> None:
         counted = {e.label: e.last_value for e in entries if (e.owner or e.label) in labels}
         self._writer.set_sequences(counted)
+
+    @property
+    def dialect(self) -> Dialect:
+        return "sqlite"
+
+    def clock(self) -> datetime:
+        return datetime.now(UTC)
 
     def commit(self) -> None:
         self._writer.commit()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -14,6 +15,7 @@ from airkeep.restore.fresh import TargetTable
 from airkeep.restore.merge_sql import Unique
 from airkeep.restore.plan import RestorePlan
 from airkeep.restore.rows import TableRows
+from airkeep.restore.statements import Dialect
 from airkeep.snapshot.manifest import SequenceEntry
 
 
@@ -59,6 +61,13 @@ class Target(Protocol):
 
     def commit(self) -> None:
         """Make all of it visible at once."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """How its SQL is spelled."""
+
+    def clock(self) -> datetime:
+        """What time it is there."""
 
     # A living target: see `merge`.
 
