@@ -166,7 +166,7 @@ def test_a_target_in_use_is_untouched_or_complete_however_a_restore_ends(
     airkeep.export(source, lake, environment="prod")
     target = databases.airflow(AIRFLOW)
     renumber(target)
-    arguments = ("restore", lake, "latest", "env:", "--on-conflict", "skip")
+    arguments = ("restore", lake, "latest", "env:", "--on-conflict", "skip", *AS_IT_WAS_FLAGS)
     wanted, at_work = what_it_says(source), 0
     run_script(target, LOST)
     longest_s = working_time(target, tmp_path, *arguments)
@@ -181,7 +181,7 @@ def test_a_target_in_use_is_untouched_or_complete_however_a_restore_ends(
             assert all(what_it_says(target).of(t) == wanted.of(t) for t in wanted.rows)
 
     assert at_work >= rounds / 3
-    airkeep.restore(lake, "latest", target, on_conflict="skip")
+    airkeep.restore(lake, "latest", target, on_conflict="skip", **AS_IT_WAS)
     assert all(what_it_says(target).of(t) == wanted.of(t) for t in wanted.rows)
 
 
@@ -194,7 +194,7 @@ def test_a_file_in_use_is_untouched_or_complete_however_a_restore_ends(
     target = tmp_path / "target.db"
     shutil.copy(source, target)
     renumber(target)
-    arguments = ("restore", lake, "latest", str(target), "--on-conflict", "skip")
+    arguments = ("restore", lake, "latest", str(target), "--on-conflict", "skip", *AS_IT_WAS_FLAGS)
     wanted, at_work = what_it_says(source), 0
     lose(target)
     longest_s = working_time("", tmp_path, *arguments)
@@ -209,7 +209,7 @@ def test_a_file_in_use_is_untouched_or_complete_however_a_restore_ends(
             assert all(found.of(t) == wanted.of(t) for t in wanted.rows)
 
     assert at_work >= rounds / 3
-    airkeep.restore(lake, "latest", str(target), on_conflict="skip")
+    airkeep.restore(lake, "latest", str(target), on_conflict="skip", **AS_IT_WAS)
     found = what_it_says(target)
     assert all(found.of(t) == wanted.of(t) for t in wanted.rows)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import airkeep
 from airkeep.errors import BusyError, ConflictError, NotEmptyError
 from airkeep.restore.run import RestoreResult
+from compare import AS_IT_WAS
 from identities import what_it_says
 from renumbered import renumber, run_script
 from servers import Databases, query
@@ -26,6 +28,11 @@ DELETE FROM job j WHERE NOT EXISTS (SELECT FROM task_instance t WHERE {job})
   AND NOT EXISTS (SELECT FROM trigger r WHERE r.triggerer_id = j.id);
 {parted}
 """
+
+
+def restore(lake: Path, snapshot: str, database: str, **asked: Any) -> RestoreResult:
+    """With every row as the snapshot has it."""
+    return airkeep.restore(lake, snapshot, database, **AS_IT_WAS, **asked)
 
 
 def thin(url: str) -> None:
@@ -60,11 +67,11 @@ def test_what_is_missing_comes_back_under_other_ids(
     thin(target)
     export(source, tmp_path)
     wanted = what_it_says(source)
-    result = airkeep.restore(tmp_path, "latest", target, on_conflict="fail")
+    result = restore(tmp_path, "latest", target, on_conflict="fail")
     found = what_it_says(target)
     for table in wanted.rows:
         assert found.of(table) == wanted.of(table), table
-    again = airkeep.restore(tmp_path, "latest", target, on_conflict="skip")
+    again = restore(tmp_path, "latest", target, on_conflict="skip")
     assert again.plan.rows == 0
     assert result.plan.rows > 0
     kinds = {f.kind for t in result.plan.tables for f in t.fates}
@@ -90,7 +97,7 @@ def changed(databases: Databases, tmp_path: Path) -> tuple[str, str]:
 def test_skip_keeps_the_rows_of_the_target(changed: tuple[str, str], tmp_path: Path) -> None:
     source, target = changed
     before = what_it_says(target)
-    result = airkeep.restore(tmp_path, "latest", target, on_conflict="skip")
+    result = restore(tmp_path, "latest", target, on_conflict="skip")
     after, wanted = what_it_says(target), what_it_says(source)
     assert after.of("slot_pool") == before.of("slot_pool")
     assert after.of("dag_run") == before.of("dag_run")
@@ -102,7 +109,7 @@ def test_replace_puts_the_snapshots_rows_over_them(
     changed: tuple[str, str], tmp_path: Path
 ) -> None:
     source, target = changed
-    result = airkeep.restore(tmp_path, "latest", target, on_conflict="replace")
+    result = restore(tmp_path, "latest", target, on_conflict="replace")
     after, wanted = what_it_says(target), what_it_says(source)
     assert after.of("slot_pool") == wanted.of("slot_pool")
     assert after.of("dag_run") == wanted.of("dag_run")
@@ -113,7 +120,7 @@ def test_replace_puts_the_snapshots_rows_over_them(
 def test_each_class_of_tables_has_its_policy(changed: tuple[str, str], tmp_path: Path) -> None:
     source, target = changed
     before = what_it_says(target)
-    airkeep.restore(tmp_path, "latest", target, on_conflict="fail,config=skip,history=replace")
+    restore(tmp_path, "latest", target, on_conflict="fail,config=skip,history=replace")
     after, wanted = what_it_says(target), what_it_says(source)
     assert after.of("slot_pool") == before.of("slot_pool")
     assert after.of("dag_run") == wanted.of("dag_run")
@@ -123,7 +130,7 @@ def test_fail_names_a_row_and_changes_nothing(changed: tuple[str, str], tmp_path
     _, target = changed
     before = what_it_says(target)
     with pytest.raises(ConflictError, match=r"2 rows of 2 tables .*--on-conflict is fail"):
-        airkeep.restore(tmp_path, "latest", target, on_conflict="fail")
+        restore(tmp_path, "latest", target, on_conflict="fail")
     after = what_it_says(target)
     assert all(after.of(t) == before.of(t) for t in before.rows)
 
@@ -132,9 +139,9 @@ def test_without_a_policy_a_target_in_use_is_refused(
     changed: tuple[str, str], tmp_path: Path
 ) -> None:
     with pytest.raises(NotEmptyError, match="--on-conflict skip"):
-        airkeep.restore(tmp_path, "latest", changed[1])
+        restore(tmp_path, "latest", changed[1])
     with pytest.raises(NotEmptyError, match="--on-conflict skip"):
-        airkeep.restore(tmp_path, "latest", changed[1], only="config")
+        restore(tmp_path, "latest", changed[1], only="config")
 
 
 def test_a_dry_run_tells_the_same_fates_and_moves_nothing(
@@ -143,11 +150,11 @@ def test_a_dry_run_tells_the_same_fates_and_moves_nothing(
     _, target = changed
     sequences = "SELECT schemaname || sequencename, last_value FROM pg_sequences ORDER BY 1"
     before, numbers = what_it_says(target), query(target, sequences)
-    planned = airkeep.restore(tmp_path, "latest", target, on_conflict="skip", dry_run=True)
+    planned = restore(tmp_path, "latest", target, on_conflict="skip", dry_run=True)
     after = what_it_says(target)
     assert all(after.of(t) == before.of(t) for t in before.rows)
     assert query(target, sequences) == numbers
-    done = airkeep.restore(tmp_path, "latest", target, on_conflict="skip")
+    done = restore(tmp_path, "latest", target, on_conflict="skip")
     assert [(t.label, [(f.kind, f.rows) for f in t.fates]) for t in done.plan.tables] == [
         (t.label, [(f.kind, f.rows) for f in t.fates]) for t in planned.plan.tables
     ]
@@ -158,7 +165,7 @@ def test_only_history_brings_what_it_points_at(databases: Databases, tmp_path: P
     source, target = databases.airflow("airflow-332"), databases.airflow("airflow-332")
     run_script(target, f"TRUNCATE {', '.join(PARENTS)} CASCADE")
     export(source, tmp_path)
-    result = airkeep.restore(tmp_path, "latest", target, on_conflict="skip", only="history")
+    result = restore(tmp_path, "latest", target, on_conflict="skip", only="history")
     after, wanted = what_it_says(target), what_it_says(source)
     for table in ("dag_run", "task_instance", "xcom", "log", "task_instance_history"):
         assert after.of(table) == wanted.of(table), table
@@ -173,7 +180,7 @@ def test_only_config_leaves_history_alone(databases: Databases, tmp_path: Path) 
     source, target = databases.airflow("airflow-2112"), databases.airflow("airflow-2112")
     run_script(target, "DELETE FROM connection; DELETE FROM xcom; DELETE FROM ab_user_role")
     export(source, tmp_path)
-    result = airkeep.restore(tmp_path, "latest", target, on_conflict="skip", only="config")
+    result = restore(tmp_path, "latest", target, on_conflict="skip", only="config")
     after, wanted = what_it_says(target), what_it_says(source)
     for table in ("connection", "ab_user", "ab_user_role"):
         assert after.of(table) == wanted.of(table), table
@@ -194,14 +201,14 @@ def test_a_run_whose_date_another_run_has_is_left_out_with_all_that_hangs_on_it(
     )
     export(source, tmp_path)
     [(tasks,)] = query(source, f"SELECT count(*) FROM task_instance WHERE {run}")
-    result = airkeep.restore(tmp_path, "latest", target, on_conflict="skip")
+    result = restore(tmp_path, "latest", target, on_conflict="skip")
     assert fates(result, "dag_run")["dropped"] == 1
     assert fates(result, "task_instance")["dropped"] == tasks > 0
     left_out = [f for t in result.plan.tables for f in t.fates if f.kind == "dropped"]
     assert "another row has its dag_id, execution_date" in {f.why for f in left_out}
     assert query(target, f"SELECT count(*) FROM task_instance WHERE {run}") == [(0,)]
     with pytest.raises(ConflictError):
-        airkeep.restore(tmp_path, "latest", target, on_conflict="fail")
+        restore(tmp_path, "latest", target, on_conflict="fail")
 
 
 def test_what_pointed_at_nothing_meets_no_row_by_chance(
@@ -212,7 +219,7 @@ def test_what_pointed_at_nothing_meets_no_row_by_chance(
     run_script(source, f"DELETE FROM job WHERE id = {job}")
     run_script(target, f"DELETE FROM task_instance WHERE job_id = {job}")
     export(source, tmp_path)
-    airkeep.restore(tmp_path, "latest", target, on_conflict="skip")
+    restore(tmp_path, "latest", target, on_conflict="skip")
     assert query(target, f"SELECT count(*) FROM task_instance WHERE job_id = {job}") == [(0,)]
 
 
@@ -226,4 +233,54 @@ def test_a_writer_who_holds_a_table_makes_the_restore_say_so(
         cursor.execute("LOCK TABLE dag_run IN ROW EXCLUSIVE MODE")
         limits = airkeep.ReadLimits(lock_timeout_s=1)
         with pytest.raises(BusyError):
-            airkeep.restore(tmp_path, "latest", target, on_conflict="skip", limits=limits)
+            restore(tmp_path, "latest", target, on_conflict="skip", limits=limits)
+
+
+def test_what_was_in_flight_is_settled_before_it_is_compared(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-332"), databases.airflow("airflow-332")
+    renumber(target)
+    run_script(
+        source,
+        "UPDATE dag_run SET state = 'running', end_date = NULL WHERE id = 5; "
+        "UPDATE task_instance t SET state = 'running', end_date = NULL FROM dag_run r "
+        "WHERE r.id = 5 AND t.run_id = r.run_id AND t.dag_id = r.dag_id",
+    )
+    [(dag_id, run_id)] = query(source, "SELECT dag_id, run_id FROM dag_run WHERE id = 5")
+    run = f"dag_id = '{dag_id}' AND run_id = '{run_id}'"
+    run_script(target, f"DELETE FROM dag_run WHERE {run}")
+    export(source, tmp_path)
+    planned = airkeep.restore(tmp_path, "latest", target, on_conflict="skip", dry_run=True)
+    result = airkeep.restore(tmp_path, "latest", target, on_conflict="skip")
+    assert query(target, f"SELECT state, end_date IS NULL FROM dag_run WHERE {run}") == [
+        ("failed", False)
+    ]
+    states = query(target, f"SELECT DISTINCT state FROM task_instance WHERE {run}")
+    assert states == [("failed",)]
+    failed = {(o.table, o.fate): o.rows for o in result.outcomes}
+    assert failed["dag_run", "failed"] >= 1
+    assert {(o.table, o.fate): o.rows for o in planned.outcomes}.items() >= {
+        ("dag_run", "failed"): failed["dag_run", "failed"]
+    }.items()
+
+
+def test_dags_are_active_as_they_were_and_those_of_the_target_alone_stay(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-332"), databases.airflow("airflow-332")
+    names = [n for (n,) in query(source, "SELECT dag_id FROM dag ORDER BY dag_id")]
+    run_script(source, f"UPDATE dag SET is_paused = (dag_id <> '{names[0]}')")
+    run_script(
+        target,
+        f"UPDATE dag SET is_paused = (dag_id = '{names[0]}'); "
+        f"CREATE TEMP TABLE one AS SELECT * FROM dag WHERE dag_id = '{names[0]}'; "
+        "UPDATE one SET dag_id = 'of the target', is_paused = false; "
+        "INSERT INTO dag SELECT * FROM one",
+    )
+    export(source, tmp_path)
+    airkeep.restore(tmp_path, "latest", target, on_conflict="skip")
+    active = "SELECT dag_id FROM dag WHERE NOT is_paused ORDER BY dag_id"
+    assert query(target, active) == sorted([(names[0],), ("of the target",)])
+    airkeep.restore(tmp_path, "latest", target, on_conflict="skip", active=[names[1]])
+    assert query(target, active) == sorted([(names[1],), ("of the target",)])

@@ -7,11 +7,14 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import airkeep
 from airkeep.errors import ConflictError
+from airkeep.restore.run import RestoreResult
+from compare import AS_IT_WAS
 from identities import what_it_says
 from renumbered import renumber
 from servers import Databases, query
@@ -23,6 +26,11 @@ DELETE FROM dag_run WHERE id % 2 = 0;
 DELETE FROM log WHERE id % 3 = 0;
 DELETE FROM variable WHERE id % 2 = 0;
 """
+
+
+def restore(lake: Path, snapshot: str, database: str, **asked: Any) -> RestoreResult:
+    """With every row as the snapshot has it."""
+    return airkeep.restore(lake, snapshot, database, **AS_IT_WAS, **asked)
 
 
 def run(path: Path, script: str) -> None:
@@ -48,12 +56,12 @@ def test_what_is_missing_comes_back_under_other_ids(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     source, target = pair
-    result = airkeep.restore(tmp_path / "lake", "latest", str(target), on_conflict="skip")
+    result = restore(tmp_path / "lake", "latest", str(target), on_conflict="skip")
     wanted, found = what_it_says(source), what_it_says(target)
     for table in ("dag_run", "task_instance", "xcom", "log", "variable", "task_instance_history"):
         assert found.of(table) == wanted.of(table), table
     assert {f.kind for t in result.plan.tables for f in t.fates} >= {"inserted", "remapped"}
-    again = airkeep.restore(tmp_path / "lake", "latest", str(target), on_conflict="skip")
+    again = restore(tmp_path / "lake", "latest", str(target), on_conflict="skip")
     more = [(t.label, t.fates) for t in again.plan.tables if t.rows]
     assert again.rows == 0, more
     with closing(sqlite3.connect(target)) as db:
@@ -63,9 +71,7 @@ def test_what_is_missing_comes_back_under_other_ids(
 def test_a_dry_run_writes_nothing(pair: tuple[Path, Path], tmp_path: Path) -> None:
     _, target = pair
     before = target.read_bytes()
-    planned = airkeep.restore(
-        tmp_path / "lake", "latest", str(target), on_conflict="skip", dry_run=True
-    )
+    planned = restore(tmp_path / "lake", "latest", str(target), on_conflict="skip", dry_run=True)
     assert target.read_bytes() == before
     assert planned.rows > 0
 
@@ -76,8 +82,8 @@ def test_replace_and_fail_see_rows_with_other_content(
     source, target = pair
     run(target, "UPDATE slot_pool SET slots = 77")
     with pytest.raises(ConflictError, match="slot_pool default_pool"):
-        airkeep.restore(tmp_path / "lake", "latest", str(target), on_conflict="fail")
-    airkeep.restore(tmp_path / "lake", "latest", str(target), on_conflict="replace")
+        restore(tmp_path / "lake", "latest", str(target), on_conflict="fail")
+    restore(tmp_path / "lake", "latest", str(target), on_conflict="replace")
     assert what_it_says(target).of("slot_pool") == what_it_says(source).of("slot_pool")
 
 
@@ -95,7 +101,7 @@ def test_a_file_goes_into_a_migrated_postgresql_of_its_revision(
         "WHERE schemaname = 'public' AND tablename NOT LIKE 'alembic%'",
     )
     query(target, f"TRUNCATE {tables[0][0]} RESTART IDENTITY CASCADE")
-    result = airkeep.restore(lake, "latest", target)
+    result = restore(lake, "latest", target)
     fates = {(t.label, f.kind): f for t in result.plan.tables for f in t.fates}
     assert fates["task_instance", "dropped"].why == "its dag_run is nowhere"
     assert ("dag_run", "dropped") not in fates

@@ -5,16 +5,20 @@ Rows come from the lake first, without a lock; a dry run ends before the first o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from airkeep.database.catalog import Catalog
+from airkeep.database.sql import qualified
 from airkeep.restore.fates import Merged
+from airkeep.restore.inflight import Outcome
 from airkeep.restore.merge import Merge
 from airkeep.restore.merge_plan import Only, Policy, TableMerge, chosen_by, plan_merge
 from airkeep.restore.plan import RestorePlan, check_fits, load_order, merge_plan_of
+from airkeep.restore.quiet import QuietPlan, plan_quiet, quiet_question, read_dags
 from airkeep.restore.source import Source
 from airkeep.restore.target import Target
+from airkeep.restore.wake import Wake, columns_of, instant, settle, start_quietly
 from airkeep.snapshot.choose import choose_entries
 from airkeep.snapshot.manifest import Manifest, TableEntry
 from airkeep.tables.roles import Role
@@ -46,8 +50,12 @@ class Wish:
 class Living:
     """One restore into a living target; its methods are its steps, in order."""
 
-    def __init__(self, source: Source, target: Target, catalog: Catalog, wish: Wish) -> None:
-        self.source, self.target, self.catalog, self.wish = source, target, catalog, wish
+    def __init__(
+        self, source: Source, target: Target, catalog: Catalog, wish: Wish, wake: Wake
+    ) -> None:
+        self.source, self.target, self.catalog = source, target, catalog
+        self.wish, self.wake = wish, wake
+        self.outcomes: tuple[Outcome, ...] = ()
 
     def plan(self, name: str, policies: Mapping[str, Policy]) -> None:
         """Which tables go in, and how their rows are known again.
@@ -82,7 +90,20 @@ class Living:
                 )
 
             self.merge.stage(load)
+        manifest = self.source.manifest
+        self.outcomes = settle(
+            self.target,
+            self.wake,
+            columns_of(manifest, self.entries),
+            self._stage,
+            at=instant(manifest),
+            own_run=manifest.dag_run,
+        )
         self.merge.settle()
+
+    def _stage(self, table: str) -> str:
+        """Where the snapshot's rows of one of Airflow's own tables are."""
+        return self.merge.sql[table].stage
 
     def decide(self, name: str, *, dry_run: bool) -> RestorePlan:
         """Every row's fate, under locks unless it is only asked for."""
@@ -94,14 +115,84 @@ class Living:
         return merge_plan_of(self.source.manifest, merged, target=name, deferred=self.deferred)
 
     def write(self, plan: RestorePlan) -> tuple[str, ...]:
-        """Put the rows in: what people should know."""
+        """Put the rows in, and let DAGs wake: what people should know."""
         total = self.source.rows
+        going = self.going()
         self.target.begin_loading(plan)
         self.merge.write(lambda label: self.source.tell(f"writing {label}", total))
-        notes = self.target.finish(plan)
+        notes = (*self.target.finish(plan), *self.start_quietly(going))
         labels = {m.label for m in self.merges}
         self.target.set_sequences(self.source.manifest.sequences, labels)
         return notes
+
+    @property
+    def wakes(self) -> bool:
+        """Whether DAGs are restored, not only brought along: then they wake as they were."""
+        return any(m.label == "dag" and not m.brought for m in self.merges)
+
+    def going(self) -> tuple[str, ...]:
+        """The snapshot's DAGs that are active in the target already."""
+        if not self.wakes:
+            return ()
+        found = self.target.query(
+            f"SELECT dag_id FROM {self._table('dag')} WHERE NOT is_paused "
+            f"AND dag_id IN (SELECT dag_id FROM {self._stage('dag')})",
+            doing="looking at what is active",
+        )
+        return tuple(str(dag_id) for (dag_id,) in found)
+
+    def start_quietly(self, going: Collection[str]) -> tuple[str, ...]:
+        """The snapshot's DAGs are active or paused as they were there; no others are touched."""
+        if not self.wakes:
+            return ()
+        wake = replace(self.wake, active=self.active())
+        quiet = start_quietly(
+            self.target, wake, self._columns(), self._table, asked_of=self._asked, going=going
+        )
+        return self._told(quiet)
+
+    def foresee(self) -> tuple[str, ...]:
+        """What `start_quietly` would do, from the staged rows."""
+        question = quiet_question(self._columns(), self._stage) if self.wakes else None
+        if question is None:
+            return ()
+        return self._told(
+            plan_quiet(
+                read_dags(self.target.query(question, doing="looking at what is active")),
+                now=self.target.clock(),
+                active=self.active(),
+                missed_runs=self.wake.missed_runs,
+                going=self.going(),
+            )
+        )
+
+    def active(self) -> tuple[str, ...]:
+        """The DAGs that are to be active: those that were named, else the snapshot's."""
+        if self.wake.active is not None:
+            return self.wake.active
+        statement = f"SELECT dag_id FROM {self._stage('dag')} WHERE NOT is_paused"
+        found = self.target.query(statement, doing="looking at what is active")
+        return tuple(str(dag_id) for (dag_id,) in found)
+
+    def _told(self, quiet: QuietPlan | None) -> tuple[str, ...]:
+        if quiet is None:
+            return ()
+        self.outcomes += quiet.outcomes()
+        return quiet.notes()
+
+    def _columns(self) -> dict[str, tuple[str, ...]]:
+        return columns_of(self.source.manifest, self.entries)
+
+    def _table(self, table: str) -> str:
+        found = self.merge.sql[table].merge.table
+        return qualified(found.schema, found.name)
+
+    def _asked(self, table: str) -> str:
+        """The snapshot's DAGs as they are in the target now; other tables as they are."""
+        name = self._table(table)
+        if table != "dag":
+            return name
+        return f"(SELECT * FROM {name} WHERE dag_id IN (SELECT dag_id FROM {self._stage('dag')}))"
 
 
 def mergeable(manifest: Manifest, catalog: Catalog, wish: Wish) -> dict[str, TableEntry]:

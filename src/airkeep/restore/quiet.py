@@ -204,12 +204,14 @@ def plan_quiet(
     now: datetime,
     active: Collection[str] | None = None,
     missed_runs: MissedRuns = "skip",
+    going: Collection[str] = (),
 ) -> QuietPlan:
     """Decide for every DAG.
 
     Args:
         now: the target's clock: what fell due until then is not made.
         active: exactly these are to be unpaused; None: those that the snapshot has so.
+        going: DAGs that run in the target already, and have slept through nothing there.
 
     Raises:
         ConfigError: a DAG that is to be active is not in the snapshot.
@@ -221,7 +223,7 @@ def plan_quiet(
                 f"--active {name}: the snapshot has no such DAG{did_you_mean(name, known)}"
             )
     awake = [d for d in dags if _is_active(d, active)]
-    due = [d for d in awake if d.due is not None and d.due <= now]
+    due = [d for d in awake if d.due is not None and d.due <= now and d.dag_id not in going]
     skipping = due if missed_runs == "skip" else []
     possible = [d for d in skipping if _can_sleep(d)]
     return QuietPlan(

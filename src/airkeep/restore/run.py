@@ -172,19 +172,29 @@ class _Restore:
         catalog = self.catalog(create_schema=False)
         if catalog is None:
             raise RestoreError(f"{self.address} has lost its tables")
-        living = Living(self.source, self.target, catalog, wish)
+        living = Living(self.source, self.target, catalog, wish, self.wake)
         living.plan(str(self.address), policies)
         told = self.source.try_secrets(living.entries)
         living.stage()
         began = monotonic()
         plan = living.decide(str(self.address), dry_run=dry_run)
         if dry_run:
-            return RestoreResult(plan, plan.rows, 0.0, dry_run=True, notes=told)
+            notes = (*told, *living.foresee())
+            return RestoreResult(
+                plan, plan.rows, 0.0, dry_run=True, notes=notes, outcomes=living.outcomes
+            )
         notes = living.write(plan)
         self.source.tell("committing", self.source.rows)
         self.target.commit()
         locked_s = round(monotonic() - began, 3)
-        return RestoreResult(plan, plan.rows, 0.0, notes=(*told, *notes), locked_s=locked_s)
+        return RestoreResult(
+            plan,
+            plan.rows,
+            0.0,
+            notes=(*told, *notes),
+            locked_s=locked_s,
+            outcomes=living.outcomes,
+        )
 
     def fill(
         self, entries: Sequence[TableEntry], *, create_schema: bool, dry_run: bool

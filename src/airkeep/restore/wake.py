@@ -8,7 +8,7 @@ a dry run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -106,14 +106,24 @@ def _change(database: Database, statements: Sequence[Statement]) -> None:
 
 
 def start_quietly(
-    database: Database, wake: Wake, columns: Columns, relation: Relation
+    database: Database,
+    wake: Wake,
+    columns: Columns,
+    relation: Relation,
+    *,
+    asked_of: Relation | None = None,
+    going: Collection[str] = (),
 ) -> QuietPlan | None:
     """Unpause what is to be active, and let nothing be due; None where there are no DAGs.
+
+    Args:
+        asked_of: what is looked at, where that is not all of the tables.
+        going: see `plan_quiet`.
 
     Raises:
         ConfigError: a DAG that is to be active is not there.
     """
-    question = quiet_question(columns, relation)
+    question = quiet_question(columns, asked_of or relation)
     if question is None:
         return None
     plan = plan_quiet(
@@ -121,6 +131,7 @@ def start_quietly(
         now=database.clock(),
         active=wake.active,
         missed_runs=wake.missed_runs,
+        going=going,
     )
     asked = past_question(columns, relation) if plan.sleeps else None
     without = [str(name) for (name,) in database.query(asked, doing=_LOOKING)] if asked else []
