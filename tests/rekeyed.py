@@ -1,4 +1,4 @@
-"""Secrets of a database as an Airflow with a key reads them, and rows that real life brings."""
+"""Secrets of a database as an Airflow with a key would read them, and rows of every form."""
 
 from __future__ import annotations
 

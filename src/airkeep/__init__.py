@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airkeep.lake.compact import compact
     from airkeep.models.catalog import Model
     from airkeep.models.query import list_models, query
+    from airkeep.rekey.run import rekey
     from airkeep.report.run import report
     from airkeep.restore.run import restore
     from airkeep.snapshot.clean import clean
@@ -53,6 +54,7 @@ __all__ = [
     "export_csv",
     "list_models",
     "query",
+    "rekey",
     "report",
     "resolve_address",
     "restore",
@@ -80,7 +82,7 @@ _LATER = {
 }
 
 # Functions whose names are those of packages, too, which the import system sets here.
-_NAMED_AS_PACKAGES = ("adopt", "export", "report", "restore")
+_NAMED_AS_PACKAGES = ("adopt", "export", "rekey", "report", "restore")
 
 
 class _Library(ModuleType):
