@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from airkeep.models.catalog import Model
     from airkeep.models.query import list_models, query
     from airkeep.rekey.run import rekey
+    from airkeep.rekey.snapshot import rekey_snapshot
     from airkeep.report.run import report
     from airkeep.restore.run import restore
     from airkeep.snapshot.clean import clean
@@ -55,6 +56,7 @@ __all__ = [
     "list_models",
     "query",
     "rekey",
+    "rekey_snapshot",
     "report",
     "resolve_address",
     "restore",
@@ -76,6 +78,7 @@ _LATER = {
     "export_csv": "airkeep.export.csv",
     "list_models": "airkeep.models.query",
     "query": "airkeep.models.query",
+    "rekey_snapshot": "airkeep.rekey.snapshot",
     "resolve_address": "airkeep.database.address",
     "verify": "airkeep.snapshot.verify",
     "verify_csv": "airkeep.snapshot.verify",
