@@ -64,7 +64,7 @@ class SqliteRewriter:
         some = " OR ".join(f"{ident(c)} <> ''" for c in filled)
         statement = f"SELECT rowid, {listed} FROM {ident(table.name)} WHERE {some}"
         if self._copy is None:
-            return self._opened().query(statement, f"reading {table.name}")
+            return self._opened().query(statement, doing=f"reading {table.name}")
         with explained(self._shown, f"reading {table.name}"):
             return self._copy.execute(statement).fetchall()
 

@@ -227,11 +227,6 @@ class SqliteWriter:
         with explained(self._shown, f"reading {table.name}"):
             return self._connected().execute(statement).fetchall()
 
-    def query(self, statement: str, doing: str) -> list[tuple[Any, ...]]:
-        """The rows of a SELECT, text as `decode_text` has it."""
-        with explained(self._shown, doing):
-            return self._connected().execute(statement).fetchall()
-
     def change(self, statement: str, rows: Sequence[Sequence[Any]], doing: str) -> int:
         """Run an UPDATE for each of the rows: how many rows of the table it changed."""
         with explained(self._shown, doing):
