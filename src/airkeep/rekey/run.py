@@ -24,7 +24,7 @@ from airkeep.errors import RekeyError
 from airkeep.rekey.plan import RekeyPlan, fernet_ring
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.progress import Progress, Step, silent
-from airkeep.snapshot.rotate import Rotation
+from airkeep.snapshot.rotate import Known, Rotation
 from airkeep.snapshot.seal import Keyring
 from airkeep.tables.secrets import Secret
 
@@ -62,18 +62,19 @@ def rekey(
         AirkeepError: see `airkeep.errors`; the database is as it was.
     """
     began, address, limits = monotonic(), open_address(database), limits or ReadLimits()
+    known: Known = {}
     ring = fernet_ring(fernet_key, source_fernet_key)
     with private_folder(spool) as folder:
         with open_rewriter(address, folder, limits) as look:
             look.look()
-            plan = _Rekey(look, ring, progress).plan(str(address))
+            plan = _Rekey(look, ring, known, progress).plan(str(address))
         if dry_run:
             return RekeyResult(plan, dry_run=True)
         plan.check()
         if not plan.old:
             return RekeyResult(plan, took_s=round(monotonic() - began, 3))
         with open_rewriter(address, folder, limits) as target:
-            run = _Rekey(target, ring, progress)
+            run = _Rekey(target, ring, known, progress)
             plan, changed = run.change(str(address))
     return RekeyResult(plan, changed, round(monotonic() - began, 3))
 
@@ -91,13 +92,16 @@ class _Held:
 
 
 class _Rekey:
-    """One look, or one transaction."""
+    """One look, or one transaction.
 
-    def __init__(self, target: Rewriter, ring: Keyring, progress: Progress) -> None:
-        self.target, self.ring, self.progress = target, ring, progress
+    What the look opened is known under the lock, where others wait for us: opening is what costs.
+    """
+
+    def __init__(self, target: Rewriter, ring: Keyring, known: Known, progress: Progress) -> None:
+        self.target, self.ring, self.known, self.progress = target, ring, known, progress
 
     def plan(self, shown: str) -> RekeyPlan:
-        rotation = Rotation(self.ring)
+        rotation = Rotation(self.ring, known=self.known)
         for held in self.held():
             self.progress(Step(f"reading {held.table.name}", 0, 0))
             for _ in self.turned(held, rotation):
@@ -111,7 +115,7 @@ class _Rekey:
         held = self.held()
         self.progress(Step("locking tables", 0, 0))
         self.target.begin([one.table for one in held])
-        rotation = Rotation(self.ring)
+        rotation = Rotation(self.ring, known=self.known)
         changed = [(one, list(self.turned(one, rotation))) for one in held]
         plan = self.told(shown, rotation)
         plan.check()  # a row may have come since the look

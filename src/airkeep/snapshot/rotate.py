@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 State = Literal["old", "current", "plain", "unreadable"]
+# Of a token: its state, a hash of what it hides, and the token under the new key.
+Known = dict[bytes, tuple[State, bytes, bytes]]
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,18 @@ class Rotation:
     Attributes:
         ring: the first key is the new one, all of them open.
         mode: how the values stand: `keep` is Airflow's own way, `seal` the lake's.
+        known: remembers tokens, where one look follows another: decrypting is the slow part.
         contents: hashes of what is hidden, by table and column: the same before and after.
     """
 
     ring: Keyring
     mode: SecretsMode = "keep"
+    known: Known | None = None
     contents: Counter[tuple[str, str, bytes]] = field(default_factory=Counter)
     _columns: dict[tuple[str, str], _Counted] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._first = self.ring.first
 
     def secrets(self, table: str, columns: Sequence[str]) -> tuple[Secret, ...]:
         """The columns of a table that may hold something to turn."""
@@ -89,18 +96,31 @@ class Rotation:
             counted.states["plain"] += 1
             counted.plain.append(f"{label} {name}.{secret.column}")
             return value
-        content = self.ring.decrypt(token)
-        if content is None:
-            counted.states["unreadable"] += 1
+        state, content, turned = self._opened(token)
+        counted.states[state] += 1
+        if state == "unreadable":
             counted.unreadable.append(f"{label} {name}.{secret.column}")
             return value
-        self.contents[label, secret.column, sha256(content).digest()] += 1
-        if self.ring.first.decrypt(token) is not None:
-            counted.states["current"] += 1
+        self.contents[label, secret.column, content] += 1
+        if state == "current":
             return value
-        counted.states["old"] += 1
-        turned = head + (self.ring.rotate(token) or b"")
-        return turned if isinstance(value, bytes) else turned.decode()
+        return head + turned if isinstance(value, bytes) else (head + turned).decode()
+
+    def _opened(self, token: bytes) -> tuple[State, bytes, bytes]:
+        if self.known is None:
+            return self._open(token)
+        if token not in self.known:
+            self.known[token] = self._open(token)
+        return self.known[token]
+
+    def _open(self, token: bytes) -> tuple[State, bytes, bytes]:
+        content = self._first.decrypt(token)
+        if content is not None:
+            return "current", sha256(content).digest(), token
+        content, turned = self.ring.decrypt(token), self.ring.rotate(token)
+        if content is None or turned is None:
+            return "unreadable", b"", token
+        return "old", sha256(content).digest(), turned
 
     def _token(self, raw: bytes, secret: Secret, flag: Any) -> tuple[bytes, bytes | None]:
         """What stands before the token, and the token, where it is one."""
