@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from airkeep.snapshot.clean import clean
     from airkeep.snapshot.lake import Lake, Snapshot
     from airkeep.snapshot.verify import compare, diff, verify, verify_csv
+    from airkeep.upgrade.run import upgrade
 
 __all__ = [
     "Address",
@@ -56,6 +57,7 @@ __all__ = [
     "report",
     "resolve_address",
     "restore",
+    "upgrade",
     "verify",
     "verify_csv",
 ]
@@ -80,7 +82,7 @@ _LATER = {
 }
 
 # Functions whose names are those of packages, too, which the import system sets here.
-_NAMED_AS_PACKAGES = ("adopt", "export", "report", "restore")
+_NAMED_AS_PACKAGES = ("adopt", "export", "report", "restore", "upgrade")
 
 
 class _Library(ModuleType):

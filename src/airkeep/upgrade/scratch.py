@@ -1,0 +1,118 @@
+"""The scratch database that a snapshot is migrated in: of its own engine, private, gone afterwards.
+
+It is made from the snapshot's own `schema.sql` and rows by a plain restore. Secrets go in as they
+lie in the lake: ciphertext, sealed or dropped, and nothing is decrypted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from airkeep.database.limits import ReadLimits
+from airkeep.database.server import Server
+from airkeep.database.sql import ident
+from airkeep.restore.run import restore
+from airkeep.snapshot.lake import Lake, Snapshot
+from airkeep.snapshot.manifest import Manifest, SecretsEntry, encode
+from airkeep.snapshot.progress import Progress, silent
+
+_DATABASE = "airflow"
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A database of our own.
+
+    Attributes:
+        url: as airkeep takes it.
+        airflow_url: as SQLAlchemy does; both hold the password of a server that is ours alone.
+    """
+
+    url: str
+    airflow_url: str
+    server: Server | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What is never to be shown of it."""
+        return (self.airflow_url, self.url) if self.server else ()
+
+    def revisions(self) -> frozenset[str]:
+        """What `alembic_version` holds now."""
+        return frozenset(self.ask("SELECT version_num FROM alembic_version"))
+
+    def newest_event(self) -> int:
+        """The highest id in `log`; 0 where there is none."""
+        [newest] = self.ask("SELECT coalesce(max(id), 0) FROM log")
+        return int(newest)
+
+    def forget_events(self, after: int) -> None:
+        """Delete what Airflow's command line logged of itself: its command, user and host."""
+        self.ask(f"DELETE FROM log WHERE id > {after}")
+
+    def ask(self, statement: str) -> list[str]:
+        """Run one statement, in a transaction of its own; gives its first column as text."""
+        if self.server is not None:
+            return self.server.run("psql", "-qAt", "-c", statement, database=_DATABASE).splitlines()
+        with contextlib.closing(sqlite3.connect(self.url, isolation_level=None)) as db:
+            return [str(row[0]) for row in db.execute(statement)]
+
+
+@contextmanager
+def scratch_of(
+    snapshot: Snapshot,
+    folder: Path,
+    *,
+    skip: tuple[str, ...] = (),
+    limits: ReadLimits | None = None,
+    progress: Progress = silent,
+) -> Iterator[Scratch]:
+    """A scratch database that holds the snapshot.
+
+    Args:
+        folder: private, for a SQLite file.
+
+    Raises:
+        AirkeepError: the snapshot cannot be restored.
+    """
+    with _empty(snapshot.manifest, folder) as scratch:
+        restore(
+            Lake(snapshot.store),
+            as_stored(snapshot),
+            scratch.url,
+            create_schema=True,
+            skip=skip,
+            limits=limits,
+            spool=folder,
+            progress=progress,
+        )
+        yield scratch
+
+
+@contextmanager
+def _empty(manifest: Manifest, folder: Path) -> Iterator[Scratch]:
+    if manifest.server.engine == "sqlite":
+        file = folder / "scratch.db"
+        yield Scratch(str(file), f"sqlite:///{file}")
+        return
+    with Server.start() as server:
+        url = server.create(_DATABASE)
+        schema = manifest.main_schema or "public"
+        # Airflow names no schema; one that is not `public` is found as it was by its own user.
+        server.run(
+            "psql", "-q", "-c",
+            f"ALTER DATABASE {_DATABASE} SET search_path = {ident(schema)}, public",
+        )  # fmt: skip
+        scheme, _, rest = url.partition("://")
+        yield Scratch(url, f"{scheme}+psycopg2://{rest}", server)
+
+
+def as_stored(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with its secrets as they lie in the lake: nobody is to open them on the way."""
+    kept: Manifest = replace(snapshot.manifest, secrets=SecretsEntry("keep"))
+    return Snapshot(snapshot.store, snapshot.name, encode(kept))
