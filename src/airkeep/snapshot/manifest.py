@@ -206,10 +206,10 @@ class AdoptedEntry:
 
 @dataclass(frozen=True)
 class UpgradeStepEntry:
-    """One run of an Airflow: `migrate` or `downgrade`, and the release that came of it."""
+    """One run of an Airflow: what it did, and the release that came of it."""
 
     airflow: str
-    deed: Literal["migrate", "downgrade"]
+    deed: Literal["migrate", "downgrade", "merge heads"]
     to: str
     took_s: float
 

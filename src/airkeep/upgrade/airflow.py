@@ -42,6 +42,37 @@ CONSTRAINTS = (
 DRIVERS = ("psycopg2-binary", "asyncpg")
 FAB = "apache-airflow-providers-fab"
 
+# On SQLite a migration makes a table anew and drops the old one; with foreign keys enforced, as
+# Airflow sets it, that deletes every row that points there: 2.11 -> 3.3 loses all task instances.
+# 3.0 hands sqlite3 a UUID, which it does not take, where a task was tried again; and 2.11 asks for
+# Session.select, which never was, where a SQLite file has rows without a run.
+_LOCAL_SETTINGS = """\
+import sqlite3
+import uuid
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import Pool
+
+try:
+    import uuid6
+except ImportError:
+    uuid6 = None
+
+
+def _no_cascades(connection, _record, _proxy):
+    if type(connection).__module__.startswith("sqlite3"):
+        connection.execute("PRAGMA foreign_keys=OFF")
+
+
+for _kind in (uuid.UUID, getattr(uuid6, "UUID", uuid.UUID)):
+    sqlite3.register_adapter(_kind, str)
+if not hasattr(Session, "select"):
+    Session.select = Session.query
+event.listen(Pool, "checkout", _no_cascades)
+__all__ = []
+"""
+
 INSTALL_TIMEOUT_S = 1_800
 CALL_TIMEOUT_S = 120
 MIGRATION_TIMEOUT_S = 6 * 3_600
@@ -64,12 +95,21 @@ class Airflow:
     folder: Path
     fab: bool = False
 
+    @property
+    def package(self) -> Path:
+        """The folder of the module `airflow`, where its `alembic.ini` is."""
+        found = next(self.folder.glob("lib/python3*/site-packages/airflow/alembic.ini"), None)
+        if found is None:
+            raise MigrationError(f"{self.folder}: Airflow {self.version} has no alembic.ini")
+        return found.parent
+
     def run(
         self, home: Path, variables: Mapping[str, str], *words: str, hide: Sequence[str] = ()
     ) -> Run:
-        """Run `airflow ...` to its end, whatever its status.
+        """Run a program of it to its end, whatever its status.
 
         Args:
+            words: `airflow`, or `alembic` for its own migrations; and its arguments.
             home: private; its AIRFLOW_HOME is made in it.
             variables: its settings, secrets among them: they reach nothing but its environment.
             hide: texts that are never shown.
@@ -78,19 +118,22 @@ class Airflow:
             MigrationError: it cannot be run, or took too long and was ended.
         """
         place = home / self.version
-        for name in ("dags", "plugins"):
+        for name in ("dags", "plugins", "local"):
             (place / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        (place / "local" / "airflow_local_settings.py").write_text(_LOCAL_SETTINGS)
         environment = {
             "PATH": f"{self.folder / 'bin'}:/usr/local/bin:/usr/bin:/bin",
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
             "HOME": str(place),
             "AIRFLOW_HOME": str(place),
+            "PYTHONPATH": str(place / "local"),
             **_settings(place),
             **variables,
         }
-        command = [str(self.folder / "bin" / "airflow"), *words]
-        status, output = _run(command, environment, timeout_s=MIGRATION_TIMEOUT_S, cwd=place)
+        command = [str(self.folder / "bin" / words[0]), *words[1:]]
+        cwd = self.package if words[0] == "alembic" else place  # whose ini is relative to it
+        status, output = _run(command, environment, timeout_s=MIGRATION_TIMEOUT_S, cwd=cwd)
         return Run(status, tuple(complaints(output, hide)))
 
 

@@ -7,6 +7,9 @@ is older goes through the newest 2.x first, whose chain begins with 1.5.
 From 2.x to 3.x the *newest* 3.x migrates, and then downgrades to a target that is older: 3.0's own
 migration ends half way at a NaN in an XCom, the newest one's does not, and what the downgrade takes
 away are columns and tables that nothing is in yet.
+
+The several heads that 1.10.3 to 1.10.6 really end with are no place for `airflow db migrate` to
+begin. They are merged by the same Airflow's migrations, which alembic runs.
 """
 
 from __future__ import annotations
@@ -25,9 +28,10 @@ from airkeep.tables.revisions import (
     version_order,
 )
 
-Deed = Literal["migrate", "downgrade"]
+Deed = Literal["migrate", "downgrade", "merge heads"]
 
 _FIRST_OF_3 = "2.7.0"  # what the chain of 3.x knows under its own name
+_MERGED = "1.10.7"  # the first release with one head again
 
 
 @dataclass(frozen=True)
@@ -97,11 +101,14 @@ def plan_path(revisions: Collection[str], to: str) -> tuple[MigrationStep, ...]:
             f"restore it as it is"
         )
     first = version.first or version.near
-    if version_order(first) > version_order(to):
+    if _is_before(to, first):
         raise NoWayError(
             f"the snapshot is of Airflow {first}, which is newer than {to}: an upgrade goes up only"
         )
-    return tuple(_steps(first, known=version.known, to=to))
+    steps = _steps(first, known=version.known, to=to)
+    if version.known and len(revisions_of(first)) > 1:
+        steps.insert(0, MigrationStep(steps[0].airflow, "merge heads", _MERGED))
+    return tuple(steps)
 
 
 def _steps(first: str, *, known: bool, to: str) -> list[MigrationStep]:
@@ -109,7 +116,7 @@ def _steps(first: str, *, known: bool, to: str) -> list[MigrationStep]:
     if _major(to) < 3 or _major(first) == 3:
         return [MigrationStep(to, "migrate", to)]
     steps = []
-    if version_order(first) < version_order(_FIRST_OF_3) or (not known and first == _FIRST_OF_3):
+    if _is_before(first, _FIRST_OF_3) or (not known and first == _FIRST_OF_3):
         steps.append(MigrationStep(newest_2, "migrate", newest_2))
     steps.append(MigrationStep(newest_3, "migrate", newest_3))
     if revisions_of(newest_3) != revisions_of(to):
@@ -117,6 +124,10 @@ def _steps(first: str, *, known: bool, to: str) -> list[MigrationStep]:
     elif newest_3 != to:
         steps[-1] = MigrationStep(newest_3, "migrate", to)
     return steps
+
+
+def _is_before(version: str, other: str) -> bool:
+    return version_order(version) < version_order(other)
 
 
 def _newest(major: int, to: str) -> str:

@@ -25,10 +25,18 @@ from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import BATCH_ROWS, SnapshotReader
 from airkeep.snapshot.sides import Field, Side
 from airkeep.upgrade.facts import FACTS, Fact, Tables, side_of_fact, tables_of
-from airkeep.upgrade.values import LeftOutError, Tally, of_json, of_old_conf, of_old_xcom
+from airkeep.upgrade.values import (
+    LeftOutError,
+    Tally,
+    of_json,
+    of_new_conf,
+    of_old_conf,
+    of_old_xcom,
+)
 
 _EXAMPLES = 3
 NO_RUN = "no run, or one without an id: moved aside"
+_POOL, _ADDED = "default_pool", "default_pool was added"
 _RUN_TYPES = {"dataset_triggered": "asset_triggered"}
 _RENAMED = "run_type dataset_triggered became asset_triggered"
 
@@ -171,6 +179,7 @@ class _Comparison:
         if lost := all_rows - self._count(ours.query):
             self.tally.left_out[NO_RUN] += lost
         ours = self._with_known_names(ours)
+        theirs = self._without_added(ours, theirs)
         if self.fact.kept:
             ours, theirs = self._opened(ours, theirs)
         db, label = self.before.db, self.fact.table
@@ -204,6 +213,16 @@ class _Comparison:
         renamed = f"CASE run_type WHEN {literal(old)} THEN {literal(new)} ELSE run_type END"
         return replace(side, query=f"SELECT * REPLACE ({renamed} AS run_type) FROM ({side.query})")
 
+    def _without_added(self, ours: Side, theirs: Side) -> Side:
+        """The new rows but for the pool that every Airflow from 1.10.4 on has."""
+        if self.fact.table != "slot_pool":
+            return theirs
+        is_default = f"pool = {literal(_POOL)}"
+        if self._count(f"SELECT 1 FROM ({ours.query}) WHERE {is_default}"):
+            return theirs
+        self.tally.converted[_ADDED] += 1
+        return replace(theirs, query=f"SELECT * FROM ({theirs.query}) WHERE NOT {is_default}")
+
     @property
     def _is_3(self) -> bool:
         return "asset" in self.new
@@ -222,8 +241,9 @@ class _Comparison:
         def before(value: Any) -> str | None:
             return of_json(_text(value)) if was_json else old(value, self.tally)
 
+        new = of_new_conf if self.fact.kept == "conf" and not was_json else of_json
         self._formed("formed_old", ours, column, before, self.tally)
-        self._formed("formed_new", theirs, column, lambda v: of_json(_text(v)), Tally())
+        self._formed("formed_new", theirs, column, lambda v: new(_text(v)), Tally())
         same = " AND ".join(f"a.{ident(k)} = b.{ident(k)}" for k in self.fact.key)
         skipped = "(FROM formed_old WHERE airkeep_skip)"
         return (

@@ -272,9 +272,11 @@ class _Upgrade:
 
 def _words(step: MigrationStep) -> tuple[str, ...]:
     """How this release spells it."""
+    if step.deed == "merge heads":
+        return ("alembic", "upgrade", *step.revisions)
     if step.deed == "downgrade":
-        return ("db", "downgrade", "--to-version", step.to, "-y")
+        return ("airflow", "db", "downgrade", "--to-version", step.to, "-y")
     order = version_order(step.airflow)
     if order < (2,):
-        return ("upgradedb",)
-    return ("db", "migrate" if order >= (2, 7) else "upgrade")
+        return ("airflow", "upgradedb")
+    return ("airflow", "db", "migrate" if order >= (2, 7) else "upgrade")

@@ -7,6 +7,7 @@ lie in the lake: ciphertext, sealed or dropped, and nothing is decrypted.
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,6 +92,8 @@ def scratch_of(
             spool=folder,
             progress=progress,
         )
+        if scratch.server is None:
+            reorder_connection(Path(scratch.url))
         yield scratch
 
 
@@ -116,3 +119,37 @@ def as_stored(snapshot: Snapshot) -> Snapshot:
     """The snapshot with its secrets as they lie in the lake: nobody is to open them on the way."""
     kept: Manifest = replace(snapshot.manifest, secrets=SecretsEntry("keep"))
     return Snapshot(snapshot.store, snapshot.name, encode(kept))
+
+
+# As 2.9.2's migration expects them on SQLite: it copies the table by position, whatever the names.
+_CONNECTION = (
+    "id", "conn_id", "conn_type", "host", "schema", "login", "password", "port", "extra",
+    "is_encrypted", "is_extra_encrypted", "description",
+)  # fmt: skip
+
+
+def reorder_connection(file: Path) -> None:
+    """Bring `connection` into the one order of columns that 2.9.2's migration copies rightly.
+
+    A file that 2.x made itself has another one, and there a password would become a port. A later
+    Airflow's table may be in any order: nothing copies it by position.
+    """
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as db:
+        columns = {row[1]: row for row in db.execute("PRAGMA table_info(connection)")}
+        if set(columns) != set(_CONNECTION) or tuple(columns) == _CONNECTION:
+            return
+        [(made,)] = db.execute("SELECT sql FROM sqlite_master WHERE name = 'connection'")
+        found = re.search(r"CONSTRAINT (\w+) UNIQUE \(conn_id\)", made)
+        definitions = [
+            f"{ident(name)} {columns[name][2]}{' NOT NULL' if columns[name][3] else ''}"
+            for name in _CONNECTION
+        ]
+        unique = f"CONSTRAINT {found[1]} UNIQUE" if found else "UNIQUE"
+        body = ", ".join((*definitions, "PRIMARY KEY (id)", f"{unique} (conn_id)"))
+        names = ", ".join(map(ident, _CONNECTION))
+        db.execute("BEGIN")
+        db.execute("ALTER TABLE connection RENAME TO airkeep_connection")
+        db.execute(f"CREATE TABLE connection ({body})")
+        db.execute(f"INSERT INTO connection ({names}) SELECT {names} FROM airkeep_connection")
+        db.execute("DROP TABLE airkeep_connection")
+        db.execute("COMMIT")

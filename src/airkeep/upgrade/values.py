@@ -22,7 +22,7 @@ NAN_TO_NULL = "NaN or Infinity became null"
 NAN_TO_TEXT = "NaN or Infinity became a text"
 NUL_STRIPPED = "NUL characters were left out"
 NOT_JSON = "no JSON can hold it: it became NULL"
-EMPTY = "an empty conf became NULL"
+EMPTY = "an empty conf became NULL, or {}"
 OBJECTS = "a pickle of objects, which nothing here unpickles: not compared"
 PICKLED = "a pickle: moved to _xcom_archive"
 UNREADABLE = "no JSON and no pickle: not compared"
@@ -51,6 +51,12 @@ def of_json(value: str | None) -> str | None:
         return _form(json.loads(value, parse_float=Decimal, parse_int=Decimal))
     except (ValueError, RecursionError):
         raise LeftOutError(UNREADABLE) from None
+
+
+def of_new_conf(value: str | None) -> str | None:
+    """A conf of Airflow 3: an empty one and none are one, too, as its migration has it."""
+    formed = of_json(value)
+    return None if formed == _form({}) else formed
 
 
 def of_old_xcom(value: bytes | str | None, tally: Tally) -> str | None:
