@@ -35,6 +35,7 @@ from airkeep.upgrade.values import (
 )
 
 _EXAMPLES = 3
+_HIDDEN = "airkeep_hidden"
 NO_RUN = "no run, or one without an id: moved aside"
 _POOL, _ADDED = "default_pool", "default_pool was added"
 _RUN_TYPES = {"dataset_triggered": "asset_triggered"}
@@ -42,18 +43,24 @@ _RENAMED = "run_type dataset_triggered became asset_triggered"
 
 
 def prove(
-    before: SnapshotReader, after: Reader, *, progress: Progress = silent
+    before: SnapshotReader,
+    after: Reader,
+    *,
+    hidden: Mapping[str | bytes, str] | None = None,
+    progress: Progress = silent,
 ) -> tuple[ProofEntry, ...]:
     """Compare all facts that both sides have.
 
     Args:
         before: the snapshot as it was restored.
         after: the migrated database, its instant fixed.
+        hidden: what stands there in the place of sealed values.
 
     Raises:
         ProofError: rows differ, and nothing that Airflow is known to do explains it.
     """
-    sides = _Sides(before, after)
+    sides = _Sides(before, after, hidden or {})
+    sides.save_hidden()
     found, wrong = [], []
     total = sum(t.rows for t in before.snapshot.tables)
     for fact in FACTS:
@@ -98,6 +105,28 @@ class _Sides:
 
     before: SnapshotReader
     after: Reader
+    hidden: Mapping[str | bytes, str]
+
+    def save_hidden(self) -> None:
+        self.before.db.execute(f"CREATE TABLE {_HIDDEN} (sealed VARCHAR, token VARCHAR)")
+        pairs = [(k, token) for k, token in self.hidden.items() if isinstance(k, str)]
+        if pairs:
+            self.before.db.executemany(f"INSERT INTO {_HIDDEN} VALUES (?, ?)", pairs)
+
+    def _masked(self, label: str, query: str) -> str:
+        """The snapshot's rows with the tokens that the scratch database has for sealed values."""
+        entry = self.before.snapshot.manifest.table(label)
+        columns = (
+            [c.name for c in entry.columns if c.secret and c.parquet == "VARCHAR"] if entry else []
+        )
+        if not self.hidden or not columns:
+            return query
+        shown = ", ".join(
+            f"coalesce((SELECT token FROM {_HIDDEN} WHERE sealed = t.{ident(c)}), t.{ident(c)}) "
+            f"AS {ident(c)}"
+            for c in columns
+        )
+        return f"SELECT * REPLACE ({shown}) FROM ({query}) t"
 
     @contextmanager
     def tables(self, fact: Fact) -> Iterator[tuple[Tables, Tables] | None]:
@@ -112,7 +141,7 @@ class _Sides:
             for label in ours:
                 fetched = self.before.fetch(label)
                 layers += fetched
-                self._view(f"old_{label}", fold(fetched))
+                self._view(f"old_{label}", self._masked(label, fold(fetched)))
             for label in theirs:
                 files = [f.path for f in self.after.spool(self._table(label))]
                 spooled += files

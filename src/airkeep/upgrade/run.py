@@ -9,7 +9,7 @@ is never written to; a run that is killed leaves garbage in the lake at most.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -20,8 +20,8 @@ from airkeep.database.reader import open_reader
 from airkeep.errors import ConfigError, MigrationError
 from airkeep.export.describe import UpgradeOrigin
 from airkeep.export.plan import ExportOptions
-from airkeep.export.rows import Since
-from airkeep.export.run import check_case, export_backup
+from airkeep.export.rows import Since, cutoff
+from airkeep.export.run import check_case, export, export_backup
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
 from airkeep.snapshot.choose import named
@@ -32,6 +32,7 @@ from airkeep.snapshot.read import SnapshotReader
 from airkeep.snapshot.seal import SOURCE_KEY, SecretsWay, open_keyring
 from airkeep.tables.revisions import version_order
 from airkeep.upgrade.airflow import Airflow, Airflows
+from airkeep.upgrade.masks import Masks, Unmasking
 from airkeep.upgrade.plan import MigrationStep, plan_path, read_version
 from airkeep.upgrade.proof import prove
 from airkeep.upgrade.scratch import Scratch, as_stored, scratch_of
@@ -144,29 +145,64 @@ class _Upgrade:
     def __init__(self, asked: _Asked, folder: Path, limits: ReadLimits, progress: Progress) -> None:
         self.asked, self.folder, self.limits, self.progress = asked, folder, limits, progress
         self.notes: list[str] = []
+        is_sealed = asked.source.manifest.secrets.mode == "seal"
+        self.masks = Masks() if is_sealed else None
 
     def run(self, target: Lake, places: Airflows, since: Since) -> Snapshot:
         airflows = self.airflows(places)
-        with ExitStack() as stack:
-            scratch = stack.enter_context(
-                scratch_of(
-                    self.asked.source,
-                    self.folder,
-                    skip=self.asked.skip,
-                    limits=self.limits,
-                    progress=self.progress,
-                )
-            )
-            logged = "log" in self.asked.source.manifest.labels
+        window = self.window(since)
+        source = self.asked.source if window is None else self.slim(window)
+        masks = self.masks if window is None else None
+        with self.scratch(source, masks) as scratch:
+            logged = "log" in source.manifest.labels
             newest = scratch.newest_event() if logged else 0
             steps = tuple(
                 self.migrate(scratch, step, airflow)
                 for step, airflow in zip(self.asked.steps, airflows, strict=True)
             )
             scratch.forget_events(newest)
-            tables, proof = self.compare(scratch, self.asked.source)
-            origin = self.origin(steps, tables, proof, None)
+            tables, proof = self.compare(scratch, source, masks)
+            origin = self.origin(steps, tables, proof, window)
             return self.save(scratch, target, origin)
+
+    def scratch(self, source: Snapshot, masks: Masks | None) -> AbstractContextManager[Scratch]:
+        skip = self.asked.skip if source is self.asked.source else ()
+        return scratch_of(
+            source,
+            self.folder,
+            skip=skip,
+            masks=masks,
+            limits=self.limits,
+            progress=self.progress,
+        )
+
+    def window(self, since: Since) -> m.WindowEntry | None:
+        cut = cutoff(since, names.id_time(self.asked.source.id))
+        return None if cut is None else m.WindowEntry(cut)
+
+    def slim(self, window: m.WindowEntry) -> Snapshot:
+        """The runs of the window and what hangs on them, as a snapshot in the private folder."""
+        source = self.asked.source
+        with self.scratch(source, self.masks) as whole:
+            made = export(
+                whole.url,
+                Lake(str(self.folder / "window")),
+                environment=source.environment,
+                since=window.cutoff,
+                allow_plain=True,
+                limits=self.limits,
+                spool=self.folder,
+                progress=self.progress,
+            )
+        runs = [
+            t.rows for t in (made.manifest.table("dag_run"), source.manifest.table("dag_run")) if t
+        ]
+        self.notes.append(
+            f"{made.manifest.rows:,} of {source.manifest.rows:,} rows, {runs[0]:,} of "
+            f"{runs[-1]:,} runs, are of the window since {window.cutoff:%Y-%m-%dT%H:%M:%SZ}; the "
+            f"others stay in {source.name}"
+        )
+        return made
 
     def airflows(self, places: Airflows) -> list[Airflow]:
         """All of them before the first one runs: what is missing is told at once."""
@@ -207,7 +243,7 @@ class _Upgrade:
         )
 
     def compare(
-        self, scratch: Scratch, source: Snapshot
+        self, scratch: Scratch, source: Snapshot, masks: Masks | None
     ) -> tuple[tuple[m.UpgradedTableEntry, ...], tuple[m.ProofEntry, ...]]:
         address, limits = open_address(scratch.url), self.limits
         with (
@@ -220,7 +256,8 @@ class _Upgrade:
             ) as before,
         ):
             after.fix(lambda labels: labels)
-            proof = prove(before, after, progress=self.progress)
+            hidden = {} if masks is None else masks.by_value
+            proof = prove(before, after, hidden=hidden, progress=self.progress)
             return tables_after(source.manifest, after), proof
 
     def origin(
@@ -245,12 +282,14 @@ class _Upgrade:
         return UpgradeOrigin(entry, source.manifest, window)
 
     def save(self, scratch: Scratch, target: Lake, origin: UpgradeOrigin) -> Snapshot:
+        mode: m.SecretsMode = "keep" if self.masks is None else "seal"
+        keep = SecretsWay("keep")
         return export_backup(
             scratch.url,
             target,
             origin,
-            ExportOptions(environment=self.asked.environment, allow_plain=True),
-            SecretsWay("keep"),
+            ExportOptions(environment=self.asked.environment, secrets=mode, allow_plain=True),
+            keep if self.masks is None else Unmasking("seal", masks=self.masks),
             limits=self.limits,
             spool=self.folder,
             progress=self.progress,

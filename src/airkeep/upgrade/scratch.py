@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import mkdtemp
 
 from airkeep.database.limits import ReadLimits
 from airkeep.database.server import Server
@@ -21,6 +22,7 @@ from airkeep.restore.run import restore
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.manifest import Manifest, SecretsEntry, encode
 from airkeep.snapshot.progress import Progress, silent
+from airkeep.upgrade.masks import Masking, Masks
 
 _DATABASE = "airflow"
 
@@ -70,6 +72,7 @@ def scratch_of(
     folder: Path,
     *,
     skip: tuple[str, ...] = (),
+    masks: Masks | None = None,
     limits: ReadLimits | None = None,
     progress: Progress = silent,
 ) -> Iterator[Scratch]:
@@ -77,6 +80,7 @@ def scratch_of(
 
     Args:
         folder: private, for a SQLite file.
+        masks: what takes sealed secrets; None where there are none, or they are masked already.
 
     Raises:
         AirkeepError: the snapshot cannot be restored.
@@ -88,6 +92,7 @@ def scratch_of(
             scratch.url,
             create_schema=True,
             skip=skip,
+            back=None if masks is None else Masking("seal", masks=masks),
             limits=limits,
             spool=folder,
             progress=progress,
@@ -100,7 +105,7 @@ def scratch_of(
 @contextmanager
 def _empty(manifest: Manifest, folder: Path) -> Iterator[Scratch]:
     if manifest.server.engine == "sqlite":
-        file = folder / "scratch.db"
+        file = Path(mkdtemp(dir=folder)) / "scratch.db"
         yield Scratch(str(file), f"sqlite:///{file}")
         return
     with Server.start() as server:
