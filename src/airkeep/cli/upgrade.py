@@ -91,7 +91,6 @@ def show_upgrade(done: UpgradeResult, out: Output) -> None:
         "to": done.to,
         "environment": done.environment,
         "steps": [str(step) for step in done.steps],
-        "findings": done.findings,
         "notes": done.notes,
         "took_s": done.took_s,
         "snapshot": None if made is None else summarize(made.manifest),

@@ -17,7 +17,7 @@ from time import monotonic
 from airkeep.database.address import open_address
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import open_reader
-from airkeep.errors import ConfigError, MigrationError
+from airkeep.errors import ConfigError, MigrationError, UnfitError
 from airkeep.export.describe import UpgradeOrigin
 from airkeep.export.plan import ExportOptions
 from airkeep.export.rows import Since, cutoff
@@ -34,6 +34,7 @@ from airkeep.tables.revisions import version_order
 from airkeep.upgrade.airflow import Airflow, Airflows
 from airkeep.upgrade.masks import Masks, Unmasking
 from airkeep.upgrade.plan import MigrationStep, plan_path, read_version
+from airkeep.upgrade.preflight import look_at
 from airkeep.upgrade.proof import prove
 from airkeep.upgrade.scratch import Scratch, as_stored, scratch_of
 from airkeep.upgrade.tables import tables_after
@@ -56,7 +57,6 @@ class UpgradeResult:
     to: str
     environment: str
     steps: tuple[MigrationStep, ...]
-    findings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     snapshot: Snapshot | None = None
     took_s: float = 0.0
@@ -106,10 +106,13 @@ def upgrade(
     asked = _Asked(found, wanted, steps, name, named(skip), fernet_key)
     with private_folder(spool) as folder:
         run = _Upgrade(asked, folder, limits or ReadLimits(), progress)
+        window = run.window(since)
+        if window is None:
+            run.look(found)
         if dry_run:
             return run.result(None, 0.0)
         places = Airflows(airflows, cache or Path.home() / CACHE)
-        made = run.run(target, places, since)
+        made = run.run(target, places, window)
     return run.result(made, round(monotonic() - began, 3))
 
 
@@ -148,10 +151,21 @@ class _Upgrade:
         is_sealed = asked.source.manifest.secrets.mode == "seal"
         self.masks = Masks() if is_sealed else None
 
-    def run(self, target: Lake, places: Airflows, since: Since) -> Snapshot:
+    def look(self, source: Snapshot) -> None:
+        """Refuse what a migration is known to end at, all of it at once."""
+        self.progress(Step("looking at the rows", 0, 0))
+        with self.reader(source) as reader:
+            found = look_at(reader, self.asked.to, skip=self.asked.skip)
+        self.notes += found.notes
+        if found.against:
+            raise UnfitError(f"{source.name} cannot be migrated: {'; '.join(found.against)}")
+
+    def run(self, target: Lake, places: Airflows, window: m.WindowEntry | None) -> Snapshot:
+        source = self.asked.source
+        if window is not None:
+            source = self.slim(window)
+            self.look(source)
         airflows = self.airflows(places)
-        window = self.window(since)
-        source = self.asked.source if window is None else self.slim(window)
         masks = self.masks if window is None else None
         with self.scratch(source, masks) as scratch:
             logged = "log" in source.manifest.labels
@@ -248,17 +262,18 @@ class _Upgrade:
         address, limits = open_address(scratch.url), self.limits
         with (
             open_reader(address, self.folder, limits) as after,
-            SnapshotReader(
-                as_stored(source),
-                folder=self.folder,
-                memory_bytes=limits.memory_bytes,
-                threads=limits.threads,
-            ) as before,
+            self.reader(as_stored(source)) as before,
         ):
             after.fix(lambda labels: labels)
             hidden = {} if masks is None else masks.by_value
             proof = prove(before, after, hidden=hidden, progress=self.progress)
             return tables_after(source.manifest, after), proof
+
+    def reader(self, source: Snapshot) -> SnapshotReader:
+        limits = self.limits
+        return SnapshotReader(
+            source, folder=self.folder, memory_bytes=limits.memory_bytes, threads=limits.threads
+        )
 
     def origin(
         self,
