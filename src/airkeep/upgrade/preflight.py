@@ -18,7 +18,7 @@ from airkeep.snapshot.manifest import Manifest, TableEntry
 from airkeep.snapshot.read import SnapshotReader
 from airkeep.tables.revisions import airflow_version, version_order
 from airkeep.tables.roles import Role
-from airkeep.tables.shapes import core_tables
+from airkeep.tables.shapes import core_tables, known_versions
 from airkeep.upgrade.values import (
     NOT_JSON,
     OBJECTS,
@@ -61,8 +61,7 @@ def look_at(reader: SnapshotReader, to: str, *, skip: Sequence[str] = ()) -> Fin
         if table is not None and table.rows and check.table not in skip:
             found.against += _rows(reader, table, check)
     found.against += _left_aside(reader, skip)
-    version = airflow_version(manifest.revisions)
-    if version.major == 2 and version_order(to) >= (3,):
+    if (airflow_version(manifest.revisions).major or 3) < 3 <= version_order(to)[0]:
         _pickles(reader, found)
     return found
 
@@ -71,15 +70,16 @@ def _tables(manifest: Manifest, to: str, skip: Sequence[str]) -> Iterator[str]:
     version = airflow_version(manifest.revisions)
     first = version.first or version.near
     there = set(manifest.labels) - set(skip)
-    missing = sorted(core_tables(first) - there - _NOT_NEEDED - _fab(manifest))
+    always, ever = _surely(first)
+    missing = sorted(always - there - _NOT_NEEDED - _fab(manifest))
     if missing:
         yield (
             f"of Airflow {first}'s tables {_listed(missing)} "
             f"{'is' if len(missing) == 1 else 'are'} not in the snapshot: make them in the source "
             f"as that Airflow has them, empty, and export again"
         )
-    early = (core_tables(to) - core_tables(first)) & there - _HARMLESS if version.known else set()
-    if early:
+    early = (core_tables(to) - ever) & there - _HARMLESS
+    if ever and early:
         yield (
             f"{_listed(sorted(early))} would be made by a migration and are there already: leave "
             f"them out with --skip"
@@ -91,6 +91,20 @@ def _tables(manifest: Manifest, to: str, skip: Sequence[str]) -> Iterator[str]:
                 f"{table.label}, which is not Airflow's, points at {names[0]}, whose key the "
                 f"migrations change: leave it out with --skip {table.label}"
             )
+
+
+def _surely(version: str) -> tuple[set[str], set[str]]:
+    """Tables that a release surely has, and those that it may have; nothing where nothing is known.
+
+    The tables of some releases are known: it has what the one before and the one after it have.
+    """
+    order = version_order(version)
+    older = [v for v in known_versions() if version_order(v) <= order]
+    newer = [v for v in known_versions() if version_order(v) >= order]
+    if not newer:
+        return set(), set()
+    after = core_tables(newer[0])
+    return (core_tables(older[-1]) & after if older else set()), after
 
 
 def _fab(manifest: Manifest) -> set[str]:
@@ -165,22 +179,21 @@ def _rows(reader: SnapshotReader, table: TableEntry, check: _Check) -> Iterator[
     found = _ask(reader, table.label, statement)
     if found:
         shown = _listed(sorted({str(name) for name, _ in found}))
-        yield f"{sum(n for _, n in found)} rows of {check.table} {check.what} ({shown}): {check.remedy}"
+        rows = sum(n for _, n in found)
+        yield f"{rows} rows of {check.table} {check.what} ({shown}): {check.remedy}"
 
 
 def _left_aside(reader: SnapshotReader, skip: Sequence[str]) -> Iterator[str]:
-    """Rows without a run that are to be set aside, where a table from the last time is in the way."""
+    """Rows without a run that are to be set aside, where a table of the last time is there."""
     manifest = reader.snapshot.manifest
     for table in manifest.tables:
         if not table.label.startswith("_airflow_moved__") or table.label in skip:
             continue
         parts = table.label.split("__")
         source = manifest.table(parts[-1])
-        if (
-            source is None
-            or "dangling" not in parts
-            or "run_id" in {c.name for c in source.columns}
-        ):
+        if source is None or "dangling" not in parts:
+            continue
+        if any(c.name == "run_id" for c in source.columns):
             continue
         yield (
             f"{table.label} is there from an earlier upgrade, where {parts[-1]}'s rows without a "
