@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from airkeep.snapshot.clean import clean
     from airkeep.snapshot.lake import Lake, Snapshot
     from airkeep.snapshot.verify import compare, diff, verify, verify_csv
+    from airkeep.upgrade.into import restore_upgraded
     from airkeep.upgrade.run import upgrade
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "report",
     "resolve_address",
     "restore",
+    "restore_upgraded",
     "upgrade",
     "verify",
     "verify_csv",
@@ -77,6 +79,7 @@ _LATER = {
     "list_models": "airkeep.models.query",
     "query": "airkeep.models.query",
     "resolve_address": "airkeep.database.address",
+    "restore_upgraded": "airkeep.upgrade.into",
     "verify": "airkeep.snapshot.verify",
     "verify_csv": "airkeep.snapshot.verify",
 }

@@ -175,6 +175,10 @@ class _Upgrade:
                 for step, airflow in zip(self.asked.steps, airflows, strict=True)
             )
             scratch.forget_events(newest)
+            if aligned := scratch.align(self.asked.to):
+                self.notes.append(
+                    f"{', '.join(aligned)}: jsonb, as a new database of {self.asked.to} has it"
+                )
             tables, proof = self.compare(scratch, source, masks)
             origin = self.origin(steps, tables, proof, window)
             return self.save(scratch, target, origin)

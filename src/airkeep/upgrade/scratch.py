@@ -22,6 +22,7 @@ from airkeep.restore.run import restore
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.manifest import Manifest, SecretsEntry, encode
 from airkeep.snapshot.progress import Progress, silent
+from airkeep.tables.shapes import shape_of, version_like
 from airkeep.upgrade.masks import Masking, Masks
 
 _DATABASE = "airflow"
@@ -57,6 +58,30 @@ class Scratch:
     def forget_events(self, after: int) -> None:
         """Delete what Airflow's command line logged of itself: its command, user and host."""
         self.ask(f"DELETE FROM log WHERE id > {after}")
+
+    def align(self, version: str) -> list[str]:
+        """Give columns the JSON type that a new database of this release has; which they were.
+
+        Migrated ones stay `json` where a new one has `jsonb`, and a restore wants equal types.
+        SQLite has no such types.
+        """
+        if self.server is None:
+            return []
+        columns = self.ask(
+            "SELECT table_name || '.' || column_name FROM information_schema.columns "
+            "WHERE table_schema = current_schema() AND data_type = 'json'"
+        )
+        aligned = []
+        for table, _, column in (name.partition(".") for name in sorted(columns)):
+            shape = shape_of(table, version_like(version))
+            wanted = shape.columns.get(column) if shape is not None else None
+            if wanted is not None and wanted.type == "jsonb":
+                name = ident(column)
+                self.ask(
+                    f"ALTER TABLE {ident(table)} ALTER COLUMN {name} TYPE jsonb USING {name}::jsonb"
+                )
+                aligned.append(f"{table}.{column}")
+        return aligned
 
     def ask(self, statement: str) -> list[str]:
         """Run one statement, in a transaction of its own; gives its first column as text."""
