@@ -136,6 +136,7 @@ def _order(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
+@cache
 def revisions_of(version: str) -> frozenset[str]:
     """The rows that a release's database has in `alembic_version`: the heads it ends with."""
     return frozenset(_chain().heads_of(version))

@@ -25,7 +25,9 @@ from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import BATCH_ROWS, SnapshotReader
 from airkeep.snapshot.sides import Field, Side
 from airkeep.upgrade.facts import FACTS, Fact, Tables, side_of_fact, tables_of
+from airkeep.upgrade.tables import count_rows
 from airkeep.upgrade.values import (
+    PICKLED,
     LeftOutError,
     Tally,
     of_json,
@@ -73,6 +75,7 @@ def prove(
             found.append(entry)
             if rows.only_here or rows.only_there or rows.changed:
                 wrong.append(_told(fact, rows))
+            wrong += sides.nowhere(fact, entry)
     if wrong:
         raise ProofError(
             f"after Airflow's migrations {'; '.join(wrong)}. No snapshot was made: this is data "
@@ -112,6 +115,19 @@ class _Sides:
         pairs = [(k, token) for k, token in self.hidden.items() if isinstance(k, str)]
         if pairs:
             self.before.db.executemany(f"INSERT INTO {_HIDDEN} VALUES (?, ?)", pairs)
+
+    def nowhere(self, fact: Fact, entry: ProofEntry) -> Iterator[str]:
+        """What was taken out of a table and is in none of those that Airflow puts such rows in."""
+        manifest, there = self.before.snapshot.manifest, self.after.catalog.by_label()
+        for why, ending in ((NO_RUN, f"__dangling__{fact.table}"), (PICKLED, "_xcom_archive")):
+            wanted = entry.left_out.get(why, 0)
+            found = 0
+            for label, table in there.items() if wanted else ():
+                if label.endswith(ending):
+                    before = manifest.table(label)
+                    found += count_rows(self.after, table) - (before.rows if before else 0)
+            if found < wanted:
+                yield f"{wanted - found:,} {fact.what} are in no table ({why})"
 
     def _masked(self, label: str, query: str) -> str:
         """The snapshot's rows with the tokens that the scratch database has for sealed values."""

@@ -57,7 +57,7 @@ def tables_after(before: Manifest, after: Reader) -> tuple[UpgradedTableEntry, .
     }
     names = {new: old for old, new in renamed.items()}
     labels = sorted({*there, *(t.label for t in before.tables if t.label not in renamed)})
-    counts = {label: _count(after, there[label]) for label in there}
+    counts = {label: count_rows(after, there[label]) for label in there}
     return tuple(
         _table(
             label,
@@ -69,7 +69,8 @@ def tables_after(before: Manifest, after: Reader) -> tuple[UpgradedTableEntry, .
     )
 
 
-def _count(reader: Reader, table: Table) -> int:
+def count_rows(reader: Reader, table: Table) -> int:
+    """How many rows a table has at the reader's instant."""
     place = qualified(table.schema, table.name) if table.schema else ident(table.name)
     [(rows,)] = reader.query(f"SELECT count(*) FROM {place}")
     return int(rows)
