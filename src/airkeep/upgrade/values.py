@@ -143,7 +143,7 @@ def _form(value: Any) -> str | None:
 def _plain(value: Any) -> Any:
     """Numbers as what they are worth: `jsonb` writes 1e5 as 100000, and knows no -0."""
     if isinstance(value, Decimal):
-        return {"number": str((value + 0).normalize(_EXACT)) if value else "0"}
+        return {"number": str(value.normalize(_EXACT)) if value else "0"}
     if isinstance(value, dict):
         return {"object": {k: _plain(v) for k, v in value.items()}}
     if isinstance(value, list):
