@@ -1,6 +1,7 @@
 """The scratch database that a snapshot is migrated in: of its own engine, private, gone afterwards.
 
-It is made from the snapshot's own `schema.sql` and rows by a plain restore. Secrets go in as they
+It is made from the snapshot's own `schema.sql` and rows by a plain restore, which settles nothing:
+what was in flight is for the restore that comes after the upgrade. Secrets go in as they
 lie in the lake: ciphertext, sealed or dropped, and nothing is decrypted.
 """
 
@@ -117,6 +118,8 @@ def scratch_of(
             scratch.url,
             create_schema=True,
             skip=skip,
+            in_flight="keep",
+            missed_runs="make",
             back=None if masks is None else Masking("seal", masks=masks),
             limits=limits,
             spool=folder,
