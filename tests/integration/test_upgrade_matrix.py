@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +65,8 @@ def test_every_run_task_and_xcom_is_there_afterwards(
     assert manifest.complete
     equal = {p.what: p.equal for p in made.proof}
     assert (equal["runs"], equal["task instances"], equal["XComs"]) == ROWS[dump]
-    assert (equal["connections"], equal["variables"], equal["users"]) == (2, 3, 1)
+    assert (equal["connections"], equal["variables"]) == (2, 3)
+    assert equal.get("users", 1) == 1  # of 3.0 without FAB there are none
     assert all(result.ok for result in airkeep.verify(lake, f"source-{to}/latest"))
     back = databases.empty()
     airkeep.restore(lake, f"source-{to}/latest", back, create_schema=True)
@@ -269,7 +270,7 @@ def test_a_migration_that_fails_says_what_it_complained_about_and_leaves_nothing
 
 
 def test_killed_at_any_moment_there_is_the_whole_snapshot_or_none(
-    databases: Databases, tmp_path: Path
+    databases: Databases, server_folder: Path, tmp_path: Path
 ) -> None:
     lake, url = str(tmp_path / "lake"), databases.airflow("airflow-2112")
     airkeep.export(url, lake, environment="source")
@@ -277,18 +278,21 @@ def test_killed_at_any_moment_there_is_the_whole_snapshot_or_none(
     real.install()
     words = ("upgrade", lake, "source/latest", "--to", "3.3.2", "--airflow", str(real.folder))
     began = time.monotonic()
-    assert start(tmp_path, url, *words, "-o", "whole").wait(timeout=300) == 0
+    assert _begun(tmp_path, url, server_folder, *words, "-o", "whole").wait(timeout=300) == 0
     took = time.monotonic() - began
 
     for seed in range(6):
         name = f"killed-{seed}"
-        process = start(tmp_path, url, *words, "-o", name)
+        process = _begun(tmp_path, url, server_folder, *words, "-o", name)
         time.sleep(random.Random(seed).uniform(0.1, 1.1) * took)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=60)
         made = airkeep.Lake(lake).names(name)
         assert all(r.ok for n in made for r in airkeep.verify(lake, str(n)))
 
-    assert start(tmp_path, url, *words, "-o", "killed-0").wait(timeout=300) == 0
+    assert _begun(tmp_path, url, server_folder, *words, "-o", "killed-0").wait(timeout=300) == 0
     assert all(r.ok for r in airkeep.verify(lake, "killed-0/latest"))
-    shutil.rmtree(tmp_path / "lake")
+
+
+def _begun(folder: Path, url: str, temporary: Path, *words: str) -> subprocess.Popen[str]:
+    return start(folder, url, *words, "-q", temporary=temporary)
