@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from airkeep.snapshot.clean import clean
     from airkeep.snapshot.lake import Lake, Snapshot
     from airkeep.snapshot.verify import compare, diff, verify, verify_csv
+    from airkeep.upgrade.into import restore_upgraded
+    from airkeep.upgrade.run import upgrade
 
 __all__ = [
     "Address",
@@ -60,6 +62,8 @@ __all__ = [
     "report",
     "resolve_address",
     "restore",
+    "restore_upgraded",
+    "upgrade",
     "verify",
     "verify_csv",
 ]
@@ -80,12 +84,13 @@ _LATER = {
     "query": "airkeep.models.query",
     "rekey_snapshot": "airkeep.rekey.snapshot",
     "resolve_address": "airkeep.database.address",
+    "restore_upgraded": "airkeep.upgrade.into",
     "verify": "airkeep.snapshot.verify",
     "verify_csv": "airkeep.snapshot.verify",
 }
 
 # Functions whose names are those of packages, too, which the import system sets here.
-_NAMED_AS_PACKAGES = ("adopt", "export", "rekey", "report", "restore")
+_NAMED_AS_PACKAGES = ("adopt", "export", "rekey", "report", "restore", "upgrade")
 
 
 class _Library(ModuleType):

@@ -38,9 +38,14 @@
     │   ├── AwsAccessError          71   no credentials, or no right to do this
     │   └── AwsUnavailableError     72   AWS did not answer in time (may be tried again)
     ├── CatalogError                75   a catalog cannot be used, or holds what it should not
-    └── AdoptError                  80
-        ├── UnknownLayoutError      81   no backup of a tool that is known
-        └── BadBackupError          82   a backup that is cut off or changed
+    ├── AdoptError                  80
+    │   ├── UnknownLayoutError      81   no backup of a tool that is known
+    │   └── BadBackupError          82   a backup that is cut off or changed
+    └── UpgradeError                85
+        ├── NoWayError              86   no migrations lead from one to the other
+        ├── UnfitError              87   what is in the snapshot, and no migration takes
+        ├── MigrationError          88   an Airflow's own migration failed, or there is no Airflow
+        └── ProofError              89   what should be equal after the migration is not
 
 A usage error of the command line exits with 2, SIGHUP with 129, Ctrl-C with 130, SIGTERM with
 143, a standard output that nobody reads any more with 141. A message says what was expected, what
@@ -365,3 +370,33 @@ class BadBackupError(AdoptError):
     """A backup's file is cut off, or not what its tool writes."""
 
     exit_status = 82
+
+
+class UpgradeError(AirkeepError):
+    """A snapshot could not be made a newer Airflow's; no snapshot was made."""
+
+    exit_status = 85
+
+
+class NoWayError(UpgradeError):
+    """No migrations lead from the snapshot to the version that was asked for."""
+
+    exit_status = 86
+
+
+class UnfitError(UpgradeError):
+    """Rows of the snapshot that the migrations would fail at, by name."""
+
+    exit_status = 87
+
+
+class MigrationError(UpgradeError):
+    """An Airflow's migration failed, or there is no such Airflow here."""
+
+    exit_status = 88
+
+
+class ProofError(UpgradeError):
+    """What should be equal before and after the migration is not."""
+
+    exit_status = 89

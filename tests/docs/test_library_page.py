@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import airkeep
 from docs.pages import PROJECT, blocks, page
 from servers import FERNET_KEY, Databases, query
 
@@ -38,8 +39,14 @@ def names(
         "new_database": databases.empty(),
         "living_database": databases.airflow("airflow-332"),
         "lake": str(tmp_path / "lake"),
+        "older_lake": _exported(airflow_dump("airflow-263"), tmp_path / "older"),
         "fernet_key": FERNET_KEY,
     }
+
+
+def _exported(url: str, lake: Path) -> str:
+    airkeep.export(url, lake, environment="old")
+    return str(lake)
 
 
 def test_the_library_page_runs_as_written(

@@ -52,8 +52,7 @@ class Context:
 
         wanted = self.settings.need("lake") if url == "-" else url
         store = open_store(wanted, options=dict(self.settings.store))
-        home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        load = Cache(store, Path(home, "airkeep")).load if remember else None
+        load = Cache(store, self.cache()).load if remember else None
         lake = Lake(store, load=load)
         if not new:
             lake.check_there()
@@ -65,6 +64,11 @@ class Context:
 
         wanted = self.settings.need("database") if text == "-" else text
         return resolve_address(wanted, os.environ)
+
+    def cache(self, *parts: str) -> Path:
+        """A folder for what can be made again."""
+        home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        return Path(home, "airkeep", *parts)
 
     @property
     def limits(self) -> ReadLimits:

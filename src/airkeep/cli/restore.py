@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -15,6 +17,7 @@ from airkeep.cli.context import (
 )
 from airkeep.cli.output import Output, seconds
 from airkeep.cli.unopened import all_named
+from airkeep.cli.upgrade import airflow_option
 
 if TYPE_CHECKING:
     from airkeep.restore.inflight import InFlight
@@ -47,6 +50,12 @@ _UNCHANGED = ("kept", "active")
     show_default=True,
     help="One class of tables, with the rows that theirs point at.",
 )
+@click.option(
+    "--upgrade",
+    is_flag=True,
+    help="DATABASE is of a newer Airflow: make SNAPSHOT as that one would have it first.",
+)
+@airflow_option
 @tables_option
 @skip_option
 @click.option(
@@ -86,6 +95,8 @@ def restore(
     create_schema: bool,
     on_conflict: str | None,
     only: Only,
+    upgrade: bool,
+    airflows: tuple[Path, ...],
     tables: tuple[str, ...],
     skip: tuple[str, ...],
     in_flight: InFlight,
@@ -96,8 +107,13 @@ def restore(
     """Put SNAPSHOT back into DATABASE, all tables or none."""
     import airkeep
 
+    run = airkeep.restore
+    if upgrade:
+        run = partial(airkeep.restore_upgraded, airflows=airflows, cache=ctx.cache("airflow"))
+    elif airflows:
+        raise click.UsageError("--airflow says where the Airflow of --upgrade is: give both")
     with ctx.output.progress("restore") as progress, all_named(ctx.output):
-        result = airkeep.restore(
+        result = run(
             ctx.lake(lake),
             snapshot,
             ctx.address(database),

@@ -57,6 +57,7 @@ def _facts(manifest: Manifest) -> list[tuple[str, str]]:
         ("mode", f"{manifest.mode}{f' of {parent}' if parent else ''}"),
         ("complete", "yes" if manifest.complete else "no"),
         ("adopted", f"{adopted.layout} {adopted.source}" if adopted else ""),
+        ("upgraded", _upgraded(manifest)),
         ("told", "; ".join(adopted.notes) if adopted else ""),
         ("window", f"since {manifest.window.cutoff.isoformat()}" if manifest.window else ""),
         ("secrets", " ".join([manifest.secrets.mode, *manifest.secrets.archive_keys])),
@@ -102,3 +103,11 @@ def _table(entry: TableEntry, out: Output) -> None:
             for f in (*entry.files, *entry.deleted)
         ],
     )
+
+
+def _upgraded(manifest: Manifest) -> str:
+    made = manifest.upgraded
+    if made is None:
+        return ""
+    steps = ", ".join(f"{s.airflow} {s.deed}" for s in made.steps)
+    return f"of {made.environment}/{made.id} (Airflow {made.airflow_version}) by {steps}"

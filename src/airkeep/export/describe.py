@@ -11,6 +11,7 @@ from airkeep.database.ddl import make_ddl
 from airkeep.database.reader import Reader
 from airkeep.export.plan import TablePlan
 from airkeep.snapshot import manifest as m
+from airkeep.snapshot.names import id_time
 from airkeep.tables.revisions import airflow_version
 from airkeep.tables.shapes import core_tables
 
@@ -57,8 +58,50 @@ class Origin:
     server_version: str
 
 
-def as_of_origin(manifest: m.Manifest, origin: Origin) -> m.Manifest:
-    """What the manifest says when the database was only a way to read a backup."""
+@dataclass(frozen=True)
+class UpgradeOrigin:
+    """The snapshot that was migrated in a scratch database: what is exported is that snapshot.
+
+    Attributes:
+        upgraded: what was done, and what was seen to be equal.
+        parent: the snapshot's manifest.
+        window: what the snapshot was cut to before.
+    """
+
+    upgraded: m.UpgradedEntry
+    parent: m.Manifest
+    window: m.WindowEntry | None = None
+
+    @property
+    def at(self) -> datetime:
+        """The snapshot's instant: no row is any newer."""
+        return id_time(self.parent.id)
+
+
+def as_of_origin(manifest: m.Manifest, origin: Origin | UpgradeOrigin) -> m.Manifest:
+    """What the manifest says when the database was only a scratch one."""
+    if isinstance(origin, UpgradeOrigin):
+        return _as_upgraded(manifest, origin)
+    return _as_adopted(manifest, origin)
+
+
+def _as_upgraded(manifest: m.Manifest, origin: UpgradeOrigin) -> m.Manifest:
+    parent = origin.parent
+    return replace(
+        manifest,
+        upgraded=origin.upgraded,
+        window=origin.window or parent.window,
+        # A window that was asked for is all that the new environment begins with.
+        complete=manifest.complete and parent.complete and parent.secrets.mode != "drop",
+        secrets=parent.secrets,
+        lineage=None,
+        server=replace(manifest.server, version=parent.server.version),
+        tables=tuple(replace(t, oid=None, settled=None) for t in manifest.tables),
+        left_out=tuple(dict.fromkeys((*parent.left_out, *manifest.left_out))),
+    )
+
+
+def _as_adopted(manifest: m.Manifest, origin: Origin) -> m.Manifest:
     first = airflow_version(manifest.revisions).first
     notes = list(origin.adopted.notes)
     missing = sorted(core_tables(first) - {t.label for t in manifest.tables}) if first else []

@@ -215,6 +215,8 @@ def why_not_parent(
     """The first reason against this parent, None when there is none."""
     if parent.adopted is not None:
         return "the snapshot before it was adopted from a backup"
+    if parent.upgraded is not None:
+        return "the snapshot before it was made by an upgrade"
     if lineage is None or parent.lineage is None:
         return "SQLite keeps no row versions"
     checks = (

@@ -22,6 +22,7 @@ from airkeep.database.spool import SpoolFile
 from airkeep.errors import ConfigError
 from airkeep.export.describe import (
     Origin,
+    UpgradeOrigin,
     as_of_origin,
     lineage_entry,
     schema_text,
@@ -128,7 +129,7 @@ def export(
 def export_backup(
     database: DatabasePlace,
     lake: LakePlace,
-    origin: Origin,
+    origin: Origin | UpgradeOrigin,
     options: ExportOptions,
     way: SecretsWay,
     *,
@@ -136,10 +137,10 @@ def export_backup(
     spool: Path | None = None,
     progress: Progress = silent,
 ) -> Snapshot:
-    """Export the scratch database that a backup was loaded into, as a snapshot of the backup.
+    """Export a scratch database as a snapshot of what was loaded into it.
 
     Args:
-        origin: what the backup says of itself; its time is the snapshot's id.
+        origin: what a backup says of itself, or what was migrated; its time is the snapshot's id.
 
     Raises:
         AirkeepError: see `airkeep.errors`; no snapshot was made.
@@ -203,7 +204,10 @@ class _Export:
         self.chosen: set[str] = set()
 
     def run(
-        self, since: Since, dag_run: m.DagRunEntry | None, origin: Origin | None = None
+        self,
+        since: Since,
+        dag_run: m.DagRunEntry | None,
+        origin: Origin | UpgradeOrigin | None = None,
     ) -> Snapshot:
         with self.timed("fix"):
             self.reader.fix(lambda labels: self.choose(labels, window=since is not None))

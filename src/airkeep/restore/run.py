@@ -73,6 +73,7 @@ def restore(
     fernet_key: str | None = None,
     source_fernet_key: str | None = None,
     archive_key: str | None = None,
+    back: SecretsBack | None = None,
     limits: ReadLimits | None = None,
     spool: Path | None = None,
     progress: Progress = silent,
@@ -98,6 +99,7 @@ def restore(
         fernet_key: the target's, for sealed and plain secrets, and for kept ones of another key.
         source_fernet_key: what kept secrets are encrypted with, where that is not the target's.
         archive_key: what the snapshot was sealed with.
+        back: what is done with secrets, where it is not the snapshot's own way with these keys.
 
     Raises:
         AirkeepError: see `airkeep.errors`; the target is as it was.
@@ -111,7 +113,7 @@ def restore(
     else:
         found = snapshot
     address = open_address(database)
-    back = SecretsBack(
+    back = back or SecretsBack(
         found.manifest.secrets.mode,
         open_keyring(archive_key, variable=ARCHIVE_KEY),
         open_keyring(fernet_key, variable=TARGET_KEY),

@@ -220,6 +220,76 @@ class AdoptedEntry:
 
 
 @dataclass(frozen=True)
+class UpgradeStepEntry:
+    """One run of an Airflow: what it did, and the release that came of it."""
+
+    airflow: str
+    deed: Literal["migrate", "downgrade", "merge heads"]
+    to: str
+    took_s: float
+
+
+@dataclass(frozen=True)
+class UpgradedTableEntry:
+    """What became of one table.
+
+    Attributes:
+        label: what it is called afterwards; `was` before, where it has another name now.
+        before, after: its rows, None where there is no such table.
+        gone, new: columns; `changed`: as `name: type before -> type after`.
+        why: what became of rows that are not there any more, where that is known.
+    """
+
+    label: str
+    before: int | None
+    after: int | None
+    was: str | None = None
+    gone: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class ProofEntry:
+    """Rows that were compared before and after, by their natural key.
+
+    Attributes:
+        what: `runs`, `task instances`, ...
+        equal: how many are equal, in all of `columns`.
+        left_out: why some were not compared, and how many.
+        converted: values that Airflow wrote otherwise, by what it did; they are equal so.
+    """
+
+    what: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    equal: int
+    left_out: dict[str, int] = field(default_factory=dict)
+    converted: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class UpgradedEntry:
+    """The snapshot that this one is, as a newer Airflow has it.
+
+    Attributes:
+        manifest_sha256: of the snapshot that it was made of.
+        notes: what people should know.
+    """
+
+    environment: str
+    id: str
+    manifest_sha256: str
+    airflow_version: str
+    to: str
+    steps: tuple[UpgradeStepEntry, ...]
+    tables: tuple[UpgradedTableEntry, ...]
+    proof: tuple[ProofEntry, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One instant of one database. Times are UTC, sizes bytes."""
 
@@ -248,6 +318,7 @@ class Manifest:
     compacted: CompactedEntry | None = None
     rekeyed: RekeyedEntry | None = None
     adopted: AdoptedEntry | None = None
+    upgraded: UpgradedEntry | None = None
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     timings_s: dict[str, float] = field(default_factory=dict)

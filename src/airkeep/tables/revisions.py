@@ -134,3 +134,26 @@ def _chain() -> _Chain:
 
 def _order(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
+
+
+@cache
+def revisions_of(version: str) -> frozenset[str]:
+    """The rows that a release's database has in `alembic_version`: the heads it ends with."""
+    return frozenset(_chain().heads_of(version))
+
+
+def is_on_chain(revisions: Collection[str]) -> bool:
+    """Whether a migration can start there: there are some, and all of them are known."""
+    chain = _chain()
+    found = {chain.same.get(revision, revision) for revision in revisions}
+    return bool(found) and found <= chain.parents.keys()
+
+
+def last_releases() -> tuple[str, ...]:
+    """The last release of each minor version that is known, oldest first."""
+    return _chain().last_patches
+
+
+def version_order(version: str) -> tuple[int, ...]:
+    """What versions sort by."""
+    return _order(version)
