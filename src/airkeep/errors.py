@@ -41,11 +41,13 @@
     ├── AdoptError                  80
     │   ├── UnknownLayoutError      81   no backup of a tool that is known
     │   └── BadBackupError          82   a backup that is cut off or changed
-    └── UpgradeError                85
-        ├── NoWayError              86   no migrations lead from one to the other
-        ├── UnfitError              87   what is in the snapshot, and no migration takes
-        ├── MigrationError          88   an Airflow's own migration failed, or there is no Airflow
-        └── ProofError              89   what should be equal after the migration is not
+    ├── UpgradeError                85
+    │   ├── NoWayError              86   no migrations lead from one to the other
+    │   ├── UnfitError              87   what is in the snapshot, and no migration takes
+    │   ├── MigrationError          88   an Airflow's own migration failed, or there is no Airflow
+    │   └── ProofError              89   what should be equal after the migration is not
+    └── PruneError                  90   rows that should have left are still there
+        └── OtherDatabaseError      91   the snapshot is of another database
 
 A usage error of the command line exits with 2, SIGHUP with 129, Ctrl-C with 130, SIGTERM with
 143, a standard output that nobody reads any more with 141. A message says what was expected, what
@@ -400,3 +402,15 @@ class ProofError(UpgradeError):
     """What should be equal before and after the migration is not."""
 
     exit_status = 89
+
+
+class PruneError(AirkeepError):
+    """A prune was refused, or others were in its way; what it deleted is in the lake."""
+
+    exit_status = 90
+
+
+class OtherDatabaseError(PruneError):
+    """The snapshot is of another database than the one to prune."""
+
+    exit_status = 91

@@ -32,6 +32,7 @@ COMMANDS = {
     "verify": "airkeep.cli.verify:verify",
     "restore": "airkeep.cli.restore:restore",
     "upgrade": "airkeep.cli.upgrade:upgrade",
+    "prune": "airkeep.cli.prune:prune",
     "query": "airkeep.cli.query:query",
     "shell": "airkeep.cli.shell:shell",
     "models": "airkeep.cli.models:models",
