@@ -1,6 +1,6 @@
 """DAGs that leave a row in as many tables as a small run can, for Airflow 2 and 3."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 try:
     from airflow.providers.standard.sensors.date_time import DateTimeSensorAsync
@@ -13,7 +13,7 @@ except ImportError:
     from airflow.sensors.date_time import DateTimeSensorAsync
     from airflow.sensors.python import PythonSensor
 
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 LONG_AGO = "2026-01-01T00:00:00+00:00"
 made = Asset("file:///airkeep/made")
 
