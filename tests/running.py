@@ -35,7 +35,7 @@ class Running:
     def __init__(self, airflow: Airflow, home: Path, url: str, dags: Path) -> None:
         self.airflow, self.home, self.url = airflow, home, url
         home.mkdir(exist_ok=True)
-        port = _free_port()
+        port = self._port = _free_port()
         self._scheduler = ("scheduler", "--skip-serve-logs")
         self._others: tuple[tuple[str, ...], ...] = ()
         if airflow.version.startswith("3."):
@@ -56,7 +56,7 @@ class Running:
             "AIRFLOW__CORE__FERNET_KEY": FERNET_KEY,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__API_AUTH__JWT_SECRET": "for-tests-only-" * 4,
+            "AIRFLOW__API_AUTH__JWT_SECRET": "for-tests-only-" * 5,
             "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
             "AIRFLOW__SCHEDULER__PARSING_PROCESSES": "1",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
@@ -84,7 +84,19 @@ class Running:
                 lambda running: running >= 1,
                 timeout_s=READY_S,
             )
+            if self._others:
+                self._wait_for_port()
             yield
+
+    def _wait_for_port(self) -> None:
+        """Until the API server listens: a task that asks before waits for many seconds."""
+        deadline = time.monotonic() + READY_S
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
+                    return
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.2)
 
     @contextmanager
     def process(self, *words: str) -> Iterator[None]:
@@ -110,14 +122,26 @@ class Running:
             assert time.monotonic() < deadline, f"{sql} gives {value}\n{self.said()}"
             time.sleep(1)
 
-    def wait_for_runs(self, dag: str, state: str, runs: int) -> None:
-        """Until so many runs of a DAG are in a state."""
-        sql = f"SELECT count(*) FROM dag_run WHERE dag_id = '{dag}' AND state = '{state}'"
-        self.wait(sql, lambda found: found >= runs)
+    def wait_for_runs(self, dag: str, runs: int) -> None:
+        """Until so many runs of a DAG have ended well."""
+        sql = f"SELECT state::text FROM dag_run WHERE dag_id = '{dag}'"
+        deadline = time.monotonic() + RUN_S
+        while (states := [state for (state,) in query(self.url, sql)]).count("success") < runs:
+            in_time = "failed" not in states and time.monotonic() < deadline
+            assert in_time, f"{dag}: {states}\n{self.said()}"
+            time.sleep(1)
 
     def said(self) -> str:
-        """The end of what each process said."""
-        return "\n".join(f"== {f.name}\n{f.read_text()[-3000:]}" for f in self.home.glob("*.out"))
+        """Which tasks are not done, and the end of what each process said."""
+        tasks = query(
+            self.url,
+            "SELECT concat_ws(' ', dag_id, run_id, task_id, map_index, state, try_number) "
+            "FROM task_instance WHERE state IS DISTINCT FROM 'success' ORDER BY 1",
+        )
+        open_tasks = "\n".join(task for (task,) in tasks)
+        return f"{open_tasks}\n" + "\n".join(
+            f"== {f.name}\n{f.read_text()[-3000:]}" for f in self.home.glob("*.out")
+        )
 
     def errors(self) -> list[str]:
         """The last line of each traceback that a process wrote, tasks' own not among them."""
