@@ -85,6 +85,7 @@ def tell(a: Running, b: Running, lake: Path) -> Story:
     with a.processes():
         work(a, ["one", "shared"], clash="clash_a", waiting="waiting_a")
     note(a.url, "ann")
+    a.run("variables", "set", "of_a", "a value")
     airkeep.export(a.url, lake, environment="a")
 
     b.run("db", "migrate")
@@ -146,10 +147,6 @@ def note(url: str, name: str) -> None:
              f"updated_at) SELECT {values}, {user}, 'task of {name}', now(), now() "
              f"FROM task_instance WHERE map_index = 1 RETURNING 1"
     )  # fmt: skip
-    query(
-        url,
-        f"INSERT INTO variable (key, val, is_encrypted) VALUES ('{name}', 'v', false) RETURNING 1",
-    )
 
 
 def go_on(b: Running) -> None:
