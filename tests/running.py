@@ -20,6 +20,11 @@ from typing import Any
 from airflows import Airflow
 from servers import FERNET_KEY, query
 
+# Airflow 2 and 3 write them differently.
+_ERROR = re.compile(
+    r"\[(error|critical) |\b(ERROR|CRITICAL) - |Traceback \(most recent call last\)"
+)
+_OF_A_TASK = re.compile(r"\[task\]|XCom not found")
 READY_S, RUN_S, END_S = 180, 240, 20
 
 
@@ -144,19 +149,14 @@ class Running:
         )
 
     def errors(self) -> list[str]:
-        """The last line of each traceback that a process wrote, tasks' own not among them."""
-        found = []
-        for file in (*self.home.glob("*.out"), *self.home.glob("logs/scheduler/**/*.log")):
-            for trace in re.split(
-                r"^.*Traceback \(most recent call last\)", _text(file), flags=re.M
-            )[1:]:
-                last = next((line for line in trace.splitlines()[1:] if line[:1].strip()), "")
-                found.append(f"{file.name}: {last}")
-        return found
-
-
-def _text(file: Path) -> str:
-    return file.read_text(errors="replace")
+        """What the processes called an error; what a task says is its own affair."""
+        files = (*self.home.glob("*.out"), *self.home.glob("logs/scheduler/**/*.log"))
+        return [
+            f"{file.name}: {line[:300]}"
+            for file in files
+            for line in file.read_text(errors="replace").splitlines()
+            if _ERROR.search(line) and not _OF_A_TASK.search(line)
+        ]
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -132,9 +132,10 @@ def note(url: str, name: str) -> None:
     has_users = query(url, "SELECT to_regclass('ab_user') IS NOT NULL")[0][0]
     user = f"'{name}'"
     if has_users:
-        user = "1"
-        query(url, "INSERT INTO ab_user (id, first_name, last_name, username, email) VALUES "
-                   f"(1, '{name}', '', '{name}', '{name}') RETURNING 1")  # fmt: skip
+        [(user,)] = query(
+            url, "INSERT INTO ab_user (first_name, last_name, username, email) VALUES "
+                 f"('{name}', '', '{name}', '{name}') RETURNING id"
+        )  # fmt: skip
     query(
         url, "INSERT INTO dag_run_note (dag_run_id, user_id, content, created_at, updated_at) "
              f"SELECT id, {user}, 'run of {name}', now(), now() FROM dag_run "
