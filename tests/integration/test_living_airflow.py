@@ -3,14 +3,15 @@
 For each Airflow one story, told once (about three minutes), on which the tests look back:
 
 1. A runs its DAGs, is noted upon, is exported.
-2. B, new and of the same folder, parses them and has runs of its own, one under a run_id that A has
-   too, and one at a logical date at which A has another.
+2. B, new and of the same folder, parses them and has runs of its own: one under a run_id that A has
+   too, with fewer mapped tasks and more attempts, and one at a logical date at which A has another.
 3. A's snapshot goes into B while B is at work, with skip, twice; then with replace.
 4. B goes on: a triggerer wakes what waited in A, and a new run is made.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,14 +84,14 @@ def story(
 def tell(a: Running, b: Running, lake: Path) -> Story:
     a.run("db", "migrate")
     with a.processes():
-        work(a, ["one", "shared"], clash="clash_a", waiting="waiting_a")
+        work(a, {"one": "{}", "shared": '{"numbers": 5}'}, clash="clash_a", waiting="waiting_a")
     note(a.url, "ann")
     a.run("variables", "set", "of_a", "a value")
     airkeep.export(a.url, lake, environment="a")
 
     b.run("db", "migrate")
     with b.processes():
-        work(b, ["shared"], clash="clash_b", waiting="waiting_b")
+        work(b, {"shared": '{"failures": 2}'}, clash="clash_b", waiting="waiting_b")
         note(b.url, "bob")
         before = NamedRows(b.url)
         first = airkeep.restore(lake, "latest", b.url, on_conflict="skip")
@@ -108,17 +109,21 @@ def tell(a: Running, b: Running, lake: Path) -> Story:
     )  # fmt: skip
 
 
-def work(at: Running, runs: list[str], *, clash: str, waiting: str) -> None:
-    """Let the DAGs run to their ends, but for the task that waits for a triggerer."""
+def work(at: Running, runs: dict[str, str], *, clash: str, waiting: str) -> None:
+    """Let the DAGs run to their ends, but for the task that waits for a triggerer.
+
+    Args:
+        runs: of the pipeline: run_id and conf.
+    """
     at.wait("SELECT count(*) FROM serialized_dag", lambda dags: dags == 3)
-    for run in runs:
-        at.run("dags", "trigger", "--run-id", run, PIPELINE)
+    for run, conf in runs.items():
+        at.run("dags", "trigger", "--run-id", run, "--conf", conf, PIPELINE)
     date = "--logical-date" if at.airflow.version.startswith("3.") else "--exec-date"
     at.run("dags", "trigger", "--run-id", clash, date, CLASH_DATE, PIPELINE)
     at.run("dags", "trigger", "--run-id", waiting, WAITING)
     at.wait_for_runs(PIPELINE, len(runs) + 1)
     at.wait("SELECT count(*) FROM task_instance WHERE state = 'deferred'", lambda n: n == 1)
-    at.wait("SELECT count(*) FROM asset_event".replace("asset", kind(at)), lambda n: n > len(runs))
+    at.wait(f"SELECT count(*) FROM {kind(at)}_event", lambda n: n > len(runs))
     at.wait(f"SELECT count(*) FROM {kind(at)}_dag_run_queue", lambda n: n == 0)
     at.wait("SELECT count(*) FROM dag_run WHERE state IN ('queued', 'running')", lambda n: n == 1)
 
@@ -175,8 +180,6 @@ def hangs_on(row: Row, dag: str, *runs: str) -> bool:
 
 def of_runs(rows: NamedRows, table: str, *runs: str, but: bool = False) -> Counter[str]:
     """What a table holds of these runs of the pipeline, or of all others (but no waiting ones)."""
-    import json
-
     return Counter(
         json.dumps(row, sort_keys=True)
         for row in rows.rows(table)

@@ -20,8 +20,8 @@ made = Asset("file:///airkeep/made")
 
 
 @task
-def numbers() -> list[int]:
-    return [1, 2, 3]
+def numbers(**context: object) -> list[int]:
+    return list(range(context["dag_run"].conf.get("numbers", 3)))
 
 
 @task
@@ -29,10 +29,10 @@ def double(number: int) -> int:
     return number * 2
 
 
-@task(retries=1, retry_delay=timedelta(seconds=1))
+@task(retries=2, retry_delay=timedelta(seconds=1))
 def flaky(**context: object) -> str:
-    if context["ti"].try_number == 1:
-        raise RuntimeError("on purpose, once")
+    if context["ti"].try_number <= context["dag_run"].conf.get("failures", 1):
+        raise RuntimeError("on purpose")
     return "better"
 
 
