@@ -50,6 +50,7 @@ class Story:
         before: B as A's snapshot came; `skipped`: after skip; `replaced`: after replace.
         again: rows that the second restore with skip wrote.
         dropped: how many of A's runs did not go in, by reason.
+        locked_s: for how long each of the three restores kept B's processes out.
         errors: tracebacks in what B's processes said.
     """
 
@@ -60,6 +61,7 @@ class Story:
     end: NamedRows
     again: int
     dropped: dict[str, int]
+    locked_s: list[float]
     orphans: int
     errors: list[str]
 
@@ -97,7 +99,7 @@ def tell(a: Running, b: Running, lake: Path) -> Story:
         first = airkeep.restore(lake, "latest", b.url, on_conflict="skip")
         skipped = NamedRows(b.url)
         again = airkeep.restore(lake, "latest", b.url, on_conflict="skip")
-        airkeep.restore(lake, "latest", b.url, on_conflict="replace")
+        third = airkeep.restore(lake, "latest", b.url, on_conflict="replace")
         replaced = NamedRows(b.url)
         go_on(b)
         errors = b.errors()
@@ -105,7 +107,7 @@ def tell(a: Running, b: Running, lake: Path) -> Story:
         NamedRows(a.url), before, skipped, replaced, NamedRows(b.url), again.plan.rows,
         {f.why: f.rows for t in first.plan.tables if t.label == "dag_run"
          for f in t.fates if f.kind == "dropped"},
-        orphans(b.url), errors,
+        [each.locked_s for each in (first, again, third)], orphans(b.url), errors,
     )  # fmt: skip
 
 
@@ -231,6 +233,10 @@ def test_b_goes_on_as_if_nothing_had_happened(story: Story) -> None:
     assert story.orphans == 0
     runs = {row["run_id"]: row["state"] for row in story.end.rows("dag_run")}
     assert runs["later"] == runs["waiting_a"] == runs["waiting_b"] == "success"
+
+
+def test_b_waits_for_less_than_a_heartbeat(story: Story) -> None:
+    assert max(story.locked_s) < 5, story.locked_s
 
 
 def test_no_dag_has_a_second_version(story: Story) -> None:
