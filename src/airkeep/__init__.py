@@ -9,6 +9,7 @@
     airkeep.query("s3://bucket/lake", "SELECT * FROM lost_hours")
     airkeep.report("s3://bucket/lake", "report.html")
     airkeep.adopt("s3://bucket/old-exports", "s3://bucket/lake", environment="retired")
+    airkeep.prune("postgresql://...", "s3://bucket/lake", older_than=timedelta(days=90))
 
 Nothing here prints, reads the environment or imports a heavy library before it is needed.
 """
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from airkeep.lake.compact import compact
     from airkeep.models.catalog import Model
     from airkeep.models.query import list_models, query
+    from airkeep.prune.run import prune
     from airkeep.report.run import report
     from airkeep.restore.run import restore
     from airkeep.snapshot.clean import clean
@@ -52,6 +54,7 @@ __all__ = [
     "export",
     "export_csv",
     "list_models",
+    "prune",
     "query",
     "report",
     "resolve_address",
@@ -80,7 +83,7 @@ _LATER = {
 }
 
 # Functions whose names are those of packages, too, which the import system sets here.
-_NAMED_AS_PACKAGES = ("adopt", "export", "report", "restore")
+_NAMED_AS_PACKAGES = ("adopt", "export", "prune", "report", "restore")
 
 
 class _Library(ModuleType):

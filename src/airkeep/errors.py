@@ -37,9 +37,11 @@
     │   ├── AwsAccessError          71   no credentials, or no right to do this
     │   └── AwsUnavailableError     72   AWS did not answer in time (may be tried again)
     ├── CatalogError                75   a catalog cannot be used, or holds what it should not
-    └── AdoptError                  80
-        ├── UnknownLayoutError      81   no backup of a tool that is known
-        └── BadBackupError          82   a backup that is cut off or changed
+    ├── AdoptError                  80
+    │   ├── UnknownLayoutError      81   no backup of a tool that is known
+    │   └── BadBackupError          82   a backup that is cut off or changed
+    └── PruneError                  90   rows that should have left are still there
+        └── OtherDatabaseError      91   the snapshot is of another database
 
 A usage error of the command line exits with 2, SIGHUP with 129, Ctrl-C with 130, SIGTERM with
 143, a standard output that nobody reads any more with 141. A message says what was expected, what
@@ -358,3 +360,15 @@ class BadBackupError(AdoptError):
     """A backup's file is cut off, or not what its tool writes."""
 
     exit_status = 82
+
+
+class PruneError(AirkeepError):
+    """A prune was refused, or others were in its way; what it deleted is in the lake."""
+
+    exit_status = 90
+
+
+class OtherDatabaseError(PruneError):
+    """The snapshot is of another database than the one to prune."""
+
+    exit_status = 91

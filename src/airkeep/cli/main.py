@@ -31,6 +31,7 @@ COMMANDS = {
     "show": "airkeep.cli.show:show",
     "verify": "airkeep.cli.verify:verify",
     "restore": "airkeep.cli.restore:restore",
+    "prune": "airkeep.cli.prune:prune",
     "query": "airkeep.cli.query:query",
     "shell": "airkeep.cli.shell:shell",
     "models": "airkeep.cli.models:models",

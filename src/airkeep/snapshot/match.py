@@ -152,7 +152,7 @@ class _Pair:
         """Rows are looked at as one sha256 each, and by column only where that differs."""
         same = " AND ".join(f"a.k{i} IS NOT DISTINCT FROM b.k{i}" for i in range(len(self.key)))
         ours, theirs = (
-            f"(SELECT true AS h, {self._keys_of(side, other)}, {_digest(self._forms(side, other))} "
+            f"(SELECT true AS h, {self._keys_of(side, other)}, {digest(self._forms(side, other))} "
             f"AS d FROM ({side.query}))"
             for side, other in ((self.here, self.there), (self.there, self.here))
         )
@@ -239,7 +239,7 @@ class _Pair:
         unknown = {n: count for n in self.common if (count := self._unknown_values(n))}
         names = [n for n in self.common if n not in unknown]
         ours, theirs = (
-            _digest(self._forms(side, other, names))
+            digest(self._forms(side, other, names))
             for side, other in ((self.here, self.there), (self.there, self.here))
         )
         surplus = (
@@ -289,7 +289,7 @@ class _Pair:
         return tuple(tuple(row) for row in found)
 
 
-def _digest(forms: Sequence[str]) -> str:
+def digest(forms: Sequence[str]) -> str:
     """A row's values as one sha256: joins and groups stay small, however wide the rows are.
 
     Each value stands behind its length, NULL is '-': no two rows have the same text.

@@ -70,7 +70,7 @@ class WindowRule:
 
 
 @dataclass(frozen=True)
-class _Link:
+class Link:
     """Columns of a table that name a row of its parent."""
 
     parent: str
@@ -89,24 +89,24 @@ class _Rule:
         named_by: (table, column) that hold this table's id: what a kept row names is kept.
     """
 
-    links: tuple[_Link, ...] = ()
+    links: tuple[Link, ...] = ()
     times: tuple[str, ...] = ()
-    also: tuple[_Link, ...] = ()
+    also: tuple[Link, ...] = ()
     named_by: tuple[tuple[str, str], ...] = ()
 
 
-def _same(parent: str, *columns: str) -> _Link:
-    return _Link(parent, columns, columns)
+def _same(parent: str, *columns: str) -> Link:
+    return Link(parent, columns, columns)
 
 
 _RUN = (_same("dag_run", "dag_id", "run_id"), _same("dag_run", "dag_id", "execution_date"))
 _TASK = (
-    _Link("task_instance", ("ti_id",), ("id",)),
+    Link("task_instance", ("ti_id",), ("id",)),
     _same("task_instance", "dag_id", "task_id", "run_id", "map_index"),
     _same("task_instance", "dag_id", "task_id", "run_id"),
     _same("task_instance", "dag_id", "task_id", "execution_date"),
 )
-_RUN_ID = (_Link("dag_run", ("dag_run_id",), ("id",)),)
+_RUN_ID = (Link("dag_run", ("dag_run_id",), ("id",)),)
 
 _DATES = ("end_date", "start_date", "queued_dttm", "scheduled_dttm", "execution_date")
 _RUN_DATES = ("end_date", "start_date", "queued_at", "run_after", "logical_date", "execution_date")
@@ -126,27 +126,27 @@ _RULES: dict[str, _Rule] = {
     "sensor_instance": _Rule(_RUN + _TASK, ("updated_at", "start_date", "execution_date")),
     "hitl_detail": _Rule(_TASK, ("responded_at", "created_at")),
     "hitl_detail_history": _Rule(
-        (_Link("task_instance_history", ("ti_history_id",), ("task_instance_id",)),),
+        (Link("task_instance_history", ("ti_history_id",), ("task_instance_id",)),),
         ("responded_at", "created_at"),
     ),
     "dag_run_note": _Rule(_RUN_ID, ("created_at",)),
     "deadline": _Rule(
-        (_Link("dag_run", ("dagrun_id",), ("id",)),), ("deadline_time", "deadline", "created_at")
+        (Link("dag_run", ("dagrun_id",), ("id",)),), ("deadline_time", "deadline", "created_at")
     ),
     "backfill_dag_run": _Rule(_RUN_ID),
     "dagrun_asset_event": _Rule(_RUN_ID),
     "dagrun_dataset_event": _Rule(_RUN_ID),
-    "asset_alias_asset_event": _Rule((_Link("asset_event", ("event_id",), ("id",)),)),
-    "dataset_alias_dataset_event": _Rule((_Link("dataset_event", ("event_id",), ("id",)),)),
+    "asset_alias_asset_event": _Rule((Link("asset_event", ("event_id",), ("id",)),)),
+    "dataset_alias_dataset_event": _Rule((Link("dataset_event", ("event_id",), ("id",)),)),
     # A row without a run is a partition still waiting for its last event.
-    "asset_partition_dag_run": _Rule((_Link("dag_run", ("created_dag_run_id",), ("id",)),)),
+    "asset_partition_dag_run": _Rule((Link("dag_run", ("created_dag_run_id",), ("id",)),)),
     "partitioned_asset_key_log": _Rule(
-        (_Link("asset_partition_dag_run", ("asset_partition_dag_run_id",), ("id",)),),
+        (Link("asset_partition_dag_run", ("asset_partition_dag_run_id",), ("id",)),),
         ("created_at",),
     ),
     "asset_event": _Rule(
         times=("timestamp",),
-        also=(_Link("dag_run", ("source_dag_id", "source_run_id"), ("dag_id", "run_id")),),
+        also=(Link("dag_run", ("source_dag_id", "source_run_id"), ("dag_id", "run_id")),),
         named_by=(
             ("dagrun_asset_event", "event_id"),
             ("partitioned_asset_key_log", "asset_event_id"),
@@ -154,7 +154,7 @@ _RULES: dict[str, _Rule] = {
     ),
     "dataset_event": _Rule(
         times=("timestamp",),
-        also=(_Link("dag_run", ("source_dag_id", "source_run_id"), ("dag_id", "run_id")),),
+        also=(Link("dag_run", ("source_dag_id", "source_run_id"), ("dag_id", "run_id")),),
         named_by=(("dagrun_dataset_event", "event_id"),),
     ),
     # Not by a missing end date: real jobs are "running" for years after their host is gone.
@@ -180,6 +180,38 @@ _RULES: dict[str, _Rule] = {
     "celery_taskmeta": _Rule(times=("date_done",)),
     "celery_tasksetmeta": _Rule(times=("date_done",)),
 }
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the rules know of a table, of the columns that one database has.
+
+    Attributes:
+        links: the way up; a row goes with its first parent that exists.
+        times: its own dates.
+        also: rows of other tables that keep it when they stay.
+        named_by: (table, column) that hold this table's id.
+    """
+
+    links: tuple[Link, ...]
+    times: tuple[str, ...]
+    also: tuple[Link, ...]
+    named_by: tuple[tuple[str, str], ...]
+
+
+def known_of(table: str, columns: Columns) -> Known:
+    """The rules of one table, for who judges rows by other questions than a window's.
+
+    Args:
+        columns: the column names of every table of this database, by table.
+    """
+    writer, rule = _Writer(columns, ""), _RULES.get(table, _Rule())
+    return Known(
+        tuple(writer.links(table, rule.links)),
+        writer.there(table, _RUN_DATES if table == "dag_run" else rule.times),
+        tuple(writer.links(table, rule.also)),
+        tuple((child, c) for child, c in rule.named_by if writer.there(child, (c,))),
+    )
 
 
 def needed_by(tables: Collection[str]) -> frozenset[str]:
@@ -257,7 +289,7 @@ class _Writer:
         ]
         return f"({' OR '.join(ways)})"
 
-    def chain(self, table: str, links: tuple[_Link, ...], times: tuple[str, ...]) -> str:
+    def chain(self, table: str, links: tuple[Link, ...], times: tuple[str, ...]) -> str:
         """With the first parent that exists, else by the row's own dates."""
         link = self.first_link(table, links)
         if link is None:
@@ -268,7 +300,7 @@ class _Writer:
         last = f"{lost} AND {orphan}" if rest else f"{orphan} AND {lost}"
         return f"({self.goes_with(table, link)} OR ({last}))"
 
-    def goes_with(self, table: str, link: _Link) -> str:
+    def goes_with(self, table: str, link: Link) -> str:
         # IN without correlation, so that PostgreSQL hashes the parent once; EXISTS below an OR
         # would be asked row by row.
         condition = self.kept(link.parent)
@@ -278,7 +310,7 @@ class _Writer:
             f"(SELECT {self.names(link.parent, link.to)} FROM {self.source(link.parent)}{where})"
         )
 
-    def has_parent(self, table: str, link: _Link) -> str:
+    def has_parent(self, table: str, link: Link) -> str:
         # EXISTS and not IN: a NULL in the key means "no parent", never "unknown".
         pairs = zip(link.to, link.columns, strict=True)
         same = " AND ".join(
@@ -307,7 +339,7 @@ class _Writer:
         columns = self.columns.get(table, ())
         return tuple(name for name in names if name in columns)
 
-    def links(self, table: str, links: tuple[_Link, ...]) -> list[_Link]:
+    def links(self, table: str, links: tuple[Link, ...]) -> list[Link]:
         """Those of which both ends are there."""
         return [
             link
@@ -316,7 +348,7 @@ class _Writer:
             and self.there(link.parent, link.to) == link.to
         ]
 
-    def first_link(self, table: str, links: tuple[_Link, ...]) -> _Link | None:
+    def first_link(self, table: str, links: tuple[Link, ...]) -> Link | None:
         return next(iter(self.links(table, links)), None)
 
     def names(self, table: str, columns: tuple[str, ...]) -> str:

@@ -1,0 +1,1 @@
+"""Delete from the live database what a verified snapshot holds unchanged."""
