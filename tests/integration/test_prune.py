@@ -2,24 +2,203 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 import airkeep
+from airkeep.errors import (
+    ConfigError,
+    OtherDatabaseError,
+    SnapshotError,
+)
+from airkeep.prune.plan import PrunePlan
+from airkeep.prune.run import PruneResult
+from command import start
 from compare import data_of
-from servers import Databases
+from rewound import Rewound
+from servers import Databases, Templates, query
 
 AIRFLOW = "airflow-332"
+NOW = timedelta(0)
 
 
+@pytest.fixture(scope="module")
+def world(templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rewound]:
+    made = Rewound(templates, AIRFLOW, tmp_path_factory.mktemp("world"))
+    yield made
+    made.drop()
+
+
+def prune(url: str, world: Rewound, **more: object) -> PruneResult:
+    return airkeep.prune(url, world.lake, **{"older_than": NOW, "pause_ms": 0, **more})  # type: ignore[arg-type]
+
+
+def an_old_run(url: str) -> tuple[int, str, str]:
+    """A run that leaves, unless something keeps it: its id, DAG and name."""
+    [run] = query(
+        url,
+        "SELECT id, dag_id, run_id FROM dag_run r WHERE state = 'success' AND EXISTS "
+        "(SELECT FROM xcom x WHERE x.dag_run_id = r.id) AND id < (SELECT max(id) FROM dag_run l "
+        "WHERE l.dag_id = r.dag_id AND l.run_type = r.run_type AND l.state = r.state) "
+        "AND start_date < (SELECT max(start_date) FROM dag_run l WHERE l.dag_id = r.dag_id AND "
+        "l.run_type = r.run_type AND l.state = r.state) "
+        "AND logical_date < (SELECT max(logical_date) FROM dag_run l WHERE l.dag_id = r.dag_id "
+        "AND l.run_type = r.run_type AND l.state = r.state) ORDER BY id LIMIT 1",
+    )
+    return run
+
+
+def is_there(url: str, run: int) -> bool:
+    return query(url, f"SELECT count(*) FROM dag_run WHERE id = {run}") == [(1,)]
+
+
+DUMPS = ["airflow-263", "airflow-2105-xcompickle", "airflow-2112", "airflow-306", AIRFLOW,
+         "migrated-2112-to-332-fab"]  # fmt: skip
+
+
+@pytest.mark.parametrize("dump", DUMPS)
 def test_old_rows_leave_and_the_snapshot_holds_every_one_of_them(
-    databases: Databases, tmp_path: Path
+    dump: str, templates: Templates, tmp_path: Path
 ) -> None:
-    url, lake = databases.airflow(AIRFLOW), str(tmp_path / "lake")
-    airkeep.export(url, lake, environment="prod")
+    world = Rewound(templates, dump, tmp_path)
+    url = world.again()
+    result = prune(url, world)
+    gone = world.gone(world.rows, url)
+    assert gone == {t: n for t, n in result.rows.items() if n}
+    assert gone == {t.table: t.rows for t in result.plan.tables if t.rows}
+    assert gone["dag_run"] > 10
+    assert gone["task_instance"] > 50
+    assert gone["log"] > 20
+    assert not {"dag", "connection", "variable", "trigger", "slot_pool"} & gone.keys()
+    assert prune(url, world).total == 0
+    world.drop()
+
+
+def test_a_dry_run_says_the_same_and_deletes_nothing(world: Rewound) -> None:
+    url = world.again()
+    plan = prune(url, world, dry_run=True).plan
+    assert data_of(url) == world.rows
+    assert plan.rows == prune(url, world).total > 1_000
+    assert plan.bytes > 100_000
+    assert plan.minutes > 0
+
+
+def test_a_young_row_stays(world: Rewound) -> None:
+    url = world.again()
+    [(first, middle)] = query(
+        url,
+        "SELECT min(start_date), percentile_disc(0.6) WITHIN GROUP (ORDER BY start_date) "
+        "FROM dag_run",
+    )
+    assert prune(url, world, older_than=first).rows.get("dag_run", 0) == 0
+    result = prune(url, world, older_than=middle)
+    assert result.rows["dag_run"] > 0
+    world.gone(world.rows, url)
+    for table, column in (("dag_run", "start_date"), ("log", "dttm")):
+        young = f"SELECT count(*) FROM {table} WHERE {column} >= '{middle.isoformat()}'"
+        assert query(url, young) == query(world.then, young) != [(0,)]
+
+
+def test_a_row_changed_since_the_snapshot_keeps_its_run_whole(world: Rewound) -> None:
+    run, dag, name = an_old_run(world.again())
+    url = world.again(
+        f"UPDATE xcom SET value = '\"other\"' WHERE ctid = "
+        f"(SELECT ctid FROM xcom WHERE dag_run_id = {run} LIMIT 1)"
+    )
     before = data_of(url)
-    result = airkeep.prune(url, lake, older_than=timedelta(0), pause_ms=0)
-    after = data_of(url)
-    for label, rows in before.items():
-        assert set(after[label]) <= set(rows)
-    assert result.total > 0
+    count = f"SELECT count(*) FROM task_instance WHERE dag_id = '{dag}' AND run_id = '{name}'"
+    tasks = query(url, count)
+    result = prune(url, world)
+    assert is_there(url, run)
+    assert query(url, count) == tasks != [(0,)]
+    assert result.rows["dag_run"] > 10
+    assert [t.changed for t in result.plan.tables if t.table == "xcom"] == [1]
+    world.gone(before, url)
+
+
+def test_a_row_that_was_written_again_as_it_was_is_unchanged(world: Rewound) -> None:
+    usual = prune(world.again(), world).rows
+    url = world.again("UPDATE task_instance SET state = state", "UPDATE xcom SET value = value")
+    assert prune(url, world).rows == usual
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        "INSERT INTO xcom (dag_run_id, task_id, map_index, key, dag_result, dag_id, run_id, value, "
+        "timestamp) SELECT dag_run_id, task_id, map_index, 'later', false, dag_id, run_id, '1', "
+        "timestamp FROM xcom WHERE dag_run_id = {run} LIMIT 1",
+        "INSERT INTO dag_run_note (dag_run_id, content, created_at, updated_at) "
+        "VALUES ({run}, 'seen', now(), now())",
+        "INSERT INTO task_instance_note (ti_id, content, created_at, updated_at) SELECT id, 'seen', "
+        "now(), now() FROM task_instance WHERE run_id = '{name}' AND dag_id = '{dag}' LIMIT 1",
+        "CREATE TABLE audit (run int REFERENCES dag_run ON DELETE CASCADE); "
+        "INSERT INTO audit VALUES ({run})",
+        "CREATE SCHEMA team; CREATE TABLE team.audit (ti uuid REFERENCES task_instance (id) "
+        "ON DELETE SET NULL); INSERT INTO team.audit SELECT id FROM task_instance "
+        "WHERE run_id = '{name}' AND dag_id = '{dag}' LIMIT 1",
+        "CREATE TABLE audit (run int REFERENCES dag_run ON DELETE CASCADE, n int) "
+        "PARTITION BY RANGE (n); CREATE TABLE audit_1 PARTITION OF audit DEFAULT; "
+        "INSERT INTO audit VALUES ({run}, 1)",
+    ],
+    ids=["an XCom", "a run's note", "a task's note", "a foreign table's row",
+         "another schema's row", "a partitioned table's row"],
+)  # fmt: skip
+def test_a_child_that_is_new_keeps_its_run_whole(added: str, world: Rewound) -> None:
+    run, dag, name = an_old_run(world.again())
+    url = world.again(added.format(run=run, dag=dag, name=name))
+    before = data_of(url)
+    result = prune(url, world)
+    assert is_there(url, run)
+    assert query(url, f"SELECT count(*) FROM xcom WHERE dag_run_id = {run}") != [(0,)]
+    gone = world.gone(before, url)
+    assert gone["dag_run"] == result.rows["dag_run"] > 10
+
+
+def test_what_is_at_work_stays(world: Rewound) -> None:
+    run, dag, name = an_old_run(world.again())
+    changed = (
+        f"UPDATE dag_run SET state = 'running' WHERE id = {run}",
+        f"UPDATE task_instance SET state = 'running' WHERE id = (SELECT id FROM task_instance "
+        f"WHERE dag_id = '{dag}' AND run_id = '{name}' LIMIT 1)",
+    )
+    for change in changed:
+        url = world.again(change)
+        plan = prune(url, world).plan
+        assert is_there(url, run)
+        assert not any(t.changed or t.unknown for t in plan.tables)  # not even looked at
+
+
+def test_of_each_dag_the_latest_runs_stay(world: Rewound) -> None:
+    url = world.again()
+    latest = [
+        f"SELECT DISTINCT ON (dag_id, {group}) id FROM dag_run WHERE true "
+        f"ORDER BY dag_id, {group}, {order} DESC NULLS LAST, id DESC"
+        for group in ("run_type", "state", "dag_id")
+        for order in ("logical_date", "start_date", "id")
+    ]
+    wanted = {run for question in latest for (run,) in query(url, question)}
+    prune(url, world)
+    assert wanted <= {run for (run,) in query(url, "SELECT id FROM dag_run")}
+
+
+def test_what_stays_finds_all_that_it_names(world: Rewound) -> None:
+    url = world.again()
+    prune(url, world)
+    for child, column, parent in (
+        ("task_instance", "dag_version_id", "dag_version"),
+        ("task_instance_history", "dag_version_id", "dag_version"),
+        ("dag_run", "log_template_id", "log_template"),
+        ("dag_run", "creating_job_id", "job"),
+        ("task_instance", "queued_by_job_id", "job"),
+    ):
+        lost = (
+            f"SELECT count(*) FROM {child} c WHERE {column} IS NOT NULL "
+            f"AND NOT EXISTS (SELECT FROM {parent} p WHERE p.id = c.{column})"
+        )
+        assert query(url, lost) == query(world.then, lost), (child, column)

@@ -72,6 +72,13 @@ class Family:
     def root(self) -> Member:
         return self.members[0]
 
+    def parent_of(self, place: int) -> int | None:
+        """The place of the member that another one hangs on; None for the root."""
+        up = self.members[place].up
+        if up is None:
+            return None
+        return next(n for n, m in enumerate(self.members) if m.label == up.parent)
+
     def columns_of(self, label: str) -> tuple[str, ...]:
         """The columns by which others point at a member, and by which it points at its parent."""
         found = [c for h in (*self.hangs, *self.weeds) if h.parent == label for c in h.to]
@@ -89,6 +96,16 @@ class LeftOut:
 
     table: str
     why: str
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A foreign key of a table that no snapshot holds, a partitioned one: its rows hold, too."""
+
+    table: Table
+    columns: tuple[str, ...]
+    target: str
+    to: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -149,16 +166,22 @@ class PrunePlan:
 
     @property
     def minutes(self) -> float:
-        return round((self.batches * self.pause_ms / 1000 + self.rows / ROWS_PER_S) / 60, 1)
+        return (self.batches * self.pause_ms / 1000 + self.rows / ROWS_PER_S) / 60
 
 
 def plan_scope(
-    catalog: Catalog, manifest: Manifest, old: OldRows, *, tables: Sequence[str] = ()
+    catalog: Catalog,
+    manifest: Manifest,
+    old: OldRows,
+    *,
+    unseen: Sequence[Unseen] = (),
+    tables: Sequence[str] = (),
 ) -> Scope:
     """Decide which tables are looked at.
 
     Args:
         catalog: of the live database.
+        unseen: foreign keys into it that the catalogue leaves out.
         tables: only these, with what hangs on them; empty for all.
 
     Raises:
@@ -173,7 +196,7 @@ def plan_scope(
         for label in known
         if (why := _why_not(catalog.by_label()[label], manifest.table(label), manifest))
     }
-    builder = _Builder(catalog, old, frozenset(known) - left_out.keys())
+    builder = _Builder(catalog, old, frozenset(known) - left_out.keys(), tuple(unseen))
     families = builder.families(tables)
     named = {m.label for f in families for m in f.members} | left_out.keys()
     if tables and not families:
@@ -232,6 +255,7 @@ class _Builder:
     catalog: Catalog
     old: OldRows
     usable: frozenset[str]
+    unseen: tuple[Unseen, ...]
 
     def families(self, tables: Sequence[str]) -> tuple[Family, ...]:
         wanted = set(tables)
@@ -313,6 +337,10 @@ class _Builder:
                 target = self.catalog.label_of(key.target_schema, key.target)
                 if target in labels:
                     found.append(Hang(child, key.columns, target, key.target_columns))
+        for one in self.unseen:
+            if one.target in labels:
+                child = self.catalog.label(one.table)
+                found.append(Hang(child, one.columns, one.target, one.to))
         held = {h.child for h in found}
         for member in members:
             if member.up is not None and member.label not in held:

@@ -7,6 +7,7 @@ it did and nothing half-done; the next run finds what is left by looking, not by
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from airkeep.database.address import Address, DatabasePlace, open_address
 from airkeep.database.catalog import Catalog, Column, Lineage, Table
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Reader, open_reader
-from airkeep.database.sql import literal
+from airkeep.database.sql import literal, qualified
 from airkeep.errors import ConfigError, OtherDatabaseError, SnapshotError
 from airkeep.prune.plan import (
     BATCH_ROWS,
@@ -25,17 +26,18 @@ from airkeep.prune.plan import (
     PrunePlan,
     Scope,
     TableFate,
+    Unseen,
     plan_scope,
 )
 from airkeep.prune.postgres import PostgresDeleter
-from airkeep.prune.statements import sizes, vacuum
+from airkeep.prune.statements import sizes, unseen_keys, vacuum
 from airkeep.prune.units import Proof, Units, proved
 from airkeep.snapshot.check import verify_snapshot
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import LakePlace, Snapshot, open_lake
 from airkeep.snapshot.manifest import LineageEntry, Manifest
 from airkeep.snapshot.progress import Progress, Step, silent
-from airkeep.snapshot.prove import XMIN, prove
+from airkeep.snapshot.prove import XMIN, has_rows, prove
 from airkeep.snapshot.read import SnapshotReader
 from airkeep.snapshot.results import gravest
 from airkeep.tables.old import OldRows
@@ -135,6 +137,7 @@ class _Prune:
         self.batch_rows, self.pause_ms, self.progress = batch_rows, pause_ms, progress
         self.rows: dict[str, int] = {}
         self.done = 0
+        self.unseen: tuple[Unseen, ...] = ()
 
     def verify(self, spool: Path | None) -> None:
         """Read the whole chain again: nothing older counts."""
@@ -191,7 +194,9 @@ class _Prune:
         columns = {t.name: [c.name for c in t.columns] for t in main}
         text = cutoff.replace(tzinfo=None).isoformat(" ", "microseconds")
         old = OldRows(columns, catalog.main_schema or "", f"TIMESTAMPTZ {literal(text + '+00')}")
-        return plan_scope(catalog, manifest, old, tables=tables)
+        self.unseen = _unseen(reader)
+        scope = plan_scope(catalog, manifest, old, unseen=self.unseen, tables=tables)
+        return _with_old_rows(reader, scope)
 
     def prove(self, reader: Reader, rows: SnapshotReader, scope: Scope) -> None:
         """Read every old row once, a table at a time, and hold it against the snapshot's."""
@@ -199,7 +204,7 @@ class _Prune:
         for number, family in enumerate(scope.families):
             for place, member in enumerate(family.members):
                 wanted.setdefault(member.label, []).append((number, place))
-        for label, places in wanted.items():
+        for label, places in wanted.items():  # a family's parents before its children
             table, entry = reader.catalog.by_label()[label], self.snapshot.manifest.table(label)
             if entry is None:
                 continue  # such a table is left out of the scope
@@ -207,7 +212,12 @@ class _Prune:
             layers = rows.fetch(label)
             for number, place in places:
                 family = scope.families[number]
-                files = reader.spool(_with_version(table), family.members[place].where)
+                above = family.parent_of(place)
+                files = (
+                    reader.spool(_with_version(table), family.members[place].where)
+                    if above is None or has_rows(rows.db, proved(number, above))
+                    else ()
+                )
                 into, keep = proved(number, place), family.columns_of(label)
                 prove(rows.db, entry, files, layers, keep=keep, into=into)
             rows.drop(layers)
@@ -250,6 +260,7 @@ class _Prune:
     ) -> int:
         """All batches; how many somebody was in the way of to the end."""
         left = 0
+        tables = catalog.by_label() | {catalog.label(u.table): u.table for u in self.unseen}
         with PostgresDeleter(self.address, folder, self.limits) as deleter:
             for proof in proofs:
                 if not proof.batches:
@@ -257,7 +268,7 @@ class _Prune:
                 self.progress(Step(f"deleting {proof.family.name}", self.total, plan.rows))
                 places = range(len(proof.family.members))
                 staged = [units.staged(proof, place) for place in places]
-                deleter.begin(proof.family, catalog.by_label(), staged)
+                deleter.begin(proof.family, tables, staged)
                 left += self.delete_family(deleter, proof, plan)
         return left
 
@@ -319,3 +330,32 @@ def _weights(reader: Reader, scope: Scope) -> dict[str, float]:
     tables = {t.oid: label for label, t in reader.catalog.by_label().items() if label in labels}
     found = reader.query(sizes([t for t in reader.catalog.tables if t.oid in tables]))
     return {tables[oid]: size / max(rows, 1.0) for oid, size, rows in found}
+
+
+def _unseen(reader: Reader) -> tuple[Unseen, ...]:
+    catalog = reader.catalog
+    return tuple(
+        Unseen(
+            Table(schema, name, ()),
+            tuple(json.loads(columns)),
+            catalog.label_of(target_schema, target),
+            tuple(json.loads(to)),
+        )
+        for schema, name, columns, target_schema, target, to in reader.query(
+            unseen_keys(catalog.tables)
+        )
+    )
+
+
+def _with_old_rows(reader: Reader, scope: Scope) -> Scope:
+    """Only the families that have an old root: most databases have no orphans at all."""
+    tables = reader.catalog.by_label()
+    asked = [
+        f"SELECT {n} AS n WHERE EXISTS (SELECT FROM ONLY {qualified(t.schema, t.name)} "
+        f"WHERE {f.root.where})"
+        for n, f in enumerate(scope.families)
+        for t in [tables[f.root.label]]
+    ]
+    found = {n for (n,) in reader.query(" UNION ALL ".join(asked))} if asked else set()
+    families = tuple(f for n, f in enumerate(scope.families) if n in found)
+    return replace(scope, families=families)

@@ -174,6 +174,28 @@ def _same(one: str, ours: Sequence[str], other: str, theirs: Sequence[str]) -> s
     return " AND ".join(f"{one}.{ident(a)} = {other}.{ident(b)}" for a, b in pairs)
 
 
+def unseen_keys(tables: Sequence[Table]) -> str:
+    """The SELECT of foreign keys whose table is not one of these: partitioned, or inheriting.
+
+    Rows: schema, table, its columns, the target's schema and name, its columns.
+    """
+    oids = ", ".join(str(t.oid) for t in tables) or "0"
+    columns = (
+        "(SELECT json_agg(a.attname ORDER BY u.place)::text FROM unnest({numbers}) "
+        "WITH ORDINALITY u(number, place) JOIN pg_attribute a ON a.attrelid = {table} "
+        "AND a.attnum = u.number)"
+    )
+    return (
+        "SELECT n.nspname::text AS a, c.relname::text AS b, "
+        f"{columns.format(numbers='k.conkey', table='k.conrelid')} AS c, "
+        "tn.nspname::text AS d, t.relname::text AS e, "
+        f"{columns.format(numbers='k.confkey', table='k.confrelid')} AS f FROM pg_constraint k "
+        "JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "JOIN pg_class t ON t.oid = k.confrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace "
+        f"WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid NOT IN ({oids})"
+    )
+
+
 def sizes(tables: Sequence[Table]) -> str:
     """The SELECT of each table's bytes, indexes and all, and its rows as the server guesses."""
     oids = ", ".join(str(t.oid) for t in tables) or "0"

@@ -107,7 +107,7 @@ class Units:
             keys = ", ".join(ident(k) for k in self.entry(member.label).key)
             select = f"SELECT row_number() OVER (ORDER BY {keys}) AS {UNIT}, * FROM {source}"
         else:
-            parent = next(n for n, m in enumerate(family.members) if m.label == member.up.parent)
+            parent = family.parent_of(place)
             same = " AND ".join(
                 f"m.{ident(c)} = p.{ident(to)}"
                 for c, to in zip(member.up.columns, member.up.to, strict=True)

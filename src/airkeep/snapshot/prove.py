@@ -63,6 +63,11 @@ def prove(
         path.unlink()
 
 
+def has_rows(db: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Whether a table that `prove` made has a row."""
+    return bool(db.execute(f"SELECT 1 FROM {ident(table)} LIMIT 1").fetchall())
+
+
 def _statement(
     entry: TableEntry, files: Sequence[Path], layers: Sequence[Layer], columns: Sequence[str]
 ) -> str:

@@ -205,22 +205,29 @@ class OldRows:
 
     def _and_stays(self, table: str) -> str:
         """` AND ...`: the row does not leave with an old run; empty where it cannot."""
-        if table == RUN:
-            ids = f"SELECT {_name(RUN, 'id')} AS id FROM {self.source(RUN)} WHERE {self._run()}"
-            return (
-                f" AND NOT EXISTS (SELECT 1 FROM ({ids}) AS old WHERE old.id = {_name(RUN, 'id')})"
-            )
-        links = [link for link in self.known(table).links if link.parent == RUN]
-        if not links:
+        link = Link(RUN, ("id",), ("id",)) if table == RUN else self._way_to_runs(table)
+        if link is None:
             return ""
-        link = links[0]
-        names = _names(RUN, link.to)
-        old = f"SELECT {names} FROM {self.source(RUN)} WHERE {self._run()}"
+        old = f"SELECT {_names(link.parent, link.to)} FROM {self.source(link.parent)} "
         same = " AND ".join(
             f"old.{_quoted(to)} = {_name(table, c)}"
             for to, c in zip(link.to, link.columns, strict=True)
         )
-        return f" AND NOT EXISTS (SELECT 1 FROM ({old}) AS old WHERE {same})"
+        leaves = f"SELECT 1 FROM ({old}WHERE {self._leaves(link.parent)}) AS old WHERE {same}"
+        return f" AND NOT EXISTS ({leaves})"
+
+    def _way_to_runs(self, table: str) -> Link | None:
+        """The link by which a row leaves with an old run, at once or through others."""
+        links = self.known(table).links
+        direct = [link for link in links if link.parent == RUN]
+        return next((k for k in direct or links if k.parent == RUN or self._leaves(k.parent)), None)
+
+    def _leaves(self, table: str) -> str:
+        """The condition for rows that leave with an old run; empty for a table that has none."""
+        if table == RUN:
+            return self._run()
+        link = self._way_to_runs(table)
+        return "" if link is None else self.of_member(table, link, self._leaves(link.parent))
 
     def _has_parent(self, table: str, link: Link) -> str:
         return self._exists(link.parent, self._same(table, link))
