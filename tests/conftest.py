@@ -20,6 +20,7 @@ from airkeep.database.server import Cluster, Server
 from aws_server import aws_server
 from azure_server import azure_server
 from gs_server import gs_server
+from rewound import Rewound
 from s3_server import s3_server
 from servers import (
     OPTIONS,
@@ -106,6 +107,14 @@ def templates(server: Cluster) -> Iterator[Templates]:
 @pytest.fixture(scope="session")
 def templates16(server16: Cluster) -> Iterator[Templates]:
     made = Templates(server16)
+    yield made
+    made.drop()
+
+
+@pytest.fixture(scope="module")
+def world(templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rewound]:
+    """Airflow 3.3.2's rows with a snapshot, to be had again as they were then."""
+    made = Rewound(templates, "airflow-332", tmp_path_factory.mktemp("world"))
     yield made
     made.drop()
 

@@ -7,13 +7,17 @@ that was exported (PostgreSQL 15 on), which takes a tenth of a second; an export
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import airkeep
+from airkeep.prune.run import PruneResult
 from compare import data_of
 from servers import AIRFLOW_DATA, Templates, psql, query
 
+NOW = timedelta(0)
 _RUNS = """
 SELECT child.table_name FROM information_schema.columns child
 WHERE child.table_schema = 'public' AND column_name IN ('dag_id', 'run_id')
@@ -98,3 +102,28 @@ def runs_are_whole(before: str, after: str) -> None:
         was = {(d, r): n for d, r, n in query(before, counted) if (d, r) in had}
         now = {(d, r): n for d, r, n in query(after, counted) if (d, r) in had}
         assert now == {run: n for run, n in was.items() if run in kept}, table
+
+
+def prune(url: str, world: Rewound, **more: Any) -> PruneResult:
+    """Prune everything that is older than now, without a pause."""
+    return airkeep.prune(url, world.lake, **{"older_than": NOW, "pause_ms": 0, **more})
+
+
+def an_old_run(url: str) -> tuple[int, str, str]:
+    """A run that leaves, unless something keeps it: its id, DAG and name."""
+    [run] = query(
+        url,
+        "SELECT id, dag_id, run_id FROM dag_run r WHERE state = 'success' AND EXISTS "
+        "(SELECT FROM xcom x WHERE x.dag_run_id = r.id) AND id < (SELECT max(id) FROM dag_run l "
+        "WHERE l.dag_id = r.dag_id AND l.run_type = r.run_type AND l.state = r.state) "
+        "AND start_date < (SELECT max(start_date) FROM dag_run l WHERE l.dag_id = r.dag_id AND "
+        "l.run_type = r.run_type AND l.state = r.state) "
+        "AND logical_date < (SELECT max(logical_date) FROM dag_run l WHERE l.dag_id = r.dag_id "
+        "AND l.run_type = r.run_type AND l.state = r.state) ORDER BY id LIMIT 1",
+    )
+    return run
+
+
+def is_there(url: str, run: int) -> bool:
+    """Whether a run is still in the database."""
+    return query(url, f"SELECT count(*) FROM dag_run WHERE id = {run}") == [(1,)]

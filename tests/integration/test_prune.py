@@ -2,59 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-import airkeep
-from airkeep.errors import (
-    ConfigError,
-    OtherDatabaseError,
-    SnapshotError,
-)
-from airkeep.prune.plan import PrunePlan
-from airkeep.prune.run import PruneResult
-from command import start
 from compare import data_of
-from rewound import Rewound
-from servers import Databases, Templates, query
+from rewound import Rewound, an_old_run, is_there, prune
+from servers import Templates, query
 
 AIRFLOW = "airflow-332"
-NOW = timedelta(0)
-
-
-@pytest.fixture(scope="module")
-def world(templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rewound]:
-    made = Rewound(templates, AIRFLOW, tmp_path_factory.mktemp("world"))
-    yield made
-    made.drop()
-
-
-def prune(url: str, world: Rewound, **more: object) -> PruneResult:
-    return airkeep.prune(url, world.lake, **{"older_than": NOW, "pause_ms": 0, **more})  # type: ignore[arg-type]
-
-
-def an_old_run(url: str) -> tuple[int, str, str]:
-    """A run that leaves, unless something keeps it: its id, DAG and name."""
-    [run] = query(
-        url,
-        "SELECT id, dag_id, run_id FROM dag_run r WHERE state = 'success' AND EXISTS "
-        "(SELECT FROM xcom x WHERE x.dag_run_id = r.id) AND id < (SELECT max(id) FROM dag_run l "
-        "WHERE l.dag_id = r.dag_id AND l.run_type = r.run_type AND l.state = r.state) "
-        "AND start_date < (SELECT max(start_date) FROM dag_run l WHERE l.dag_id = r.dag_id AND "
-        "l.run_type = r.run_type AND l.state = r.state) "
-        "AND logical_date < (SELECT max(logical_date) FROM dag_run l WHERE l.dag_id = r.dag_id "
-        "AND l.run_type = r.run_type AND l.state = r.state) ORDER BY id LIMIT 1",
-    )
-    return run
-
-
-def is_there(url: str, run: int) -> bool:
-    return query(url, f"SELECT count(*) FROM dag_run WHERE id = {run}") == [(1,)]
 
 
 DUMPS = ["airflow-263", "airflow-2105-xcompickle", "airflow-2112", "airflow-306", AIRFLOW,
@@ -135,8 +91,9 @@ def test_a_row_that_was_written_again_as_it_was_is_unchanged(world: Rewound) -> 
         "timestamp FROM xcom WHERE dag_run_id = {run} LIMIT 1",
         "INSERT INTO dag_run_note (dag_run_id, content, created_at, updated_at) "
         "VALUES ({run}, 'seen', now(), now())",
-        "INSERT INTO task_instance_note (ti_id, content, created_at, updated_at) SELECT id, 'seen', "
-        "now(), now() FROM task_instance WHERE run_id = '{name}' AND dag_id = '{dag}' LIMIT 1",
+        "INSERT INTO task_instance_note (ti_id, content, created_at, updated_at) SELECT id, "
+        "'seen', now(), now() FROM task_instance "
+        "WHERE run_id = '{name}' AND dag_id = '{dag}' LIMIT 1",
         "CREATE TABLE audit (run int REFERENCES dag_run ON DELETE CASCADE); "
         "INSERT INTO audit VALUES ({run})",
         "CREATE SCHEMA team; CREATE TABLE team.audit (ti uuid REFERENCES task_instance (id) "

@@ -350,12 +350,14 @@ def _unseen(reader: Reader) -> tuple[Unseen, ...]:
 def _with_old_rows(reader: Reader, scope: Scope) -> Scope:
     """Only the families that have an old root: most databases have no orphans at all."""
     tables = reader.catalog.by_label()
+    # Counted, not asked for one: a planner that looks for one row takes a loop of look-ups for it.
     asked = [
-        f"SELECT {n} AS n WHERE EXISTS (SELECT FROM ONLY {qualified(t.schema, t.name)} "
-        f"WHERE {f.root.where})"
+        f"SELECT {n} AS n, count(*) AS rows FROM ONLY {qualified(t.schema, t.name)} "
+        f"WHERE {f.root.where}"
         for n, f in enumerate(scope.families)
         for t in [tables[f.root.label]]
     ]
-    found = {n for (n,) in reader.query(" UNION ALL ".join(asked))} if asked else set()
+    counted = reader.query(" UNION ALL ".join(asked)) if asked else []
+    found = {n for n, rows in counted if rows}
     families = tuple(f for n, f in enumerate(scope.families) if n in found)
     return replace(scope, families=families)

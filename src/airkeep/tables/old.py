@@ -158,11 +158,20 @@ class OldRows:
             for order in orders
             if self._has(table, order)
         ]  # fmt: skip
+        return self._no_first(table, key, ranks)
+
+    def _no_first(self, table: str, key: str, ranks: Sequence[str]) -> str:
+        """A row that comes first by no rank.
+
+        So, and not as a row that comes later by every rank: for those a planner expects one row at
+        most, and loops over tables then (230 s rather than 5, 50,000 task instances).
+        """
         listed = ", ".join(f"{rank} AS r{n}" for n, rank in enumerate(ranks))
-        later = " AND ".join(f"r{n} > 1" for n in range(len(ranks)))
+        first = " OR ".join(f"ranked.r{n} = 1" for n in range(len(ranks)))
         return (
-            f"{_name(table, key)} IN (SELECT k FROM (SELECT {_quoted(key)} AS k, {listed} "
-            f"FROM {self.source(table)}) AS ranked WHERE {later})"
+            f"NOT EXISTS (SELECT 1 FROM (SELECT {_quoted(key)} AS k, {listed} "
+            f"FROM {self.source(table)}) AS ranked "
+            f"WHERE ({first}) AND ranked.k = {_name(table, key)})"
         )
 
     def _more(self, table: str) -> list[str]:
@@ -184,11 +193,10 @@ class OldRows:
         """An event that a run still waits with, and the last one of its asset, stay."""
         column, queue = f"{asset}_id", f"{asset}_dag_run_queue"
         waited = f"{_name(queue, column)} = {_name(table, column)}"
-        ranked = (
-            f"SELECT id AS k, row_number() OVER (PARTITION BY {_quoted(column)} "
-            f'ORDER BY "timestamp" DESC, id DESC) AS r0 FROM {self.source(table)}'
+        rank = (
+            f'row_number() OVER (PARTITION BY {_quoted(column)} ORDER BY "timestamp" DESC, id DESC)'
         )
-        last = f"{_name(table, 'id')} IN (SELECT k FROM ({ranked}) AS ranked WHERE r0 > 1)"
+        last = self._no_first(table, "id", [rank])
         return [last, *([self._none(queue, waited)] if self._has(queue, column) else [])]
 
     def _names(self, table: str) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,239 @@
+"""A prune beside others: writers, another prune, a signal; and what the lake knows afterwards."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import airkeep
+from airkeep.errors import (
+    ConfigError,
+    NoSuchSnapshotError,
+    OtherDatabaseError,
+    SnapshotError,
+)
+from airkeep.prune.plan import PrunePlan
+from command import start
+from compare import data_of
+from rewound import Rewound, an_old_run, is_there, prune, runs_are_whole
+from servers import Databases, Templates, query
+
+
+@contextmanager
+def transaction(url: str, *statements: str) -> Iterator[Any]:
+    """Another session's open transaction that has run these; rolled back at the end."""
+    from adbc_driver_postgresql import dbapi
+
+    with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.executescript("; ".join(["BEGIN", *statements]))
+        yield cursor
+        cursor.executescript("ROLLBACK")
+
+
+def test_a_run_that_somebody_has_locked_is_passed_over_and_nobody_waits(world: Rewound) -> None:
+    url = world.again()
+    run, _, _ = an_old_run(url)
+    with transaction(url, f"SELECT 1 FROM dag_run WHERE id = {run} FOR UPDATE"):
+        result = prune(url, world, batch_rows=100)
+        assert is_there(url, run)
+    assert (result.left, result.rows["dag_run"]) == (0, result.plan.units["dag_run"] - 1)
+    assert prune(url, world).rows["dag_run"] == 1
+    world.gone(world.rows, url)
+
+
+def test_a_batch_with_a_row_that_somebody_has_locked_is_left_for_another_time(
+    world: Rewound,
+) -> None:
+    url = world.again()
+    run, _, _ = an_old_run(url)
+    with transaction(url, f"SELECT 1 FROM xcom WHERE dag_run_id = {run} FOR UPDATE"):
+        result = prune(url, world, batch_rows=100)
+        assert is_there(url, run)
+    assert result.left == 1
+    assert result.rows["dag_run"] > 10
+    runs_are_whole(world.then, url)
+    assert prune(url, world).left == 0
+    assert not is_there(url, run)
+
+
+CHANGES = [
+    "UPDATE xcom SET value = '\"other\"' WHERE dag_run_id = {run}",
+    "UPDATE dag_run SET state = 'queued' WHERE id = {run}",
+    "UPDATE task_instance SET state = NULL WHERE run_id = '{name}' AND dag_id = '{dag}'",
+    "DELETE FROM xcom WHERE dag_run_id = {run}; UPDATE dag_run SET conf = '{{}}' WHERE id = {run}",
+    "INSERT INTO dag_run_note (dag_run_id, content, created_at, updated_at) "
+    "VALUES ({run}, 'seen', now(), now())",
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changes_between_the_plan_and_the_deed_stays(change: str, world: Rewound) -> None:
+    url = world.again()
+    run, dag, name = an_old_run(url)
+    before: dict[str, list[str]] = {}
+
+    def meanwhile(_: PrunePlan) -> bool:
+        world.psql(url, change.format(run=run, dag=dag, name=name))
+        before.update(data_of(url))
+        return True
+
+    result = prune(url, world, confirm=meanwhile)
+    assert is_there(url, run)
+    assert result.rows["dag_run"] == result.plan.units["dag_run"] - 1
+    assert world.gone(before, url)["dag_run"] == result.rows["dag_run"]
+
+
+def test_who_says_no_keeps_everything(world: Rewound) -> None:
+    url = world.again()
+    assert prune(url, world, confirm=lambda _: False).total == 0
+    assert data_of(url) == world.rows
+
+
+def test_two_prunes_at_once_share_the_work(world: Rewound, tmp_path: Path) -> None:
+    url = world.again()
+    usual = prune(url, world).rows
+    url = world.again()
+    flags = ("--older-than", "0s", "--batch-rows", "20", "--pause-ms", "5", "--json", "-q")
+    both = [start(tmp_path, url, "prune", "env:", world.lake, *flags) for _ in range(2)]
+    done = [process.communicate(timeout=120) for process in both]
+    assert [p.returncode for p in both] == [0, 0], done
+    gone = world.gone(world.rows, url)
+    assert gone == {t: n for t, n in usual.items() if n}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_between_batches_and_another_run_goes_on(
+    number: signal.Signals, world: Rewound, tmp_path: Path
+) -> None:
+    url = world.again()
+    process = start(tmp_path, url, *COMMAND, world.lake, "--batch-rows", "20", "--pause-ms", "50")
+    wait_until_less(url, "dag_run", 78)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == (143 if number == signal.SIGTERM else 130)
+    assert "rows are deleted, every batch whole: run it again to go on" in said
+    gone = world.gone(world.rows, url)
+    assert 0 < gone["dag_run"] < 50
+    runs_are_whole(world.then, url)
+    rest = prune(url, world)
+    assert rest.rows["dag_run"] + gone["dag_run"] == 56
+    assert prune(url, world).total == 0
+
+
+COMMAND = ("prune", "env:", "--older-than", "0s")
+
+
+def wait_until_less(url: str, table: str, rows: int) -> None:
+    deadline = time.monotonic() + 60
+    while query(url, f"SELECT count(*) < {rows} FROM {table}") == [(False,)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_snapshot_that_does_not_verify_proves_nothing(
+    templates: Templates, tmp_path: Path
+) -> None:
+    world = Rewound(templates, "airflow-2112", tmp_path)
+    url = world.again()
+    airkeep.verify(world.lake)  # an older verify does not count
+    [file] = Path(world.lake).glob("tables/slot_pool/*/*/*.parquet")
+    kept = file.read_bytes()
+    file.write_bytes(bytes([*kept[:-9], kept[-9] ^ 1, *kept[-8:]]))
+    with pytest.raises(SnapshotError, match=r"does not verify, so nothing was deleted.*slot_pool"):
+        prune(url, world)
+    file.unlink()
+    with pytest.raises(SnapshotError, match="does not verify"):
+        prune(url, world)
+    assert data_of(url) == world.rows
+    world.drop()
+
+
+def test_another_database_is_refused_even_where_its_rows_are_equal(
+    databases: Databases, world: Rewound
+) -> None:
+    url = databases.airflow("airflow-332")
+    with pytest.raises(OtherDatabaseError, match="another database of the server"):
+        prune(url, world)
+    assert data_of(url) == world.rows
+
+
+def test_the_snapshot_is_chosen_by_environment_or_name(world: Rewound) -> None:
+    url = world.again()
+    with pytest.raises(NoSuchSnapshotError, match="no environment 'test'"):
+        prune(url, world, environment="test")
+    plan = prune(url, world, environment="prod", dry_run=True).plan
+    assert prune(url, world, snapshot=plan.snapshot, dry_run=True).plan.rows == plan.rows
+
+
+def test_only_named_tables_and_what_hangs_on_them(world: Rewound) -> None:
+    url = world.again()
+    usual = prune(url, world, dry_run=True).plan
+    expected = {t.table: t.rows for t in usual.tables}
+    result = prune(url, world, tables=["xcom"])
+    assert world.gone(world.rows, url) == {"xcom": expected["xcom"]}
+    assert result.vacuum == "VACUUM (ANALYZE) public.xcom"
+    url = world.again()
+    prune(url, world, tables=["task_instance", "log"])
+    gone = world.gone(world.rows, url)
+    assert "dag_run" not in gone
+    assert {"task_instance", "task_instance_history", "xcom", "log"} <= gone.keys()
+    with pytest.raises(ConfigError, match=r"--tables task_instnce.*did you mean task_instance"):
+        prune(url, world, tables=["task_instnce"])
+    with pytest.raises(ConfigError, match="--tables connection"):
+        prune(url, world, tables=["connection"])
+
+
+def test_an_age_that_is_still_to_come_is_a_mistake(world: Rewound) -> None:
+    with pytest.raises(ConfigError, match="still to come"):
+        prune("postgresql://nowhere", world, older_than=-timedelta(days=1))
+
+
+def test_the_next_increments_note_it_and_the_history_still_holds_every_row(
+    templates: Templates, tmp_path: Path
+) -> None:
+    world = Rewound(templates, "airflow-332", tmp_path)
+    url = world.again()
+    result = prune(url, world)
+    name = airkeep.export(url, world.lake, environment="prod", increment=True)
+    assert all(r.ok for r in airkeep.verify(world.lake))
+    assert airkeep.compare(world.lake, name, url).equal
+    for table in ("task_instance", "dag_run", "xcom", "log"):
+        [now] = airkeep.query(world.lake, f"SELECT count(*) AS n FROM {table}").to_pylist()
+        [ever] = airkeep.query(world.lake, f"SELECT count(*) AS n FROM history.{table}").to_pylist()
+        assert now["n"] == len(world.rows[table]) - result.rows[table]
+        assert ever["n"] == len(world.rows[table])
+    world.psql(url, "UPDATE dag_run SET conf = conf")
+    airkeep.export(url, world.lake, environment="prod", increment=True)
+    assert prune(url, world).total == 0
+    assert all(r.ok for r in airkeep.verify(world.lake))
+    world.drop()
+
+
+def test_orphans_leave_by_their_own_dates(templates: Templates, tmp_path: Path) -> None:
+    world = Rewound(
+        templates, "airflow-332", tmp_path, "SET session_replication_role = replica",
+        "DELETE FROM dag_run WHERE id IN (SELECT min(id) FROM dag_run GROUP BY dag_id LIMIT 3)",
+        "DELETE FROM task_instance WHERE id = (SELECT ti.id FROM task_instance ti JOIN xcom x "
+        "USING (dag_id, task_id, run_id, map_index) WHERE NOT EXISTS (SELECT FROM dag_run r WHERE "
+        "r.dag_id = ti.dag_id AND r.run_id = ti.run_id) LIMIT 1)",
+    )  # fmt: skip
+    url = world.again()
+    orphans = (
+        "SELECT count(*) FROM {} c WHERE NOT EXISTS (SELECT FROM dag_run r "
+        "WHERE r.dag_id = c.dag_id AND r.run_id = c.run_id)"
+    )
+    for table in ("task_instance", "xcom"):
+        assert query(url, orphans.format(table)) != [(0,)]
+    plan = prune(url, world).plan
+    assert "task_instance without a run" in plan.units
+    world.gone(world.rows, url)
+    for table in ("task_instance", "xcom", "task_instance_history"):
+        assert query(url, orphans.format(table)) == [(0,)]
+    world.drop()
