@@ -237,3 +237,38 @@ def test_orphans_leave_by_their_own_dates(templates: Templates, tmp_path: Path) 
     for table in ("task_instance", "xcom", "task_instance_history"):
         assert query(url, orphans.format(table)) == [(0,)]
     world.drop()
+
+
+def test_neither_a_retention_nor_a_compaction_takes_what_was_pruned(
+    templates: Templates, tmp_path: Path
+) -> None:
+    world = Rewound(templates, "airflow-2112", tmp_path)
+    url = world.again()
+    assert prune(url, world, dry_run=True).plan.rows > 100
+    assert not list(Path(world.lake).glob("snapshots/*/*/pruned/*"))
+    result = prune(url, world)
+    assert len(list(Path(world.lake).glob("snapshots/*/*/pruned/*.json"))) == 1
+    for number in range(2):
+        query(url, f"UPDATE slot_pool SET description = 'round {number}'")
+        airkeep.export(url, world.lake, environment="prod", increment=True)
+    query(url, "UPDATE slot_pool SET description = 'last'")
+    airkeep.export(url, world.lake, environment="prod")
+
+    airkeep.clean(world.lake, keep_last=1, grace=timedelta(0))
+    folded = airkeep.compact(world.lake)
+    assert [str(n) for n in airkeep.Lake(world.lake).names()][-1] == result.plan.snapshot
+    assert not folded.compacted
+    [ever] = airkeep.query(world.lake, "SELECT count(*) AS n FROM history.xcom").to_pylist()
+    assert ever["n"] == len(world.rows["xcom"])
+    world.drop()
+
+
+def test_a_chain_with_a_mark_is_not_folded(templates: Templates, tmp_path: Path) -> None:
+    world = Rewound(templates, "airflow-2112", tmp_path)
+    url = world.again()
+    prune(url, world)
+    airkeep.export(url, world.lake, environment="prod", increment=True)
+    plan = airkeep.compact(world.lake).plan
+    assert "holds what was pruned, left as it is" in plan.warnings[0]
+    assert len(airkeep.Lake(world.lake).names()) == 2
+    world.drop()

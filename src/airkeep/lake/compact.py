@@ -37,6 +37,7 @@ from airkeep.snapshot.lake import Lake, LakePlace, Snapshot, open_lake
 from airkeep.snapshot.match import compare_sides
 from airkeep.snapshot.names import SnapshotName
 from airkeep.snapshot.progress import Progress, Step, silent
+from airkeep.snapshot.pruned import marked
 from airkeep.snapshot.read import SnapshotReader, bring
 from airkeep.snapshot.results import gravest
 from airkeep.snapshot.sides import Field, Side
@@ -100,7 +101,9 @@ def compact(
     if environment is not None:
         opened.check_environment(environment)
     known, unreadable = _read(opened, environment)
-    plan = plan_compact(known.values(), unreadable)
+    folder_of = "snapshots/" if environment is None else f"snapshots/environment={environment}/"
+    pruned = marked(entry.path for entry in opened.store.list(folder_of))
+    plan = plan_compact(known.values(), unreadable, pruned)
     if dry_run:
         return CompactResult(plan, dry_run=True)
     done = []

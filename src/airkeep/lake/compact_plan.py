@@ -43,9 +43,15 @@ class CompactPlan:
 
 
 def plan_compact(
-    manifests: Iterable[Manifest], unreadable: Collection[SnapshotName] = ()
+    manifests: Iterable[Manifest],
+    unreadable: Collection[SnapshotName] = (),
+    pruned: Collection[SnapshotName] = (),
 ) -> CompactPlan:
-    """Decide for every environment, oldest tip first."""
+    """Decide for every environment, oldest tip first.
+
+    Args:
+        pruned: the snapshots that hold rows which left their database: no other one does.
+    """
     known = {SnapshotName(m.environment, m.id): m for m in manifests}
     made = {
         SnapshotName(m.environment, m.compacted.id): name
@@ -63,6 +69,8 @@ def plan_compact(
             warnings.append(f"{tip}: its parent {gone.id} is gone or cannot be read, left as it is")
         elif blocking := _blocking(chain, unreadable):
             warnings.append(f"{tip}: {blocking} cannot be read and may stand on it, left as it is")
+        elif holding := next((n for n in chain if n in pruned), None):
+            warnings.append(f"{tip}: {holding} holds what was pruned, left as it is")
         else:
             folds.append(Fold(tuple(chain), made.get(tip)))
     return CompactPlan(tuple(folds), tuple(warnings))

@@ -1,7 +1,8 @@
 """Prune: verify, read what is old, compare, plan; then delete batch by batch.
 
 Nothing is deleted before the whole chain of the snapshot was read again and found right in this
-same run. Every batch is a transaction of its own, so a run that is stopped, or killed, leaves what
+same run. The snapshot is marked then, so that no retention removes it.
+Every batch is a transaction of its own, so a run that is stopped, or killed, leaves what
 it did and nothing half-done; the next run finds what is left by looking, not by a note.
 """
 
@@ -30,7 +31,7 @@ from airkeep.prune.plan import (
     plan_scope,
 )
 from airkeep.prune.postgres import PostgresDeleter
-from airkeep.prune.statements import sizes, unseen_keys, vacuum
+from airkeep.prune.statements import HASHED, sizes, unseen_keys, vacuum
 from airkeep.prune.units import Proof, Units, proved
 from airkeep.snapshot.check import verify_snapshot
 from airkeep.snapshot.folder import private_folder
@@ -38,6 +39,7 @@ from airkeep.snapshot.lake import LakePlace, Snapshot, open_lake
 from airkeep.snapshot.manifest import LineageEntry, Manifest
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.prove import XMIN, has_rows, prove
+from airkeep.snapshot.pruned import mark
 from airkeep.snapshot.read import SnapshotReader
 from airkeep.snapshot.results import gravest
 from airkeep.tables.old import OldRows
@@ -178,6 +180,7 @@ class _Prune:
             plan = self.plan(cutoff, scope, proofs, weights)
             if dry_run or not plan.rows or not confirm(plan):
                 return PruneResult(plan, dry_run=dry_run)
+            mark(self.snapshot, cutoff=cutoff, rows={t.table: t.rows for t in plan.tables})
             left = self.delete(folder, catalog, units, proofs, plan)
         touched = [catalog.by_label()[label] for label, count in self.rows.items() if count]
         return PruneResult(plan, self.rows, self.done, left, vacuum=vacuum(touched))
@@ -188,6 +191,7 @@ class _Prune:
         manifest = self.snapshot.manifest
         labels = {t.label for t in manifest.tables}
         reader.fix(lambda known: labels & set(known))
+        reader.query(HASHED)
         check_lineage(manifest, reader.lineage, str(self.address), str(self.snapshot.name))
         catalog = reader.catalog
         main = [t for t in catalog.tables if t.schema == catalog.main_schema]

@@ -22,7 +22,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from airkeep.errors import (
@@ -46,6 +46,7 @@ from airkeep.snapshot.clean_plan import (
 from airkeep.snapshot.lake import Lake, LakePlace, open_lake
 from airkeep.snapshot.manifest import Manifest, decode_manifest, encode, summarize
 from airkeep.snapshot.names import SnapshotName
+from airkeep.snapshot.pruned import marked
 from airkeep.store.interface import UPLOADS, Entry, Store
 
 GRACE = timedelta(hours=24)
@@ -132,6 +133,8 @@ def read_state(lake: Lake, environment: str | None = None) -> LakeState:
     found = lake.committed(environment)
     with ThreadPoolExecutor(_LOADERS) as pool:
         known = [k for k in pool.map(lambda name: _know(lake, name), found) if k is not None]
+    holding = marked(e.path for e in files)
+    known = [replace(k, pruned=True) if k.name in holding else k for k in known]
     warnings = [
         f"{k.name}: its manifest cannot be read, so it, its files and all older snapshots of "
         f"{k.name.environment} are kept"

@@ -1,8 +1,8 @@
 """Decide what a lake needs no more: which snapshots go by retention, which files are garbage.
 
 Pure: what is there is read first (`clean`) and handed in. Never chosen: the newest complete
-snapshot of an environment, a parent that is needed, and everything around a manifest that cannot
-be read.
+snapshot of an environment, one that holds what was pruned, a parent that is needed, and everything
+around a manifest that cannot be read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OURS = tuple(
     re.compile(pattern)
     for pattern in (
         rf"(?:tables|deleted)/[^/]+/{_ENV}/snapshot={_ID}/\d{{5,}}\.parquet",
-        rf"snapshots/{_ENV}/{_ID}/(?:schema\.sql|removed\.json|verified/[^/]+\.json)",
+        rf"snapshots/{_ENV}/{_ID}/(?:schema\.sql|removed\.json|(?:verified|pruned)/[^/]+\.json)",
         rf"index/{_ENV}/{_ID}\.json",
     )
 )
@@ -78,6 +78,7 @@ class Known:
     Attributes:
         readable: its manifest could be read; else `parent` and `files` are unknown.
         files: what the manifest names.
+        pruned: rows that it holds were deleted from the database for that reason.
     """
 
     name: SnapshotName
@@ -85,6 +86,7 @@ class Known:
     complete: bool = False
     parent: SnapshotName | None = None
     files: frozenset[str] = frozenset()
+    pruned: bool = False
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def _retain(
         kind = [k for k in newest_first if k.readable and k.complete is complete]
         if complete and kind:
             hold(kind[0], "the newest complete")
-        for known, reason in _chosen(kind, options, now):
+        for known, reason in [*_chosen(kind, options, now), *_pruned(kind)]:
             hold(known, reason)
     for at, known in enumerate(newest_first):
         if not known.readable:
@@ -215,6 +217,12 @@ def _retain(
     for known in [k for k in newest_first if k.name in because]:
         _hold_parents(known, {k.name: k for k in newest_first}, hold, because)
     return because
+
+
+def _pruned(snapshots: Sequence[Known]) -> Iterator[tuple[Known, str]]:
+    for known in snapshots:
+        if known.pruned:
+            yield known, "it holds what was pruned"
 
 
 def _hold_parents(

@@ -3,6 +3,7 @@
     tables/<table>/environment=<env>/snapshot=<id>/00000.parquet
     deleted/<table>/environment=<env>/snapshot=<id>/00000.parquet
     snapshots/environment=<env>/<id>/{schema.sql,manifest.json,verified/<time>.json}
+    snapshots/environment=<env>/<id>/pruned/<time>.json
     index/environment=<env>/<id>.json
 
 See docs/format.md.
@@ -105,6 +106,11 @@ def schema_path(environment: str, snapshot_id: str) -> str:
 def verified_path(environment: str, snapshot_id: str, at: datetime) -> str:
     """What a verify at that time found."""
     return f"{snapshot_folder(environment, snapshot_id)}/verified/{make_id(at)}.json"
+
+
+def pruned_path(environment: str, snapshot_id: str, at: datetime) -> str:
+    """The mark of a prune that began at that time."""
+    return f"{snapshot_folder(environment, snapshot_id)}/pruned/{make_id(at)}.json"
 
 
 def index_path(environment: str, snapshot_id: str) -> str:
