@@ -20,7 +20,7 @@ from airkeep.database.catalog import Catalog, Column, Lineage, Table
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Reader, open_reader
 from airkeep.database.sql import literal, qualified
-from airkeep.errors import ConfigError, OtherDatabaseError, SnapshotError
+from airkeep.errors import ConfigError, OtherDatabaseError, PruneError, SnapshotError
 from airkeep.prune.plan import (
     BATCH_ROWS,
     PAUSE_MS,
@@ -103,10 +103,15 @@ def prune(
     """
     if batch_rows < 1 or pause_ms < 0:
         raise ConfigError("batch_rows: expected 1 or more; pause_ms: expected 0 or more")
+    address = open_address(database)
+    if address.kind != "postgresql":
+        raise PruneError(
+            f"{address} is {address.kind}: a prune deletes from PostgreSQL only, where Airflow can "
+            f"go on beside it. Stop this Airflow and use its own `airflow db clean`."
+        )
     began = monotonic()
     name = snapshot or (f"{environment}/latest" if environment else "latest")
     found = open_lake(lake).find(name, complete=True)
-    address = open_address(database)
     limits = limits or ReadLimits()
     run = _Prune(found, address, limits, batch_rows, pause_ms, progress)
     run.verify(spool)
@@ -306,10 +311,7 @@ def check_lineage(manifest: Manifest, now: Lineage | None, database: str, snapsh
     Rows are compared one by one all the same, so this is no proof of anything.
     """
     then = manifest.lineage
-    if then is None or now is None:
-        reason = "it says not of which" if now is not None else "SQLite is not pruned"
-    else:
-        reason = _other(then, now)
+    reason = "nobody knows of which" if then is None or now is None else _other(then, now)
     if reason:
         raise OtherDatabaseError(
             f"{snapshot} is of another database than {database} ({reason}): nothing was deleted. "
