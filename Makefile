@@ -41,7 +41,7 @@ define npm
 	  echo "It cannot be installed, what needs it is left out"
 endef
 
-.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing bench-opening bench-answers docs clean tls-server jdbc azurite axe charts chromium screenshots spark4
+.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing bench-opening bench-answers bench-prune docs clean tls-server jdbc azurite axe charts chromium screenshots spark4
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bench-opening: setup ## measure the opening of a lake of 1,000 snapshots for SQL
 
 bench-answers: setup ## ask a lake of 10 M task instances everything
 	$(RUN) python -m benchmarks.answers
+
+bench-prune: setup ## measure prune beside airflow db clean
+	$(RUN) python -m benchmarks.prune
 
 charts: setup ## bundle the report's chart library anew, from npm
 	$(RUN) python -m tools.charts $(CACHE)/charts
