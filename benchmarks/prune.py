@@ -70,7 +70,8 @@ MISTAKES = {
     "AND t.run_id = r.run_id)",
     "old runs left": "SELECT count(*) FROM dag_run r WHERE state IN ('success', 'failed') AND "
     "greatest(end_date, start_date, queued_at, run_after, logical_date) < '{cutoff}' "
-    "AND id NOT IN (SELECT id FROM bench_touched) "
+    "AND id NOT IN (SELECT id FROM bench_touched) AND NOT EXISTS (SELECT FROM dag_run_note n "
+    "WHERE n.dag_run_id = r.id AND n.content = 'seen') "
     "AND EXISTS (SELECT FROM dag_run l WHERE l.dag_id = r.dag_id AND l.run_type = r.run_type "
     "AND l.state = r.state AND l.id > r.id AND l.run_after > r.run_after "
     "AND l.logical_date > r.logical_date AND l.start_date > r.start_date)",
@@ -188,7 +189,7 @@ def latencies(name: str, waits: dict[str, list[float]]) -> list[list[str]]:
     rows = []
     for deed, found in waits.items():
         if len(found) > 1:
-            parts = quantiles(found, n=100)
+            parts = quantiles(found, n=100, method="inclusive")
             shown = (parts[49], parts[98], max(found))
             rows.append([f"{name}: {deed}", *(f"{s * 1000:.1f}" for s in shown), str(len(found))])
     return rows

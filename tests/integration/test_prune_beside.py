@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import random
+import re
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +21,11 @@ from airkeep.errors import (
     ConfigError,
     NoSuchSnapshotError,
     OtherDatabaseError,
+    PruneError,
     SnapshotError,
 )
 from airkeep.prune.plan import PrunePlan
+from airkeep.snapshot.progress import Step
 from command import start
 from compare import data_of
 from rewound import Rewound, an_old_run, is_there, prune, runs_are_whole
@@ -272,3 +278,105 @@ def test_a_chain_with_a_mark_is_not_folded(templates: Templates, tmp_path: Path)
     assert "holds what was pruned, left as it is" in plan.warnings[0]
     assert len(airkeep.Lake(world.lake).names()) == 2
     world.drop()
+
+
+IDENTITY = {
+    "xcom": "dag_run_id || '/' || task_id || '/' || map_index || '/' || key",
+    "task_instance": "id::text",
+    "dag_run": "id::text",
+}
+DEEDS = {
+    "INSERT INTO xcom (dag_run_id, task_id, map_index, key, dag_result, dag_id, run_id, value, "
+    "timestamp) SELECT r.id, t.task_id, t.map_index, '{key}', false, t.dag_id, t.run_id, '1', "
+    "now() FROM task_instance t JOIN dag_run r USING (dag_id, run_id) "
+    "ORDER BY random() LIMIT 1": "xcom",
+    "UPDATE xcom SET value = '1' WHERE ctid = "
+    "(SELECT ctid FROM xcom ORDER BY random() LIMIT 1)": "xcom",
+    "UPDATE task_instance SET hostname = '{key}' WHERE id = "
+    "(SELECT id FROM task_instance ORDER BY random() LIMIT 1)": "task_instance",
+    "UPDATE dag_run SET triggering_user_name = '{key}' WHERE id = "
+    "(SELECT id FROM dag_run ORDER BY random() LIMIT 1)": "dag_run",
+}
+
+
+def write_wildly(url: str, seed: int, stop: threading.Event, kept: list[tuple[str, str]]) -> None:
+    """Change and add rows of runs that are about to leave; `kept` is what was committed."""
+    from adbc_driver_postgresql import dbapi
+
+    chance = random.Random(seed)
+    with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        number = 0
+        while not stop.wait(0.01):  # else every run is changed before it could leave
+            number += 1
+            deed, table = chance.choice(list(DEEDS.items()))
+            done = f"{deed.format(key=f'w{seed}-{number}')} RETURNING {IDENTITY[table]} AS row"
+            try:
+                cursor.execute(done)
+            except dbapi.Error:
+                continue  # its run has just left
+            kept += [(table, row) for (row,) in cursor.fetchall()]
+
+
+@pytest.mark.parametrize(
+    "rounds", [pytest.param(1, id="once"), pytest.param(20, id="often", marks=pytest.mark.slow)]
+)
+def test_whatever_is_written_while_it_deletes_stays(rounds: int, world: Rewound) -> None:
+    for number in range(rounds):
+        url, stop, kept = world.again(), threading.Event(), list[tuple[str, str]]()
+        writers = [
+            threading.Thread(target=write_wildly, args=(url, 10 * number + n, stop, kept))
+            for n in range(2)
+        ]
+
+        def begin(step: Step, waiting: list[threading.Thread] = [*writers]) -> None:  # noqa: B006
+            while step.doing.startswith("deleting") and waiting:
+                waiting.pop().start()
+
+        try:
+            result = prune(url, world, progress=begin, batch_rows=15)
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join(60)
+        assert result.rows["dag_run"] > 3
+        assert len(kept) > 5
+        for table, identity in IDENTITY.items():
+            there = {row for (row,) in query(url, f"SELECT {identity} FROM {table}")}
+            assert {row for written, row in kept if written == table} <= there
+
+
+def test_the_command_says_what_would_go_what_went_and_what_stayed(
+    world: Rewound, tmp_path: Path
+) -> None:
+    url = world.again()
+
+    def run(*words: str) -> tuple[int, str, str]:
+        process = start(tmp_path, url, *COMMAND, world.lake, *words)
+        said, beside = process.communicate(timeout=120)
+        return process.returncode, said, beside
+
+    status, said, _ = run("--dry-run")
+    assert status == 0
+    assert re.search(r"^table +old +to delete +about +changed +not in it +held", said)
+    assert re.search(r"^task_instance +357 +357 ", said, re.MULTILINE)
+    assert "holds unchanged" in said
+    assert data_of(url) == world.rows
+    run_id, _, _ = an_old_run(url)
+    with transaction(url, f"SELECT 1 FROM xcom WHERE dag_run_id = {run_id} FOR UPDATE"):
+        status, said, beside = run("--pause-ms", "0", "--batch-rows", "100")
+    assert status == 15
+    assert "rows deleted from" in said
+    assert "1 part of" in beside
+    assert "run it again" in beside
+    assert "VACUUM (ANALYZE) public.dag_run" in beside
+    status, said, _ = run("--pause-ms", "0", "--json")
+    assert status == 0
+    assert json.loads(said)["rows"]["dag_run"] > 0
+    assert run("--older-than", "0s", "--environment", "prod", "--snapshot", "latest")[0] == 2
+
+
+def test_a_sqlite_file_is_refused(world: Rewound, tmp_path: Path) -> None:
+    file = tmp_path / "airflow.db"
+    file.write_bytes(b"")
+    with pytest.raises(PruneError, match="PostgreSQL only"):
+        prune(str(file), world)
