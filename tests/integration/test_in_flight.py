@@ -18,10 +18,11 @@ from click.testing import CliRunner
 import airkeep
 from airflows import Airflow
 from airkeep.cli.main import cli
+from airkeep.database.server import Cluster
 from airkeep.errors import ConfigError
 from compare import AS_IT_WAS
 from schedulers import for_airflow
-from servers import Databases, query
+from servers import Databases, emptied, query
 
 DUMPS = {"2.11.2": "airflow-2112", "3.3.2": "airflow-332"}
 # What `airflow tasks clear` calls, for all but the running: it would wait for their processes.
@@ -149,6 +150,18 @@ def test_a_dag_that_is_not_there_changes_nothing(databases: Databases, tmp_path:
     assert isinstance(ran.exception, ConfigError)
     assert "did you mean lab_flaky?" in str(ran.exception)
     assert query(target, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)]
+
+
+@pytest.mark.parametrize("tables", [["dag"], ["dag", "dag_run", "log_template"], ["variable"]])
+def test_a_part_of_the_tables_is_settled_as_far_as_it_goes(
+    tables: list[str], databases: Databases, server: Cluster, tmp_path: Path
+) -> None:
+    lake, target = str(tmp_path / "lake"), emptied(server, databases.airflow("airflow-2112"))
+    airkeep.export(databases.airflow("airflow-2112"), lake, environment="prod")
+    result = airkeep.restore(lake, "latest", target, tables=tables)
+
+    slept = [o for o in result.outcomes if o.fate == "slept through"]
+    assert bool(slept) is ("dag_run" in tables)
 
 
 def list_of(key: tuple[Any, ...]) -> dict[str, Any]:

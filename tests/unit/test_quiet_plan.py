@@ -64,6 +64,11 @@ def test_a_cron_schedule_is_known_in_both_majors_spelling(schedule: str) -> None
     assert plan_quiet([dag(schedule=schedule)], now=NOW).sleeps[0].start == THEN
 
 
+@pytest.mark.parametrize("schedule", ["@once", '"@once"'])
+def test_a_dag_that_runs_once_still_does(schedule: str) -> None:
+    assert not plan_quiet([dag(schedule=schedule)], now=NOW).sleeps
+
+
 def test_the_first_run_of_all_is_slept_through_as_well() -> None:
     never = dag(last_run_id=None, last_logical=None, last_end=None)
     [slept] = plan_quiet([never], now=NOW).sleeps

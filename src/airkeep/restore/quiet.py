@@ -221,7 +221,7 @@ def plan_quiet(
                 f"--active {name}: the snapshot has no such DAG{did_you_mean(name, known)}"
             )
     awake = [d for d in dags if _is_active(d, active)]
-    due = [d for d in awake if d.due is not None and d.due <= now]
+    due = [d for d in awake if d.due is not None and d.due <= now and not _is_once(d)]
     skipping = due if missed_runs == "skip" else []
     possible = [d for d in skipping if _can_sleep(d)]
     return QuietPlan(
@@ -236,6 +236,11 @@ def plan_quiet(
 
 def _is_active(dag: Dag, active: Collection[str] | None) -> bool:
     return not dag.is_paused if active is None else dag.dag_id in active or dag.root in active
+
+
+def _is_once(dag: Dag) -> bool:
+    """Its one run is not of a time: it would never be made after another."""
+    return _plain(dag.schedule) == "@once"
 
 
 def _can_sleep(dag: Dag) -> bool:

@@ -120,7 +120,7 @@ def start_quietly(
         read_dags(database.query(question, doing=_LOOKING)),
         now=database.clock(),
         active=wake.active,
-        missed_runs=wake.missed_runs,
+        missed_runs=_missed_runs(wake, columns),
     )
     asked = past_question(columns, relation) if plan.sleeps else None
     without = [str(name) for (name,) in database.query(asked, doing=_LOOKING)] if asked else []
@@ -131,6 +131,11 @@ def start_quietly(
         ),
     )
     return plan
+
+
+def _missed_runs(wake: Wake, columns: Columns) -> MissedRuns:
+    """Where --tables leaves the runs out, none is added."""
+    return wake.missed_runs if "dag_run" in columns else "make"
 
 
 def foresee(
@@ -155,7 +160,7 @@ def foresee(
                 read_dags(_rows(reader, question)),
                 now=now,
                 active=wake.active,
-                missed_runs=wake.missed_runs,
+                missed_runs=_missed_runs(wake, columns),
             )
             found, notes = [*found, *plan.outcomes()], plan.notes()
     return tuple(found), notes
