@@ -1,4 +1,4 @@
-"""Secrets of a database as an Airflow with a key reads them, and rows that real life brings."""
+"""Secrets of a database as an Airflow with a key would read them, and rows of every form."""
 
 from __future__ import annotations
 
@@ -37,7 +37,12 @@ def odd_rows(version: str) -> list[str]:
     Args:
         version: of the Airflow: `2...` or `3...`, as in a dump's name.
     """
-    password, kwargs = encrypted("the-password-itself"), encrypted('{"a": "the-kwargs-themselves"}')
+    # As Airflow's own serializer writes keyword arguments.
+    hidden, empty = (
+        f'{{"__var": {{{given}}}, "__type": "dict"}}'
+        for given in ('"a": "the-kwargs-themselves"', "")
+    )
+    password, kwargs = encrypted("the-password-itself"), encrypted(hidden)
     rows = [
         "INSERT INTO connection (conn_id, conn_type, password, extra, is_encrypted, "
         f"is_extra_encrypted) VALUES ('mixed', 'http', '{password}', "
@@ -52,7 +57,16 @@ def odd_rows(version: str) -> list[str]:
     if not version.startswith(("airflow-26", "2.6")):
         rows.append(
             "INSERT INTO trigger (classpath, kwargs, created_date) VALUES "
-            f"('a.Trigger', '{kwargs}', '2026-01-01'), ('b.Trigger', '{{}}', '2026-01-01')"
+            f"('a.Trigger', '{kwargs}', '2026-01-01 00:00:00'), "
+            f"('b.Trigger', '{empty}', '2026-01-01 00:00:00')"
+        )
+    if "33" in version.replace(".", ""):
+        rows.append(
+            "INSERT INTO connection_test_request (id, token, connection_id, state, created_at, "
+            "updated_at, conn_type, password, extra, is_encrypted, is_extra_encrypted) VALUES "
+            "('0192a3b4c5d67e8f9a0b1c2d3e4f5a6b', 'the-token-itself', 'tested', 'pending', "
+            f"'2026-01-01 00:00:00', '2026-01-01 00:00:00', 'http', '{password}', '{kwargs}', "
+            "true, true)"
         )
     return rows
 

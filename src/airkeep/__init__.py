@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from airkeep.lake.compact import compact
     from airkeep.models.catalog import Model
     from airkeep.models.query import list_models, query
+    from airkeep.rekey.run import rekey
+    from airkeep.rekey.snapshot import rekey_snapshot
     from airkeep.report.run import report
     from airkeep.restore.run import restore
     from airkeep.snapshot.clean import clean
@@ -53,6 +55,8 @@ __all__ = [
     "export_csv",
     "list_models",
     "query",
+    "rekey",
+    "rekey_snapshot",
     "report",
     "resolve_address",
     "restore",
@@ -74,13 +78,14 @@ _LATER = {
     "export_csv": "airkeep.export.csv",
     "list_models": "airkeep.models.query",
     "query": "airkeep.models.query",
+    "rekey_snapshot": "airkeep.rekey.snapshot",
     "resolve_address": "airkeep.database.address",
     "verify": "airkeep.snapshot.verify",
     "verify_csv": "airkeep.snapshot.verify",
 }
 
 # Functions whose names are those of packages, too, which the import system sets here.
-_NAMED_AS_PACKAGES = ("adopt", "export", "report", "restore")
+_NAMED_AS_PACKAGES = ("adopt", "export", "rekey", "report", "restore")
 
 
 class _Library(ModuleType):

@@ -32,7 +32,8 @@
     │   └── ConflictError           53   the target's row is another one, and nobody said what then
     ├── SecretError                 60
     │   ├── MissingKeyError         61   a key is needed and was not given
-    │   └── DecryptError            62   values that no given key decrypts
+    │   ├── DecryptError            62   values that no given key decrypts
+    │   └── RekeyError              63   there is nothing that another key could open, or it failed
     ├── AwsError                    70
     │   ├── AwsAccessError          71   no credentials, or no right to do this
     │   └── AwsUnavailableError     72   AWS did not answer in time (may be tried again)
@@ -315,6 +316,12 @@ class DecryptError(SecretError):
             f"{len(self.names)} values are not decrypted by {key}: {shown}. "
             f"Give the key that encrypted them (several, comma-separated, are tried in turn)."
         )
+
+
+class RekeyError(SecretError):
+    """Secrets could not be brought to another key; they are as they were."""
+
+    exit_status = 63
 
 
 class AwsError(AirkeepError):

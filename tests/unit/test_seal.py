@@ -155,3 +155,18 @@ def test_a_missing_key_says_which_variable_holds_it() -> None:
         SecretsBack("seal", None, ring(TARGET)).treat(sealed, "variable", VARIABLE)
     with pytest.raises(MissingKeyError, match=r"variable a\.val .*AIRKEEP_FERNET_KEY"):
         SecretsBack("seal", ring(ARCHIVE), None).treat(sealed, "variable", VARIABLE)
+
+
+@pytest.mark.parametrize("mode", ["keep", "seal", "plain"])
+def test_a_value_that_the_target_has_already_stays_the_bytes_that_it_is(mode: SecretsMode) -> None:
+    rows: list[Row] = [("same", token("x"), True), ("other", token("y"), True)]
+    _, snapshot = out(mode, *rows)
+    there = {"variable same.val": token("x", TARGET), "variable other.val": token("z", TARGET)}
+    back = SecretsBack(
+        mode, ring(ARCHIVE), ring(TARGET), ring(OLD),
+        there={name: value.encode() for name, value in there.items()},
+    )  # fmt: skip
+    same, other = values(back.treat(snapshot, "variable", VARIABLE))
+    assert same == there["variable same.val"]
+    assert other not in there.values()
+    assert Fernet(TARGET).decrypt(other or "") == b"y"

@@ -39,6 +39,7 @@ COMMANDS = {
     "diff": "airkeep.cli.diff:diff",
     "clean": "airkeep.cli.clean:clean",
     "compact": "airkeep.cli.compact:compact",
+    "rekey": "airkeep.cli.rekey:rekey",
     "key": "airkeep.cli.key:key",
 }
 HUNG_UP = 129

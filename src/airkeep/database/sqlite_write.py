@@ -227,6 +227,11 @@ class SqliteWriter:
         with explained(self._shown, f"reading {table.name}"):
             return self._connected().execute(statement).fetchall()
 
+    def change(self, statement: str, rows: Sequence[Sequence[Any]], doing: str) -> int:
+        """Run an UPDATE for each of the rows: how many rows of the table it changed."""
+        with explained(self._shown, doing):
+            return self._connected().executemany(statement, rows).rowcount
+
     def load(
         self, table: Table, columns: Sequence[LoadColumn], batches: Iterable[pa.RecordBatch]
     ) -> int:

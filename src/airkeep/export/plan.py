@@ -221,7 +221,12 @@ def why_not_parent(
         (parent.revisions != catalog.revisions, "the alembic revision changed"),
         (parent.main_schema != catalog.main_schema, "Airflow's schema changed"),
         (parent.secrets.mode != secrets, f"the parent has --secrets {parent.secrets.mode}"),
-        (parent.secrets.archive_keys != archive_keys, "the archive key changed"),
+        # The first seals; those behind it only open what was sealed before.
+        (parent.secrets.archive_keys[:1] != archive_keys[:1], "the archive key changed"),
+        (
+            parent.rekeyed is not None and parent.secrets.mode == "keep",
+            "the secrets of the snapshot before it were encrypted with another key",
+        ),
         (id_time(parent.id) > fixed_at, "the server's clock is behind the parent"),
         *_lineage_checks(parent.lineage, lineage),
     )

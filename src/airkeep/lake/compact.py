@@ -19,27 +19,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import mkdtemp
 
-from airkeep.database.duck import explained
 from airkeep.database.limits import ReadLimits
-from airkeep.database.spool import spool, spool_limits
-from airkeep.errors import DamagedFileError, ExportError, MissingFileError, SnapshotError
-from airkeep.lake.compact_plan import CompactPlan, Fold, plan_compact, too_many_files
+from airkeep.errors import DamagedFileError, MissingFileError, SnapshotError
+from airkeep.lake.compact_plan import CompactPlan, Fold, plan_compact
+from airkeep.lake.folded import copy_table
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
 from airkeep.snapshot.check import verify_snapshot
 from airkeep.snapshot.clean import run_clean
 from airkeep.snapshot.clean_plan import CleanPlan, Kept
-from airkeep.snapshot.fold import Layer, fold
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Lake, LakePlace, Snapshot, open_lake
-from airkeep.snapshot.match import compare_sides
 from airkeep.snapshot.names import SnapshotName
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import SnapshotReader, bring
 from airkeep.snapshot.results import gravest
-from airkeep.snapshot.sides import Field, Side
 from airkeep.snapshot.write import SnapshotWriter
 from airkeep.version import __version__
 
@@ -197,54 +192,9 @@ class _Compaction:
         self, entry: m.TableEntry, back: SnapshotReader, writer: SnapshotWriter
     ) -> m.TableEntry:
         self.progress(Step(entry.label, self.rows_done, self.tip.manifest.rows))
-        layers = back.fetch(entry.label)
-        try:
-            base, changed = layers[-1], any(one.files or one.deleted for one in layers[:-1])
-            if changed or too_many_files(base.entry):
-                files = self._rewritten(entry, layers, back, writer)
-            else:
-                rows = (f.rows for f in base.entry.files)
-                pairs = zip(base.files, rows, strict=True)
-                files = tuple(writer.save(entry.label, path, n) for path, n in pairs)
-        finally:
-            back.drop(layers)
+        made = copy_table(entry, back, writer, self.folder, self.limits)
         self.rows_done += entry.rows
-        return replace(entry, files=files, whole=True, deleted=(), deleted_rows=0)
-
-    def _rewritten(
-        self,
-        entry: m.TableEntry,
-        layers: Sequence[Layer],
-        back: SnapshotReader,
-        writer: SnapshotWriter,
-    ) -> tuple[m.FileEntry, ...]:
-        """The folded rows in new files, which were read back from the lake and compared."""
-        folder = Path(mkdtemp(dir=self.folder))
-        limits = spool_limits(self.limits.memory_bytes)
-        files = []
-        with explained(str(self.plan.tip), f"folding {entry.label}"):
-            for made in spool(back.db, fold(layers), folder, limits):
-                files.append(writer.save(entry.label, made.path, made.rows))
-                made.path.unlink()
-        brought = [folder / f"{n}.back" for n in range(len(files))]
-        for file, path in zip(files, brought, strict=True):
-            bring(self.lake.store, file, path)
-        whole = replace(entry, files=tuple(files), whole=True, deleted=())
-        rows = compare_sides(
-            back.db,
-            _side(entry, fold(layers)),
-            _side(entry, fold([Layer(whole, tuple(brought), ())])),
-            label=entry.label,
-        )
-        for path in brought:
-            path.unlink()
-        if rows.only_here or rows.only_there or rows.changed or rows.there != entry.rows:
-            raise ExportError(
-                f"{self.plan.tip}: {entry.label} would not have been the same after folding: "
-                f"{entry.rows} rows expected, {rows.equal} of {rows.there} equal. Nothing was "
-                f"removed; `airkeep verify` says whether the chain is damaged"
-            )
-        return tuple(files)
+        return made
 
     def replace_with(
         self,
@@ -280,10 +230,3 @@ class _Compaction:
 
 def _total(manifests: Sequence[m.Manifest], of: Callable[[m.Manifest], int]) -> int:
     return sum(map(of, manifests))
-
-
-def _side(entry: m.TableEntry, query: str) -> Side:
-    """A table's stored values as they are: a secret is compared as the bytes that it is."""
-    stored = [c for c in entry.columns if not c.generated]
-    fields = tuple(Field(c.name, c.type, c.parquet, c.encoding) for c in stored)
-    return Side(query, fields, entry.key)

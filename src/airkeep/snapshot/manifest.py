@@ -167,6 +167,21 @@ class CompactedEntry:
 
 
 @dataclass(frozen=True)
+class RekeyedEntry:
+    """The snapshot that this one equals but for the key of its secrets.
+
+    Attributes:
+        chain: the ids of all that it was folded from, the newest first.
+        key: the fingerprint of the key that encrypts now.
+    """
+
+    id: str
+    manifest_sha256: str
+    chain: tuple[str, ...]
+    key: str
+
+
+@dataclass(frozen=True)
 class DagRunEntry:
     """The DAG run that carried the export itself, where there is one."""
 
@@ -231,6 +246,7 @@ class Manifest:
     lineage: LineageEntry | None = None
     dag_run: DagRunEntry | None = None
     compacted: CompactedEntry | None = None
+    rekeyed: RekeyedEntry | None = None
     adopted: AdoptedEntry | None = None
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -233,6 +233,8 @@ class SecretsBack:
         failed: names of values that no given key opens.
         foreign: names of kept values that the target's key does not open, and nobody gave the
             source's.
+        there: tokens that the target has already, by the name of their value: one that hides the
+            same stays the bytes that it is, for Fernet gives others each time.
     """
 
     mode: SecretsMode
@@ -241,6 +243,7 @@ class SecretsBack:
     source: Keyring | None = None
     failed: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
+    there: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def has_work(self) -> bool:
@@ -294,10 +297,12 @@ class SecretsBack:
             return value
         if self.target is None:
             raise self._no_target(name)
-        turned = self.target.also(self.source).rotate(token)
-        if turned is None:
+        ring = self.target.also(self.source)
+        content, turned = ring.decrypt(token), ring.rotate(token)
+        if content is None or turned is None:
             self.failed.append(name)
-        return value if turned is None else _like(value, turned)
+            return value
+        return _like(value, self._same_there(content, name) or turned)
 
     def _unseal(self, token: bytes, name: str) -> bytes | None:
         if self.archive is None:
@@ -312,7 +317,14 @@ class SecretsBack:
     def _encrypt(self, raw: bytes, name: str) -> bytes:
         if self.target is None:
             raise self._no_target(name)
-        return self.target.encrypt(raw)
+        return self._same_there(raw, name) or self.target.encrypt(raw)
+
+    def _same_there(self, content: bytes, name: str) -> bytes | None:
+        """The target's own token, where it hides the same."""
+        token = self.there.get(name)
+        if token is None or self.target is None or self.target.decrypt(token) != content:
+            return None
+        return token
 
     def _no_target(self, name: str) -> MissingKeyError:
         return MissingKeyError(

@@ -1,0 +1,1 @@
+"""Secrets from one key to another: of a live database, or of a snapshot."""

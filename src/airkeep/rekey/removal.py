@@ -1,0 +1,52 @@
+"""Remove the snapshot that another one was made of, as `clean` removes one: manifest first."""
+
+from __future__ import annotations
+
+from airkeep.errors import MissingFileError, RekeyError, SnapshotError
+from airkeep.snapshot.clean import run_clean
+from airkeep.snapshot.clean_plan import CleanPlan, Kept
+from airkeep.snapshot.lake import Lake
+from airkeep.snapshot.names import SnapshotName
+
+
+def check_removable(lake: Lake, old: SnapshotName) -> None:
+    """Refuse where an increment stands on it, or may.
+
+    Raises:
+        RekeyError: which one.
+    """
+    for name in lake.committed(old.environment):
+        if name != old:
+            _check_stands_elsewhere(lake, name, old)
+
+
+def remove_old(lake: Lake, old: SnapshotName) -> bool:
+    """Remove its manifest; its data is garbage from then on.
+
+    Returns:
+        Whether it is gone: one that an increment was made on just now is put back.
+
+    Raises:
+        RekeyError: an increment stands on it, or may.
+    """
+    there = lake.committed(old.environment)
+    check_removable(lake, old)
+    kept = tuple(Kept(str(name), ()) for name in there if name != old)
+    return str(old) in run_clean(lake, CleanPlan((old,), kept, (), (), ())).removed
+
+
+def _check_stands_elsewhere(lake: Lake, name: SnapshotName, old: SnapshotName) -> None:
+    try:
+        parent = lake.outline(name).parent
+    except MissingFileError:
+        return  # removed meanwhile
+    except SnapshotError:
+        raise RekeyError(
+            f"{old} cannot be removed: {name} may stand on it, and cannot be read. Leave "
+            f"--remove-old out"
+        ) from None
+    if parent is not None and parent.id == old.id:
+        raise RekeyError(
+            f"{old} cannot be removed: {name} stands on it. Rekey and remove that one first, or "
+            f"leave --remove-old out"
+        )
