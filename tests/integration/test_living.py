@@ -284,3 +284,26 @@ def test_dags_are_active_as_they_were_and_those_of_the_target_alone_stay(
     assert query(target, active) == sorted([(names[0],), ("of the target",)])
     airkeep.restore(tmp_path, "latest", target, on_conflict="skip", active=[names[1]])
     assert query(target, active) == sorted([(names[1],), ("of the target",)])
+
+
+def test_a_dag_that_is_active_in_the_target_goes_on_and_one_that_was_paused_slept(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-2112"), databases.airflow("airflow-2112")
+    [(going,), (woken,)] = query(
+        target,
+        "SELECT dag_id FROM dag WHERE next_dagrun_data_interval_start IS NOT NULL "
+        "ORDER BY dag_id LIMIT 2",
+    )
+    due = "next_dagrun_create_after = now() - interval '1 hour'"
+    run_script(source, f"UPDATE dag SET is_paused = (dag_id NOT IN ('{going}', '{woken}'))")
+    run_script(target, f"UPDATE dag SET is_paused = (dag_id <> '{going}'), {due}")
+    export(source, tmp_path)
+    airkeep.restore(tmp_path, "latest", target, on_conflict="skip")
+    assert query(target, "SELECT dag_id FROM dag_run WHERE run_id LIKE '%airkeep_asleep%'") == [
+        (woken,)
+    ]
+    assert query(target, "SELECT dag_id FROM dag WHERE NOT is_paused ORDER BY 1") == [
+        (going,),
+        (woken,),
+    ]

@@ -125,3 +125,10 @@ def test_every_version_is_asked_and_written_by_the_columns_it_has(version: str) 
     if has_intervals:
         [(due,)] = db.execute("SELECT next_dagrun_create_after FROM dag").fetchall()
         assert due is None
+
+
+def test_a_dag_that_is_going_already_has_slept_through_nothing() -> None:
+    plan = plan_quiet([dag("a"), dag("b")], now=NOW, going=["a"])
+
+    assert plan.active == ("a", "b")
+    assert [s.dag_id for s in plan.sleeps] == ["b"]

@@ -9,7 +9,7 @@ import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airkeep.upgrade.pickled import NotPlainError, plain_data
@@ -64,7 +64,7 @@ def test_objects_and_damage_are_refused_and_nothing_is_run(pickled: bytes) -> No
         plain_data(pickled)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.text(st.characters(exclude_characters="\0")), plain, min_size=1))
 def test_a_conf_is_equal_to_the_json_that_airflow_makes_of_it(conf: dict[str, Any]) -> None:
     if "\\u0000" in json.dumps(conf) or any(map(math.isinf, _floats(conf))):

@@ -223,7 +223,8 @@ def plan_quiet(
                 f"--active {name}: the snapshot has no such DAG{did_you_mean(name, known)}"
             )
     awake = [d for d in dags if _is_active(d, active)]
-    due = [d for d in awake if d.due is not None and d.due <= now and not _is_once(d)]
+    late = [d for d in awake if d.due is not None and d.due <= now and not _is_once(d)]
+    due = [d for d in late if d.dag_id not in going]
     skipping = due if missed_runs == "skip" else []
     possible = [d for d in skipping if _can_sleep(d)]
     return QuietPlan(

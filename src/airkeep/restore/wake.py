@@ -131,6 +131,7 @@ def start_quietly(
         now=database.clock(),
         active=wake.active,
         missed_runs=_missed_runs(wake, columns),
+        going=going,
     )
     asked = past_question(columns, relation) if plan.sleeps else None
     without = [str(name) for (name,) in database.query(asked, doing=_LOOKING)] if asked else []
