@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from airkeep.restore.run import RestoreResult
 from compare import AS_IT_WAS
 from identities import what_it_says
 from renumbered import renumber, run_script
-from servers import Databases, query
+from servers import FERNET_KEY, Databases, query
 
 PARENTS = ("dag", "dag_run", "log", "job", "variable", "dag_version")
 DUMPS = ["airflow-332", "airflow-2112", "airflow-263", "airflow-306"]
@@ -307,3 +308,20 @@ def test_a_dag_that_is_active_in_the_target_goes_on_and_one_that_was_paused_slep
         (going,),
         (woken,),
     ]
+
+
+def test_sealed_secrets_that_the_target_has_are_known_again(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-332"), databases.airflow("airflow-332")
+    archive_key = base64.urlsafe_b64encode(bytes(range(32))).decode()
+    keys: dict[str, Any] = {"fernet_key": FERNET_KEY, "archive_key": archive_key}
+    airkeep.export(source, tmp_path, environment="prod", secrets="seal", **keys)
+    [(token,)] = query(source, "SELECT password FROM connection WHERE is_encrypted LIMIT 1")
+    result = restore(tmp_path, "latest", target, on_conflict="fail", **keys)
+    assert result.rows == 0
+    run_script(target, "DELETE FROM connection")
+    restore(tmp_path, "latest", target, on_conflict="fail", **keys)
+    passwords = query(target, "SELECT password FROM connection WHERE is_encrypted")
+    assert len(passwords) > 0
+    assert (token,) not in passwords

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import airkeep
 from airflows import Airflow
-from servers import Databases
+from airkeep.database.server import Cluster
+from airkeep.errors import ConfigError, UnfitError
+from servers import Databases, psql
 
 
 def test_a_snapshot_of_2_11_becomes_one_of_3_3_and_is_proved_to_hold_the_same(
@@ -34,5 +38,43 @@ def test_a_snapshot_of_2_11_becomes_one_of_3_3_and_is_proved_to_hold_the_same(
     assert done.snapshot is not None
     assert all(result.ok for result in airkeep.verify(lake, "prod-3.3.2/latest"))
 
-    target = databases.empty()
-    airflow.migrate(tmp_path, target.replace("postgresql://", "postgresql+psycopg2://"))
+
+def test_what_a_migration_would_end_at_is_named_at_once_and_can_be_left_behind(
+    server: Cluster, databases: Databases, tmp_path: Path
+) -> None:
+    url, lake = databases.airflow("airflow-2112"), str(tmp_path / "lake")
+    psql(
+        server,
+        url,
+        "CREATE TABLE team (id int PRIMARY KEY)",  # 3.1 makes one of that name
+        "CREATE TABLE app (dag_id varchar, task_id varchar, run_id varchar, map_index int, "
+        "FOREIGN KEY (dag_id, task_id, run_id, map_index) REFERENCES task_instance "
+        "(dag_id, task_id, run_id, map_index))",
+        "DROP TABLE import_error",
+    )
+    airkeep.export(url, lake, environment="prod")
+
+    with pytest.raises(UnfitError) as told:
+        airkeep.upgrade(lake, "latest", to="3.3.2", dry_run=True)
+
+    message = str(told.value)
+    assert "team, which a migration makes, is there already: leave it out" in message
+    assert "app, which is not Airflow's, points at task_instance" in message
+    assert "not in the snapshot: import_error" in message
+
+    with pytest.raises(UnfitError) as left:
+        airkeep.upgrade(lake, "latest", to="3.3.2", dry_run=True, skip=["team", "app"])
+    assert "import_error" in str(left.value)
+    assert "team" not in str(left.value)
+
+
+def test_the_environment_of_the_source_is_refused_and_so_is_a_folder_without_airflow(
+    databases: Databases, tmp_path: Path
+) -> None:
+    lake = str(tmp_path / "lake")
+    airkeep.export(databases.airflow("airflow-2112"), lake, environment="prod")
+
+    with pytest.raises(ConfigError, match="Name another one"):
+        airkeep.upgrade(lake, "latest", to="3.3.2", environment="prod", dry_run=True)
+    with pytest.raises(ConfigError, match="there is no bin/airflow in it"):
+        airkeep.upgrade(lake, "latest", to="3.3.2", airflows=[tmp_path])

@@ -36,7 +36,13 @@ def test_it_is_upgraded_to_the_target_s_own_release_and_the_lake_gets_nothing(
     target = _migrated(airflow, databases, tmp_path)
 
     result = airkeep.restore_upgraded(
-        lake, "latest", target, cache=ENVIRONMENTS, fernet_key=FERNET_KEY
+        lake,
+        "latest",
+        target,
+        cache=ENVIRONMENTS,
+        fernet_key=FERNET_KEY,
+        in_flight="keep",
+        missed_runs="make",
     )
 
     assert len(lake.names()) == 1

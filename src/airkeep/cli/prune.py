@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -74,11 +75,14 @@ def prune(
     def confirm(plan: PrunePlan) -> bool:
         if yes or ctx.output.as_json or not sys.stdin.isatty():
             return True
+        stack.close()  # a bar would write over the question
         _show_plan(plan, ctx.output)
-        return click.confirm("Delete them?", err=True)
+        answer = click.confirm("Delete them?", err=True)
+        far.progress = stack.enter_context(ctx.output.progress("prune"))
+        return answer
 
-    with ctx.output.progress("prune") as progress:
-        far = _HowFar(progress)
+    with ExitStack() as stack:
+        far = _HowFar(stack.enter_context(ctx.output.progress("prune")))
         try:
             result = airkeep.prune(
                 ctx.address(database),
@@ -106,14 +110,14 @@ class _HowFar:
     """Hands the progress on, and remembers it for a run that is stopped half way."""
 
     def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+        self.progress = progress
         self._deleted: Step | None = None
         self.is_whole = False
 
     def __call__(self, step: Step) -> None:
         if step.doing.startswith("deleting"):
             self._deleted = step
-        self._progress(step)
+        self.progress(step)
 
     def say(self, out: Output) -> None:
         if self._deleted is not None and not self.is_whole:
@@ -155,10 +159,19 @@ def _show(result: PruneResult, out: Output) -> None:
         out.table(
             ["table", "deleted"], [[t, f"{rows:,}"] for t, rows in result.rows.items() if rows]
         )
+    if not result.total:
+        out.line(f"nothing was deleted from {plan.database}")
+        return
     out.line(
-        f"{result.total:,} rows deleted from {plan.database} in {seconds(result.took_s)}; "
+        f"{result.total:,} rows, about {size(result.bytes)}, deleted from {plan.database} in "
+        f"{seconds(result.took_s)}; "
         f"{plan.snapshot} holds them"
     )
+    if result.total < plan.rows and not result.left:
+        out.note(
+            f"{plan.rows - result.total:,} rows of the plan stayed: of their unit something was "
+            f"changed, added or locked meanwhile"
+        )
     if result.vacuum:
         out.note(f"their room is free for new rows after: {result.vacuum}")
 

@@ -71,6 +71,13 @@ class PruneResult:
     def total(self) -> int:
         return sum(self.rows.values())
 
+    @property
+    def bytes(self) -> int:
+        """About what the deleted rows took, indexes and all."""
+        fates = {t.table: t for t in self.plan.tables if t.rows}
+        shares = (fates[t].bytes * n / fates[t].rows for t, n in self.rows.items() if t in fates)
+        return round(sum(shares))
+
 
 def prune(
     database: DatabasePlace,

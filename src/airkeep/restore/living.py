@@ -9,16 +9,24 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from airkeep.database.catalog import Catalog
-from airkeep.database.sql import qualified
+from airkeep.database.sql import ident, qualified
 from airkeep.restore.fates import Merged
 from airkeep.restore.inflight import Outcome
 from airkeep.restore.merge import Merge
 from airkeep.restore.merge_plan import Only, Policy, TableMerge, chosen_by, plan_merge
 from airkeep.restore.plan import RestorePlan, check_fits, load_order, merge_plan_of
 from airkeep.restore.quiet import QuietPlan, plan_quiet, quiet_question, read_dags
+from airkeep.restore.secrets import held_by
 from airkeep.restore.source import Source
 from airkeep.restore.target import Target
-from airkeep.restore.wake import Wake, columns_of, instant, settle, start_quietly
+from airkeep.restore.wake import (
+    Wake,
+    columns_of,
+    instant,
+    missed_runs_of,
+    settle,
+    start_quietly,
+)
 from airkeep.snapshot.choose import choose_entries
 from airkeep.snapshot.manifest import Manifest, TableEntry
 from airkeep.tables.roles import Role
@@ -78,6 +86,7 @@ class Living:
     def stage(self) -> None:
         """Bring the rows near; nobody waits meanwhile."""
         total = sum(e.rows for e in self.entries)
+        self.source.know_secrets(self.secrets())
         by_label = {e.label: e for e in self.entries}
         with self.source.reader() as reader:
 
@@ -100,6 +109,21 @@ class Living:
             own_run=manifest.dag_run,
         )
         self.merge.settle()
+
+    def secrets(self) -> dict[str, bytes]:
+        """The target's own tokens by the names of their values: Fernet gives others each time."""
+        found: dict[str, bytes] = {}
+        for planned, entry in zip(self.merges, self.entries, strict=True):
+            for secret in held_by(entry, self.source.manifest):
+                column, table = ident(secret.column), self._table(entry.name)
+                for name, value in self.target.query(
+                    f"SELECT {ident(secret.named_by)}, {column} FROM {table} "
+                    f"WHERE {column} IS NOT NULL",
+                    doing=f"reading {planned.label}",
+                ):
+                    raw = value if isinstance(value, bytes) else str(value).encode()
+                    found[f"{entry.label} {name}.{secret.column}"] = raw
+        return found
 
     def _stage(self, table: str) -> str:
         """Where the snapshot's rows of one of Airflow's own tables are."""
@@ -161,7 +185,7 @@ class Living:
                 read_dags(self.target.query(question, doing="looking at what is active")),
                 now=self.target.clock(),
                 active=self.active(),
-                missed_runs=self.wake.missed_runs,
+                missed_runs=missed_runs_of(self.wake, self._columns()),
                 going=self.going(),
             )
         )

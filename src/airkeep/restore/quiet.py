@@ -223,8 +223,7 @@ def plan_quiet(
                 f"--active {name}: the snapshot has no such DAG{did_you_mean(name, known)}"
             )
     awake = [d for d in dags if _is_active(d, active)]
-    late = [d for d in awake if d.due is not None and d.due <= now and not _is_once(d)]
-    due = [d for d in late if d.dag_id not in going]
+    due = [d for d in awake if _is_due(d, now) and d.dag_id not in going]
     skipping = due if missed_runs == "skip" else []
     possible = [d for d in skipping if _can_sleep(d)]
     return QuietPlan(
@@ -241,9 +240,9 @@ def _is_active(dag: Dag, active: Collection[str] | None) -> bool:
     return not dag.is_paused if active is None else dag.dag_id in active or dag.root in active
 
 
-def _is_once(dag: Dag) -> bool:
-    """Its one run is not of a time: it would never be made after another."""
-    return _plain(dag.schedule) == "@once"
+def _is_due(dag: Dag, now: datetime) -> bool:
+    """Whether a run fell due; that of `@once` is of no time, and would not follow another."""
+    return dag.due is not None and dag.due <= now and _plain(dag.schedule) != "@once"
 
 
 def _can_sleep(dag: Dag) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from airkeep.database.limits import ReadLimits
@@ -52,6 +52,11 @@ class Source:
         return try_secrets(
             self.snapshot, entries, self._back, folder=self._folder, limits=self._limits
         )
+
+    def know_secrets(self, there: Mapping[str, bytes]) -> None:
+        """Tokens that the target has already: one that hides the same value stays as it is."""
+        if self._back.has_work:
+            self._back.there.update(there)
 
     def load(
         self,

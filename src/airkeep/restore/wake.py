@@ -130,7 +130,7 @@ def start_quietly(
         read_dags(database.query(question, doing=_LOOKING)),
         now=database.clock(),
         active=wake.active,
-        missed_runs=_missed_runs(wake, columns),
+        missed_runs=missed_runs_of(wake, columns),
         going=going,
     )
     asked = past_question(columns, relation) if plan.sleeps else None
@@ -144,7 +144,7 @@ def start_quietly(
     return plan
 
 
-def _missed_runs(wake: Wake, columns: Columns) -> MissedRuns:
+def missed_runs_of(wake: Wake, columns: Columns) -> MissedRuns:
     """Where --tables leaves the runs out, none is added."""
     return wake.missed_runs if "dag_run" in columns else "make"
 
@@ -171,7 +171,7 @@ def foresee(
                 read_dags(_rows(reader, question)),
                 now=now,
                 active=wake.active,
-                missed_runs=_missed_runs(wake, columns),
+                missed_runs=missed_runs_of(wake, columns),
             )
             found, notes = [*found, *plan.outcomes()], plan.notes()
     return tuple(found), notes

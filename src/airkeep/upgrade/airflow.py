@@ -175,7 +175,7 @@ class Airflows:
         self, given: Sequence[Path], cache: Path, *, constraints: str = CONSTRAINTS
     ) -> None:
         self._given = [_opened(place) for place in given]
-        self._cache, self._constraints = cache, constraints
+        self._cache, self._constraints = cache.absolute(), constraints
 
     @property
     def given_versions(self) -> tuple[str, ...]:
@@ -249,6 +249,7 @@ def _no_way(version: str) -> str:
 
 def _opened(place: Path) -> Airflow:
     """A virtual environment as the user named it, asked for its version."""
+    place = place.absolute()  # it runs in another folder than ours
     folder = place.parent.parent if place.name == "airflow" and place.is_file() else place
     python = folder / "bin" / "python"
     if not (folder / "bin" / "airflow").is_file() or not python.is_file():

@@ -74,15 +74,15 @@ def _tables(manifest: Manifest, to: str, skip: Sequence[str]) -> Iterator[str]:
     missing = sorted(always - there - _NOT_NEEDED - _fab(manifest))
     if missing:
         yield (
-            f"of Airflow {first}'s tables {_listed(missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} not in the snapshot: make them in the source "
-            f"as that Airflow has them, empty, and export again"
+            f"tables of Airflow {first} that are not in the snapshot: {_listed(missing)}. Make "
+            f"them in the source as that Airflow has them, empty, and export again"
         )
     early = (core_tables(to) - ever) & there - _HARMLESS
     if ever and early:
         yield (
-            f"{_listed(sorted(early))} would be made by a migration and are there already: leave "
-            f"them out with --skip"
+            f"{_listed(sorted(early))}, which a migration makes, "
+            f"{'is' if len(early) == 1 else 'are'} there already: leave "
+            f"{'it' if len(early) == 1 else 'them'} out with --skip"
         )
     for table in manifest.tables:
         names = [r.target for r in table.references if r.target == "task_instance"]

@@ -229,6 +229,14 @@ class _Upgrade:
         for step in self.asked.steps:
             self.progress(Step(f"finding Airflow {step.airflow}", 0, 0))
             found.append(places.get(step.airflow, fab=fab))
+        without = {
+            a.version for a in found if fab and not a.fab and version_order(a.version) >= (3,)
+        }
+        if without:
+            self.notes.append(
+                f"the Airflow {', '.join(sorted(without))} that was given has no FAB provider: "
+                f"ab_* and session stay as they were"
+            )
         return found
 
     def migrate(
