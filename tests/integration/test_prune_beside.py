@@ -380,3 +380,22 @@ def test_a_sqlite_file_is_refused(world: Rewound, tmp_path: Path) -> None:
     file.write_bytes(b"")
     with pytest.raises(PruneError, match="PostgreSQL only"):
         prune(str(file), world)
+
+
+def test_a_row_that_is_named_since_the_plan_stays_though_no_foreign_key_says_so(
+    world: Rewound,
+) -> None:
+    url = world.again()
+    prune(url, world)
+    jobs = "SELECT id FROM job"
+    [gone] = {j for (j,) in query(world.then, jobs)} - {j for (j,) in query(url, jobs)}
+    [(latest,)] = query(url, "SELECT id::text FROM task_instance LIMIT 1")
+    url = world.again()
+
+    def name_it(_: PrunePlan) -> bool:
+        query(url, f"UPDATE task_instance SET queued_by_job_id = {gone} WHERE id = '{latest}'")
+        return True
+
+    result = prune(url, world, confirm=name_it)
+    assert result.plan.units["job"] == 1
+    assert (gone,) in query(url, jobs)
