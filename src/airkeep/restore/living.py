@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from time import monotonic
 
 from airkeep.database.catalog import Catalog
 from airkeep.database.sql import ident, qualified
@@ -64,6 +65,7 @@ class Living:
         self.source, self.target, self.catalog = source, target, catalog
         self.wish, self.wake = wish, wake
         self.outcomes: tuple[Outcome, ...] = ()
+        self.locked_at = 0.0
 
     def plan(self, name: str, policies: Mapping[str, Policy]) -> None:
         """Which tables go in, and how their rows are known again.
@@ -132,7 +134,9 @@ class Living:
     def decide(self, name: str, *, dry_run: bool) -> RestorePlan:
         """Every row's fate, under locks unless it is only asked for."""
         if not dry_run:
+            self.merge.put_beside(lambda label: self.source.tell(label, self.source.rows))
             self.source.tell("locking tables", self.source.rows)
+            self.locked_at = monotonic()
             self.merge.lock()
         self.source.tell("comparing", self.source.rows)
         merged: Sequence[Merged] = self.merge.decide(dry_run=dry_run)

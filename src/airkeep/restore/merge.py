@@ -8,6 +8,7 @@ A dry run stages and decides as well, without a lock, and is rolled back.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 from airkeep.database.catalog import Catalog, NumberSequence
@@ -78,17 +79,46 @@ class Merge:
             if link.parent == parent.label
         ]
 
-    def lock(self) -> None:
-        """Keep other writers out, in one short step; where that is not needed, number in peace."""
-        filled = [m for m in self.merges if self.rows[m.label]]
-        beside = [m for m in filled if not m.locked and m.number]
-        if beside:
-            with self.target.barrier([m.table for m in beside]):
-                for merge in beside:
+    def put_beside(self, tell: Callable[[str], None]) -> None:
+        """Write the tables that nobody needs to be kept out of: their rows only come beside others.
+
+        Their sequences are moved behind a short lock, so that nobody has a number of ours.
+        """
+        numbered = [m for m in self._beside if m.number and self.rows[m.label]]
+        if numbered:
+            with self.target.barrier([m.table for m in numbered]):
+                for merge in numbered:
                     self._move_sequence(merge)
-        self.target.lock_living([m.table for m in filled if m.locked])
+        for merge in self._beside:
+            self._decide(merge, dry_run=False)
+        self._write(self._beside, tell)
+
+    @cached_property
+    def _beside(self) -> list[TableMerge]:
+        """The tables that need no lock, and point only at each other."""
+        free = {m.label for m in self.merges if not m.locked}
+        arrive = {m.label for m in self.merges}
+        while True:
+            stuck = {
+                m.label
+                for m in self.merges
+                if m.label in free
+                and any(x.firm or x.parent in arrive - free for x in m.links if x.parent != m.label)
+            }
+            if not stuck:
+                return [m for m in self.merges if m.label in free]
+            free -= stuck
+
+    @property
+    def _rest(self) -> list[TableMerge]:
+        return [m for m in self.merges if m not in self._beside]
+
+    def lock(self) -> None:
+        """Keep other writers out of all other tables, in one short step."""
+        filled = [m for m in self._rest if self.rows[m.label]]
+        self.target.lock_living([m.table for m in filled])
         for merge in filled:
-            if merge.locked and merge.number:
+            if merge.number:
                 self._move_sequence(merge)
 
     def decide(self, *, dry_run: bool) -> tuple[Merged, ...]:
@@ -97,7 +127,7 @@ class Merge:
         Raises:
             ConflictError: a row is there with other content, and its policy is `fail`.
         """
-        for merge in self.merges:
+        for merge in [*self._beside, *self._rest] if dry_run else self._rest:
             self._decide(merge, dry_run=dry_run)
         merged = tuple(self._tell(m) for m in self.merges)
         _check_conflicts(merged)
@@ -191,8 +221,11 @@ class Merge:
             self.target.move_sequence(sequence, self._highest(merge))
 
     def write(self, tell: Callable[[str], None]) -> None:
-        """Insert and replace."""
-        for merge in self.merges:
+        """Insert and replace, in the tables that are locked."""
+        self._write(self._rest, tell)
+
+    def _write(self, merges: Sequence[TableMerge], tell: Callable[[str], None]) -> None:
+        for merge in merges:
             if not self.rows[merge.label]:
                 continue
             tell(merge.label)

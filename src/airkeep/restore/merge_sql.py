@@ -260,13 +260,14 @@ class MergeSql:
             f"JOIN {self.stage} s ON s.{self.dialect.row} = f.arrived "
             f"WHERE f.new IS DISTINCT FROM s.{own}"
         )
-        pointed = " OR ".join(
-            f"EXISTS (SELECT 1 FROM {child.stage} c WHERE {_pointing(link, 'c', 't')})"
+        pointed = " UNION ".join(
+            f"SELECT DISTINCT t.{own} FROM {child.stage} c JOIN {self.target} t "
+            f"ON {_pointing(link, 'c', 't')}"
             for child, link in children
         )
         lost = (
-            f" UNION ALL SELECT t.{own}, NULL FROM {self.target} t WHERE ({pointed}) "
-            f"AND NOT EXISTS (SELECT 1 FROM {self.stage} s WHERE s.{own} = t.{own})"
+            f" UNION ALL SELECT p.{own}, NULL FROM ({pointed}) p "
+            f"WHERE NOT EXISTS (SELECT 1 FROM {self.stage} s WHERE s.{own} = p.{own})"
         )
         made = f"CREATE TEMPORARY TABLE {_bare(self.map)}{self.dialect.dropped} AS "
         return made + moved + (lost if children else "")

@@ -178,7 +178,6 @@ class _Restore:
         living.plan(str(self.address), policies)
         told = self.source.try_secrets(living.entries)
         living.stage()
-        began = monotonic()
         plan = living.decide(str(self.address), dry_run=dry_run)
         if dry_run:
             notes = (*told, *living.foresee())
@@ -188,7 +187,7 @@ class _Restore:
         notes = living.write(plan)
         self.source.tell("committing", self.source.rows)
         self.target.commit()
-        locked_s = round(monotonic() - began, 3)
+        locked_s = round(monotonic() - living.locked_at, 3)
         return RestoreResult(
             plan,
             plan.rows,
