@@ -325,3 +325,25 @@ def test_sealed_secrets_that_the_target_has_are_known_again(
     passwords = query(target, "SELECT password FROM connection WHERE is_encrypted")
     assert len(passwords) > 0
     assert (token,) not in passwords
+
+
+def test_a_run_that_is_another_one_in_the_target_keeps_its_own(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-332"), databases.airflow("airflow-332")
+    renumber(target)
+    [(dag_id, run_id)] = query(
+        source, "SELECT dag_id, run_id FROM xcom GROUP BY 1, 2 HAVING count(*) > 2 LIMIT 1"
+    )
+    run = f"dag_id = '{dag_id}' AND run_id = '{run_id}'"
+    run_script(
+        target,
+        f"UPDATE dag_run SET start_date = now() WHERE {run}; DELETE FROM xcom WHERE {run}; "
+        f"DELETE FROM xcom WHERE run_id <> '{run_id}' AND dag_run_id % 2 = 0",
+    )
+    export(source, tmp_path)
+    result = restore(tmp_path, "latest", target, on_conflict="skip")
+    assert query(target, f"SELECT count(*) FROM xcom WHERE {run}") == [(0,)]
+    skipped = [f for t in result.plan.tables if t.label == "xcom" for f in t.fates]
+    assert "its dag_run is another one here" in {f.why for f in skipped}
+    assert {f.kind for f in skipped} >= {"inserted", "skipped"}

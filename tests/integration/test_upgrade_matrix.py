@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -69,7 +70,8 @@ def test_every_run_task_and_xcom_is_there_afterwards(
     assert equal.get("users", 1) == 1  # of 3.0 without FAB there are none
     assert all(result.ok for result in airkeep.verify(lake, f"source-{to}/latest"))
     back = databases.empty()
-    airkeep.restore(lake, f"source-{to}/latest", back, create_schema=True)
+    asked: dict[str, Any] = {"in_flight": "keep", "missed_runs": "make"}
+    airkeep.restore(lake, f"source-{to}/latest", back, create_schema=True, **asked)
     assert query(back, "SELECT count(*) FROM task_instance") == [(ROWS[dump][1],)]
 
 

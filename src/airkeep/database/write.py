@@ -113,12 +113,14 @@ class PostgresWriter:
         self._do(doing, lambda: self._cursor.executescript(statements))
 
     def lock(self, tables: Sequence[Table]) -> None:
-        """Keep every other writer out until the transaction ends; readers go on."""
+        """Keep every other writer out until the transaction ends; readers go on.
+
+        Those who lock a row before they write it too: a DAG processor takes `dag` by SELECT FOR
+        UPDATE, and each of us would wait for the other (seen with 3.3.2).
+        """
         names = ", ".join(qualified(t.schema, t.name) for t in tables)
         if names:
-            self.execute(
-                f"LOCK TABLE ONLY {names} IN SHARE ROW EXCLUSIVE MODE", doing="locking tables"
-            )
+            self.execute(f"LOCK TABLE ONLY {names} IN EXCLUSIVE MODE", doing="locking tables")
 
     def lock_politely(self, tables: Sequence[Table]) -> None:
         """Keep other writers out of living tables until the transaction ends.
@@ -167,7 +169,8 @@ class PostgresWriter:
         """Let a sequence go on after a number, unless it is there already."""
         name = qualified(sequence.schema, sequence.name)
         self.query(
-            f"SELECT setval({literal(name)}, {past}) FROM {name} WHERE last_value < {past}",
+            f"SELECT setval({literal(name)}, {past}) FROM {name} "
+            f"WHERE last_value < {past} OR (last_value = {past} AND NOT is_called)",
             doing="setting sequences",
         )
 

@@ -22,6 +22,10 @@ from airkeep.restore.target import Target
 
 EXAMPLES = 3
 
+# A run is kept whole: what hangs on one that is another run here would be mixed into it.
+_WHOLE = frozenset({"dag_run", "task_instance", "task_instance_history"})
+_RUNS = frozenset({"dag_run"})
+
 
 class Merge:
     """One merge; its methods are its steps, in order.
@@ -50,6 +54,7 @@ class Merge:
         self.rows: dict[str, int] = {}
         self.decided: dict[str, int] = {}  # rows that do not simply go in
         self.dropped: set[str] = set()
+        self.other: set[str] = set()  # parents that the target has and keeps, with other content
 
     def stage(self, load: Callable[[TableMerge, str], None]) -> None:
         """Make and fill the temporary tables.
@@ -150,6 +155,8 @@ class Merge:
             self.target.analyze(sql.fate)
             if self._count(f"{sql.fate} WHERE fate = 'dropped'"):
                 self.dropped.add(merge.label)
+            if merge.policy == "skip" and merge.label in _WHOLE:
+                self.other.add(merge.label)
         if merge.own and any(link.parent == merge.label for m in self.merges for link in m.links):
             self._map(merge, doing)
 
@@ -169,6 +176,8 @@ class Merge:
         """Leave out what would hang on nothing."""
         sql = self.sql[merge.label]
         for link in merge.links:
+            if link.parent in self.other and merge.label not in _RUNS:
+                self._run(sql.keep_out(link, self.sql[link.parent]), doing)
             if link.parent in self.dropped and _needs(merge, link, self.sql[link.parent].merge):
                 self._run(sql.drop_without(link, self.sql[link.parent]), doing)
             if link.firm and (self.orphans or link.parent not in self.sql):

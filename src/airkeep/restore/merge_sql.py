@@ -215,6 +215,17 @@ class MergeSql:
             f"WHERE f.fate = 'dropped' AND {on})"
         )
 
+    def keep_out(self, link: Link, parent: MergeSql) -> str:
+        """Leave what hangs on a row that is another one in the target: that one keeps its own."""
+        row = f"s.{self.dialect.row}"
+        why = literal(f"its {link.parent} is another one here")
+        return self._insert(
+            f"SELECT {row}, {self._no_row}, {self._no_number}, 'met', {why} "
+            f"FROM {self.stage} s WHERE {self._undecided(row)} AND EXISTS (SELECT 1 "
+            f"FROM {parent.stage} p JOIN {parent.fate} f ON f.arrived = p.{self.dialect.row} "
+            f"WHERE f.fate = 'met' AND {_pointing(link, 's', 'p')})"
+        )
+
     def drop_orphans(self, link: Link, parent: MergeSql | None, target: str) -> str:
         """Leave out rows whose parent is neither in the target nor arrives.
 
