@@ -347,3 +347,54 @@ def test_a_run_that_is_another_one_in_the_target_keeps_its_own(
     skipped = [f for t in result.plan.tables if t.label == "xcom" for f in t.fates]
     assert "its dag_run is another one here" in {f.why for f in skipped}
     assert {f.kind for f in skipped} >= {"inserted", "skipped"}
+
+
+@pytest.mark.parametrize("dump", ["airflow-332", "airflow-2112"])
+def test_what_hung_on_a_replaced_run_alone_goes_with_it(
+    databases: Databases, tmp_path: Path, dump: str
+) -> None:
+    source, target = databases.airflow(dump), databases.airflow(dump)
+    renumber(target)
+    [(dag_id, run_id), (other_dag, other_run)] = query(
+        source, "SELECT dag_id, run_id FROM xcom GROUP BY 1, 2 HAVING count(*) > 2 LIMIT 2"
+    )
+    run = f"dag_id = '{dag_id}' AND run_id = '{run_id}'"
+    other = f"dag_id = '{other_dag}' AND run_id = '{other_run}'"
+    run_script(source, f"DELETE FROM xcom WHERE {run}; DELETE FROM xcom WHERE {other}")
+    run_script(target, f"UPDATE dag_run SET start_date = now() WHERE {run}")
+    export(source, tmp_path)
+    [(kept,)] = query(target, f"SELECT count(*) FROM xcom WHERE {other}")
+    arguments: dict[str, Any] = {"on_conflict": "skip,history=replace"}
+    planned = restore(tmp_path, "latest", target, dry_run=True, **arguments)
+    result = restore(tmp_path, "latest", target, **arguments)
+    assert query(target, f"SELECT count(*) FROM xcom WHERE {run}") == [(0,)]
+    assert query(target, f"SELECT count(*) FROM xcom WHERE {other}") == [(kept,)]
+    assert fates(planned, "xcom")["removed"] == fates(result, "xcom")["removed"] > 2
+    assert what_it_says(target).of("dag_run") == what_it_says(source).of("dag_run")
+
+
+def test_a_newer_version_of_the_targets_own_comes_after_all_that_arrive(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-306"), databases.airflow("airflow-306")
+    renumber(target)
+    [(dag_id,)] = query(
+        source, "SELECT dag_id FROM dag_version GROUP BY 1 HAVING max(version_number) = 1 LIMIT 1"
+    )
+    one = f"WHERE dag_id = '{dag_id}'"
+    run_script(
+        source,
+        f"CREATE TEMP TABLE more AS SELECT * FROM dag_version {one}; "
+        "UPDATE more SET version_number = 2, id = md5(id::text)::uuid; "
+        "INSERT INTO dag_version SELECT * FROM more",
+    )
+    run_script(
+        target,
+        f"UPDATE dag_version SET created_at = now() {one}",
+    )
+    export(source, tmp_path)
+    restore(tmp_path, "latest", target, on_conflict="skip")
+    versions = query(target, f"SELECT version_number FROM dag_version {one} ORDER BY created_at")
+    assert sorted(versions) == [(1,), (2,), (3,)]
+    assert versions[-1] == (3,)
+    assert restore(tmp_path, "latest", target, on_conflict="skip").rows == 0

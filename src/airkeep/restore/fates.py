@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-FateKind = Literal["inserted", "remapped", "same", "skipped", "replaced", "dropped", "conflict"]
+FateKind = Literal[
+    "inserted", "remapped", "same", "skipped", "replaced", "removed", "dropped", "conflict"
+]
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,7 @@ class Fate:
     Attributes:
         kind: `inserted` as they are; `remapped`: inserted under another number or uuid; `same`:
             the target has them word for word; `skipped` and `replaced`: it had other content;
+            `removed`: the target's own, which hung on what was replaced;
             `dropped`: they cannot go in; `conflict`: other content, and the policy is `fail`.
         why: of dropped rows.
         examples: rows by what they are known by, never a secret.

@@ -20,6 +20,7 @@ from airkeep.restore.quiet import QuietPlan, plan_quiet, quiet_question, read_da
 from airkeep.restore.secrets import held_by
 from airkeep.restore.source import Source
 from airkeep.restore.target import Target
+from airkeep.restore.versions import renumber_newest
 from airkeep.restore.wake import (
     Wake,
     columns_of,
@@ -30,6 +31,7 @@ from airkeep.restore.wake import (
 )
 from airkeep.snapshot.choose import choose_entries
 from airkeep.snapshot.manifest import Manifest, TableEntry
+from airkeep.tables.revisions import airflow_version
 from airkeep.tables.roles import Role
 
 
@@ -138,9 +140,19 @@ class Living:
             self.source.tell("locking tables", self.source.rows)
             self.locked_at = monotonic()
             self.merge.lock()
+            self.renumber_versions()
         self.source.tell("comparing", self.source.rows)
         merged: Sequence[Merged] = self.merge.decide(dry_run=dry_run)
         return merge_plan_of(self.source.manifest, merged, target=name, deferred=self.deferred)
+
+    def renumber_versions(self) -> None:
+        """See `versions`; a dry run, which changes nothing, tells the fates without it."""
+        version = airflow_version(self.source.manifest.revisions)
+        if version.major == 3 and version.first < "3.3" and "dag_version" in self.merge.sql:
+            self.target.change(
+                renumber_newest(self._table("dag_version"), self._stage("dag_version")),
+                doing="numbering DAG versions",
+            )
 
     def write(self, plan: RestorePlan) -> tuple[str, ...]:
         """Put the rows in, and let DAGs wake: what people should know."""

@@ -176,7 +176,7 @@ class Merge:
         """Leave out what would hang on nothing."""
         sql = self.sql[merge.label]
         for link in merge.links:
-            if link.parent in self.other and merge.label not in _RUNS:
+            if link.parent in self.other and merge.label not in _RUNS and merge.hangs_on(link):
                 self._run(sql.keep_out(link, self.sql[link.parent]), doing)
             if link.parent in self.dropped and _needs(merge, link, self.sql[link.parent].merge):
                 self._run(sql.drop_without(link, self.sql[link.parent]), doing)
@@ -212,6 +212,20 @@ class Merge:
         )
         return max(int(highest or 0), sequence.last_value if sequence else 0)
 
+    def _replaced(self, merge: TableMerge) -> list[tuple[Link, MergeSql]]:
+        """What a table's rows hang on, where that is a run's and is replaced."""
+        if merge.label in _RUNS or merge.policy != "replace":
+            return []
+        return [
+            (link, self.sql[link.parent])
+            for link in merge.links
+            if link.parent in _WHOLE
+            and link.parent in self.sql
+            and self.sql[link.parent].merge.policy == "replace"
+            and self.decided.get(link.parent)
+            and merge.hangs_on(link)
+        ]
+
     def _sequence(self, merge: TableMerge) -> NumberSequence | None:
         table = merge.table
         for s in self.catalog.sequences:
@@ -234,6 +248,10 @@ class Merge:
         self._write(self._rest, tell)
 
     def _write(self, merges: Sequence[TableMerge], tell: Callable[[str], None]) -> None:
+        for merge in reversed(merges):
+            if links := self._replaced(merge):
+                tell(merge.label)
+                self._run(self.sql[merge.label].remove(links), f"removing from {merge.label}")
         for merge in merges:
             if not self.rows[merge.label]:
                 continue
@@ -252,8 +270,13 @@ class Merge:
                 shown = self.target.query(sql.examples(fate, why, EXAMPLES), doing="counting")
                 told = tuple(_example(merge, row, fate) for row in shown)
                 fates.append(Fate(_kind(fate, merge), int(rows), why, told))
+        if links := self._replaced(merge):
+            found = self._count(f"({sql.left_over(links)}) x")
+            if found:
+                why = "it hung on a run that is replaced, and the snapshot does not know it"
+                fates.append(Fate("removed", found, why))
         rows = self.rows[merge.label]
-        plain = rows - sum(f.rows for f in fates)
+        plain = rows - sum(f.rows for f in fates if f.kind != "removed")
         if plain:
             fates.insert(0, Fate("inserted", plain))
         return Merged(merge.label, rows, merge.brought, tuple(fates))

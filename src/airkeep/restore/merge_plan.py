@@ -87,6 +87,10 @@ class TableMerge:
         """The columns that name a row to people."""
         return self.key or ((self.own,) if self.own else self.columns[:3])
 
+    def hangs_on(self, link: Link) -> bool:
+        """Whether a row cannot be without the one that the link points at."""
+        return any(not self.table.column(c).nullable for c in link.columns)
+
     @property
     def content(self) -> tuple[str, ...]:
         """What a row says, apart from the number it has."""

@@ -226,6 +226,25 @@ class MergeSql:
             f"WHERE f.fate = 'met' AND {_pointing(link, 's', 'p')})"
         )
 
+    def left_over(self, links: Sequence[tuple[Link, MergeSql]]) -> str:
+        """SELECT the target's rows that hang on a replaced row, and the snapshot does not know.
+
+        Args:
+            links: what they hang on.
+        """
+        row = f"t.{self.dialect.row}"
+        found = " UNION ".join(
+            f"SELECT {row} AS met FROM {self.target} t JOIN {parent.target} p "
+            f"ON {_pointing(link, 't', 'p')} "
+            f"JOIN {parent.fate} f ON f.met = p.{self.dialect.row} WHERE f.fate = 'met'"
+            for link, parent in links
+        )
+        known = f"SELECT 1 FROM {self.fate} k WHERE k.met = x.met"
+        return f"SELECT x.met FROM ({found}) x WHERE NOT EXISTS ({known})"
+
+    def remove(self, links: Sequence[tuple[Link, MergeSql]]) -> str:
+        return f"DELETE FROM {self.target} WHERE {self.dialect.row} IN ({self.left_over(links)})"
+
     def drop_orphans(self, link: Link, parent: MergeSql | None, target: str) -> str:
         """Leave out rows whose parent is neither in the target nor arrives.
 
