@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from airkeep.errors import DecryptError, MissingKeyError, RekeyError
 from airkeep.snapshot.clean import clean
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.names import next_id
+from airkeep.snapshot.pruned import mark
 from airkeep.snapshot.results import newest_verified
 from rekeyed import (
     ARCHIVE_KEY,
@@ -235,6 +236,17 @@ def test_the_old_one_goes_when_it_is_asked_for_and_nothing_stands_on_it(
     assert not old_files & set(files_of(lake))
     target = databases.empty()
     airkeep.restore(str(lake), "latest", target, create_schema=True, **NEW[mode])  # type: ignore[arg-type]
+
+
+def test_one_that_holds_pruned_rows_is_not_removed(
+    server: Cluster, databases: Databases, tmp_path: Path
+) -> None:
+    url, lake = source_of("airflow-332", server, databases), tmp_path / "lake"
+    _, _, tip = chain_of(url, lake, "keep")
+    mark(tip, cutoff=datetime.now(UTC), rows={"log": 1})
+    with pytest.raises(RekeyError, match="rows that a prune deleted"):
+        airkeep.rekey_snapshot(str(lake), tip, remove_old=True, **BOTH["keep"])  # type: ignore[arg-type]
+    assert tip.id in {n.id for n in Lake(str(lake)).names()}
 
 
 def test_a_history_of_sealed_secrets_shows_no_change_of_key(

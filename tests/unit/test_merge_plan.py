@@ -59,3 +59,19 @@ def test_a_policy_is_for_all_or_by_class() -> None:
 def test_what_is_no_policy_is_named(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         read_policies(text)
+
+
+def test_no_row_is_told_by_a_secret() -> None:
+    from airkeep.database.catalog import Column
+    from airkeep.tables.defaults import NATURAL_KEYS
+    from airkeep.tables.secrets import SECRETS
+
+    for name, key in NATURAL_KEYS.items():
+        columns = ("id", *key)
+        table = Table("public", name, tuple(Column(c, "text") for c in columns))
+        told = TableMerge(
+            label=name, table=table, columns=columns, own="id", number=True, key=key, links=(),
+            policy="skip",
+        ).told_by  # fmt: skip
+        assert told
+        assert not {(s.table, s.column) for s in SECRETS} & {(name, c) for c in told}

@@ -118,9 +118,9 @@ class PostgresWriter:
         Those who lock a row before they write it too: a DAG processor takes `dag` by SELECT FOR
         UPDATE, and each of us would wait for the other (seen with 3.3.2).
         """
-        names = ", ".join(qualified(t.schema, t.name) for t in tables)
+        names = ", ".join(f"ONLY {qualified(t.schema, t.name)}" for t in tables)
         if names:
-            self.execute(f"LOCK TABLE ONLY {names} IN EXCLUSIVE MODE", doing="locking tables")
+            self.execute(f"LOCK TABLE {names} IN EXCLUSIVE MODE", doing="locking tables")
 
     def lock_politely(self, tables: Sequence[Table]) -> None:
         """Keep other writers out of living tables until the transaction ends.
@@ -136,10 +136,11 @@ class PostgresWriter:
             return
         wait_ms = max(1, min(_LOCK_WAIT_MS, int(self.ask(_DEADLOCK_MS)) // 2))
         end = monotonic() + self._limits.lock_timeout_s
-        self.execute(f"SET LOCAL lock_timeout = {wait_ms}", doing="locking tables")
+        # Of the whole statement: lock_timeout would count for each of its tables anew.
+        self.execute(f"SET LOCAL statement_timeout = {wait_ms}", doing="locking tables")
         while not self._try_lock(tables, last=monotonic() >= end):
             sleep(_LOCK_PAUSE_S * (0.5 + random()))  # noqa: S311  (no two of us in step)
-        timeout = f"SET LOCAL lock_timeout = '{self._limits.lock_timeout_s}s'"
+        timeout = f"SET LOCAL statement_timeout = '{self._limits.statement_timeout_s}s'"
         self.execute(timeout, doing="locking tables")
 
     def _try_lock(self, tables: Sequence[Table], *, last: bool) -> bool:
@@ -149,7 +150,10 @@ class PostgresWriter:
         except BusyError:
             self.execute("ROLLBACK TO SAVEPOINT airkeep_lock", doing="locking tables")
             if last:
-                raise
+                raise BusyError(
+                    f"{self._address}: the tables were never all free for a moment while locking "
+                    f"them. Try again, or raise --lock-timeout."
+                ) from None
             return False
         self.execute("RELEASE SAVEPOINT airkeep_lock", doing="locking tables")
         return True

@@ -95,6 +95,7 @@ def _as_upgraded(manifest: m.Manifest, origin: UpgradeOrigin) -> m.Manifest:
         complete=manifest.complete and parent.complete and parent.secrets.mode != "drop",
         secrets=parent.secrets,
         lineage=None,
+        dag_run=parent.dag_run,
         server=replace(manifest.server, version=parent.server.version),
         tables=tuple(replace(t, oid=None, settled=None) for t in manifest.tables),
         left_out=tuple(dict.fromkeys((*parent.left_out, *manifest.left_out))),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from airkeep.errors import MissingFileError, RekeyError, SnapshotError
+from airkeep.snapshot import names
 from airkeep.snapshot.clean import run_clean
 from airkeep.snapshot.clean_plan import CleanPlan, Kept
 from airkeep.snapshot.lake import Lake
 from airkeep.snapshot.names import SnapshotName
+from airkeep.snapshot.pruned import marked
 
 
 def check_removable(lake: Lake, old: SnapshotName) -> None:
@@ -15,6 +17,12 @@ def check_removable(lake: Lake, old: SnapshotName) -> None:
     Raises:
         RekeyError: which one.
     """
+    folder = names.snapshot_folder(old.environment, old.id) + "/"
+    if old in marked(entry.path for entry in lake.store.list(folder)):
+        raise RekeyError(
+            f"{old} cannot be removed: it is marked as holding rows that a prune deleted. Leave "
+            f"--remove-old out"
+        )
     for name in lake.committed(old.environment):
         if name != old:
             _check_stands_elsewhere(lake, name, old)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 
 from airkeep.database.catalog import Catalog
+from airkeep.database.numbering import numbered_tables
 from airkeep.database.sql import ident, qualified
 from airkeep.restore.fates import Merged
 from airkeep.restore.inflight import Outcome
@@ -30,9 +31,12 @@ from airkeep.restore.wake import (
     start_quietly,
 )
 from airkeep.snapshot.choose import choose_entries
-from airkeep.snapshot.manifest import Manifest, TableEntry
+from airkeep.snapshot.manifest import Manifest, SequenceEntry, TableEntry
 from airkeep.tables.revisions import airflow_version
 from airkeep.tables.roles import Role
+
+# What `start_quietly` writes to.
+_WOKEN = frozenset({"dag", "dag_run", "dag_run_note", "task_instance"})
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Living:
     def stage(self) -> None:
         """Bring the rows near; nobody waits meanwhile."""
         total = sum(e.rows for e in self.entries)
-        self.source.know_secrets(self.secrets())
+        self.source.know_secrets(self.known_secrets)
         by_label = {e.label: e for e in self.entries}
         with self.source.reader() as reader:
 
@@ -114,7 +118,7 @@ class Living:
         )
         self.merge.settle()
 
-    def secrets(self) -> dict[str, bytes]:
+    def known_secrets(self) -> dict[str, bytes]:
         """The target's own tokens by the names of their values: Fernet gives others each time."""
         found: dict[str, bytes] = {}
         for planned, entry in zip(self.merges, self.entries, strict=True):
@@ -139,7 +143,7 @@ class Living:
             self.merge.put_beside(lambda label: self.source.tell(label, self.source.rows))
             self.source.tell("locking tables", self.source.rows)
             self.locked_at = monotonic()
-            self.merge.lock()
+            self.merge.lock(_WOKEN if self.wakes else ())
             self.renumber_versions()
         self.source.tell("comparing", self.source.rows)
         merged: Sequence[Merged] = self.merge.decide(dry_run=dry_run)
@@ -161,9 +165,19 @@ class Living:
         self.target.begin_loading(plan)
         self.merge.write(lambda label: self.source.tell(f"writing {label}", total))
         notes = (*self.target.finish(plan), *self.start_quietly(going))
-        labels = {m.label for m in self.merges}
-        self.target.set_sequences(self.source.manifest.sequences, labels)
+        self.target.set_sequences(self.sequences(), self.merge.locked)
         return notes
+
+    def sequences(self) -> list[SequenceEntry]:
+        """Those of locked tables: others are in use, and were moved past what came."""
+        tables = self.catalog.by_label()
+        return [
+            s
+            for s in self.source.manifest.sequences
+            if (numbered := numbered_tables((s.schema, s.name), tables) | {s.owner} - {None})
+            <= self.merge.locked
+            or not numbered
+        ]
 
     @property
     def wakes(self) -> bool:
@@ -210,7 +224,10 @@ class Living:
         """The DAGs that are to be active: those that were named, else the snapshot's."""
         if self.wake.active is not None:
             return self.wake.active
-        statement = f"SELECT dag_id FROM {self._stage('dag')} WHERE NOT is_paused"
+        statement = (
+            f"SELECT dag_id FROM {self._stage('dag')} WHERE NOT is_paused "
+            f"AND dag_id IN (SELECT dag_id FROM {self._table('dag')})"
+        )
         found = self.target.query(statement, doing="looking at what is active")
         return tuple(str(dag_id) for (dag_id,) in found)
 

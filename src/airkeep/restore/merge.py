@@ -7,13 +7,13 @@ A dry run stages and decides as well, without a lock, and is rolled back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import Any
 
 from airkeep.database.catalog import Catalog, NumberSequence
 from airkeep.database.numbering import numbered_columns
-from airkeep.database.sql import qualified
+from airkeep.database.sql import ident, qualified
 from airkeep.errors import ConflictError
 from airkeep.restore.fates import Fate, FateKind, Merged
 from airkeep.restore.merge_plan import Link, Policy, TableMerge
@@ -52,6 +52,7 @@ class Merge:
             for place, merge in enumerate(merges)
         }
         self.rows: dict[str, int] = {}
+        self.locked: frozenset[str] = frozenset()
         self.decided: dict[str, int] = {}  # rows that do not simply go in
         self.dropped: set[str] = set()
         self.other: set[str] = set()  # parents that the target has and keeps, with other content
@@ -118,12 +119,17 @@ class Merge:
     def _rest(self) -> list[TableMerge]:
         return [m for m in self.merges if m not in self._beside]
 
-    def lock(self) -> None:
-        """Keep other writers out of all other tables, in one short step."""
-        filled = [m for m in self._rest if self.rows[m.label]]
+    def lock(self, also: Collection[str] = ()) -> None:
+        """Keep other writers out of all other tables that change, in one short step.
+
+        Args:
+            also: tables that more is written to than the snapshot's rows.
+        """
+        filled = [m for m in self._rest if self.rows[m.label] or m.label in also]
         self.target.lock_living([m.table for m in filled])
+        self.locked = frozenset(m.label for m in filled)
         for merge in filled:
-            if merge.number:
+            if merge.number and self.rows[merge.label]:
                 self._move_sequence(merge)
 
     def decide(self, *, dry_run: bool) -> tuple[Merged, ...]:
@@ -204,7 +210,7 @@ class Merge:
     def _highest(self, merge: TableMerge) -> int:
         """The highest number in use, on either side or ever given by the sequence."""
         sequence, sql = self._sequence(merge), self.sql[merge.label]
-        own = f'"{merge.own}"'
+        own = ident(merge.own or "")
         [(highest,)] = self.target.query(
             f"SELECT max(n) FROM (SELECT max({own}) AS n FROM {sql.stage} "
             f"UNION ALL SELECT max({own}) FROM {sql.target}) x",
@@ -298,7 +304,7 @@ def _needs(merge: TableMerge, link: Link, parent: TableMerge) -> bool:
 
 
 def _is_own(unique: Unique, merge: TableMerge) -> bool:
-    return merge.own is not None and unique.parts == (f'"{merge.own}"',)
+    return merge.own is not None and unique.parts == (ident(merge.own),)
 
 
 def _is_key(unique: Unique, merge: TableMerge) -> bool:
@@ -307,7 +313,9 @@ def _is_key(unique: Unique, merge: TableMerge) -> bool:
 
 
 _MET: dict[Policy, FateKind] = {"skip": "skipped", "replace": "replaced", "fail": "conflict"}
-_KINDS: dict[str, FateKind] = {"same": "same", "remapped": "remapped", "dropped": "dropped"}
+_KINDS: dict[str, FateKind] = {
+    "same": "same", "remapped": "remapped", "dropped": "dropped", "kept out": "skipped",
+}  # fmt: skip
 
 
 def _kind(fate: str, merge: TableMerge) -> FateKind:

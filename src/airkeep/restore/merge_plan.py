@@ -27,6 +27,7 @@ from airkeep.snapshot.manifest import TableEntry
 from airkeep.tables.defaults import natural_key
 from airkeep.tables.references import soft_references
 from airkeep.tables.roles import Role, role_of
+from airkeep.tables.secrets import secrets_of
 
 Policy = Literal["fail", "skip", "replace"]
 Only = Literal["history", "config", "all"]
@@ -84,8 +85,10 @@ class TableMerge:
 
     @property
     def told_by(self) -> tuple[str, ...]:
-        """The columns that name a row to people."""
-        return self.key or ((self.own,) if self.own else self.columns[:3])
+        """The columns that name a row to people; no secret, as a session's id is one."""
+        hidden = {s.column for s in secrets_of(self.table.name, self.columns)}
+        named = self.key or ((self.own,) if self.own else self.columns[:3])
+        return tuple(c for c in named if c not in hidden) or ((self.own,) if self.own else ())
 
     def hangs_on(self, link: Link) -> bool:
         """Whether a row cannot be without the one that the link points at."""
@@ -183,7 +186,9 @@ def in_order(merges: Sequence[TableMerge]) -> list[TableMerge]:
 
 
 def _policy(entry: TableEntry, policies: Mapping[str, Policy]) -> Policy:
-    return policies.get(entry.role) or policies.get("", "fail")
+    found = policies.get(entry.role) or policies.get("", "fail")
+    # A job that the target has is at work there, or knows better how it ended.
+    return "skip" if entry.name == "job" else found
 
 
 def _reached(merges: Mapping[str, TableMerge], chosen: Collection[str]) -> set[str]:

@@ -7,6 +7,7 @@ temporary tables:
     airkeep_fate_<n>   (arrived, met, new, fate, why)   only rows that do not simply go in:
                        same      the target has it, word for word
                        met       the target has it, with other content
+                       kept out  it hangs on a row that the target has with other content
                        remapped  it goes in under another number or uuid, `new`
                        dropped   it cannot go in; `why` says what is in its way
     airkeep_map_<n>    (old, new)   the table's numbers that are others in the target, `new` NULL
@@ -220,10 +221,10 @@ class MergeSql:
         row = f"s.{self.dialect.row}"
         why = literal(f"its {link.parent} is another one here")
         return self._insert(
-            f"SELECT {row}, {self._no_row}, {self._no_number}, 'met', {why} "
+            f"SELECT {row}, {self._no_row}, {self._no_number}, 'kept out', {why} "
             f"FROM {self.stage} s WHERE {self._undecided(row)} AND EXISTS (SELECT 1 "
             f"FROM {parent.stage} p JOIN {parent.fate} f ON f.arrived = p.{self.dialect.row} "
-            f"WHERE f.fate = 'met' AND {_pointing(link, 's', 'p')})"
+            f"WHERE f.fate IN ('met', 'kept out') AND {_pointing(link, 's', 'p')})"
         )
 
     def left_over(self, links: Sequence[tuple[Link, MergeSql]]) -> str:

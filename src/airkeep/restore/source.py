@@ -53,10 +53,14 @@ class Source:
             self.snapshot, entries, self._back, folder=self._folder, limits=self._limits
         )
 
-    def know_secrets(self, there: Mapping[str, bytes]) -> None:
-        """Tokens that the target has already: one that hides the same value stays as it is."""
+    def know_secrets(self, there: Callable[[], Mapping[str, bytes]]) -> None:
+        """Tokens that the target has already: one that hides the same value stays as it is.
+
+        Args:
+            there: reads them; not asked where no value changes on its way.
+        """
         if self._back.has_work:
-            self._back.there.update(there)
+            self._back.there.update(there())
 
     def load(
         self,

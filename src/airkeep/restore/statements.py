@@ -54,7 +54,8 @@ class Words:
     def uuid(self) -> str:
         """A new random one; SQLite keeps it as 32 hex digits."""
         if not self.is_sqlite:
-            return "gen_random_uuid()"
+            # gen_random_uuid() is there from PostgreSQL 13.
+            return "md5(random()::text || clock_timestamp()::text || random()::text)::uuid"
         three = "substr(hex(randomblob(2)), 2)"
         six = "hex(randomblob(6))"
         return f"lower({six} || '4' || {three} || '8' || {three} || {six})"
