@@ -45,7 +45,7 @@ def test_kept_secrets_open_with_the_targets_key_alone(
     source, target, lake = source_of(name, server, databases), databases.empty(), str(tmp_path)
     airkeep.export(source, lake, environment="prod", allow_plain=True)
     result = airkeep.restore(
-        lake, "latest", target, create_schema=True,
+        lake, "latest", target, create_schema=True, in_flight="keep", missed_runs="make",
         fernet_key=NEW_KEY, source_fernet_key=f"{LOST_KEY},{FERNET_KEY}",
     )  # fmt: skip
     assert opened(read_secrets(target), NEW_KEY) == opened(read_secrets(source), FERNET_KEY)
@@ -112,7 +112,14 @@ def test_without_the_sources_key_values_stay_and_the_target_that_cannot_read_the
         target = databases.empty()
         for dry_run in (True, False):
             result = airkeep.restore(
-                lake, "latest", target, create_schema=True, dry_run=dry_run, fernet_key=key
+                lake,
+                "latest",
+                target,
+                create_schema=True,
+                dry_run=dry_run,
+                fernet_key=key,
+                in_flight="keep",
+                missed_runs="make",
             )
             assert len(result.notes) == is_told
             if is_told:
