@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from airflows import Airflow
+from schedulers import end_group, free_port
 from servers import FERNET_KEY, query
 
 # Airflow 2 and 3 write them differently.
@@ -40,7 +40,7 @@ class Running:
     def __init__(self, airflow: Airflow, home: Path, url: str, dags: Path) -> None:
         self.airflow, self.home, self.url = airflow, home, url
         home.mkdir(exist_ok=True)
-        port = self._port = _free_port()
+        port = self._port = free_port()
         self._scheduler = ("scheduler", "--skip-serve-logs")
         self._others: tuple[tuple[str, ...], ...] = ()
         if airflow.version.startswith("3."):
@@ -116,7 +116,7 @@ class Running:
             try:
                 yield
             finally:
-                _end_group(process)
+                end_group(process)
 
     def wait(self, sql: str, until: Callable[[Any], bool], *, timeout_s: float = RUN_S) -> Any:
         """Ask every second until the one value suffices; it is given back."""
@@ -158,23 +158,3 @@ class Running:
             for line in file.read_text(errors="replace").splitlines()
             if _ERROR.search(line) and not _OF_A_TASK.search(line)
         ]
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, sign)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait(END_S)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
