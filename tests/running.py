@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from airflows import Airflow
-from schedulers import end_group, free_port
 from servers import FERNET_KEY, query
 
 # Airflow 2 and 3 write them differently.
@@ -28,6 +28,11 @@ _OF_A_TASK = re.compile(r"\[task\]|XCom not found")
 READY_S, RUN_S, END_S = 180, 240, 20
 
 
+def for_airflow(url: str) -> str:
+    """The URL of a database as SQLAlchemy wants it."""
+    return url.replace("postgresql://", "postgresql+psycopg2://")
+
+
 class Running:
     """One Airflow on one database.
 
@@ -35,9 +40,10 @@ class Running:
         home: its AIRFLOW_HOME.
         url: of its database.
         dags: its folder of DAGs.
+        settings: more variables of its environment.
     """
 
-    def __init__(self, airflow: Airflow, home: Path, url: str, dags: Path) -> None:
+    def __init__(self, airflow: Airflow, home: Path, url: str, dags: Path, **settings: str) -> None:
         self.airflow, self.home, self.url = airflow, home, url
         home.mkdir(exist_ok=True)
         port = self._port = free_port()
@@ -50,9 +56,7 @@ class Running:
             "PATH": os.environ["PATH"],
             "HOME": str(home),
             "AIRFLOW_HOME": str(home),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url.replace(
-                "postgresql://", "postgresql+psycopg2://"
-            ),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": for_airflow(url),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
@@ -68,6 +72,7 @@ class Running:
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            **settings,
         }
 
     def run(self, *words: str) -> str:
@@ -80,13 +85,16 @@ class Running:
         return done.stdout
 
     @contextmanager
-    def processes(self) -> Iterator[None]:
+    def processes(self, *, triggerer: bool = False) -> Iterator[None]:
         """The scheduler and what it needs to run tasks, until the block ends."""
+        began = query(self.url, "SELECT clock_timestamp()")[0][0].isoformat()
+        more = (("triggerer", "--skip-serve-logs"),) if triggerer else ()
         with ExitStack() as stack:
-            for words in (self._scheduler, *self._others):
+            for words in (self._scheduler, *self._others, *more):
                 stack.enter_context(self.process(*words))
             self.wait(
-                "SELECT count(*) FROM job WHERE job_type = 'SchedulerJob' AND state = 'running'",
+                f"SELECT count(*) FROM job WHERE job_type = 'SchedulerJob' AND state = 'running' "
+                f"AND latest_heartbeat > '{began}'",
                 lambda running: running >= 1,
                 timeout_s=READY_S,
             )
@@ -158,3 +166,25 @@ class Running:
             for line in file.read_text(errors="replace").splitlines()
             if _ERROR.search(line) and not _OF_A_TASK.search(line)
         ]
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process and the group that it leads."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, sign)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait(END_S)
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

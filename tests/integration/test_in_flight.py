@@ -21,7 +21,7 @@ from airkeep.cli.main import cli
 from airkeep.database.server import Cluster
 from airkeep.errors import ConfigError
 from compare import AS_IT_WAS
-from schedulers import for_airflow
+from running import for_airflow
 from servers import Databases, emptied, query
 
 DUMPS = {"2.11.2": "airflow-2112", "3.3.2": "airflow-332"}

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 import airkeep
+from airkeep.database.server import Cluster
 from airkeep.errors import BusyError, ConflictError, NotEmptyError
 from airkeep.restore.run import RestoreResult
+from airkeep.snapshot.progress import Step
 from compare import AS_IT_WAS
 from identities import what_it_says
 from renumbered import renumber, run_script
-from servers import FERNET_KEY, Databases, query
+from servers import FERNET_KEY, Databases, emptied, query
 
 PARENTS = ("dag", "dag_run", "log", "job", "variable", "dag_version")
 DUMPS = ["airflow-332", "airflow-2112", "airflow-263", "airflow-306"]
@@ -398,3 +400,74 @@ def test_a_newer_version_of_the_targets_own_comes_after_all_that_arrive(
     assert sorted(versions) == [(1,), (2,), (3,)]
     assert versions[-1] == (3,)
     assert restore(tmp_path, "latest", target, on_conflict="skip").rows == 0
+
+
+def test_a_run_is_not_replaced_where_another_run_has_its_date(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-2112"), databases.airflow("airflow-2112")
+    renumber(target)
+    [(dag_id, run_id)] = query(source, "SELECT dag_id, run_id FROM xcom LIMIT 1")
+    run = f"dag_id = '{dag_id}' AND run_id = '{run_id}'"
+    run_script(
+        target,
+        "CREATE TEMP TABLE other AS SELECT (x).* FROM (SELECT r AS x FROM dag_run r "
+        f"WHERE {run}) y; "
+        f"UPDATE dag_run SET execution_date = execution_date + interval '1 second' WHERE {run}; "
+        "UPDATE other SET run_id = 'another', id = id + 1000000; "
+        f"INSERT INTO dag_run SELECT * FROM other; UPDATE task_instance SET pid = 4711 WHERE {run}",
+    )
+    export(source, tmp_path)
+    before = what_it_says(target)
+    result = restore(tmp_path, "latest", target, on_conflict="replace")
+    after = what_it_says(target)
+    assert after.of("dag_run") == before.of("dag_run")
+    assert query(target, f"SELECT DISTINCT pid FROM task_instance WHERE {run}") == [(4711,)]
+    runs = next(t for t in result.plan.tables if t.label == "dag_run")
+    assert [f.why for f in runs.fates if f.kind == "skipped"] == [
+        "another row has its dag_id, execution_date"
+    ]
+
+
+@pytest.mark.parametrize("policy", ["fail", "replace"])
+def test_who_made_a_user_is_known_under_the_ids_of_the_target(
+    databases: Databases, tmp_path: Path, policy: str
+) -> None:
+    source, target = databases.airflow("airflow-2112"), databases.airflow("airflow-2112")
+    made = (
+        "INSERT INTO ab_user (id, first_name, last_name, username, email, created_by_fk) "
+        "SELECT {id}, 'x', 'y', {name}, {name}, {by}; "
+    )
+    run_script(source, made.format(id=900, name="'maker'", by="NULL"))
+    run_script(source, made.format(id=901, name="'made'", by=900))
+    run_script(target, made.format(id=900, name="'somebody'", by="NULL"))
+    run_script(target, made.format(id=700, name="'made'", by="NULL"))
+    if policy == "fail":
+        run_script(target, made.format(id=701, name="'maker'", by="NULL"))
+        run_script(target, "UPDATE ab_user SET created_by_fk = 701 WHERE id = 700")
+    export(source, tmp_path)
+    result = restore(tmp_path, "latest", target, on_conflict=policy)
+    found = query(
+        target,
+        "SELECT m.username FROM ab_user u JOIN ab_user m ON m.id = u.created_by_fk "
+        "WHERE u.username = 'made'",
+    )
+    assert found == [("maker",)]
+    expected = {"same": 3} if policy == "fail" else {"remapped": 1, "replaced": 1}
+    assert fates(result, "ab_user").items() >= expected.items()
+
+
+def test_what_came_into_a_fresh_target_before_the_locks_is_seen(
+    databases: Databases, server: Cluster, tmp_path: Path
+) -> None:
+    export(databases.airflow("airflow-332"), tmp_path)
+    target = emptied(server, databases.airflow("airflow-332"))
+    mine = "INSERT INTO variable (key, val, is_encrypted) VALUES ('mine', 'x', false) RETURNING 1"
+
+    def somebody(step: Step) -> None:
+        if step.doing == "locking tables":
+            query(target, mine)
+
+    with pytest.raises(NotEmptyError, match=r"rows are in variable\. .*--on-conflict skip"):
+        restore(tmp_path, "latest", target, only="config", progress=somebody)
+    assert query(target, "SELECT key FROM variable") == [("mine",)]

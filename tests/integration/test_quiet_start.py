@@ -18,11 +18,14 @@ import pytest
 
 import airkeep
 from airflows import Airflow
-from schedulers import DAGS, AtWork, for_airflow, shift
-from servers import Databases, Templates, query
+from airkeep.restore.run import RestoreResult
+from running import Running, for_airflow
+from servers import PROJECT, Databases, Templates, query
+from shifted import shift
 
 pytestmark = pytest.mark.slow
 
+DAGS = PROJECT / "tests" / "dags"
 VERSIONS = ("2.11.2", "3.3.2")
 SLEPT = timedelta(days=3)
 WATCH_S = 120
@@ -62,7 +65,7 @@ def slept(
     airflow.install()
     url = databases_of_module.empty()
     begin = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=4)
-    work = AtWork(airflow, home, url, DAGS, DAGS_START=begin.isoformat())
+    work = Running(airflow, home, url, DAGS, DAGS_START=begin.isoformat())
     work.run("db", "migrate")
     work.run("pools", "set", "nothing", "0", "for what stays scheduled")
     with work.processes(triggerer=True):
@@ -93,26 +96,46 @@ def slept(
 
 
 @pytest.fixture
-def awake(slept: Slept, databases: Databases) -> AtWork:
+def awake(slept: Slept, databases: Databases) -> Running:
     """The same Airflow, new, before anything is restored."""
     url = databases.empty()
     slept.airflow.migrate(slept.home, for_airflow(url))
-    return AtWork(slept.airflow, slept.home, url, DAGS, DAGS_START=slept.start)
+    return Running(slept.airflow, slept.home, url, DAGS, DAGS_START=slept.start)
 
 
 def test_a_scheduler_makes_no_run_for_the_past_none_twice_and_the_next_on_time(
-    slept: Slept, awake: AtWork
+    slept: Slept, awake: Running
 ) -> None:
     result = airkeep.restore(slept.lake, "slept/latest", awake.url)
     restored = now(awake)
+    with awake.processes():
+        check_what_is_made(slept, awake, result, restored)
+
+
+@pytest.mark.parametrize("policy", ["skip", "replace"])
+def test_one_that_is_at_work_while_it_is_restored_does_the_same(
+    slept: Slept, awake: Running, policy: str
+) -> None:
+    """The new environment has parsed the same DAG files; they are paused, as MWAA has them."""
+    paused = {"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True"}
+    work = Running(slept.airflow, slept.home, awake.url, DAGS, DAGS_START=slept.start, **paused)
+    with work.processes():
+        work.wait("SELECT count(*) FROM dag", lambda n: n >= 13, timeout_s=120)
+        began = now(work)
+        result = airkeep.restore(slept.lake, "slept/latest", awake.url, on_conflict=policy)
+        check_what_is_made(slept, work, result, began)
+
+
+def check_what_is_made(
+    slept: Slept, awake: Running, result: RestoreResult, restored: datetime
+) -> None:
+    """Watch a scheduler that is at work after a restore."""
     asleep = {d for d, r in runs_of(awake) if "asleep" in r}
     assert asleep == EVERY_MINUTE | NOW_AND_THEN, "a DAG of which a run was due, each once"
-
-    with awake.processes():
-        begun = now(awake)
-        awake.wait(f"SELECT now() > '{begun}'::timestamptz + interval '{WATCH_S} s'",
-                   bool, timeout_s=WATCH_S + 60)  # fmt: skip
-        ended = now(awake)
+    begun = now(awake)
+    awake.wait(f"SELECT now() > '{begun}'::timestamptz + interval '{WATCH_S} s'",
+               bool, timeout_s=WATCH_S + 60)  # fmt: skip
+    ended = now(awake)
 
     new = new_runs(slept, awake)
     made = Counter(dag for dag, _, _ in new)
@@ -133,7 +156,7 @@ def test_a_scheduler_makes_no_run_for_the_past_none_twice_and_the_next_on_time(
 
 
 def test_asked_to_make_missed_runs_the_same_scheduler_makes_them(
-    slept: Slept, awake: AtWork
+    slept: Slept, awake: Running
 ) -> None:
     """What the test above would see, were nothing done."""
     airkeep.restore(slept.lake, "slept/latest", awake.url, missed_runs="make")
@@ -146,16 +169,16 @@ def test_asked_to_make_missed_runs_the_same_scheduler_makes_them(
         awake.wait(past, lambda n: n > 2 * len(EVERY_MINUTE), timeout_s=WATCH_S)
 
 
-def now(work: AtWork) -> datetime:
+def now(work: Running) -> datetime:
     found: datetime = query(work.url, "SELECT clock_timestamp()")[0][0]
     return found
 
 
-def runs_of(work: AtWork) -> set[tuple[str, str]]:
+def runs_of(work: Running) -> set[tuple[str, str]]:
     return set(query(work.url, "SELECT dag_id, run_id FROM dag_run"))
 
 
-def new_runs(slept: Slept, work: AtWork) -> list[tuple[str, datetime, str]]:
+def new_runs(slept: Slept, work: Running) -> list[tuple[str, datetime, str]]:
     """DAG, when it was due, and state of each run that was not restored."""
     rows: list[tuple[Any, ...]] = query(
         work.url,

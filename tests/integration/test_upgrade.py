@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,44 @@ def test_what_a_migration_would_end_at_is_named_at_once_and_can_be_left_behind(
         airkeep.upgrade(lake, "latest", to="3.3.2", dry_run=True, skip=["team", "app"])
     assert "import_error" in str(left.value)
     assert "team" not in str(left.value)
+
+
+# Keys go, and every table has its first row twice, or what a rule of a later release forbids.
+DOUBLED = """
+DO $$ DECLARE t text; k text; columns text; BEGIN
+  FOREACH t IN ARRAY ARRAY['connection', 'ab_user', 'dag_run', 'task_instance'] LOOP
+    FOR k IN SELECT conname FROM pg_constraint
+      WHERE conrelid = t::regclass AND contype IN ('p', 'u')
+    LOOP EXECUTE format('ALTER TABLE %I DROP CONSTRAINT %I CASCADE', t, k); END LOOP;
+    FOR k IN SELECT indexrelid::regclass::text FROM pg_index
+      WHERE indrelid = t::regclass AND indisunique
+    LOOP EXECUTE 'DROP INDEX ' || k; END LOOP;
+    EXECUTE format('INSERT INTO %I SELECT * FROM %I LIMIT 1', t, t);
+  END LOOP;
+END $$;
+ALTER TABLE connection ALTER conn_type DROP NOT NULL;
+INSERT INTO connection (id, conn_id) VALUES (9999, 'untyped');
+"""
+
+
+def test_rows_that_break_a_rule_of_a_later_release_are_named_with_the_remedy(
+    server: Cluster, databases: Databases, tmp_path: Path
+) -> None:
+    url, lake = databases.airflow("airflow-263"), str(tmp_path / "lake")
+    psql(server, url, DOUBLED)
+    airkeep.export(url, lake, environment="prod")
+
+    with pytest.raises(UnfitError) as told:
+        airkeep.upgrade(lake, "latest", to="3.3.2", dry_run=True)
+
+    for line in (
+        r"2 rows of connection share a conn_id \(\w+\): give each its own name",
+        r"1 rows of connection have no conn_type \(untyped\): give them one",
+        r"2 rows of ab_user share a username \(\w+\): give each",
+        r"2 rows of dag_run share dag_id and run_id \(\w+\): delete all but one",
+        r"2 rows of task_instance share their whole key \(\w+\): delete all but one",
+    ):
+        assert re.search(line, str(told.value)), (line, str(told.value))
 
 
 def test_the_environment_of_the_source_is_refused_and_so_is_a_folder_without_airflow(

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +15,6 @@ from airkeep.database.server import Cluster
 from airkeep.errors import MigrationError, NoWayError, ProofError, UnfitError
 from airkeep.snapshot.manifest import Manifest, UpgradedEntry
 from airkeep.tables.revisions import revisions_of
-from command import start
 from servers import FERNET_KEY, Databases, psql, query
 
 pytestmark = pytest.mark.slow
@@ -269,37 +263,3 @@ def test_a_migration_that_fails_says_what_it_complained_about_and_leaves_nothing
 
     assert "postgresql" not in str(told.value)
     assert airkeep.Lake(lake).environments() == ["source"]
-
-
-def test_killed_at_any_moment_there_is_the_whole_snapshot_or_none(
-    databases: Databases, server_folder: Path, tmp_path: Path
-) -> None:
-    lake, url = str(tmp_path / "lake"), databases.airflow("airflow-2112")
-    airkeep.export(url, lake, environment="source")
-    real = Airflow("3.3.2")
-    real.install()
-    words = ("upgrade", "-q", lake, "source/latest", "--to", "3.3.2", "--airflow", str(real.folder))
-    began = time.monotonic()
-    assert _status(start(tmp_path, url, *words, "-o", "whole", temporary=server_folder)) == 0
-    took = time.monotonic() - began
-
-    for seed in range(6):
-        name = f"killed-{seed}"
-        process = start(tmp_path, url, *words, "-o", name, temporary=server_folder)
-        time.sleep(random.Random(seed).uniform(0.1, 1.1) * took)
-        os.kill(process.pid, signal.SIGKILL)
-        _status(process)
-        made = airkeep.Lake(lake).names(name)
-        assert all(r.ok for n in made for r in airkeep.verify(lake, str(n)))
-
-    assert _status(start(tmp_path, url, *words, "-o", "last", temporary=server_folder)) == 0
-    assert all(r.ok for r in airkeep.verify(lake, "last/latest"))
-
-
-def _status(process: subprocess.Popen[str]) -> int:
-    """Its status; a child of a killed one may hold its streams open, so they are not read."""
-    status = process.wait(timeout=300)
-    for stream in (process.stdout, process.stderr):
-        assert stream is not None
-        stream.close()
-    return status

@@ -15,6 +15,7 @@ from airkeep.restore.inflight import (
     in_flight_statements,
     outcomes,
 )
+from airkeep.restore.statements import Dialect
 from airkeep.snapshot.manifest import DagRunEntry
 
 AT = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)
@@ -66,7 +67,7 @@ def settled(
     assert question is not None
     found = outcomes(db.execute(question).fetchall())
     for statement in in_flight_statements(
-        policy, columns, str, at=AT, own_run=own_run, dialect="sqlite"
+        policy, columns, str, at=AT, own_run=own_run, dialect=Dialect("sqlite")
     ):
         db.execute(statement.sql)
     return db, found
@@ -142,7 +143,9 @@ def test_a_note_says_what_happened_below_what_was_there(version: str) -> None:
     columns = columns_of(version)
     db = filled(version)
     put(db, "dag_run_note", columns, {"dag_run_id": 1, "content": "mind the gap"})
-    statements = in_flight_statements("fail", columns, str, at=AT, own_run=None, dialect="sqlite")
+    statements = in_flight_statements(
+        "fail", columns, str, at=AT, own_run=None, dialect=Dialect("sqlite")
+    )
     for statement in statements:
         db.execute(statement.sql)
 
@@ -156,7 +159,9 @@ def test_a_note_says_what_happened_below_what_was_there(version: str) -> None:
 def test_a_note_never_outgrows_its_column() -> None:
     columns, db = columns_of("2.11.2"), filled("2.11.2")
     put(db, "dag_run_note", columns, {"dag_run_id": 1, "content": "x" * 995})
-    for s in in_flight_statements("fail", columns, str, at=AT, own_run=None, dialect="sqlite"):
+    for s in in_flight_statements(
+        "fail", columns, str, at=AT, own_run=None, dialect=Dialect("sqlite")
+    ):
         db.execute(s.sql)
 
     [(note,)] = db.execute("SELECT content FROM dag_run_note WHERE dag_run_id = 1").fetchall()

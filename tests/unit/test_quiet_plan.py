@@ -16,6 +16,7 @@ from airkeep.restore.quiet import (
     quiet_statements,
     read_dags,
 )
+from airkeep.restore.statements import Dialect
 
 NOW = datetime(2026, 11, 22, 15, 20, 30, tzinfo=UTC)
 THEN = datetime(2026, 11, 19, 13, 0, tzinfo=UTC)
@@ -115,7 +116,9 @@ def test_every_version_is_asked_and_written_by_the_columns_it_has(version: str) 
     plan = plan_quiet(read_dags(db.execute(question).fetchall()), now=NOW, active=["d"])
     past = past_question(columns, lambda table: table)
     assert past is None or db.execute(past).fetchall() == []
-    for statement in quiet_statements(plan, columns, lambda table: table, dialect="sqlite"):
+    for statement in quiet_statements(
+        plan, columns, lambda table: table, dialect=Dialect("sqlite")
+    ):
         db.execute(statement.sql)
 
     slept = db.execute("SELECT run_id, state FROM dag_run").fetchall()

@@ -13,7 +13,6 @@ needed, and none is believed. `look` instead of `begin` reads at one instant and
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -24,15 +23,11 @@ from airkeep.database.introspect import AIRFLOW_CORE
 from airkeep.database.limits import ReadLimits
 from airkeep.database.sql import ident, qualified
 from airkeep.database.write import PostgresWriter
-from airkeep.errors import BusyError, ChangedError, NotAirflowError
+from airkeep.errors import ChangedError, NotAirflowError
 
 Row = tuple[Any, ...]
 
 _STAGE = "airkeep_values"
-# Below the server's deadlock_timeout of 1 s, so that in a deadlock it is never Airflow that is
-# ended: we give way, and ask again.
-_LOCK_TRY_MS = 400
-_LOCK_PAUSE_S = 0.1
 
 
 class Rewriter(Protocol):
@@ -93,7 +88,7 @@ class PostgresRewriter:
 
     def __init__(self, address: Address, folder: Path, limits: ReadLimits) -> None:
         self._writer = PostgresWriter(address, folder, limits)
-        self._address, self._wait_s = address, limits.lock_timeout_s
+        self._address = address
 
     def __enter__(self) -> Self:
         self._writer.__enter__()
@@ -114,21 +109,7 @@ class PostgresRewriter:
         return found
 
     def begin(self, tables: Sequence[Table]) -> None:
-        deadline = time.monotonic() + self._wait_s
-        self._writer.execute("SAVEPOINT airkeep_lock", doing="locking tables")
-        while True:
-            self._writer.execute(
-                f"SET LOCAL lock_timeout = '{_LOCK_TRY_MS}ms'", doing="locking tables"
-            )
-            try:
-                self._writer.lock(tables)
-            except BusyError:
-                self._writer.execute("ROLLBACK TO SAVEPOINT airkeep_lock", doing="locking tables")
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(_LOCK_PAUSE_S)
-            else:
-                return
+        self._writer.lock_politely(tables)
 
     def rows(self, table: Table, columns: Sequence[str], filled: Sequence[str]) -> list[Row]:
         # A flag stays a boolean, the rest is text: names are numbers and uuids, too.

@@ -39,9 +39,8 @@ class PostgresDeleter:
     """A connection that deletes; a context manager."""
 
     def __init__(self, address: Address, folder: Path, limits: ReadLimits) -> None:
-        short = min(limits.statement_timeout_s, _STATEMENT_TIMEOUT_S)
         self._writer = PostgresWriter(address, folder, limits)
-        self._short = f"{short}s"
+        self._most_s = limits.statement_timeout_s
 
     def __enter__(self) -> Self:
         self._writer.__enter__()
@@ -68,13 +67,18 @@ class PostgresDeleter:
             self._writer.execute(sql.index_stage(place), doing="preparing")
         self._writer.execute(self._batches.weed(), doing=f"looking at who names {family.name}")
 
-    def delete(self, batch: int) -> BatchOutcome:
-        """Delete one batch, unless somebody is in its way."""
+    def delete(self, batch: int, *, patient: bool = False) -> BatchOutcome:
+        """Delete one batch, unless somebody is in its way.
+
+        Args:
+            patient: it may take as long as any statement of ours: a run of many tasks does.
+        """
+        timeout_s = self._most_s if patient else min(self._most_s, _STATEMENT_TIMEOUT_S)
         self._writer.execute(self._batches.begin(), doing="deleting")
         ended = False
         try:
             self._writer.execute(
-                f"SET LOCAL statement_timeout = '{self._short}'; {self._batches.delete(batch)}",
+                f"SET LOCAL statement_timeout = '{timeout_s}s'; {self._batches.delete(batch)}",
                 doing="deleting",
             )
             rows = self._rows()

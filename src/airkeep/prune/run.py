@@ -295,7 +295,7 @@ class _Prune:
                 sleep(_AGAIN_S)
             again = []
             for batch in waiting:
-                outcome = deleter.delete(batch)
+                outcome = deleter.delete(batch, patient=turn == _ROUNDS - 1)
                 if not outcome.done:
                     again.append(batch)
                     continue

@@ -10,6 +10,7 @@ its parent stays, the roots that left are fewer than the units, and the batch is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from airkeep.database.catalog import Table
@@ -218,5 +219,9 @@ def sizes(tables: Sequence[Table]) -> str:
 
 def vacuum(tables: Sequence[Table]) -> str:
     """What makes room of deleted rows."""
-    names = ", ".join(qualified(t.schema, t.name).replace('"', "") for t in tables)
+    names = ", ".join(".".join(_shown(n) for n in (t.schema, t.name) if n) for t in tables)
     return f"VACUUM (ANALYZE) {names}" if names else ""
+
+
+def _shown(name: str) -> str:
+    return name if re.fullmatch("[a-z_][a-z0-9_]*", name) else ident(name)

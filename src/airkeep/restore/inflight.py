@@ -27,7 +27,7 @@ from datetime import datetime
 from typing import Literal
 
 from airkeep.database.sql import ident, literal
-from airkeep.restore.statements import Columns, Dialect, Relation, Statement, Words, listed, same
+from airkeep.restore.statements import Columns, Dialect, Relation, Statement, listed, same
 from airkeep.snapshot.manifest import DagRunEntry
 
 InFlight = Literal["fail", "clear", "keep"]
@@ -92,7 +92,7 @@ def in_flight_statements(
         own_run: the run that carried the export.
     """
     writer = _Writer(policy, columns, relation, own_run)
-    return list(writer.statements(at, Words(dialect)))
+    return list(writer.statements(at, dialect))
 
 
 @dataclass(frozen=True)
@@ -196,45 +196,47 @@ class _Writer:
 
     # Doing.
 
-    def statements(self, at: datetime, words: Words) -> Iterator[Statement]:
+    def statements(self, at: datetime, dialect: Dialect) -> Iterator[Statement]:
         if not self.is_possible or (self.policy == "keep" and self.own_run is None):
             return
-        runs, tasks = words.aside(_RUNS), words.aside(_TASKS)
-        now = words.time(at)
+        runs, tasks = dialect.aside(_RUNS), dialect.aside(_TASKS)
+        now = dialect.time(at)
         found = f"SELECT * FROM ({self.runs()}) x WHERE fate IS NOT NULL"
-        yield Statement("looking for runs in flight", words.temporary(_RUNS, found))
+        yield Statement("looking for runs in flight", dialect.temporary(_RUNS, found))
         # A stray is told by its run being none of those in flight, whatever becomes of them.
         every = self.tasks(f"({self.runs()})")
-        found = f"SELECT x.*, {words.uuid()} AS new_id FROM ({every}) x WHERE fate IS NOT NULL"
-        yield Statement("looking for tasks in flight", words.temporary(_TASKS, found))
+        found = f"SELECT x.*, {dialect.uuid()} AS new_id FROM ({every}) x WHERE fate IS NOT NULL"
+        yield Statement("looking for tasks in flight", dialect.temporary(_TASKS, found))
         if self.policy == "clear":
-            yield from self.record_tries(words, now, tasks)
-            yield from self.clear_tasks(words, now, tasks)
+            yield from self.record_tries(dialect, now, tasks)
+            yield from self.clear_tasks(dialect, now, tasks)
         for fate, state in (
             ("failed", "failed"),
             ("skipped", "skipped"),
             ("ended well", "success"),
         ):
-            yield self.end_tasks(words, now, tasks, fate=fate, state=state)
-        yield from self.end_runs(words, now, runs)
-        yield from self.notes(now, words, at, runs, tasks)
+            yield self.end_tasks(dialect, now, tasks, fate=fate, state=state)
+        yield from self.end_runs(dialect, now, runs)
+        yield from self.notes(now, dialect, at, runs, tasks)
         if self.policy != "keep" and self.has("job", "state"):
             yield self.end_jobs(now)
         for name in (tasks, runs):
             yield Statement("done with what was in flight", f"DROP TABLE {name}")
 
-    def end_tasks(self, words: Words, now: str, tasks: str, *, fate: str, state: str) -> Statement:
+    def end_tasks(
+        self, dialect: Dialect, now: str, tasks: str, *, fate: str, state: str
+    ) -> Statement:
         start = f"COALESCE(t.start_date, {now})"
         # A try that waited for its retry had ended then, and not at the snapshot.
         end = (
             "CASE WHEN t.state = 'up_for_retry' AND t.end_date IS NOT NULL THEN t.end_date "
-            f"ELSE {words.later(now, start)} END"
+            f"ELSE {dialect.later(now, start)} END"
         )
         changes = {
             "state": literal(state),
             "start_date": start,
             "end_date": end,
-            "duration": words.seconds(start, end),
+            "duration": dialect.seconds(start, end),
             **self.nothing_waits(),
             "updated_at": now,
         }
@@ -261,15 +263,15 @@ class _Writer:
             f"FROM {found} AS f WHERE {same(key, 't', 'f')} AND f.fate = {literal(fate)}"
         )
 
-    def end_runs(self, words: Words, now: str, runs: str) -> Iterator[Statement]:
-        end = words.later(now, f"COALESCE(t.start_date, {now})")
+    def end_runs(self, dialect: Dialect, now: str, runs: str) -> Iterator[Statement]:
+        end = dialect.later(now, f"COALESCE(t.start_date, {now})")
         for fate, state in (("failed", "failed"), ("ended well", "success")):
             changes = {"state": literal(state), "end_date": end, "updated_at": now}
             yield Statement(f"runs {fate}", self.update("dag_run", changes, runs, fate=fate))
         if self.policy == "clear" and self.counts_every_clear:
             # 3.x counts the clearing of an unfinished run as well, 2.x that of a finished one.
             cleared = {"clear_number": "t.clear_number + 1", "queued_at": now, "updated_at": now}
-            touched = f"(SELECT DISTINCT {listed(self.run_key)}, fate FROM {words.aside(_TASKS)})"
+            touched = f"(SELECT DISTINCT {listed(self.run_key)}, fate FROM {dialect.aside(_TASKS)})"
             yield Statement(
                 "runs cleared", self.update("dag_run", cleared, touched, fate="cleared")
             )
@@ -280,12 +282,12 @@ class _Writer:
 
     # Clearing.
 
-    def record_tries(self, words: Words, now: str, tasks: str) -> Iterator[Statement]:
+    def record_tries(self, dialect: Dialect, now: str, tasks: str) -> Iterator[Statement]:
         """The try that ends here goes into the history, where this Airflow keeps one."""
         history = self.columns.get("task_instance_history", ())
         if not history:
             return
-        ended = self.ended(words, now)
+        ended = self.ended(dialect, now)
         values = {
             n: f"t.{ident(n)}" for n in history if self.has_task(n) and n not in ("id", *ended)
         }
@@ -306,20 +308,20 @@ class _Writer:
             f"WHERE {same(key, 'h', 't')})",
         )
 
-    def ended(self, words: Words, now: str) -> dict[str, str]:
+    def ended(self, dialect: Dialect, now: str) -> dict[str, str]:
         """A cleared try's end; the row keeps it until the task starts again."""
         end = f"COALESCE(t.end_date, {now})"
         return {
             "state": "'failed'",
             "end_date": end,
             "duration": f"CASE WHEN t.end_date IS NULL AND t.start_date IS NOT NULL "
-            f"THEN {words.seconds('t.start_date', end)} ELSE t.duration END",
+            f"THEN {dialect.seconds('t.start_date', end)} ELSE t.duration END",
         }
 
-    def clear_tasks(self, words: Words, now: str, tasks: str) -> Iterator[Statement]:
+    def clear_tasks(self, dialect: Dialect, now: str, tasks: str) -> Iterator[Statement]:
         yield from self.forget_reschedules(tasks)
         changes = {
-            **self.ended(words, now),
+            **self.ended(dialect, now),
             "state": "NULL",
             "max_tries": self.tries(),
             "external_executor_id": "NULL",
@@ -378,24 +380,24 @@ class _Writer:
     # Notes and jobs.
 
     def notes(
-        self, now: str, words: Words, at: datetime, runs: str, tasks: str
+        self, now: str, dialect: Dialect, at: datetime, runs: str, tasks: str
     ) -> Iterator[Statement]:
         when = f"{at:%Y-%m-%d %H:%M:%S} UTC"
         ended = "('failed', 'ended well')"
         if self.has("dag_run_note", "dag_run_id", "content"):
             yield from self.note(
-                words, now, when, "dag_run_note", {"dag_run_id": "id"},
+                dialect, now, when, "dag_run_note", {"dag_run_id": "id"},
                 f"SELECT * FROM {runs} WHERE fate IN {ended}",
             )  # fmt: skip
         failed = f"SELECT * FROM {tasks} WHERE fate = 'failed'"
         if self.has("task_instance_note", "ti_id", "content"):
-            yield from self.note(words, now, when, "task_instance_note", {"ti_id": "id"}, failed)
+            yield from self.note(dialect, now, when, "task_instance_note", {"ti_id": "id"}, failed)
         elif self.has("task_instance_note", *self.task_key, "content"):
             key = dict(zip(self.task_key, self.task_key, strict=True))
-            yield from self.note(words, now, when, "task_instance_note", key, failed)
+            yield from self.note(dialect, now, when, "task_instance_note", key, failed)
 
     def note(
-        self, words: Words, now: str, when: str, table: str, key: dict[str, str], found: str
+        self, dialect: Dialect, now: str, when: str, table: str, key: dict[str, str], found: str
     ) -> Iterator[Statement]:
         """Ours below the text that is there; what does not fit is cut from ours."""
         text = (
@@ -406,7 +408,7 @@ class _Writer:
         )
         name = self.relation(table)
         matches = " AND ".join(f"t.{ident(a)} = f.{ident(b)}" for a, b in key.items())
-        below = "char(10)" if words.is_sqlite else "chr(10)"
+        below = "char(10)" if dialect.is_sqlite else "chr(10)"
         yield Statement(
             f"{table}: adding to notes",
             f"UPDATE {name} AS t SET content = substr(CASE WHEN COALESCE(t.content, '') = '' "

@@ -16,7 +16,7 @@ from airkeep.restore.fates import Merged
 from airkeep.restore.inflight import Outcome
 from airkeep.restore.merge import Merge
 from airkeep.restore.merge_plan import Only, Policy, TableMerge, chosen_by, plan_merge
-from airkeep.restore.plan import RestorePlan, check_fits, load_order, merge_plan_of
+from airkeep.restore.plan import RestorePlan, check_fits, check_unused, load_order, merge_plan_of
 from airkeep.restore.quiet import QuietPlan, plan_quiet, quiet_question, read_dags
 from airkeep.restore.secrets import held_by
 from airkeep.restore.source import Source
@@ -144,10 +144,18 @@ class Living:
             self.source.tell("locking tables", self.source.rows)
             self.locked_at = monotonic()
             self.merge.lock(_WOKEN if self.wakes else ())
+            if self.wish.policies is None:
+                self.check_still_unused(name)
             self.renumber_versions()
         self.source.tell("comparing", self.source.rows)
         merged: Sequence[Merged] = self.merge.decide(dry_run=dry_run)
         return merge_plan_of(self.source.manifest, merged, target=name, deferred=self.deferred)
+
+    def check_still_unused(self, name: str) -> None:
+        """Nobody said what becomes of rows that came since the first look."""
+        merges = [m for m in self.merges if m.label in self.merge.locked]
+        looked = self.target.look([m.table for m in merges])
+        check_unused(name, {m.label: t for m, t in zip(merges, looked, strict=True)})
 
     def renumber_versions(self) -> None:
         """See `versions`; a dry run, which changes nothing, tells the fates without it."""

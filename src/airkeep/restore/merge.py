@@ -17,7 +17,8 @@ from airkeep.database.sql import ident, qualified
 from airkeep.errors import ConflictError
 from airkeep.restore.fates import Fate, FateKind, Merged
 from airkeep.restore.merge_plan import Link, Policy, TableMerge
-from airkeep.restore.merge_sql import Dialect, MergeSql, Unique
+from airkeep.restore.merge_sql import MergeSql, Unique
+from airkeep.restore.statements import Dialect
 from airkeep.restore.target import Target
 
 EXAMPLES = 3
@@ -153,15 +154,18 @@ class Merge:
             for unique in uniques:
                 if not _is_own(unique, merge) and not _is_key(unique, merge):
                     self._run(sql.drop_taken(unique), doing)
+                    if merge.policy == "replace":
+                        self._run(sql.keep_taken(unique), doing)
         self._drop(merge, doing)
         if merge.own:
             self._run(sql.renumber(self._new(merge, dry_run=dry_run)), doing)
         self.decided[merge.label] = self._count(sql.fate)
         if self.decided[merge.label]:
             self.target.analyze(sql.fate)
-            if self._count(f"{sql.fate} WHERE fate = 'dropped'"):
+            fates = {f for (f,) in self.target.query(sql.kinds(), doing=doing)}
+            if "dropped" in fates:
                 self.dropped.add(merge.label)
-            if merge.policy == "skip" and merge.label in _WHOLE:
+            if merge.label in _WHOLE and (merge.policy == "skip" or "kept out" in fates):
                 self.other.add(merge.label)
         if merge.own and any(link.parent == merge.label for m in self.merges for link in m.links):
             self._map(merge, doing)
@@ -184,6 +188,8 @@ class Merge:
         for link in merge.links:
             if link.parent in self.other and merge.label not in _RUNS and merge.hangs_on(link):
                 self._run(sql.keep_out(link, self.sql[link.parent]), doing)
+                if merge.policy == "replace":
+                    self._run(sql.keep_met(link, self.sql[link.parent]), doing)
             if link.parent in self.dropped and _needs(merge, link, self.sql[link.parent].merge):
                 self._run(sql.drop_without(link, self.sql[link.parent]), doing)
             if link.firm and (self.orphans or link.parent not in self.sql):
@@ -196,12 +202,24 @@ class Merge:
         if merge.key:
             single = any(_is_key(u, merge) for u in uniques)
             self._run(sql.meet_by_key(single=single), doing)
+            if merge.own and any(link.parent == merge.label for link in merge.links):
+                self._meet_again(merge, doing, single=single)
         else:
             self._run(sql.meet_by_content(), doing)
 
+    def _meet_again(self, merge: TableMerge, doing: str, *, single: bool) -> None:
+        """Rows that point at rows of their own table, as those are called here."""
+        sql = self.sql[merge.label]
+        self._map(merge, doing)
+        if self.maps.get(merge.label):
+            self._run(sql.forget(), doing)
+            self._run(sql.meet_by_key(single=single), doing)
+            del self.maps[merge.label]
+        self._run(sql.forget_map(), doing)
+
     def _new(self, merge: TableMerge, *, dry_run: bool) -> str:
         if not merge.number:
-            return self.dialect.new_uuid
+            return self.dialect.uuid()
         sequence = self._sequence(merge)
         if sequence is not None and self.dialect.engine == "postgresql" and not dry_run:
             return self.target.next_number(sequence)
@@ -263,9 +281,9 @@ class Merge:
                 continue
             tell(merge.label)
             sql, doing = self.sql[merge.label], f"writing {merge.label}"
+            self.target.change(sql.insert(), doing=doing)  # what is replaced may point at it
             if merge.policy == "replace" and self.decided.get(merge.label) and sql.update():
                 self.target.change(sql.update(), doing=doing)
-            self.target.change(sql.insert(), doing=doing)
 
     # Telling.
 

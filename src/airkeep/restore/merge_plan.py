@@ -17,12 +17,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
 from typing import Literal
 
 from airkeep.database.catalog import Catalog, Column, Table
 from airkeep.errors import ConfigError, did_you_mean
+from airkeep.restore.order import parents_first
 from airkeep.snapshot.manifest import TableEntry
 from airkeep.tables.defaults import natural_key
 from airkeep.tables.references import soft_references
@@ -174,15 +173,8 @@ def in_order(merges: Sequence[TableMerge]) -> list[TableMerge]:
         }
         for m in merges
     }
-    while True:
-        try:
-            order = TopologicalSorter({k: sorted(v) for k, v in sorted(edges.items())})
-            return [by_label[label] for label in order.static_order()]
-        except CycleError as error:
-            # The cycle is listed so that each node is a predecessor of the next.
-            steps = list(pairwise(error.args[1]))
-            parent, child = min(steps, key=lambda step: edges[step[1]][step[0]])
-            del edges[child][parent]
+    order, _ = parents_first(edges)
+    return [by_label[label] for label in order]
 
 
 def _policy(entry: TableEntry, policies: Mapping[str, Policy]) -> Policy:

@@ -7,7 +7,8 @@ temporary tables:
     airkeep_fate_<n>   (arrived, met, new, fate, why)   only rows that do not simply go in:
                        same      the target has it, word for word
                        met       the target has it, with other content
-                       kept out  it hangs on a row that the target has with other content
+                       kept out  the target has it and keeps its own: another row there has one of
+                                 the values that must be unique, or it hangs on such a row
                        remapped  it goes in under another number or uuid, `new`
                        dropped   it cannot go in; `why` says what is in its way
     airkeep_map_<n>    (old, new)   the table's numbers that are others in the target, `new` NULL
@@ -21,9 +22,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from airkeep.database.catalog import Engine, Table
+from airkeep.database.catalog import Table
 from airkeep.database.sql import ident, literal, qualified
 from airkeep.restore.merge_plan import Link, TableMerge
+from airkeep.restore.statements import Dialect
 
 
 @dataclass(frozen=True)
@@ -43,54 +45,6 @@ class Unique:
         return ", ".join(p.strip('"') for p in self.parts)
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """Where the two engines differ."""
-
-    engine: Engine
-
-    @property
-    def row(self) -> str:
-        return "ctid" if self.engine == "postgresql" else "rowid"
-
-    @property
-    def only(self) -> str:
-        """A table's own rows, not those of tables that inherit from it."""
-        return "ONLY " if self.engine == "postgresql" else ""
-
-    @property
-    def new_uuid(self) -> str:
-        # gen_random_uuid() is there from PostgreSQL 13.
-        if self.engine == "postgresql":
-            return "md5(random()::text || clock_timestamp()::text || random()::text)::uuid"
-        return "lower(hex(randomblob(16)))"
-
-    def temporary(self, name: str) -> str:
-        return f"{'pg_temp' if self.engine == 'postgresql' else 'temp'}.{name}"
-
-    def text(self, columns: Sequence[str], alias: str) -> str:
-        """All of a row's values as one text that is equal only where they are, NULLs too."""
-        names = [f"{alias}.{ident(c)}" for c in columns]
-        if self.engine == "postgresql":
-            return f"ROW({', '.join(names)})::text"
-        return " || ',' || ".join(f"quote({n})" for n in names)
-
-    def mark(self, columns: Sequence[str], alias: str) -> str:
-        """A short form of `text` that is as good for comparing (128 bits)."""
-        text = self.text(columns, alias)
-        return f"md5({text})" if self.engine == "postgresql" else text
-
-    def make_table(self, name: str, columns: Mapping[str, str]) -> str:
-        listed = ", ".join(
-            f"{c} {t if self.engine == 'postgresql' else ''}" for c, t in columns.items()
-        )
-        return f"CREATE TEMPORARY TABLE {name} ({listed}){self.dropped}"
-
-    @property
-    def dropped(self) -> str:
-        return " ON COMMIT DROP" if self.engine == "postgresql" else ""
-
-
 class MergeSql:
     """The statements for one table.
 
@@ -103,9 +57,9 @@ class MergeSql:
         self, merge: TableMerge, place: int, dialect: Dialect, maps: Mapping[str, str]
     ) -> None:
         self.merge, self.dialect, self.maps = merge, dialect, maps
-        self.stage = dialect.temporary(f"airkeep_stage_{place}")
-        self.fate = dialect.temporary(f"airkeep_fate_{place}")
-        self.map = dialect.temporary(f"airkeep_map_{place}")
+        self.stage = dialect.aside(f"airkeep_stage_{place}")
+        self.fate = dialect.aside(f"airkeep_fate_{place}")
+        self.map = dialect.aside(f"airkeep_map_{place}")
         self.target = dialect.only + qualified(merge.table.schema, merge.table.name)
 
     # Arriving rows, with what they point at as it is called in the target.
@@ -137,7 +91,7 @@ class MergeSql:
     def make_fates(self) -> str:
         own = "bigint" if self.merge.number or self.merge.own is None else "uuid"
         types = {"arrived": "tid", "met": "tid", "new": own, "fate": "text", "why": "text"}
-        return self.dialect.make_table(_bare(self.fate), types)
+        return self.dialect.empty(_bare(self.fate), types)
 
     def meet_by_key(self, *, single: bool) -> str:
         """Find the arriving rows that the target has, by key.
@@ -191,17 +145,30 @@ class MergeSql:
 
     def drop_taken(self, unique: Unique) -> str:
         """Leave out rows whose other unique values the target has in another row."""
+        return self._insert(
+            f"SELECT DISTINCT a.airkeep_row, {self._no_row}, {self._no_number}, 'dropped', "
+            f"{_taken(unique)} FROM {self._sharing(unique)} "
+            f"WHERE {self._undecided('a.airkeep_row')}"
+        )
+
+    def keep_taken(self, unique: Unique) -> str:
+        """Do not replace what would then have the unique values of another row."""
+        return (
+            f"UPDATE {self.fate} SET fate = 'kept out', why = {_taken(unique)} "
+            f"WHERE fate = 'met' AND arrived IN (SELECT f.arrived FROM {self._sharing(unique)} "
+            f"JOIN {self.fate} f ON f.arrived = a.airkeep_row WHERE f.met <> t.airkeep_row)"
+        )
+
+    def _sharing(self, unique: Unique) -> str:
+        """The arriving rows `a` and the target's rows `t` that have the same unique values."""
+        row = self.dialect.row
         parts = ", ".join(f"{part} AS u{n}" for n, part in enumerate(unique.parts))
         where = f" WHERE {unique.condition}" if unique.condition else ""
         on = " AND ".join(f"a.u{n} = t.u{n}" for n in range(len(unique.parts)))
-        arrivals = (
-            f"SELECT airkeep_row, {parts} FROM ({self.arrivals(self.merge.columns)}) x{where}"
-        )
-        there = f"SELECT {parts} FROM {self.target} t{where}"
-        why = literal(f"another row has its {unique.told}")
-        return self._insert(
-            f"SELECT DISTINCT a.airkeep_row, {self._no_row}, {self._no_number}, 'dropped', {why} "
-            f"FROM ({arrivals}) a JOIN ({there}) t ON {on} WHERE {self._undecided('a.airkeep_row')}"
+        arrivals = f"({self.arrivals(self.merge.columns)}) x"
+        return (
+            f"(SELECT airkeep_row, {parts} FROM {arrivals}{where}) a JOIN "
+            f"(SELECT t.{row} AS airkeep_row, {parts} FROM {self.target} t{where}) t ON {on}"
         )
 
     def drop_without(self, link: Link, parent: MergeSql) -> str:
@@ -219,12 +186,26 @@ class MergeSql:
     def keep_out(self, link: Link, parent: MergeSql) -> str:
         """Leave what hangs on a row that is another one in the target: that one keeps its own."""
         row = f"s.{self.dialect.row}"
-        why = literal(f"its {link.parent} is another one here")
         return self._insert(
-            f"SELECT {row}, {self._no_row}, {self._no_number}, 'kept out', {why} "
-            f"FROM {self.stage} s WHERE {self._undecided(row)} AND EXISTS (SELECT 1 "
-            f"FROM {parent.stage} p JOIN {parent.fate} f ON f.arrived = p.{self.dialect.row} "
-            f"WHERE f.fate IN ('met', 'kept out') AND {_pointing(link, 's', 'p')})"
+            f"SELECT {row}, {self._no_row}, {self._no_number}, 'kept out', {_other(link)} "
+            f"FROM {self.stage} s WHERE {self._undecided(row)} "
+            f"AND {self._on_another(link, parent)}"
+        )
+
+    def keep_met(self, link: Link, parent: MergeSql) -> str:
+        """The same for what is there already, and would be replaced."""
+        return (
+            f"UPDATE {self.fate} SET fate = 'kept out', why = {_other(link)} WHERE fate = 'met' "
+            f"AND arrived IN (SELECT s.{self.dialect.row} FROM {self.stage} s "
+            f"WHERE {self._on_another(link, parent)})"
+        )
+
+    def _on_another(self, link: Link, parent: MergeSql) -> str:
+        kept = "'kept out', 'met'" if parent.merge.policy == "skip" else "'kept out'"
+        return (
+            f"EXISTS (SELECT 1 FROM {parent.stage} p "
+            f"JOIN {parent.fate} f ON f.arrived = p.{self.dialect.row} "
+            f"WHERE f.fate IN ({kept}) AND {_pointing(link, 's', 'p')})"
         )
 
     def left_over(self, links: Sequence[tuple[Link, MergeSql]]) -> str:
@@ -300,8 +281,8 @@ class MergeSql:
             f" UNION ALL SELECT p.{own}, NULL FROM ({pointed}) p "
             f"WHERE NOT EXISTS (SELECT 1 FROM {self.stage} s WHERE s.{own} = p.{own})"
         )
-        made = f"CREATE TEMPORARY TABLE {_bare(self.map)}{self.dialect.dropped} AS "
-        return made + moved + (lost if children else "")
+        select = moved + (lost if children else "")
+        return self.dialect.temporary(_bare(self.map), select)
 
     def keep_reached(self, children: Sequence[tuple[MergeSql, Link]]) -> str:
         """Of a table that is only brought along: keep the rows that another points at."""
@@ -315,7 +296,16 @@ class MergeSql:
             f"(SELECT s.{row} FROM {self.stage} s WHERE NOT ({asked or '1 = 0'}))"
         )
 
+    def forget(self) -> str:
+        return f"DELETE FROM {self.fate}"
+
+    def forget_map(self) -> str:
+        return f"DROP TABLE {self.map}"
+
     # Telling.
+
+    def kinds(self) -> str:
+        return f"SELECT DISTINCT fate FROM {self.fate}"
 
     def counts(self) -> str:
         return f"SELECT fate, why, count(*) FROM {self.fate} GROUP BY fate, why ORDER BY fate, why"
@@ -410,6 +400,14 @@ def _parsed(definition: str) -> list[Unique]:
     )
     where = params.args.get("where")
     return [Unique(parts, where.this.sql("postgres") if where else "")]
+
+
+def _taken(unique: Unique) -> str:
+    return literal(f"another row has its {unique.told}")
+
+
+def _other(link: Link) -> str:
+    return literal(f"its {link.parent} is another one here")
 
 
 def _number(expression: str, *, text: bool) -> str:

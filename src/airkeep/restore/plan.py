@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
 from typing import Literal
 
 from airkeep.database.catalog import Catalog, Table
@@ -18,6 +17,7 @@ from airkeep.database.types import takes
 from airkeep.errors import NotEmptyError, OtherRevisionError, RestoreError
 from airkeep.restore.fates import Fate, Merged
 from airkeep.restore.fresh import TargetTable
+from airkeep.restore.order import parents_first
 from airkeep.snapshot.manifest import Manifest, SecretsMode, TableEntry
 
 Action = Literal["insert", "replace defaults", "merge", "bring", "nothing"]
@@ -164,7 +164,16 @@ def check_target(
             f"database. Leave the flag out to restore into them."
         )
     check_fits(manifest, entries, target=target, catalog=catalog)
-    used = [e.label for e in entries if e.label in found and found[e.label].used]
+    check_unused(target, {e.label: found[e.label] for e in entries if e.label in found})
+
+
+def check_unused(target: str, found: Mapping[str, TargetTable]) -> None:
+    """Refuse a target where somebody was at work.
+
+    Raises:
+        NotEmptyError: a table has rows that no fresh Airflow has.
+    """
+    used = [label for label, table in found.items() if table.used]
     if used:
         more = f" and {len(used) - 5} more" if len(used) > 5 else ""
         raise NotEmptyError(
@@ -217,25 +226,20 @@ def load_order(entries: Sequence[TableEntry]) -> tuple[list[str], list[tuple[str
     A table that references itself is loaded in one statement, at whose end the key is checked.
     """
     labels = [e.label for e in entries]
-    waiting: list[tuple[str, str]] = []
-    edges = {
-        e.label: {
-            r.target: r.name for r in e.references if r.target in labels and r.target != e.label
+    order, passed_over = parents_first(
+        {
+            e.label: {
+                r.target: True for r in e.references if r.target in labels and r.target != e.label
+            }
+            for e in entries
         }
+    )
+    waiting = [
+        (e.label, r.name)
+        for child, parent in passed_over
         for e in entries
-    }
-    while True:
-        try:
-            order = TopologicalSorter({k: sorted(v) for k, v in sorted(edges.items())})
-            return list(order.static_order()), waiting
-        except CycleError as error:
-            # The cycle is listed so that each node is a predecessor of the next.
-            parent, child = error.args[1][0], error.args[1][1]
-            del edges[child][parent]
-            waiting += [
-                (e.label, r.name)
-                for e in entries
-                if e.label == child
-                for r in e.references
-                if r.target == parent
-            ]
+        if e.label == child
+        for r in e.references
+        if r.target == parent
+    ]
+    return order, waiting

@@ -124,7 +124,7 @@ class PostgresTarget:
 
     @property
     def dialect(self) -> Dialect:
-        return "postgresql"
+        return Dialect("postgresql")
 
     def clock(self) -> datetime:
         return datetime.fromisoformat(self._writer.ask("SELECT clock_timestamp()::text"))

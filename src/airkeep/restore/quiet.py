@@ -31,7 +31,7 @@ from typing import Literal, TypeVar
 from airkeep.database.sql import ident, literal
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.restore.inflight import Outcome
-from airkeep.restore.statements import Columns, Dialect, Relation, Statement, Words, listed
+from airkeep.restore.statements import Columns, Dialect, Relation, Statement, listed
 
 T = TypeVar("T")
 MissedRuns = Literal["skip", "make"]
@@ -316,7 +316,7 @@ def quiet_statements(
     Args:
         without_past: DAGs that `past_question` names.
     """
-    writer = _Writer(plan, columns, relation, Words(dialect), frozenset(without_past))
+    writer = _Writer(plan, columns, relation, dialect, frozenset(without_past))
     return list(writer.statements())
 
 
@@ -327,7 +327,7 @@ class _Writer:
     plan: QuietPlan
     columns: Columns
     relation: Relation
-    words: Words
+    dialect: Dialect
     without_past: frozenset[str]
 
     def statements(self) -> Iterator[Statement]:
@@ -343,8 +343,8 @@ class _Writer:
 
     def pauses(self, active: Sequence[str]) -> Iterator[Statement]:
         for names, paused in (
-            ([d for d in self.plan.dags if d not in set(active)], self.words.true()),
-            (active, self.words.false()),
+            ([d for d in self.plan.dags if d not in set(active)], self.dialect.true()),
+            (active, self.dialect.false()),
         ):
             for part in _parts(names):
                 yield Statement(
@@ -356,7 +356,7 @@ class _Writer:
     def nothing_due(self, sleeps: Sequence[Sleep]) -> Statement:
         changes = {n: "NULL" for n in self.columns["dag"] if n.startswith("next_dagrun")}
         if "exceeds_max_non_backfill" in self.columns["dag"]:
-            changes["exceeds_max_non_backfill"] = self.words.false()
+            changes["exceeds_max_non_backfill"] = self.dialect.false()
         return Statement(
             "nothing due until DAGs are parsed",
             f"UPDATE {self.relation('dag')} "
@@ -377,27 +377,27 @@ class _Writer:
         )
 
     def run(self, sleep: Sleep, number: int) -> dict[str, str]:
-        now, table = self.words.time(self.plan.now), self.relation("dag_run")
+        now, table = self.dialect.time(self.plan.now), self.relation("dag_run")
         is_three = "run_after" in self.columns["dag_run"]
-        logical = self.words.time(sleep.logical)
+        logical = self.dialect.time(sleep.logical)
         values = {
             "id": f"(SELECT COALESCE(max(id), 0) FROM {table}) + {number}",
             "dag_id": literal(sleep.dag_id),
             "run_id": literal(self.run_id),
             "execution_date": logical,
             "logical_date": logical,
-            "run_after": self.words.time(sleep.end),
+            "run_after": self.dialect.time(sleep.end),
             "queued_at": now,
             "start_date": now,
             "end_date": now,
             "created_at": now,
             "updated_at": now,
             "last_scheduling_decision": now,
-            "data_interval_start": self.words.time(sleep.start),
-            "data_interval_end": self.words.time(sleep.end),
+            "data_interval_start": self.dialect.time(sleep.start),
+            "data_interval_end": self.dialect.time(sleep.end),
             "state": "'failed'",
             "run_type": "'scheduled'",
-            "external_trigger": self.words.false(),
+            "external_trigger": self.dialect.false(),
             "triggered_by": "'TIMETABLE'",
             "conf": "'{}'" if is_three else "NULL",
             "clear_number": "0",
@@ -415,7 +415,7 @@ class _Writer:
     def notes(self, sleeps: Sequence[Sleep]) -> Iterator[Statement]:
         if "content" not in self.columns.get("dag_run_note", ()):
             return
-        now = self.words.time(self.plan.now)
+        now = self.dialect.time(self.plan.now)
         text = literal(
             "airkeep: the environment slept until here, and no run was made for this time. "
             "A backfill makes those that are wanted."
@@ -431,9 +431,9 @@ class _Writer:
 
     def tasks(self, sleeps: Sequence[Sleep]) -> Statement:
         """The last run's task instances once more, as a past that the next run may look at."""
-        now = self.words.time(self.plan.now)
+        now = self.dialect.time(self.plan.now)
         own = {
-            "id": self.words.uuid(),
+            "id": self.dialect.uuid(),
             "run_id": literal(self.run_id),
             # Those that run again (--in-flight clear, keep) must not hold up the next ones.
             "state": "CASE WHEN t.state IN ('failed', 'upstream_failed', 'removed') "

@@ -72,7 +72,7 @@ class SqliteTarget:
 
     @property
     def dialect(self) -> Dialect:
-        return "sqlite"
+        return Dialect("sqlite")
 
     def clock(self) -> datetime:
         return datetime.now(UTC)

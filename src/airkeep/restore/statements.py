@@ -6,14 +6,13 @@ names: its own target's, or temporary ones that hold a snapshot's rows before th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
+from airkeep.database.catalog import Engine
 from airkeep.database.sql import ident, literal
 
-Dialect = Literal["postgresql", "sqlite"]
 Columns = Mapping[str, Collection[str]]
 Relation = Callable[[str], str]
 
@@ -27,14 +26,24 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Words:
-    """One dialect's spelling."""
+class Dialect:
+    """One engine's spelling."""
 
-    dialect: Dialect
+    engine: Engine
 
     @property
     def is_sqlite(self) -> bool:
-        return self.dialect == "sqlite"
+        return self.engine == "sqlite"
+
+    @property
+    def row(self) -> str:
+        """A row's address, which stays as long as the row is not changed."""
+        return "rowid" if self.is_sqlite else "ctid"
+
+    @property
+    def only(self) -> str:
+        """A table's own rows, not those of tables that inherit from it."""
+        return "" if self.is_sqlite else "ONLY "
 
     def time(self, at: datetime) -> str:
         """An instant; SQLite keeps naive UTC as text, as SQLAlchemy writes it."""
@@ -66,14 +75,34 @@ class Words:
     def true(self) -> str:
         return "1" if self.is_sqlite else "true"
 
+    def text(self, columns: Sequence[str], alias: str) -> str:
+        """All of a row's values as one text that is equal only where they are, NULLs too."""
+        names = [f"{alias}.{ident(c)}" for c in columns]
+        if self.is_sqlite:
+            return " || ',' || ".join(f"quote({n})" for n in names)
+        return f"ROW({', '.join(names)})::text"
+
+    def mark(self, columns: Sequence[str], alias: str) -> str:
+        """A short form of `text` that is as good for comparing (128 bits)."""
+        text = self.text(columns, alias)
+        return text if self.is_sqlite else f"md5({text})"
+
+    def empty(self, name: str, columns: Mapping[str, str]) -> str:
+        """Make an empty temporary table; SQLite takes any value without a type."""
+        listed = ", ".join(c if self.is_sqlite else f"{c} {t}" for c, t in columns.items())
+        return f"CREATE TEMPORARY TABLE {ident(name)} ({listed}){self._gone}"
+
     def temporary(self, name: str, select: str) -> str:
         """Make a temporary table of a query; see `aside`."""
-        ending = "" if self.is_sqlite else " ON COMMIT DROP"
-        return f"CREATE TEMPORARY TABLE {ident(name)}{ending} AS {select}"
+        return f"CREATE TEMPORARY TABLE {ident(name)}{self._gone} AS {select}"
 
     def aside(self, name: str) -> str:
         """A temporary table's name, whatever the search path is."""
-        return f"{'temp' if self.is_sqlite else 'pg_temp'}.{ident(name)}"
+        return f"{'temp' if self.is_sqlite else 'pg_temp'}.{name}"
+
+    @property
+    def _gone(self) -> str:
+        return "" if self.is_sqlite else " ON COMMIT DROP"
 
 
 def same(columns: Collection[str], one: str, other: str) -> str:

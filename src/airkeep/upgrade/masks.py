@@ -32,6 +32,12 @@ class Masks:
     salt: str = field(default_factory=lambda: secrets.token_hex(8))
     by_token: dict[str, str | bytes] = field(default_factory=dict, repr=False)
     by_value: dict[str | bytes, str] = field(default_factory=dict, repr=False)
+    shown: set[str] = field(default_factory=set, repr=False)
+
+    @property
+    def gone(self) -> int:
+        """How many values were hidden, and are in no row that came back."""
+        return len(self.by_token) - len(self.shown)
 
     def hide(self, value: Any, secret: Secret) -> Any:
         """The token of a sealed value; any other value as it is."""
@@ -55,6 +61,7 @@ class Masks:
             return value
         if found[0] not in self.by_token:
             raise MigrationError("a sealed secret was changed by a migration: upgrade without it")
+        self.shown.add(found[0])
         return self.by_token[found[0]]
 
 

@@ -38,6 +38,8 @@ from airkeep.upgrade.values import (
 
 _EXAMPLES = 3
 _HIDDEN = "airkeep_hidden"
+NOT_THERE = "not compared: the new Airflow keeps them in no such table"
+NO_KEY = "not compared: one of the two has not all columns of the key"
 NO_RUN = "no run, or one without an id: moved aside"
 _POOL, _ADDED = "default_pool", "default_pool was added"
 _RUN_TYPES = {"dataset_triggered": "asset_triggered"}
@@ -69,6 +71,8 @@ def prove(
         progress(Step(f"comparing {fact.what}", 0, total))
         with sides.tables(fact) as both:
             if both is None:
+                if alone := sides.alone(fact):
+                    found.append(ProofEntry(fact.what, fact.key, (), 0, {NOT_THERE: alone}))
                 continue
             compared = _Comparison(before, fact, *both)
             entry, rows = compared.run()
@@ -115,6 +119,11 @@ class _Sides:
         pairs = [(k, token) for k, token in self.hidden.items() if isinstance(k, str)]
         if pairs:
             self.before.db.executemany(f"INSERT INTO {_HIDDEN} VALUES (?, ?)", pairs)
+
+    def alone(self, fact: Fact) -> int:
+        """The rows of a fact that only the snapshot has a table for."""
+        entry = next((t for t in self.before.snapshot.tables if t.label == fact.table), None)
+        return entry.rows if entry else 0
 
     def nowhere(self, fact: Fact, entry: ProofEntry) -> Iterator[str]:
         """What was taken out of a table and is in none of those that Airflow puts such rows in."""
@@ -217,10 +226,11 @@ class _Comparison:
     def run(self) -> tuple[ProofEntry, Rows]:
         ours = side_of_fact(self.fact, self.old, "old_")
         theirs = side_of_fact(self.fact, self.new, "new_")
+        all_rows = self._count(f"SELECT 1 FROM {ident(f'old_{self.fact.table}')}")
         if ours is None or theirs is None:
             nothing = Rows(0, 0, 0, 0, 0, 0, "key")
-            return ProofEntry(self.fact.what, self.fact.key, (), 0), nothing
-        all_rows = self._count(f"SELECT 1 FROM {ident(f'old_{self.fact.table}')}")
+            told = {NO_KEY: all_rows} if all_rows else {}
+            return ProofEntry(self.fact.what, self.fact.key, (), 0, told), nothing
         if lost := all_rows - self._count(ours.query):
             self.tally.left_out[NO_RUN] += lost
         ours = self._with_known_names(ours)

@@ -181,7 +181,13 @@ class _Upgrade:
                 )
             tables, proof = self.compare(scratch, source, masks)
             origin = self.origin(steps, tables, proof, window)
-            return self.save(scratch, target, origin)
+            made = self.save(scratch, target, origin)
+        if masks is not None and masks.gone:
+            self.notes.append(
+                f"{masks.gone:,} of {len(masks.by_token):,} sealed values are in no row after the "
+                f"migrations: compare their tables' rows above"
+            )
+        return made
 
     def scratch(self, source: Snapshot, masks: Masks | None) -> AbstractContextManager[Scratch]:
         skip = self.asked.skip if source is self.asked.source else ()
