@@ -9,7 +9,8 @@ from pathlib import Path
 
 from airkeep.export.run import export
 from airkeep.lake.connect import connect
-from airkeep.models.build import make_models
+from airkeep.models.build import ask, make_models
+from airkeep.restore.run import restore
 from airkeep.snapshot.lake import Lake
 from servers import airflow_sqlite
 
@@ -45,3 +46,19 @@ def test_what_a_snapshot_once_saw_is_not_missed(tmp_path: Path) -> None:
     with connect(lake, folder=tmp_path) as opened:
         make_models(opened, ["missed_runs"], tmp_path)
         assert list(opened.query(MISSED).rows()) == []
+
+
+def test_what_a_restore_added_for_the_time_that_was_slept_is_no_run(tmp_path: Path) -> None:
+    lake, woken = Lake(str(tmp_path / "lake")), tmp_path / "woken.db"
+    export(airflow_sqlite("airflow-3.3.2", tmp_path), lake, environment="slept", allow_plain=True)
+    restore(lake, "slept/latest", woken, create_schema=True)
+    with closing(sqlite3.connect(woken)) as db:
+        asleep = "SELECT count(*) FROM dag_run WHERE run_id LIKE '%airkeep_asleep_until%'"
+        [(added,)] = db.execute(asleep).fetchall()
+        [(there,)] = db.execute("SELECT count(*) FROM dag_run").fetchall()
+    assert added > 0
+    export(woken, lake, environment="woken", allow_plain=True)
+
+    with connect(lake, folder=tmp_path) as opened:
+        counted = "SELECT count(*) FROM runs WHERE environment = 'woken'"
+        assert list(ask(opened, counted, tmp_path).rows()) == [(there - added,)]

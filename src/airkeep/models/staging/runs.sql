@@ -2,7 +2,7 @@
 -- grain: one DAG run
 -- key: environment, dag_id, run_id
 -- units: times UTC; duration_s seconds
--- leaves out: rows without a dag_id or run_id
+-- leaves out: rows without a dag_id or run_id; runs that a restore added for the time that an environment slept
 -- input: dag_run by dag_id, run_id(id integer, dag_id text, run_id text, run_type text, external_trigger boolean, state text, execution_date instant, logical_date instant, run_after instant, queued_at instant, start_date instant, end_date instant, data_interval_start instant, data_interval_end instant, creating_job_id integer, clear_number integer, backfill_id integer, created_dag_version_id text, bundle_version text, dag_hash text, triggered_by text, triggering_user_name text)
 SELECT
   environment,
@@ -42,5 +42,6 @@ FROM (
     ) AS newest
   FROM raw_dag_run
   WHERE dag_id IS NOT NULL AND run_id IS NOT NULL
+  AND substr(run_id, 1, 32) <> 'scheduled__airkeep_asleep_until_'
 ) AS r
 WHERE newest = 1
