@@ -8,14 +8,8 @@ import pytest
 
 from airflow_schemas import ALL, columns_of, database
 from airkeep.errors import ConfigError
-from airkeep.restore.quiet import (
-    Dag,
-    past_question,
-    plan_quiet,
-    quiet_question,
-    quiet_statements,
-    read_dags,
-)
+from airkeep.restore.quiet import Dag, plan_quiet, quiet_question, read_dags
+from airkeep.restore.quiet_sql import past_question, quiet_statements
 from airkeep.restore.statements import Dialect
 
 NOW = datetime(2026, 11, 22, 15, 20, 30, tzinfo=UTC)

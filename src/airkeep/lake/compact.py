@@ -12,32 +12,26 @@ is gone with them.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from airkeep.database.limits import ReadLimits
 from airkeep.errors import DamagedFileError, MissingFileError, SnapshotError
 from airkeep.lake.compact_plan import CompactPlan, Fold, plan_compact
-from airkeep.lake.folded import copy_table
+from airkeep.lake.folded import check_saved, copy_table, save_folded
 from airkeep.snapshot import manifest as m
-from airkeep.snapshot import names
-from airkeep.snapshot.check import verify_snapshot
 from airkeep.snapshot.clean import run_clean
 from airkeep.snapshot.clean_plan import CleanPlan, Kept
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Lake, LakePlace, Snapshot, open_lake
 from airkeep.snapshot.names import SnapshotName
-from airkeep.snapshot.progress import Progress, Step, silent
+from airkeep.snapshot.progress import Progress, silent
 from airkeep.snapshot.pruned import marked
-from airkeep.snapshot.read import SnapshotReader, bring
-from airkeep.snapshot.results import gravest
+from airkeep.snapshot.read import SnapshotReader
 from airkeep.snapshot.write import SnapshotWriter
-from airkeep.version import __version__
 
 _LOADERS = 16
 _ADVICE = "The chain stays as it is: bring the file back from a copy, or make a full export."
@@ -150,54 +144,29 @@ class _Compaction:
         self.lake, self.plan, self.folder, self.limits = lake, plan, folder, limits
         self.progress = progress
         self.tip = lake.get(plan.tip)
-        self.rows_done = 0
 
     def snapshot(self, known: dict[SnapshotName, m.Manifest]) -> Snapshot:
         """The full snapshot: made now, or by a run that ended too early."""
         if self.plan.made is not None:
             return self.lake.get(self.plan.made)
-        began, tip = datetime.now(UTC), self.tip.manifest
-        schema = self.folder / "schema.sql"
-        bring(self.lake.store, tip.schema_sql, schema)
-        writer = SnapshotWriter(
-            self.lake.store, tip.environment, names.next_id(tip.id), schema.read_text("utf-8")
-        )
-        with SnapshotReader(
-            self.tip,
-            folder=self.folder,
-            memory_bytes=self.limits.memory_bytes,
-            threads=self.limits.threads,
-        ) as back:
-            tables = tuple(self._table(entry, back, writer) for entry in tip.tables)
+        tip = self.tip.manifest
         plain = sum(known[name].secrets.plain_values for name in self.plan.chain)
-        return writer.commit(
-            replace(
-                tip,
-                airkeep=__version__,
-                run_id=str(uuid.uuid4()),
-                id=writer.id,
-                mode="full",
-                parent=None,
-                full_because=None,
-                secrets=replace(tip.secrets, plain_values=plain),
-                schema_sql=writer.schema_sql,
-                tables=tables,
-                compacted=m.CompactedEntry(
-                    tip.id, self.tip.manifest_sha256, tuple(n.id for n in self.plan.chain)
-                ),
-                started=began,
-                finished=datetime.now(UTC),
-                timings_s={},
-            )
+        return save_folded(
+            self.tip,
+            self._copy,
+            folder=self.folder,
+            limits=self.limits,
+            progress=self.progress,
+            secrets=replace(tip.secrets, plain_values=plain),
+            compacted=m.CompactedEntry(
+                tip.id, self.tip.manifest_sha256, tuple(n.id for n in self.plan.chain)
+            ),
         )
 
-    def _table(
+    def _copy(
         self, entry: m.TableEntry, back: SnapshotReader, writer: SnapshotWriter
     ) -> m.TableEntry:
-        self.progress(Step(entry.label, self.rows_done, self.tip.manifest.rows))
-        made = copy_table(entry, back, writer, self.folder, self.limits)
-        self.rows_done += entry.rows
-        return made
+        return copy_table(entry, back, writer, self.folder, self.limits)
 
     def replace_with(
         self,
@@ -206,16 +175,7 @@ class _Compaction:
         known: dict[SnapshotName, m.Manifest],
     ) -> Compacted:
         """Verify the new one, then remove the chain, children first."""
-        checked = verify_snapshot(
-            made,
-            folder=self.folder,
-            memory_bytes=self.limits.memory_bytes,
-            threads=self.limits.threads,
-            progress=self.progress,
-        )
-        if not checked.ok:
-            problem = gravest(checked.problems)
-            raise DamagedFileError(problem.path, expected="what was written", found=problem.what)
+        check_saved(made, folder=self.folder, limits=self.limits, progress=self.progress)
         kept = tuple(Kept(str(n), ()) for n in (*there, made.name) if n not in self.plan.chain)
         result = run_clean(self.lake, CleanPlan(self.plan.chain, kept, (), (), ()))
         old = [known[name] for name in self.plan.chain]

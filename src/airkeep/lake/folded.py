@@ -1,4 +1,4 @@
-"""A table of a chain, folded, into another snapshot: read back and compared before it counts.
+"""A chain, folded, as another snapshot: each table is read back and compared before it counts.
 
 Where nothing changed since the chain's full snapshot, its files are copied byte by byte, unless
 they are many and small.
@@ -6,22 +6,103 @@ they are many and small.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 from airkeep.database.duck import explained
 from airkeep.database.limits import ReadLimits
 from airkeep.database.spool import spool, spool_limits
-from airkeep.errors import ExportError
+from airkeep.errors import DamagedFileError, ExportError
 from airkeep.lake.compact_plan import too_many_files
+from airkeep.snapshot import names
+from airkeep.snapshot.check import verify_snapshot
 from airkeep.snapshot.fold import Layer, fold
+from airkeep.snapshot.lake import Snapshot
 from airkeep.snapshot.manifest import FileEntry, TableEntry
 from airkeep.snapshot.match import compare_sides
+from airkeep.snapshot.progress import Progress, Step
 from airkeep.snapshot.read import SnapshotReader, bring
+from airkeep.snapshot.results import gravest
 from airkeep.snapshot.sides import Field, Side
 from airkeep.snapshot.write import SnapshotWriter
+from airkeep.version import __version__
+
+Copy = Callable[[TableEntry, SnapshotReader, SnapshotWriter], TableEntry]
+
+
+def save_folded(
+    old: Snapshot,
+    copy: Copy,
+    *,
+    folder: Path,
+    limits: ReadLimits,
+    progress: Progress,
+    **says: Any,
+) -> Snapshot:
+    """Save a full snapshot of the same instant beside another one, its manifest last.
+
+    Args:
+        copy: saves one table's rows.
+        says: what its manifest says otherwise than the old one's.
+    """
+    began, manifest = datetime.now(UTC), old.manifest
+    schema = folder / "schema.sql"
+    bring(old.store, manifest.schema_sql, schema)
+    writer = SnapshotWriter(
+        old.store, manifest.environment, names.next_id(manifest.id), schema.read_text("utf-8")
+    )
+    tables, rows = [], 0
+    with SnapshotReader(
+        old, folder=folder, memory_bytes=limits.memory_bytes, threads=limits.threads
+    ) as back:
+        for entry in manifest.tables:
+            progress(Step(entry.label, rows, manifest.rows))
+            tables.append(copy(entry, back, writer))
+            rows += entry.rows
+    return writer.commit(
+        replace(
+            manifest,
+            airkeep=__version__,
+            run_id=str(uuid.uuid4()),
+            id=writer.id,
+            mode="full",
+            parent=None,
+            full_because=None,
+            schema_sql=writer.schema_sql,
+            tables=tuple(tables),
+            started=began,
+            finished=datetime.now(UTC),
+            timings_s={},
+            **says,
+        )
+    )
+
+
+def check_saved(
+    made: Snapshot, *, folder: Path, limits: ReadLimits, progress: Progress, advice: str = ""
+) -> None:
+    """Verify it as `verify` does, and record that as it records.
+
+    Raises:
+        DamagedFileError: it does not read as it was written; see `advice`.
+    """
+    checked = verify_snapshot(
+        made,
+        folder=folder,
+        memory_bytes=limits.memory_bytes,
+        threads=limits.threads,
+        progress=progress,
+    )
+    if not checked.ok:
+        problem = gravest(checked.problems)
+        raise DamagedFileError(
+            problem.path, expected="what was written", found=problem.what, advice=advice
+        )
 
 
 def copy_table(

@@ -11,24 +11,21 @@ See docs/decisions/0024-rekey.md for what else it might have been.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from airkeep.database.arrow import Spooler
 from airkeep.database.limits import ReadLimits
-from airkeep.errors import DamagedFileError, MissingKeyError, RekeyError
-from airkeep.lake.folded import copy_table
+from airkeep.errors import MissingKeyError, RekeyError
+from airkeep.lake.folded import check_saved, copy_table, save_folded
 from airkeep.rekey.plan import RekeyPlan, fernet_ring
 from airkeep.rekey.removal import check_removable
 from airkeep.rekey.removal import remove_old as remove
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
-from airkeep.snapshot.check import verify_snapshot
 from airkeep.snapshot.compare import side_of
 from airkeep.snapshot.fold import Layer, fold
 from airkeep.snapshot.folder import private_folder
@@ -37,12 +34,10 @@ from airkeep.snapshot.match import compare_sides
 from airkeep.snapshot.opener import Keys, Opener
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import SnapshotReader, bring
-from airkeep.snapshot.results import gravest
 from airkeep.snapshot.rotate import Rotation
 from airkeep.snapshot.seal import ARCHIVE_KEY, Keyring, open_keyring
 from airkeep.snapshot.write import SnapshotWriter
 from airkeep.tables.secrets import Secret
-from airkeep.version import __version__
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -177,7 +172,6 @@ class _Rekey:
     ) -> None:
         self.old, self.ring, self.folder, self.limits = old, ring, folder, limits
         self.progress, self.mode = progress, old.manifest.secrets.mode
-        self.rows_done = 0
 
     def reader(self) -> SnapshotReader:
         return SnapshotReader(
@@ -210,56 +204,34 @@ class _Rekey:
 
     def make(self) -> Snapshot:
         """Write the new one, its manifest last."""
-        began, old = datetime.now(UTC), self.old.manifest
-        schema = self.folder / "schema.sql"
-        bring(self.old.store, old.schema_sql, schema)
-        writer = SnapshotWriter(
-            self.old.store, old.environment, names.next_id(old.id), schema.read_text("utf-8")
-        )
-        with self.reader() as back:
-            tables = tuple(self.table(entry, back, writer) for entry in old.tables)
         chain = self.old.chain()
         secrets = replace(
-            old.secrets,
+            self.old.manifest.secrets,
             archive_keys=self.ring.fingerprints[:1] if self.mode == "seal" else (),
             plain_values=sum(one.manifest.secrets.plain_values for one in chain),
         )
-        entry = m.RekeyedEntry(
-            old.id,
-            self.old.manifest_sha256,
-            tuple(one.id for one in chain),
-            self.ring.fingerprints[0],
-        )
-        return writer.commit(
-            replace(
-                old,
-                airkeep=__version__,
-                run_id=str(uuid.uuid4()),
-                id=writer.id,
-                mode="full",
-                parent=None,
-                full_because=None,
-                secrets=secrets,
-                schema_sql=writer.schema_sql,
-                tables=tables,
-                compacted=None,
-                rekeyed=entry,
-                started=began,
-                finished=datetime.now(UTC),
-                timings_s={},
-            )
+        return save_folded(
+            self.old,
+            self.table,
+            folder=self.folder,
+            limits=self.limits,
+            progress=self.progress,
+            secrets=secrets,
+            compacted=None,
+            rekeyed=m.RekeyedEntry(
+                self.old.id,
+                self.old.manifest_sha256,
+                tuple(one.id for one in chain),
+                self.ring.fingerprints[0],
+            ),
         )
 
     def table(
         self, entry: m.TableEntry, back: SnapshotReader, writer: SnapshotWriter
     ) -> m.TableEntry:
-        self.progress(Step(entry.label, self.rows_done, self.old.manifest.rows))
         if secrets := self.secrets(entry):
-            made = self.turned(entry, secrets, back, writer)
-        else:
-            made = copy_table(entry, back, writer, self.folder, self.limits)
-        self.rows_done += entry.rows
-        return made
+            return self.turned(entry, secrets, back, writer)
+        return copy_table(entry, back, writer, self.folder, self.limits)
 
     def turned(
         self,
@@ -330,18 +302,7 @@ class _Rekey:
 
     def verify(self, made: Snapshot) -> None:
         """As `verify` does, and recorded as it records."""
-        checked = verify_snapshot(
-            made,
-            folder=self.folder,
-            memory_bytes=self.limits.memory_bytes,
-            threads=self.limits.threads,
-            progress=self.progress,
+        advice = f"{self.old.name} is as it was: use that one."
+        check_saved(
+            made, folder=self.folder, limits=self.limits, progress=self.progress, advice=advice
         )
-        if not checked.ok:
-            problem = gravest(checked.problems)
-            raise DamagedFileError(
-                problem.path,
-                expected="what was written",
-                found=problem.what,
-                advice=f"{self.old.name} is as it was: use that one.",
-            )

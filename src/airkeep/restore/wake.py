@@ -23,15 +23,8 @@ from airkeep.restore.inflight import (
     outcomes,
     tables_asked,
 )
-from airkeep.restore.quiet import (
-    MissedRuns,
-    QuietPlan,
-    past_question,
-    plan_quiet,
-    quiet_question,
-    quiet_statements,
-    read_dags,
-)
+from airkeep.restore.quiet import MissedRuns, QuietPlan, plan_quiet, quiet_question, read_dags
+from airkeep.restore.quiet_sql import past_question, quiet_statements
 from airkeep.restore.statements import Columns, Dialect, Relation, Statement
 from airkeep.snapshot.fold import Layer, fold
 from airkeep.snapshot.manifest import DagRunEntry, Manifest, TableEntry
