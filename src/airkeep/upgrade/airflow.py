@@ -273,7 +273,8 @@ def _opened(place: Path) -> Airflow:
 
 def _find_uv(version: str) -> str:
     beside = str(Path(sys.executable).parent)
-    uv = shutil.which("uv") or shutil.which("uv", path=beside)
+    # `uv run` names itself in UV.
+    uv = shutil.which("uv") or shutil.which("uv", path=beside) or os.environ.get("UV")
     if uv is None:
         raise MigrationError(
             f"there is no uv to install Airflow {version} with: put it on the PATH "
