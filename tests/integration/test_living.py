@@ -10,7 +10,7 @@ import pytest
 
 import airkeep
 from airkeep.database.server import Cluster
-from airkeep.errors import BusyError, ConflictError, NotEmptyError
+from airkeep.errors import BusyError, ConfigError, ConflictError, NotEmptyError
 from airkeep.restore.run import RestoreResult
 from airkeep.snapshot.progress import Step
 from compare import AS_IT_WAS
@@ -471,3 +471,99 @@ def test_what_came_into_a_fresh_target_before_the_locks_is_seen(
     with pytest.raises(NotEmptyError, match=r"rows are in variable\. .*--on-conflict skip"):
         restore(tmp_path, "latest", target, only="config", progress=somebody)
     assert query(target, "SELECT key FROM variable") == [("mine",)]
+
+
+@pytest.mark.parametrize(
+    ("left_out", "column"),
+    [
+        ("job", "task_instance.queued_by_job_id"),
+        ("trigger", "task_instance.trigger_id"),
+        ("log_template", "dag_run.log_template_id"),
+    ],
+)
+def test_what_points_at_a_table_that_is_left_out_points_at_nothing(
+    databases: Databases, tmp_path: Path, left_out: str, column: str
+) -> None:
+    source, target = databases.airflow("airflow-2112"), databases.airflow("airflow-2112")
+    table, _, name = column.partition(".")
+    run_script(source, f"UPDATE {table} SET {name} = (SELECT max(id) FROM {left_out})")
+    run_script(target, "DELETE FROM dag_run")
+    export(source, tmp_path)
+    restore(tmp_path, "latest", target, on_conflict="skip", skip=[left_out])
+    rows = f"SELECT count(*), count({name}) FROM {table}"
+    [(there, _)], [(arrived, pointing)] = query(source, rows), query(target, rows)
+    assert (arrived, pointing) == (there, 0)
+
+
+def test_what_cannot_be_without_a_table_that_is_left_out_is_refused(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-2112"), databases.airflow("airflow-2112")
+    export(source, tmp_path)
+    with pytest.raises(ConfigError, match=r"dag_run is left out, and \w+\.dag_run_id points at"):
+        restore(tmp_path, "latest", target, on_conflict="skip", skip=["dag_run"])
+
+
+def test_no_writer_is_ended_whose_rows_go_with_a_replaced_run(
+    databases: Databases, tmp_path: Path
+) -> None:
+    from adbc_driver_postgresql import dbapi
+
+    source, target = databases.airflow("airflow-332"), databases.airflow("airflow-332")
+    run_script(source, "DELETE FROM xcom")
+    run_script(target, "UPDATE dag_run SET start_date = now()")
+    export(source, tmp_path)
+    limits = airkeep.ReadLimits(lock_timeout_s=2)
+    with dbapi.connect(target) as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE xcom SET timestamp = now() WHERE key = 'return_value'")
+        with pytest.raises(BusyError, match="never all free for a moment"):
+            restore(tmp_path, "latest", target, on_conflict="replace", limits=limits)
+        cursor.execute("UPDATE task_instance SET pid = 1")
+
+
+def test_a_number_that_an_application_gave_names_its_row(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-332"), databases.airflow("airflow-332")
+    app = "CREATE TABLE app (id int PRIMARY KEY, name text); INSERT INTO app VALUES (1, '{name}')"
+    run_script(source, app.format(name="new"))
+    run_script(target, app.format(name="old"))
+    export(source, tmp_path)
+    restore(tmp_path, "latest", target, on_conflict="replace")
+    assert query(target, "SELECT id, name FROM app") == [(1, "new")]
+
+
+def test_unique_rules_of_every_form_are_understood_or_left_to_the_server(
+    databases: Databases, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source, target = databases.airflow("airflow-332"), databases.airflow("airflow-332")
+    app = """
+CREATE TABLE app (id serial PRIMARY KEY, name text, other text,
+  low text GENERATED ALWAYS AS (lower(name)) STORED UNIQUE);
+CREATE UNIQUE INDEX ON app (name text_pattern_ops DESC);
+CREATE UNIQUE INDEX ON app (other) NULLS NOT DISTINCT;
+INSERT INTO app (name, other) VALUES ('{name}', '{other}')
+"""
+    run_script(source, app.format(name="a", other="b"))
+    run_script(target, app.format(name="a", other="c"))
+    export(source, tmp_path)
+    result = restore(tmp_path, "latest", target, on_conflict="skip")
+    [fate] = next(t for t in result.plan.tables if t.label == "app").fates
+    assert (fate.kind, fate.why) == ("dropped", "another row has its name")
+    assert "sqlglot" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"only": "history", "tables": ["connection"]}, "leave no table of the snapshot"),
+        ({"only": "config", "active": ["lab_etl_orders"]}, "no DAG is restored"),
+    ],
+)
+def test_a_wish_that_comes_to_nothing_is_told(
+    databases: Databases, tmp_path: Path, asked: dict[str, Any], why: str
+) -> None:
+    target = databases.airflow("airflow-332")
+    export(target, tmp_path)
+    with pytest.raises(ConfigError, match=why):
+        restore(tmp_path, "latest", target, on_conflict="skip", dry_run=True, **asked)

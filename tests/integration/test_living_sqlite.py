@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 import airkeep
-from airkeep.errors import ConflictError
+from airkeep.database.server import Cluster
+from airkeep.errors import ConflictError, RestoreError
 from airkeep.restore.run import RestoreResult
 from compare import AS_IT_WAS
 from identities import what_it_says
 from renumbered import renumber
-from servers import Databases, query
+from servers import Databases, emptied, query
 
 FILES = ["airflow-3.3.2", "airflow-2.11.2"]
 GONE = """
@@ -124,3 +125,23 @@ def test_a_file_goes_into_a_migrated_postgresql_of_its_revision(
     )
     assert latest == started[:26]
     query(target, "INSERT INTO log (dttm, event) SELECT now(), 'numbered after them'")
+
+
+def test_an_airflow_goes_on_numbering_after_what_a_restore_added(
+    airflow_file: Callable[[str], Path], server: Cluster, databases: Databases, tmp_path: Path
+) -> None:
+    source = airflow_file("airflow-3.3.2")
+    airkeep.export(str(source), tmp_path, environment="prod")
+    target = emptied(server, databases.airflow("airflow-332"))
+    result = airkeep.restore(tmp_path, "latest", target)
+    assert any(o.fate == "slept through" for o in result.outcomes)
+    again = "SELECT nextval('dag_run_id_seq') > max(id) FROM dag_run"
+    assert query(target, again) == [(True,)]
+
+
+def test_a_file_goes_into_no_postgresql_without_tables(
+    airflow_file: Callable[[str], Path], databases: Databases, tmp_path: Path
+) -> None:
+    airkeep.export(str(airflow_file("airflow-3.3.2")), tmp_path, environment="prod")
+    with pytest.raises(RestoreError, match=r"has no tables.*make them with this Airflow's own"):
+        airkeep.restore(tmp_path, "latest", databases.empty())

@@ -12,6 +12,7 @@ from time import monotonic
 from airkeep.database.catalog import Catalog
 from airkeep.database.numbering import numbered_tables
 from airkeep.database.sql import ident, qualified
+from airkeep.errors import ConfigError
 from airkeep.restore.fates import Merged
 from airkeep.restore.inflight import Outcome
 from airkeep.restore.merge import Merge
@@ -83,12 +84,19 @@ class Living:
         entries = mergeable(manifest, self.catalog, wish)
         asked = chosen_by(wish.only, choose_entries(manifest, wish.tables, wish.skip))
         asked = [e for e in asked if e.role != Role.ALEMBIC.value]
+        if not asked:
+            raise ConfigError(
+                f"--only {wish.only} and --tables, --skip leave no table of the snapshot: "
+                f"change one of them"
+            )
         check_fits(manifest, asked, target=name, catalog=self.catalog)
         _, self.deferred = load_order(list(entries.values()))
         chosen = {e.label for e in asked}
         self.merges = plan_merge(list(entries.values()), chosen, self.catalog, policies)
         self.entries: Sequence[TableEntry] = [entries[m.label] for m in self.merges]
         orphans = manifest.server.engine == "sqlite"  # which keeps no reference by itself
+        if self.wake.active is not None and not self.wakes:
+            raise ConfigError("--active says which DAGs wake, and no DAG is restored: leave it out")
         self.merge = Merge(self.target, self.catalog, self.merges, orphans=orphans)
 
     def stage(self) -> None:
@@ -173,6 +181,7 @@ class Living:
         self.target.begin_loading(plan)
         self.merge.write(lambda label: self.source.tell(f"writing {label}", total))
         notes = (*self.target.finish(plan), *self.start_quietly(going))
+        self.merge.move_sequences()
         self.target.set_sequences(self.sequences(), self.merge.locked)
         return notes
 

@@ -127,10 +127,34 @@ class Merge:
             also: tables that more is written to than the snapshot's rows.
         """
         filled = [m for m in self._rest if self.rows[m.label] or m.label in also]
-        self.target.lock_living([m.table for m in filled])
+        labels = {m.label for m in filled} | self._emptied_by_others()
+        tables = self.catalog.by_label()
+        self.target.lock_living([tables[label] for label in sorted(labels)])
         self.locked = frozenset(m.label for m in filled)
-        for merge in filled:
-            if merge.number and self.rows[merge.label]:
+        self.move_sequences()
+
+    def _emptied_by_others(self) -> set[str]:
+        """Tables whose rows may go with a run that is replaced, by us or by the server."""
+        found = {
+            m.label
+            for m in self.merges
+            if any(self.rows[link.parent] for link, _ in self._hanging(m))
+        }
+        while True:
+            more = {
+                self.catalog.label(t)
+                for t in self.catalog.tables
+                for f in t.foreign_keys
+                if self.catalog.label_of(f.target_schema or t.schema, f.target) in found
+            } - found
+            if not more:
+                return found
+            found |= more
+
+    def move_sequences(self) -> None:
+        """Past every number that is there now, of the tables that are locked."""
+        for merge in self.merges:
+            if merge.number and merge.label in self.locked:
                 self._move_sequence(merge)
 
     def decide(self, *, dry_run: bool) -> tuple[Merged, ...]:
@@ -176,7 +200,11 @@ class Merge:
 
     def _map(self, merge: TableMerge, doing: str) -> None:
         sql = self.sql[merge.label]
-        soft = [(child, link) for child, link in self._children(merge) if not link.firm]
+        soft = [
+            (child, link)
+            for child, link in self._children(merge)
+            if not link.firm and link.to == (merge.own,)
+        ]
         self._run(sql.make_map(soft), doing)
         if self._count(sql.map):
             self.target.analyze(sql.map)
@@ -190,8 +218,12 @@ class Merge:
                 self._run(sql.keep_out(link, self.sql[link.parent]), doing)
                 if merge.policy == "replace":
                     self._run(sql.keep_met(link, self.sql[link.parent]), doing)
+            if link.part and link.parent in self.sql and merge.hangs_on(link):
+                self._run(sql.keep_strangers(link, self.sql[link.parent]), doing)
             if link.parent in self.dropped and _needs(merge, link, self.sql[link.parent].merge):
                 self._run(sql.drop_without(link, self.sql[link.parent]), doing)
+            if set(link.columns) <= set(merge.emptied):
+                continue
             if link.firm and (self.orphans or link.parent not in self.sql):
                 self._run(
                     sql.drop_orphans(link, self.sql.get(link.parent), self._name(link)), doing
@@ -237,7 +269,11 @@ class Merge:
         return max(int(highest or 0), sequence.last_value if sequence else 0)
 
     def _replaced(self, merge: TableMerge) -> list[tuple[Link, MergeSql]]:
-        """What a table's rows hang on, where that is a run's and is replaced."""
+        """What a table's rows hang on, where that is replaced."""
+        return [found for found in self._hanging(merge) if self.decided.get(found[0].parent)]
+
+    def _hanging(self, merge: TableMerge) -> list[tuple[Link, MergeSql]]:
+        """What a table's rows hang on, where that is a run's and may be replaced."""
         if merge.label in _RUNS or merge.policy != "replace":
             return []
         return [
@@ -246,7 +282,6 @@ class Merge:
             if link.parent in _WHOLE
             and link.parent in self.sql
             and self.sql[link.parent].merge.policy == "replace"
-            and self.decided.get(link.parent)
             and merge.hangs_on(link)
         ]
 
@@ -315,7 +350,7 @@ class Merge:
 
 def _needs(merge: TableMerge, link: Link, parent: TableMerge) -> bool:
     """Whether a row cannot be there without its parent; else it points at nothing."""
-    if link.parent == merge.label or not link.firm:
+    if link.parent == merge.label or not (link.firm or link.part):
         return False
     required = any(not merge.table.column(c).nullable for c in link.columns)
     return required or link.to != (parent.own,)
@@ -337,7 +372,7 @@ _KINDS: dict[str, FateKind] = {
 
 
 def _kind(fate: str, merge: TableMerge) -> FateKind:
-    if fate == "met" or (fate == "dropped" and merge.policy == "fail"):
+    if fate == "met" or (fate in ("dropped", "kept out") and merge.policy == "fail"):
         return _MET[merge.policy]
     return _KINDS[fate]
 

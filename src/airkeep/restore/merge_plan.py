@@ -27,6 +27,7 @@ from airkeep.tables.defaults import natural_key
 from airkeep.tables.references import soft_references
 from airkeep.tables.roles import Role, role_of
 from airkeep.tables.secrets import secrets_of
+from airkeep.tables.window import known_of
 
 Policy = Literal["fail", "skip", "replace"]
 Only = Literal["history", "config", "all"]
@@ -48,6 +49,8 @@ class Link:
         to: its columns, in the order of `columns`.
         firm: a foreign key says so, which the target may enforce.
         text: the one column holds the number as text.
+        part: no foreign key says so, and yet a row is a part of the one that it points at: before
+            2.2 a task instance of the run of its date.
     """
 
     columns: tuple[str, ...]
@@ -55,6 +58,7 @@ class Link:
     to: tuple[str, ...]
     firm: bool = True
     text: bool = False
+    part: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class TableMerge:
         own: the column whose number or uuid the database gives, None where there is none.
         number: `own` is a number, not a uuid.
         key: what a row is known by again; empty: by all columns but `own`.
+        emptied: columns that would point at rows of a table that is left out: they become NULL.
         brought: only rows that others point at come, and never over a row that is there.
         locked: other writers are kept out. Where rows are only ever added beside others and
             nothing firm points at them, nobody needs to wait: heartbeats in `job` go on.
@@ -79,6 +84,7 @@ class TableMerge:
     key: tuple[str, ...]
     links: tuple[Link, ...]
     policy: Policy
+    emptied: tuple[str, ...] = ()
     brought: bool = False
     locked: bool = True
 
@@ -145,6 +151,9 @@ def plan_merge(
         chosen: labels of those that were asked for; of the others come the rows that these
             point at.
         policies: see `read_policies`.
+
+    Raises:
+        ConfigError: rows cannot be without those of a table that is left out.
     """
     tables = catalog.by_label()
     firm = {
@@ -152,14 +161,43 @@ def plan_merge(
         for t in catalog.tables
         for f in t.foreign_keys
     }
+    there = {e.label for e in entries}
     planned = [
         _table_merge(e, tables[e.label], catalog, _policy(e, policies), firm) for e in entries
     ]
     wanted = _reached({p.label: p for p in planned}, chosen)
+    rows = {e.label: e.rows for e in entries}
+    planned = [
+        replace(p, emptied=_emptied(p, there, catalog, rows=rows[p.label]))
+        for p in planned
+        if p.label in wanted
+    ]
     return tuple(
         p if p.label in chosen else replace(p, brought=True, policy="skip")
-        for p in in_order([p for p in planned if p.label in wanted])
+        for p in in_order(planned)
     )
+
+
+def _emptied(
+    merge: TableMerge, there: Collection[str], catalog: Catalog, *, rows: int
+) -> tuple[str, ...]:
+    """The columns whose number means another row in the target, or none."""
+    tables = catalog.by_label()
+    found = []
+    for link in merge.links:
+        parent = tables.get(link.parent)
+        if link.parent in there or parent is None or len(link.columns) > 1:
+            continue
+        firm = [x for x in links_of(parent, catalog, [c.name for c in parent.columns]) if x.firm]
+        if link.to != (own_column(parent, firm),):
+            continue
+        if rows and merge.hangs_on(link):
+            raise ConfigError(
+                f"{link.parent} is left out, and {merge.label}.{link.columns[0]} points at its "
+                f"rows: leave {merge.label} out as well (--skip), or take both"
+            )
+        found.append(link.columns[0])
+    return tuple(found)
 
 
 def in_order(merges: Sequence[TableMerge]) -> list[TableMerge]:
@@ -167,8 +205,8 @@ def in_order(merges: Sequence[TableMerge]) -> list[TableMerge]:
     by_label = {m.label: m for m in merges}
     edges = {
         m.label: {
-            link.parent: link.firm
-            for link in sorted(m.links, key=lambda link: link.firm)
+            link.parent: link.firm or link.part
+            for link in sorted(m.links, key=lambda link: link.firm or link.part)
             if link.parent in by_label and link.parent != m.label
         }
         for m in merges
@@ -234,7 +272,23 @@ def links_of(table: Table, catalog: Catalog, columns: Collection[str]) -> tuple[
             for s in soft_references(table.name, columns, names)
             if (s.column,) not in said
         }
+        if not {link.parent for link in firm} & {"dag_run", "task_instance"}:
+            soft |= _parts(table, catalog)
     return (*sorted(firm, key=_order), *sorted(soft, key=_order))
+
+
+def _parts(table: Table, catalog: Catalog) -> set[Link]:
+    """The run whose part a row is, where it names it and no foreign key does."""
+    columns = {
+        t.name: [c.name for c in t.columns]
+        for t in catalog.tables
+        if t.schema == catalog.main_schema
+    }
+    return {
+        Link(k.columns, k.parent, k.to, firm=False, part=True)
+        for k in known_of(table.name, columns).links
+        if k.parent == "dag_run" and len(k.columns) > 1
+    }
 
 
 def _order(link: Link) -> tuple[tuple[str, ...], str]:
@@ -242,19 +296,27 @@ def _order(link: Link) -> tuple[tuple[str, ...], str]:
 
 
 def own_column(table: Table, links: Sequence[Link]) -> str | None:
-    """The one column of the primary key, where it is a number or uuid that says nothing."""
+    """The one column of the primary key, where it is a number or uuid that says nothing.
+
+    FAB's ids on 3.x have no default, so Airflow's own tables are believed by the column's name.
+    """
     if len(table.key) != 1 or table.key in {link.columns for link in links}:
         return None
     column = table.column(table.key[0])
     kind = _plain(column)
-    if kind in _UUIDS or (kind in _NUMBERS and _is_numbered(column)):
+    if kind in _UUIDS or (kind in _NUMBERS and _is_numbered(column, table)):
         return column.name
     return None
 
 
-def _is_numbered(column: Column) -> bool:
-    """Not a hash, like 2.x's `dag_code.fileloc_hash`. FAB's ids on 3.x have no default."""
-    return column.name == "id" or bool(column.identity) or "nextval(" in (column.default or "")
+def _is_numbered(column: Column, table: Table) -> bool:
+    """Not a hash, like 2.x's `dag_code.fileloc_hash`."""
+    is_ours = role_of(table.name) is not Role.FOREIGN
+    return (
+        (is_ours and column.name == "id")
+        or bool(column.identity)
+        or "nextval(" in (column.default or "")
+    )
 
 
 def _is_unique(table: Table, own: str | None) -> bool:

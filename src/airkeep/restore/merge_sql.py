@@ -75,7 +75,7 @@ class MergeSql:
     def arrivals(self, columns: Collection[str]) -> str:
         """SELECT airkeep_row and the columns of every staged row, translated."""
         moved = {c: link for c, link in self.translated().items() if c in columns}
-        joins, values = "", {c: f"s.{ident(c)}" for c in columns}
+        joins, values = "", {c: self._value(c) for c in columns}
         for n, (column, link) in enumerate(moved.items()):
             old, new = (_number(f"m{n}.{c}", text=link.text) for c in ("old", "new"))
             there = f"s.{ident(column)}"
@@ -85,6 +85,11 @@ class MergeSql:
             values[column] = f"CASE WHEN {old} IS NULL THEN {there} ELSE {new} END"
         listed = ", ".join(f"{values[c]} AS {ident(c)}" for c in columns)
         return f"SELECT s.{self.dialect.row} AS airkeep_row, {listed} FROM {self.stage} s{joins}"
+
+    def _value(self, column: str) -> str:
+        there = f"s.{ident(column)}"
+        # NULL of the column's type.
+        return f"NULLIF({there}, {there})" if column in self.merge.emptied else there
 
     # Deciding.
 
@@ -190,6 +195,17 @@ class MergeSql:
             f"SELECT {row}, {self._no_row}, {self._no_number}, 'kept out', {_other(link)} "
             f"FROM {self.stage} s WHERE {self._undecided(row)} "
             f"AND {self._on_another(link, parent)}"
+        )
+
+    def keep_strangers(self, link: Link, parent: MergeSql) -> str:
+        """Leave what is a part of nothing here, and would be a part of a row of the target's."""
+        row = f"s.{self.dialect.row}"
+        arrives = f"SELECT 1 FROM {parent.stage} p WHERE {_pointing(link, 's', 'p')}"
+        there = f"SELECT 1 FROM {parent.target} p WHERE {_pointing(link, 's', 'p')}"
+        return self._insert(
+            f"SELECT {row}, {self._no_row}, {self._no_number}, 'kept out', {_other(link)} "
+            f"FROM {self.stage} s WHERE {self._undecided(row)} "
+            f"AND EXISTS ({there}) AND NOT EXISTS ({arrives})"
         )
 
     def keep_met(self, link: Link, parent: MergeSql) -> str:
@@ -374,32 +390,42 @@ class MergeSql:
 
 
 def uniques_of(table: Table) -> tuple[Unique, ...]:
-    """A PostgreSQL table's unique rules, the primary key among them."""
+    """A PostgreSQL table's unique rules, the primary key among them.
+
+    One over a generated column, which no row brings, is left to the server.
+    """
+    stored = {c.name for c in table.stored_columns}
     found = [
-        Unique(tuple(ident(c) for c in k.columns)) for k in table.constraints if k.kind in "pu"
+        Unique(tuple(ident(c) for c in k.columns))
+        for k in table.constraints
+        if k.kind in "pu" and set(k.columns) <= stored
     ]
     for index in table.indexes:
         if index.unique:
-            found += _parsed(index.definition)
+            found += _parsed(index.definition, stored)
     return tuple(found)
 
 
-def _parsed(definition: str) -> list[Unique]:
+def _parsed(definition: str, stored: Collection[str]) -> list[Unique]:
     """A unique index from its definition; one of a form not known is left to the server."""
     import sqlglot
     from sqlglot import exp
 
-    made = sqlglot.parse_one(definition, read="postgres")
+    # Which sqlglot does not know; two NULLs are then found by the server.
+    made = sqlglot.parse_one(definition.replace(" NULLS NOT DISTINCT", ""), read="postgres")
     index = made.find(exp.Index)
     params = index.args.get("params") if index else None
     if params is None or not params.args.get("columns"):
         return []
-    parts = tuple(
-        (c.this if isinstance(c, exp.Ordered) else c).sql("postgres")
-        for c in params.args["columns"]
-    )
+    if not {c.name for c in params.find_all(exp.Column)} <= set(stored):
+        return []
+    parts = []
+    for part in params.args["columns"]:
+        while isinstance(part, exp.Ordered | exp.Opclass):  # DESC, text_pattern_ops
+            part = part.this  # noqa: PLW2901
+        parts.append(part.sql("postgres"))
     where = params.args.get("where")
-    return [Unique(parts, where.this.sql("postgres") if where else "")]
+    return [Unique(tuple(parts), where.this.sql("postgres") if where else "")]
 
 
 def _taken(unique: Unique) -> str:

@@ -160,6 +160,12 @@ class _Restore:
         if wish.policies is None and wish.only == "all" and not other:
             return None
         catalog = self.catalog(create_schema=False)
+        if catalog is None and other:
+            version = self.source.manifest.airflow_version
+            raise RestoreError(
+                f"{self.address} has no tables, and those of SQLite are not made there: make them "
+                f"with this Airflow's own `airflow db migrate` ({version}) first"
+            )
         if catalog is None:
             return None
         used = any(t.used for t in self.look(catalog, entries).values())
