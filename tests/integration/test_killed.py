@@ -129,7 +129,7 @@ def test_two_exports_of_one_microsecond_get_different_ids(
 
 @pytest.mark.parametrize(
     "rounds",
-    [pytest.param(8, id="a few"), pytest.param(40, id="many", marks=pytest.mark.slow)],
+    [pytest.param(8, id="a few"), pytest.param(50, id="many", marks=pytest.mark.slow)],
 )
 def test_a_target_is_empty_or_complete_however_a_restore_ends(
     rounds: int, databases: Databases, tmp_path: Path

@@ -312,9 +312,10 @@ def write_wildly(url: str, seed: int, stop: threading.Event, kept: list[tuple[st
             done = f"{deed.format(key=f'w{seed}-{number}')} RETURNING {IDENTITY[table]} AS row"
             try:
                 cursor.execute(done)
+                rows = cursor.fetchall()
             except dbapi.Error:
                 continue  # its run has just left
-            kept += [(table, row) for (row,) in cursor.fetchall()]
+            kept += [(table, row) for (row,) in rows]
 
 
 @pytest.mark.parametrize(
