@@ -312,6 +312,47 @@ def test_a_dag_that_is_active_in_the_target_goes_on_and_one_that_was_paused_slep
     ]
 
 
+def test_a_dag_that_is_active_in_the_target_and_goes_on_from_the_snapshots_run_slept(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-332"), databases.airflow("airflow-332")
+    due = "next_dagrun_create_after = now() - interval '1 hour'"
+    [(dag_id,)] = query(
+        source,
+        "SELECT dag_id FROM dag_run WHERE run_type = 'scheduled' AND data_interval_end IS NOT NULL "
+        "GROUP BY 1 ORDER BY count(*) DESC LIMIT 1",
+    )
+    run_script(target, f"DELETE FROM dag_run; UPDATE dag SET is_paused = false, {due}")
+    run_script(source, f"UPDATE dag SET is_paused = (dag_id <> '{dag_id}')")
+    export(source, tmp_path)
+    planned = airkeep.restore(tmp_path, "latest", target, on_conflict="skip", dry_run=True)
+    done = airkeep.restore(tmp_path, "latest", target, on_conflict="skip")
+    assert query(target, "SELECT dag_id FROM dag_run WHERE run_id LIKE '%airkeep_asleep%'") == [
+        (dag_id,)
+    ]
+    slept = [o for o in done.outcomes if o.fate == "slept through"]
+    assert slept == [o for o in planned.outcomes if o.fate == "slept through"] != []
+
+
+def test_a_dag_that_never_ran_sleeps_beside_one_that_did(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source = databases.airflow("airflow-332")
+    due = "next_dagrun_create_after = now() - interval '1 hour'"
+    run_script(
+        source,
+        "CREATE TEMP TABLE more AS SELECT * FROM dag WHERE next_dagrun_data_interval_start "
+        f"IS NOT NULL LIMIT 1; UPDATE more SET dag_id = 'never_ran', is_paused = false, {due}; "
+        "INSERT INTO dag SELECT * FROM more",
+    )
+    export(source, tmp_path)
+    target = databases.empty()
+    airkeep.restore(tmp_path, "latest", target, create_schema=True)
+    asleep = "SELECT count(*), count(created_dag_version_id) FROM dag_run WHERE run_id LIKE "
+    [(runs, versions)] = query(target, asleep + "'%airkeep_asleep%'")
+    assert runs > versions > 0
+
+
 def test_sealed_secrets_that_the_target_has_are_known_again(
     databases: Databases, tmp_path: Path
 ) -> None:

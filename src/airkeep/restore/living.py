@@ -18,7 +18,13 @@ from airkeep.restore.inflight import Outcome
 from airkeep.restore.merge import Merge
 from airkeep.restore.merge_plan import Only, Policy, TableMerge, chosen_by, plan_merge
 from airkeep.restore.plan import RestorePlan, check_fits, check_unused, load_order, merge_plan_of
-from airkeep.restore.quiet import QuietPlan, plan_quiet, quiet_question, read_dags
+from airkeep.restore.quiet import (
+    QuietPlan,
+    going_question,
+    plan_quiet,
+    quiet_question,
+    read_dags,
+)
 from airkeep.restore.secrets import held_by
 from airkeep.restore.source import Source
 from airkeep.restore.target import Target
@@ -202,14 +208,11 @@ class Living:
         return any(m.label == "dag" and not m.brought for m in self.merges)
 
     def going(self) -> tuple[str, ...]:
-        """The snapshot's DAGs that are active in the target already."""
+        """The snapshot's DAGs that are at work in the target, and slept through nothing there."""
         if not self.wakes:
             return ()
-        found = self.target.query(
-            f"SELECT dag_id FROM {self._table('dag')} WHERE NOT is_paused "
-            f"AND dag_id IN (SELECT dag_id FROM {self._stage('dag')})",
-            doing="looking at what is active",
-        )
+        question = going_question(self._columns(), self._table, self._stage)
+        found = self.target.query(question, doing="looking at what is active")
         return tuple(str(dag_id) for (dag_id,) in found)
 
     def start_quietly(self, going: Collection[str]) -> tuple[str, ...]:

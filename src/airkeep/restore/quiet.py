@@ -155,6 +155,25 @@ def _newest_runs(columns: Columns, relation: Relation) -> str | None:
     return f"SELECT * FROM ({numbered}) y WHERE n = 1"
 
 
+def going_question(columns: Columns, target: Relation, arriving: Relation) -> str:
+    """A SELECT of the DAGs that are active in a target in use and go on from a run of theirs.
+
+    One whose newest run arrives goes on from that: it has slept, however active it is.
+    """
+    question = (
+        f"SELECT dag_id FROM {target('dag')} d WHERE NOT is_paused "
+        f"AND dag_id IN (SELECT dag_id FROM {arriving('dag')})"
+    )
+    ours, theirs = _newest_runs(columns, target), _newest_runs(columns, arriving)
+    if ours is None or theirs is None:
+        return question
+    newer = f"SELECT 1 FROM ({theirs}) a WHERE a.dag_id = t.dag_id AND a.logical > t.logical"
+    return (
+        f"{question} AND EXISTS (SELECT 1 FROM ({ours}) t WHERE t.dag_id = d.dag_id "
+        f"AND NOT EXISTS ({newer}))"
+    )
+
+
 def read_dags(rows: Iterable[Sequence[object]]) -> tuple[Dag, ...]:
     """The rows of `quiet_question`, sorted."""
     return tuple(sorted(map(_dag, rows), key=lambda dag: dag.dag_id))
@@ -206,7 +225,7 @@ def plan_quiet(
     Args:
         now: the target's clock: what fell due until then is not made.
         active: exactly these are to be unpaused; None: those that the snapshot has so.
-        going: DAGs that run in the target already, and have slept through nothing there.
+        going: DAGs that run in the target already (`going_question`), and slept through nothing.
 
     Raises:
         ConfigError: a DAG that is to be active is not in the snapshot.

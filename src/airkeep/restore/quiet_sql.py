@@ -131,6 +131,7 @@ class _Writer:
             "conf": "'{}'" if is_three else "NULL",
             "clear_number": "0",
             "span_status": "'ended'",
+            "created_dag_version_id": "NULL",  # every row of the statement has the same columns
         }
         if "id" in self.columns.get("log_template", ()):
             values["log_template_id"] = f"(SELECT max(id) FROM {self.relation('log_template')})"
