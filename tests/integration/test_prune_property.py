@@ -67,7 +67,7 @@ def some_changes(chance: random.Random) -> list[str]:
                 found.append(f"UPDATE {table} SET {key} = {key} WHERE ctid = {row}")
         else:
             gone = f"DELETE FROM {table} WHERE ctid = {row}"
-            unless = "EXCEPTION WHEN foreign_key_violation THEN NULL"  # a run's backfill stays
+            unless = "EXCEPTION WHEN foreign_key_violation OR restrict_violation THEN NULL"
             found.append(f"DO $$ BEGIN {gone}; {unless}; END $$")
     return found
 
