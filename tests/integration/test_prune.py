@@ -85,6 +85,49 @@ def test_a_row_that_was_written_again_as_it_was_is_unchanged(world: Rewound) -> 
     assert prune(url, world).rows == usual
 
 
+def test_what_a_changed_run_names_is_not_in_the_plan_either(
+    templates: Templates, tmp_path: Path
+) -> None:
+    world = Rewound(templates, "airflow-2112", tmp_path)
+    url = world.again()
+    usual = prune(url, world).rows
+    left = [sorted(n for (n,) in query(at, "SELECT id FROM job")) for at in (world.then, url)]
+    gone = ", ".join(map(str, set(left[0]) - set(left[1])))
+    [(run, jobs)] = query(
+        world.then,
+        f"SELECT r.id, count(DISTINCT job_id) FROM dag_run r JOIN task_instance t "
+        f"USING (dag_id, run_id) WHERE job_id IN ({gone}) "
+        f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1",
+    )
+    url = world.again(f"UPDATE dag_run SET dag_hash = 'other' WHERE id = {run}")
+    before = data_of(url)
+    result = prune(url, world)
+    fates = {t.table: t for t in result.plan.tables}
+    assert {t: f.rows for t, f in fates.items() if f.rows} == world.gone(before, url)
+    assert result.total == result.plan.rows
+    assert fates["job"].named == jobs > 0
+    assert fates["job"].rows == usual["job"] - jobs
+    assert fates["job"].held == 0
+    world.drop()
+
+
+def test_a_plan_of_some_tables_knows_who_names_their_rows(
+    templates: Templates, tmp_path: Path
+) -> None:
+    world = Rewound(templates, "airflow-2112", tmp_path)
+    whole = prune(world.again(), world, dry_run=True).plan.units["job"]
+    named = {}
+    for tables in (["job"], ["job", "task_instance"], ["job", "xcom"], ["dataset_event"]):
+        url = world.again()
+        result = prune(url, world, tables=tables)
+        assert result.plan.rows == result.total == sum(world.gone(world.rows, url).values())
+        named[tuple(tables)] = sum(t.named for t in result.plan.tables if t.table == tables[0])
+    assert named[("job",)] == named[("job", "xcom")] > whole / 2
+    assert named[("job", "task_instance")] == 0
+    assert named[("dataset_event",)] > 0
+    world.drop()
+
+
 @pytest.mark.parametrize(
     "added",
     [
@@ -117,6 +160,7 @@ def test_a_child_that_is_new_keeps_its_run_whole(added: str, world: Rewound) -> 
     assert query(url, f"SELECT count(*) FROM xcom WHERE dag_run_id = {run}") != [(0,)]
     gone = world.gone(before, url)
     assert gone["dag_run"] == result.rows["dag_run"] > 10
+    assert gone == {t.table: t.rows for t in result.plan.tables if t.rows}
 
 
 def test_what_is_at_work_stays(world: Rewound) -> None:

@@ -129,10 +129,11 @@ class _HowFar:
 
 def _show_plan(plan: PrunePlan, out: Output) -> None:
     out.table(
-        ["table", "old", "to delete", "about", "changed", "not in it", "held by those"],
+        ["table", "old", "to delete", "about", "changed", "not in it", "held by those",
+         "still named"],
         [
             [t.table, f"{t.old:,}", f"{t.rows:,}", size(t.bytes),
-             *(f"{n:,}" if n else "-" for n in (t.changed, t.unknown, t.held))]
+             *(f"{n:,}" if n else "-" for n in (t.changed, t.unknown, t.held, t.named))]
             for t in plan.tables
         ],
     )  # fmt: skip
@@ -169,8 +170,8 @@ def _show(result: PruneResult, out: Output) -> None:
     )
     if result.total < plan.rows and not result.left:
         out.note(
-            f"{plan.rows - result.total:,} rows of the plan stayed: of their unit something was "
-            f"changed, added or locked meanwhile"
+            f"{counted(plan.rows - result.total, 'row')} of the plan stayed: of their unit "
+            f"something was changed, added, named or locked meanwhile"
         )
     if result.vacuum:
         out.note(f"their room is free for new rows after: {result.vacuum}")

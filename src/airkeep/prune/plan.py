@@ -54,19 +54,34 @@ class Hang:
 
 
 @dataclass(frozen=True)
+class Naming:
+    """Rows outside a family that name its rows: those that stay keep what they name.
+
+    Attributes:
+        where: for the rows of `hang.parent` that are named by what no earlier family has read;
+            None where none can be old.
+    """
+
+    hang: Hang
+    where: str | None = None
+
+
+@dataclass(frozen=True)
 class Family:
     """A root and what hangs on it, parents before children.
 
     Attributes:
         hangs: by what rows a row of a member may still be held.
-        weeds: what keeps a root's row although no foreign key says so: looked at once, before
+        weeds: what keeps a root's row although no foreign key says so: looked at once more, before
             the first row of the family is deleted.
+        namings: all of these that come from outside, for the plan.
     """
 
     name: str
     members: tuple[Member, ...]
     hangs: tuple[Hang, ...] = ()
     weeds: tuple[Hang, ...] = ()
+    namings: tuple[Naming, ...] = ()
 
     @property
     def root(self) -> Member:
@@ -77,7 +92,10 @@ class Family:
         up = self.members[place].up
         if up is None:
             return None
-        return next(n for n, m in enumerate(self.members) if m.label == up.parent)
+        return self.place_of(up.parent)
+
+    def place_of(self, label: str) -> int:
+        return next(n for n, m in enumerate(self.members) if m.label == label)
 
     def columns_of(self, label: str) -> tuple[str, ...]:
         """The columns by which others point at a member, and by which it points at its parent."""
@@ -115,6 +133,12 @@ class Scope:
     families: tuple[Family, ...]
     left_out: tuple[LeftOut, ...] = ()
 
+    def columns_of(self, number: int, label: str) -> tuple[str, ...]:
+        """Of a family's member: the family's own, and those by which it names what goes later."""
+        later = (n.hang for family in self.families[number + 1 :] for n in family.namings)
+        naming = (c for hang in later if hang.child == label for c in hang.columns)
+        return tuple(dict.fromkeys((*self.families[number].columns_of(label), *naming)))
+
 
 @dataclass
 class TableFate:
@@ -126,6 +150,7 @@ class TableFate:
         bytes: about what those take, indexes included.
         changed, unknown: old rows that the snapshot holds otherwise, or not at all.
         held: old rows, equal to the snapshot's, whose unit stays because of such a row.
+        named: the same, whose unit stays because a row that stays names it.
     """
 
     table: str
@@ -135,6 +160,7 @@ class TableFate:
     changed: int = 0
     unknown: int = 0
     held: int = 0
+    named: int = 0
 
 
 @dataclass(frozen=True)
@@ -213,13 +239,13 @@ def _prunable(catalog: Catalog, old: OldRows) -> list[str]:
     for table in catalog.tables:
         if table.schema == catalog.main_schema and table.name not in found:
             parents = {link.parent for link in old.known(table.name).links}
-            if parents & _above(old, roots):
+            if parents & hanging_on(old, roots):
                 found.append(table.name)
     return found
 
 
-def _above(old: OldRows, roots: Sequence[str]) -> set[str]:
-    """The tables that something may hang on."""
+def hanging_on(old: OldRows, roots: Sequence[str]) -> set[str]:
+    """These tables, and those that hang on them, at once or through others."""
     found = set(roots)
     while True:
         more = {

@@ -21,6 +21,7 @@ from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Reader, open_reader
 from airkeep.database.sql import literal, qualified
 from airkeep.errors import ConfigError, OtherDatabaseError, PruneError, SnapshotError
+from airkeep.prune.named import with_namings
 from airkeep.prune.plan import (
     BATCH_ROWS,
     PAUSE_MS,
@@ -28,6 +29,7 @@ from airkeep.prune.plan import (
     Scope,
     TableFate,
     Unseen,
+    hanging_on,
     plan_scope,
 )
 from airkeep.prune.postgres import PostgresDeleter
@@ -42,7 +44,7 @@ from airkeep.snapshot.prove import XMIN, has_rows, prove
 from airkeep.snapshot.pruned import mark
 from airkeep.snapshot.read import SnapshotReader
 from airkeep.snapshot.results import gravest
-from airkeep.tables.old import OldRows
+from airkeep.tables.old import RUN, OldRows
 
 _ROUNDS = 3  # how often a batch that somebody is in the way of is tried
 _AGAIN_S = 1.0
@@ -186,6 +188,7 @@ class _Prune:
             with open_reader(self.address, folder, limits) as reader:
                 scope = self.scope(reader, cutoff, tables)
                 self.prove(reader, rows, scope)
+                self.ask(reader, units, scope)
                 weights = _weights(reader, scope)
                 catalog = reader.catalog
             proofs = [units.settle(n, family) for n, family in enumerate(scope.families)]
@@ -212,7 +215,12 @@ class _Prune:
         old = OldRows(columns, catalog.main_schema or "", f"TIMESTAMPTZ {literal(text + '+00')}")
         self.unseen = _unseen(reader)
         scope = plan_scope(catalog, manifest, old, unseen=self.unseen, tables=tables)
-        return _with_old_rows(reader, scope)
+        families = with_namings(scope.families, self.tables(catalog), hanging_on(old, (RUN,)))
+        return _with_old_rows(reader, replace(scope, families=families))
+
+    def tables(self, catalog: Catalog) -> dict[str, Table]:
+        """By label, those that no snapshot holds among them."""
+        return catalog.by_label() | {catalog.label(u.table): u.table for u in self.unseen}
 
     def prove(self, reader: Reader, rows: SnapshotReader, scope: Scope) -> None:
         """Read every old row once, a table at a time, and hold it against the snapshot's."""
@@ -234,9 +242,22 @@ class _Prune:
                     if above is None or has_rows(rows.db, proved(number, above))
                     else ()
                 )
-                into, keep = proved(number, place), family.columns_of(label)
+                into, keep = proved(number, place), scope.columns_of(number, label)
                 prove(rows.db, entry, files, layers, keep=keep, into=into)
             rows.drop(layers)
+
+    def ask(self, reader: Reader, units: Units, scope: Scope) -> None:
+        """Read which old rows are named by what is not old itself."""
+        for number, family in enumerate(scope.families):
+            for turn, naming in enumerate(family.namings):
+                label, place = naming.hang.parent, family.place_of(naming.hang.parent)
+                if naming.where is None or not units.has_old(number, place):
+                    continue
+                self.progress(Step(f"looking at who names {label}", 0, 0))
+                table = reader.catalog.by_label()[label]
+                named = replace(table, columns=tuple(map(table.column, naming.hang.to)))
+                where = f"{family.members[place].where} AND {naming.where}"
+                units.note_named(number, turn, label, reader.spool(named, where))
 
     def plan(
         self,
@@ -248,7 +269,7 @@ class _Prune:
         fates: dict[str, TableFate] = {}
         for fate in (f for proof in proofs for f in proof.fates if f.old):
             total = fates.setdefault(fate.table, TableFate(fate.table))
-            for count in ("old", "rows", "changed", "unknown", "held"):
+            for count in ("old", "rows", "changed", "unknown", "held", "named"):
                 setattr(total, count, getattr(total, count) + getattr(fate, count))
         for fate in fates.values():
             fate.bytes = round(fate.rows * weights.get(fate.table, 0))
@@ -276,7 +297,7 @@ class _Prune:
     ) -> int:
         """All batches; how many somebody was in the way of to the end."""
         left = 0
-        tables = catalog.by_label() | {catalog.label(u.table): u.table for u in self.unseen}
+        tables = self.tables(catalog)
         with PostgresDeleter(self.address, folder, self.limits) as deleter:
             for proof in proofs:
                 if not proof.batches:
