@@ -102,6 +102,8 @@ def _show_snapshot(result: SnapshotRekeyed, lake: str, out: Output) -> None:
     if result.made is None:
         out.line(f"nothing to do: what is encrypted opens with the key {plan.key} alone")
         return
+    for name in result.damaged:
+        out.warn(f"{name}, made by an earlier run, is damaged and was passed over")
     made = "had been made" if result.found else "made"
     out.line(
         f"{result.made} {made}: {result.old} with {counted(plan.old, 'value')} under the key "
