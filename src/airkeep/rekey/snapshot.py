@@ -4,8 +4,8 @@ A snapshot is never written again, so a new one is made beside it, full, a chain
 rows, but for the tokens in it. Every secret is opened before a byte is written; every table that is
 written anew is read back from the lake and compared; all that was made is verified, and only then
 the manifest is saved. The old one stays until somebody asks for its removal, by the same command. A
-run that was killed leaves garbage, or the new snapshot: the next run makes it, or finds it. One that
-was damaged since is passed over, and another is made.
+run that was killed leaves garbage, or the new snapshot: the next run makes it, or finds it. Where
+that one was damaged since, it is passed over, and another is made.
 
 See docs/decisions/0024-rekey.md for what else it might have been.
 """
