@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ import airkeep
 from airkeep.cli.main import cli
 from airkeep.errors import ExportError
 from airkeep.snapshot.lake import Lake
-from rekeyed import NEW_KEY, odd_rows
+from rekeyed import NEW_KEY, sqlite_lake
 from rotting import RottingStore, damage
 from servers import FERNET_KEY
 
@@ -23,16 +21,7 @@ BOTH = f"{NEW_KEY},{FERNET_KEY}"
 
 @pytest.fixture
 def lake(airflow_file: Callable[[str], Path], tmp_path: Path) -> Path:
-    """With one snapshot of a file."""
-    file, lake = airflow_file("airflow-3.3.2"), tmp_path / "lake"
-    with closing(sqlite3.connect(file)) as db:
-        for statement in odd_rows("3.3.2"):
-            db.execute(statement)
-        db.commit()
-    airkeep.export(
-        str(file), str(lake), environment="prod", allow_plain=True, fernet_key=FERNET_KEY
-    )
-    return lake
+    return sqlite_lake(airflow_file("airflow-3.3.2"), tmp_path / "lake")
 
 
 def run(*arguments: str) -> Result:

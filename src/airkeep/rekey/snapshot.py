@@ -23,7 +23,7 @@ from airkeep.database.limits import ReadLimits
 from airkeep.errors import MissingKeyError, RekeyError, SnapshotError
 from airkeep.lake.folded import copy_table, is_whole, save_folded
 from airkeep.rekey.plan import RekeyPlan, fernet_ring
-from airkeep.rekey.removal import check_removable
+from airkeep.rekey.removal import check_removable, holds_pruned
 from airkeep.rekey.removal import remove_old as remove
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
@@ -56,6 +56,7 @@ class SnapshotRekeyed:
         damaged: what earlier runs had made; they were passed over, and are still there.
         beneath: snapshots that the old one stands on: they are under the old key, too.
         removed: the old one's manifest is gone.
+        pruned: the old one holds rows that a prune deleted, so it cannot be removed.
     """
 
     plan: RekeyPlan
@@ -64,6 +65,7 @@ class SnapshotRekeyed:
     found: bool = False
     beneath: tuple[str, ...] = ()
     removed: bool = False
+    pruned: bool = False
     damaged: tuple[str, ...] = ()
     rows: int = 0
     took_s: float = 0.0
@@ -89,7 +91,7 @@ def rekey_snapshot(
         fernet_key: for kept secrets: the new key, those behind a comma open.
         source_fernet_key: more keys that open kept secrets.
         archive_key: for sealed secrets: the new key, those behind a comma open.
-        dry_run: only open every secret.
+        dry_run: only open every secret, and see whether what is to be removed can be.
         remove_old: when the new one has verified, remove the old one's manifest, as `clean` does.
 
     Raises:
@@ -107,6 +109,8 @@ def rekey_snapshot(
         plan = run.plan()
         result = SnapshotRekeyed(plan, str(old.name), beneath=beneath, dry_run=dry_run)
         if dry_run:
+            if remove_old and plan.old and not plan.unreadable:
+                check_removable(opened, old.name)
             return result
         plan.check()
         if not plan.old:
@@ -122,6 +126,7 @@ def rekey_snapshot(
         found=found is not None,
         damaged=damaged,
         removed=removed,
+        pruned=not removed and holds_pruned(opened, old.name),
         rows=new.manifest.rows,
         took_s=round(monotonic() - began, 3),
     )
