@@ -177,6 +177,7 @@ class _Restore:
             self.target.begin_looking()
         else:
             self.target.begin()
+        began = monotonic()
         catalog = self.catalog(create_schema=False)
         if catalog is None:
             raise RestoreError(f"{self.address} has lost its tables")
@@ -193,7 +194,9 @@ class _Restore:
         notes = living.write(plan)
         self.source.tell("committing", self.source.rows)
         self.target.commit()
-        locked_s = round(monotonic() - living.locked_at, 3)
+        # A SQLite file has one lock, which `begin` took.
+        locked_at = began if self.target.dialect.is_sqlite else living.locked_at
+        locked_s = round(monotonic() - locked_at, 3)
         return RestoreResult(
             plan,
             plan.rows,
