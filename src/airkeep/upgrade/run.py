@@ -174,8 +174,7 @@ class _Upgrade:
             source = self.slim(window)
             self.look(source)
         airflows = self.airflows(places)
-        masks = self.masks if window is None else None
-        with self.scratch(source, masks) as scratch:
+        with self.scratch(source) as scratch:
             logged = "log" in source.manifest.labels
             newest = scratch.newest_event() if logged else 0
             steps = tuple(
@@ -187,24 +186,25 @@ class _Upgrade:
                 self.notes.append(
                     f"{', '.join(aligned)}: jsonb, as a new database of {self.asked.to} has it"
                 )
-            tables, proof = self.compare(scratch, source, masks)
+            tables, proof = self.compare(scratch, source)
             origin = self.origin(steps, tables, proof, window)
             made = self.save(scratch, target, origin)
+        masks = self.masks
         if masks is not None and masks.gone:
             self.notes.append(
-                f"{masks.gone:,} of {len(masks.by_token):,} sealed values are in no row after the "
+                f"{masks.gone:,} of {len(masks.hidden):,} sealed values are in no row after the "
                 f"migrations: compare their tables' rows above"
             )
         return made
 
-    def scratch(self, source: Snapshot, masks: Masks | None) -> AbstractContextManager[Scratch]:
+    def scratch(self, source: Snapshot) -> AbstractContextManager[Scratch]:
         skip = self.skip(source)
         return scratch_of(
             source,
             self.folder,
             skip=skip,
             without=in_the_way(source.manifest, skip),
-            masks=masks,
+            masks=self.masks,
             limits=self.limits,
             progress=self.progress,
         )
@@ -220,7 +220,7 @@ class _Upgrade:
     def slim(self, window: m.WindowEntry) -> Snapshot:
         """The runs of the window and what hangs on them, as a snapshot in the private folder."""
         source = self.asked.source
-        with self.scratch(source, self.masks) as whole:
+        with self.scratch(source) as whole:
             made = export(
                 whole.url,
                 Lake(str(self.folder / "window")),
@@ -231,6 +231,8 @@ class _Upgrade:
                 spool=self.folder,
                 progress=self.progress,
             )
+        if self.masks is not None:
+            self.masks.start_anew()
         runs = [
             t.rows for t in (made.manifest.table("dag_run"), source.manifest.table("dag_run")) if t
         ]
@@ -289,7 +291,7 @@ class _Upgrade:
         )
 
     def compare(
-        self, scratch: Scratch, source: Snapshot, masks: Masks | None
+        self, scratch: Scratch, source: Snapshot
     ) -> tuple[tuple[m.UpgradedTableEntry, ...], tuple[m.ProofEntry, ...]]:
         address, limits = open_address(scratch.url), self.limits
         with (
@@ -298,7 +300,7 @@ class _Upgrade:
         ):
             after.fix(lambda labels: labels)
             skip = self.skip(source)
-            hidden = {} if masks is None else masks.by_value
+            hidden = {} if self.masks is None else self.masks.by_value
             proof = prove(before, after, hidden=hidden, skip=skip, progress=self.progress)
             return tables_after(source.manifest, after, skip), proof
 

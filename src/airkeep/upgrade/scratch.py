@@ -115,7 +115,7 @@ def scratch_of(
         folder: private, for a SQLite file.
         skip: tables whose rows stay behind.
         without: those of them that are not to be there at all.
-        masks: what takes sealed secrets; None where there are none, or they are masked already.
+        masks: what takes sealed secrets; None where there are none.
 
     Raises:
         AirkeepError: the snapshot cannot be restored.
