@@ -203,3 +203,14 @@ def test_the_environment_of_the_source_is_refused_and_so_is_a_folder_without_air
         airkeep.upgrade(lake, "latest", to="3.3.2", environment="prod", dry_run=True)
     with pytest.raises(ConfigError, match="there is no bin/airflow in it"):
         airkeep.upgrade(lake, "latest", to="3.3.2", airflows=[tmp_path])
+
+
+def test_an_airflow_that_the_way_does_not_need_is_no_silent_wish(
+    databases: Databases, tmp_path: Path
+) -> None:
+    airflow = Airflow("2.11.2")
+    airflow.install()
+    lake = str(tmp_path / "lake")
+    airkeep.export(databases.airflow("airflow-2112"), lake, environment="prod")
+    with pytest.raises(ConfigError, match=r"the way needs Airflow 3\.3\.2, the given one is 2\.11\.2"):
+        airkeep.upgrade(lake, "latest", to="3.3.2", airflows=[airflow.folder], dry_run=True)

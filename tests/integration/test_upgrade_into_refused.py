@@ -9,7 +9,14 @@ import pytest
 
 import airkeep
 from airkeep.database.server import Cluster
-from airkeep.errors import AirkeepError, ConfigError, MigrationError, NotEmptyError, RestoreError
+from airkeep.errors import (
+    AirkeepError,
+    ConfigError,
+    MigrationError,
+    NotEmptyError,
+    RestoreError,
+    StoreError,
+)
 from servers import Databases, airflow_sqlite, emptied, psql
 
 
@@ -65,7 +72,7 @@ def test_a_target_in_use_without_a_policy_is_refused_before_the_upgrade(
     # What nothing is restored into may hold rows.
     emptied(server, target)
     psql(server, target, "CREATE TABLE mine (n int)", "INSERT INTO mine VALUES (1)")
-    with pytest.raises((OSError, MigrationError)):  # the upgrade has begun
+    with pytest.raises((StoreError, MigrationError)):  # the upgrade has begun
         airkeep.restore_upgraded(lake, "latest", target, cache=not_made(tmp_path))
 
 

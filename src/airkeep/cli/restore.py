@@ -17,7 +17,7 @@ from airkeep.cli.context import (
 )
 from airkeep.cli.output import Output, seconds
 from airkeep.cli.unopened import all_named
-from airkeep.cli.upgrade import airflow_option
+from airkeep.cli.upgrade import airflow_option, show_upgraded
 
 if TYPE_CHECKING:
     from airkeep.restore.inflight import InFlight
@@ -154,6 +154,8 @@ def _active(names: tuple[str, ...], file: TextIO | None) -> tuple[str, ...] | No
 
 def _show(result: RestoreResult, out: Output) -> None:
     plan = result.plan
+    if result.upgraded is not None:
+        show_upgraded(result.upgraded, out)
     if any(t.fates for t in plan.tables):
         _show_fates(plan, out)
     elif result.dry_run or out.verbosity:

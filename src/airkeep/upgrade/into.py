@@ -91,7 +91,9 @@ def restore_upgraded(
         for label, rows in absent.items()
         if rows
     )
-    return replace(result, notes=(*done.notes, *left, *result.notes))
+    return replace(
+        result, notes=(*done.notes, *left, *result.notes), upgraded=made.manifest.upgraded
+    )
 
 
 def _made(done: UpgradeResult) -> Snapshot:

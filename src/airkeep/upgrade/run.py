@@ -102,6 +102,8 @@ def upgrade(
     target = open_lake(into) if into is not None else opened
     name = _environment(found, wanted, environment, target)
     steps = plan_path(found.manifest.revisions, wanted)
+    places = Airflows(airflows, cache or Path.home() / CACHE)
+    _check_of_use(places, steps)
     open_keyring(fernet_key, variable=SOURCE_KEY)  # refused early, if it is none
     choose_entries(found.manifest, (), named(skip))  # refused early, if there is no such table
     asked = _Asked(found, wanted, steps, name, named(skip), fernet_key)
@@ -114,7 +116,6 @@ def upgrade(
             run.look_at_skip()
         if dry_run:
             return run.result(None, 0.0)
-        places = Airflows(airflows, cache or Path.home() / CACHE)
         made = run.run(target, places, window)
     return run.result(made, round(monotonic() - began, 3))
 
@@ -131,6 +132,16 @@ def _environment(snapshot: Snapshot, to: str, environment: str | None, target: L
         )
     check_case(name, target.environments())
     return name
+
+
+def _check_of_use(places: Airflows, steps: Sequence[MigrationStep]) -> None:
+    needed = list(dict.fromkeys(step.airflow for step in steps))
+    for version in places.given_versions:
+        if version not in needed:
+            raise ConfigError(
+                f"--airflow: the way needs Airflow {' and '.join(needed)}, the given one is "
+                f"{version}: name another one, or leave it out (then uv makes what is needed)"
+            )
 
 
 @dataclass(frozen=True)
