@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import airkeep
 from airkeep.tables.secrets import SECRETS, Holds, looks_like_fernet
 from servers import FERNET_KEY, query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 # The demo key's successor, and one that nobody has.
 NEW_KEY = "zXcTFEUnQO0vJ8aTTbzSHb1QtgqdfQxU1cn1HfKPlKY="
@@ -69,6 +73,18 @@ def odd_rows(version: str) -> list[str]:
             "true, true)"
         )
     return rows
+
+
+def sqlite_lake(file: Path, lake: Path) -> Path:
+    """A lake with one snapshot of a file with such rows, kept under the demo key."""
+    with closing(sqlite3.connect(file)) as db:
+        for statement in odd_rows("3.3.2"):
+            db.execute(statement)
+        db.commit()
+    airkeep.export(
+        str(file), str(lake), environment="prod", allow_plain=True, fernet_key=FERNET_KEY
+    )
+    return lake
 
 
 def secrets_in(ask: Callable[[str], list[tuple[Any, ...]]], columns: set[tuple[str, str]]) -> Any:

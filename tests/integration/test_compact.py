@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from airkeep.cli.main import cli
-from airkeep.errors import DamagedFileError, MissingFileError
+from airkeep.errors import DamagedFileError, ExportError, MissingFileError
 from airkeep.export.run import export
 from airkeep.lake.compact import compact
 from airkeep.lake.compact_plan import plan_compact
@@ -24,6 +24,7 @@ from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.results import newest_verified
 from airkeep.snapshot.verify import compare, diff, verify
 from fake_lake import make_manifest, save_snapshot, snapshot_name
+from rotting import RottingStore, damage
 from servers import FERNET_KEY, Databases, query
 
 KEY = "kVYQ4vVQd3-YEuGq3Cz4C2Zeq8bLAnV0uPzk0Aq2wMo="
@@ -157,6 +158,35 @@ def test_a_run_that_died_before_the_chain_went_is_carried_on(url: str, lake: Pat
 
     assert names_of(lake) == [made]
     assert set(done.removed) == {str(s.name) for s in chain}
+
+
+def test_a_damaged_result_of_an_earlier_run_is_passed_over(url: str, lake: Path) -> None:
+    chain = change_and_export(url, lake, times=1)
+    saved = lake.parent / "saved"
+    shutil.copytree(lake, saved)
+    compact(str(lake))
+    [damaged] = names_of(lake)
+    damage(lake, damaged)
+    shutil.copytree(saved, lake, dirs_exist_ok=True)
+
+    said = CliRunner().invoke(cli, ["compact", str(lake)])
+
+    assert said.exception is None
+    assert f"prod/{damaged}, made by an earlier run, is damaged and was passed over" in said.stderr
+    newest, other = names_of(lake)
+    assert other == damaged
+    assert newest not in {s.id for s in chain}
+    assert verify(str(lake), newest)[0].ok
+    assert compare(str(lake), newest, url).equal
+
+
+def test_a_result_that_does_not_verify_is_never_seen(url: str, lake: Path) -> None:
+    chain = change_and_export(url, lake, times=1)
+    with pytest.raises(ExportError, match=r"/dag/\S+ has sha256 \w+, .* no snapshot was made"):
+        compact(Lake(RottingStore(lake, "/dag/")))
+    assert set(names_of(lake)) == {s.id for s in chain}
+    [done] = compact(str(lake)).compacted
+    assert verify(str(lake), done.snapshot)[0].ok
 
 
 def test_what_was_folded_is_cleaned_away_when_the_grace_is_over(url: str, lake: Path) -> None:

@@ -184,3 +184,27 @@ def python(airflow: Airflow, home: Path, url: str, script: str) -> None:
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("policy", ["fail", "clear", "keep"])
+def test_the_run_whose_task_the_export_was_ends_well(
+    policy: str, databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target, lake = databases.airflow("airflow-332"), databases.empty(), str(tmp_path / "l")
+    [(dag_id, run_id, *_)] = query(
+        source,
+        "SELECT dag_id, run_id, count(*) FROM task_instance GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 1",
+    )
+    own = f"dag_id = '{dag_id}' AND run_id = '{run_id}'"
+    query(source, f"UPDATE dag_run SET state = 'running', end_date = NULL WHERE {own} RETURNING 1")
+    query(source, f"UPDATE task_instance SET state = 'running' WHERE {own} RETURNING 1")
+    # As Airflow has them in a task's environment.
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", dag_id)
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", run_id)
+    done = CliRunner().invoke(cli, ["export", source, lake, "-e", "prod", "-q"])
+    assert done.exit_code == 0, done.stderr
+    words = ("restore", lake, "latest", target, "--create-schema", "--in-flight", policy, "-q")
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    assert query(target, f"SELECT state FROM dag_run WHERE {own}") == [("success",)]
+    ended = f"SELECT count(*) FROM task_instance WHERE {own} AND state = 'running'"
+    assert query(target, ended) == [(0,)]

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import airkeep
+from airkeep.cli.main import cli
 from airkeep.database.server import Cluster
-from airkeep.errors import BusyError, ConfigError, ConflictError, NotEmptyError
+from airkeep.errors import (
+    BusyError,
+    ConfigError,
+    ConflictError,
+    NotEmptyError,
+    OtherRevisionError,
+)
 from airkeep.restore.run import RestoreResult
 from airkeep.snapshot.progress import Step
 from compare import AS_IT_WAS
@@ -77,8 +86,9 @@ def test_what_is_missing_comes_back_under_other_ids(
     again = restore(tmp_path, "latest", target, on_conflict="skip")
     assert again.plan.rows == 0
     assert result.plan.rows > 0
-    kinds = {f.kind for t in result.plan.tables for f in t.fates}
-    assert kinds == {"inserted", "remapped", "same"}
+    fated = [f for t in result.plan.tables for f in t.fates]
+    assert {f.kind for f in fated} == {"inserted", "remapped", "same"}
+    assert all(f.examples for f in fated)
 
 
 @pytest.fixture
@@ -136,6 +146,38 @@ def test_fail_names_a_row_and_changes_nothing(changed: tuple[str, str], tmp_path
         restore(tmp_path, "latest", target, on_conflict="fail")
     after = what_it_says(target)
     assert all(after.of(t) == before.of(t) for t in before.rows)
+
+
+def test_a_dry_run_of_fail_shows_every_fate_and_ends_as_the_restore_would(
+    changed: tuple[str, str], tmp_path: Path
+) -> None:
+    _, target = changed
+    planned = restore(tmp_path, "latest", target, on_conflict="fail", dry_run=True)
+    assert fates(planned, "slot_pool") == {"same": 1, "conflict": 1}
+    words = ("restore", str(tmp_path), "latest", target, "--on-conflict", "fail", "--dry-run")
+    told = CliRunner().invoke(cli, words)
+    assert isinstance(told.exception, ConflictError)
+    assert re.search(r"slot_pool +conflict +1 .*default_pool", told.stdout)
+
+
+def test_what_each_parse_writes_anew_is_no_other_dag(databases: Databases, tmp_path: Path) -> None:
+    target = databases.airflow("airflow-332")
+    export(target, tmp_path)
+    run_script(
+        target, "UPDATE dag SET last_parsed_time = now(), next_dagrun = NULL, is_stale = true"
+    )
+    assert restore(tmp_path, "latest", target, on_conflict="fail").rows == 0
+
+
+def test_a_newer_target_is_told_of_the_upgrade(databases: Databases, tmp_path: Path) -> None:
+    older, newer = databases.airflow("airflow-2112"), databases.airflow("airflow-332")
+    for url, into, remedy in (
+        (older, newer, "add --upgrade"),
+        (newer, older, "migrate the target to that version first"),
+    ):
+        export(url, tmp_path)
+        with pytest.raises(OtherRevisionError, match=remedy):
+            restore(tmp_path, "latest", into, on_conflict="skip")
 
 
 def test_without_a_policy_a_target_in_use_is_refused(
@@ -413,6 +455,7 @@ def test_what_hung_on_a_replaced_run_alone_goes_with_it(
     assert query(target, f"SELECT count(*) FROM xcom WHERE {run}") == [(0,)]
     assert query(target, f"SELECT count(*) FROM xcom WHERE {other}") == [(kept,)]
     assert fates(planned, "xcom")["removed"] == fates(result, "xcom")["removed"] > 2
+    assert all(f.examples for t in result.plan.tables for f in t.fates)
     assert what_it_says(target).of("dag_run") == what_it_says(source).of("dag_run")
 
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import airkeep
 from airkeep.database.server import Cluster
 from airkeep.errors import ConflictError, RestoreError
 from airkeep.restore.run import RestoreResult
+from airkeep.snapshot.progress import Step
 from compare import AS_IT_WAS
 from identities import what_it_says
 from renumbered import renumber
@@ -75,6 +77,52 @@ def test_a_dry_run_writes_nothing(pair: tuple[Path, Path], tmp_path: Path) -> No
     planned = restore(tmp_path / "lake", "latest", str(target), on_conflict="skip", dry_run=True)
     assert target.read_bytes() == before
     assert planned.rows > 0
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_a_dry_run_is_in_no_writers_way(mode: str, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    _, target = pair
+    run(target, f"PRAGMA journal_mode = {mode}")
+    writes = []
+
+    def write(step: Step) -> None:
+        with closing(sqlite3.connect(target, timeout=0)) as db:
+            db.execute("UPDATE slot_pool SET slots = slots + 1")
+            db.commit()
+        writes.append(step)
+
+    planned = restore(
+        tmp_path / "lake", "latest", str(target), on_conflict="skip", dry_run=True, progress=write
+    )
+    assert planned.rows > 0
+    assert len(writes) > 10
+
+
+def test_a_link_to_the_file_is_looked_at_as_the_file(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    _, target = pair
+    link = tmp_path / "link.db"
+    link.symlink_to(target)
+    asked = {"on_conflict": "skip", "dry_run": True}
+    by_link = restore(tmp_path / "lake", "latest", str(link), **asked)
+    assert by_link.rows == restore(tmp_path / "lake", "latest", str(target), **asked).rows > 0
+
+
+def test_the_time_under_the_files_one_lock_is_told(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    _, target = pair
+    refused: list[float] = []
+
+    def write(_: Step) -> None:
+        with closing(sqlite3.connect(target, timeout=0)) as db:
+            try:
+                db.execute("UPDATE slot_pool SET slots = slots + 1")
+            except sqlite3.OperationalError:
+                refused.append(monotonic())
+            db.rollback()
+
+    done = restore(tmp_path / "lake", "latest", str(target), on_conflict="skip", progress=write)
+    assert done.locked_s >= refused[-1] - refused[0] - 0.001
 
 
 def test_replace_and_fail_see_rows_with_other_content(

@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click import UsageError
+from click.testing import CliRunner, Result
 
+from airkeep.cli.main import cli
+from airkeep.errors import ConfigError, NoSuchSnapshotError
 from compare import data_of
 from rewound import Rewound, an_old_run, is_there, prune
 from servers import Templates, query
@@ -205,3 +209,32 @@ def test_what_stays_finds_all_that_it_names(world: Rewound) -> None:
             f"AND NOT EXISTS (SELECT FROM {parent} p WHERE p.id = c.{column})"
         )
         assert query(url, lost) == query(world.then, lost), (child, column)
+
+
+def test_a_table_that_was_asked_for_and_is_left_alone_is_told(world: Rewound) -> None:
+    url = world.again("ALTER TABLE log ADD COLUMN more int")
+    said = command(url, world.lake, "--tables", "log,dag_run")
+    assert said.exception is None
+    assert "left alone: log: its columns are not those of the snapshot" in said.stderr
+    assert "deleted from" in said.stdout
+
+
+def test_an_empty_wish_is_not_a_wish_for_all(world: Rewound) -> None:
+    url = world.again()
+    before = data_of(url)
+    for flags, status in (
+        (("--tables", ""), UsageError.exit_code),
+        (("--tables", ","), UsageError.exit_code),
+        (("--environment", "", "--snapshot", ""), UsageError.exit_code),
+    ):
+        assert command(url, world.lake, *flags).exit_code == status, flags
+    for flags in (("--environment", ""), ("--snapshot", "")):
+        assert isinstance(command(url, world.lake, *flags).exception, NoSuchSnapshotError), flags
+    with pytest.raises(ConfigError, match="expected one of them"):
+        prune(url, world, environment="prod", snapshot="latest")
+    assert data_of(url) == before
+
+
+def command(url: str, lake: str, *flags: str) -> Result:
+    words = ["prune", url, lake, "--older-than", "0s", "--pause-ms", "0", *flags]
+    return CliRunner().invoke(cli, words)

@@ -46,6 +46,9 @@ def test_it_is_upgraded_to_the_target_s_own_release_and_the_lake_gets_nothing(
     )
 
     assert len(lake.names()) == 1
+    assert result.upgraded is not None
+    equal = {p.what: p.equal for p in result.upgraded.proof}
+    assert (equal["runs"], equal["task instances"]) == (55, 314)
     [(runs,)] = query(target, "SELECT count(*) FROM dag_run")
     [(tasks,)] = query(target, "SELECT count(*) FROM task_instance WHERE state = 'success'")
     assert runs == 55

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,30 @@ def test_a_difference_that_nothing_explains_is_an_error_and_no_snapshot(
     assert "of 3 run notes 3 are gone" in str(told.value)
     assert "differ in state" in str(told.value)
     assert airkeep.Lake(lake).environments() == ["source"]
+
+
+@pytest.mark.parametrize("since", [None, timedelta(days=3650)])
+def test_sealed_values_that_come_back_in_no_row_are_counted(
+    since: timedelta | None, server: Cluster, databases: Databases, tmp_path: Path
+) -> None:
+    real, key = Airflow("3.3.2"), Fernet.generate_key().decode()
+    real.install()
+    lake, url = str(tmp_path / "lake"), databases.airflow("airflow-2112")
+    psql(
+        server,
+        url,
+        "INSERT INTO ab_register_user (id, first_name, last_name, username, password, email, "
+        "registration_hash) VALUES (1, 'a', 'b', 'c', 'a hash', 'd', 'a token')",
+    )
+    airkeep.export(
+        url, lake, environment="source", secrets="seal", fernet_key=FERNET_KEY, archive_key=key
+    )
+    airflow = meddling(real, tmp_path / "meddling", "DELETE FROM ab_register_user")
+
+    done = airkeep.upgrade(lake, "source/latest", to="3.3.2", airflows=[airflow], since=since)
+
+    [told] = [note for note in done.notes if "sealed values are in no row" in note]
+    assert told.startswith("2 of ")
 
 
 def test_a_migration_that_fails_says_what_it_complained_about_and_leaves_nothing(

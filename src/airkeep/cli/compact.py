@@ -51,6 +51,8 @@ def _show(result: CompactResult, out: Output) -> None:
             f"({size(done.bytes_after)}), verified; {counted(len(done.removed), 'snapshot')} with "
             f"{counted(done.files_before, 'file')} ({size(done.bytes_before)}) removed"
         )
+        if done.damaged:
+            out.warn(f"{done.damaged}, made by an earlier run, is damaged and was passed over")
         for name in done.put_back:
             out.line(f"kept after all {name}: an increment was made on it meanwhile")
     if not result.plan.folds:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
@@ -24,6 +26,7 @@ from airkeep.errors import ConfigError
 if TYPE_CHECKING:
     from airkeep.database.address import Address
     from airkeep.snapshot.lake import Lake
+    from airkeep.snapshot.manifest import DagRunEntry
 
 # What the manifest's timings are called for people.
 _PARTS = {
@@ -89,7 +92,15 @@ def export(
         limits=ctx.limits,
         spool=ctx.spool,
     )
-    job() if form == "csv" else job(increment=increment)
+    job() if form == "csv" else job(increment=increment, dag_run=_own_run(os.environ))
+
+
+def _own_run(environment: Mapping[str, str]) -> DagRunEntry | None:
+    """The DAG run that this command is a task of, as Airflow tells each of its tasks."""
+    from airkeep.snapshot.manifest import DagRunEntry
+
+    dag_id, run_id = (environment.get(f"AIRFLOW_CTX_DAG_{n}") for n in ("ID", "RUN_ID"))
+    return DagRunEntry(dag_id, run_id) if dag_id and run_id else None
 
 
 def _export_snapshot(

@@ -69,8 +69,11 @@ def prune(
     """
     import airkeep
 
-    if environment and snapshot:
+    if environment is not None and snapshot is not None:
         raise click.UsageError("--environment and --snapshot: name one of them")
+    wanted = split_names(tables)
+    if tables and not wanted:
+        raise click.UsageError("--tables names no table: name one, or leave it out for all")
 
     def confirm(plan: PrunePlan) -> bool:
         if yes or ctx.output.as_json or not sys.stdin.isatty():
@@ -90,7 +93,7 @@ def prune(
                 older_than=older_than,
                 environment=environment,
                 snapshot=snapshot,
-                tables=split_names(tables),
+                tables=wanted,
                 dry_run=dry_run,
                 batch_rows=batch_rows,
                 pause_ms=pause_ms,
@@ -102,7 +105,7 @@ def prune(
             far.is_whole = True
         finally:
             far.say(ctx.output)
-    ctx.output.result(result, lambda: _show(result, ctx.output))
+    ctx.output.result(result, lambda: _show(result, ctx.output, wanted))
     _fail(result)
 
 
@@ -151,11 +154,13 @@ def _minutes(minutes: float) -> str:
     return "a minute" if minutes <= 1 else f"{minutes:,.0f} minutes"
 
 
-def _show(result: PruneResult, out: Output) -> None:
+def _show(result: PruneResult, out: Output, wanted: tuple[str, ...]) -> None:
     plan = result.plan
     if result.dry_run:
         _show_plan(plan, out)
         return
+    for left in (one for one in plan.left_out if one.table in wanted):
+        out.warn(f"left alone: {left.table}: {left.why}")
     if out.verbosity:
         out.table(
             ["table", "deleted"], [[t, f"{rows:,}"] for t, rows in result.rows.items() if rows]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from airkeep.rekey.snapshot import SnapshotRekeyed
 
 _SHOWN = 10
+_LAKE = re.compile(r"(s3a?|gs|az|file)://", re.IGNORECASE)
 
 
 @click.command()
@@ -43,10 +46,18 @@ def rekey(
     """
     if snapshot is not None:
         _snapshot(ctx, place, snapshot, dry_run=dry_run, remove_old=remove_old)
+    elif _is_lake(place):
+        raise click.UsageError(
+            f"{place} is a lake: name the SNAPSHOT, too: airkeep rekey {place} latest"
+        )
     elif remove_old:
         raise click.UsageError("--remove-old is for a snapshot: rekey LAKE SNAPSHOT --remove-old")
     else:
         _database(ctx, place, dry_run=dry_run)
+
+
+def _is_lake(place: str) -> bool:
+    return _LAKE.match(place) is not None or Path(place).expanduser().is_dir()
 
 
 def _database(ctx: Context, database: str, *, dry_run: bool) -> None:
@@ -85,23 +96,35 @@ def _snapshot(ctx: Context, lake: str, snapshot: str, *, dry_run: bool, remove_o
             spool=ctx.spool,
             progress=progress,
         )
-    out.result(result, lambda: _show_snapshot(result, lake, out))
+    out.result(result, lambda: _show_snapshot(result, lake, out, remove_old=remove_old))
     with all_named(out):
         result.plan.check()
 
 
-def _show_snapshot(result: SnapshotRekeyed, lake: str, out: Output) -> None:
+def _show_snapshot(result: SnapshotRekeyed, lake: str, out: Output, *, remove_old: bool) -> None:
     plan = result.plan
     _columns(plan, out)
     if result.dry_run:
+        removed = f"; {result.old} would be removed" if remove_old and plan.old else ""
         out.line(
             f"{counted(plan.old, 'value')} of {result.old} would be encrypted with the key "
-            f"{plan.key}, in a new snapshot"
+            f"{plan.key}, in a new snapshot{removed}"
         )
-        return
-    if result.made is None:
+    elif result.made is None:
         out.line(f"nothing to do: what is encrypted opens with the key {plan.key} alone")
-        return
+    else:
+        _show_made(result, lake, out, remove_old=remove_old)
+    if remove_old and not plan.old:
+        out.note(
+            f"note: {result.old} was not removed: it is under that key already. --remove-old "
+            f"removes the SNAPSHOT that is named: name the old one"
+        )
+
+
+def _show_made(result: SnapshotRekeyed, lake: str, out: Output, *, remove_old: bool) -> None:
+    plan = result.plan
+    for name in result.damaged:
+        out.warn(f"{name}, made by an earlier run, is damaged and was passed over")
     made = "had been made" if result.found else "made"
     out.line(
         f"{result.made} {made}: {result.old} with {counted(plan.old, 'value')} under the key "
@@ -110,6 +133,16 @@ def _show_snapshot(result: SnapshotRekeyed, lake: str, out: Output) -> None:
     if result.removed:
         out.line(f"removed {result.old}")
         out.note("note: its files are garbage from now on: `airkeep clean` removes them in 24 h")
+    elif remove_old:
+        out.warn(
+            f"{result.old} was not removed by this run: an increment was made on it meanwhile, or "
+            f"somebody else removed it"
+        )
+    elif result.pruned:
+        out.note(
+            f"note: {result.old} stays, and the old key opens it: it is marked as holding rows "
+            f"that a prune deleted (docs/format.md)"
+        )
     else:
         out.note(
             f"note: {result.old} stays, and the old key opens it, until you remove it: "

@@ -17,7 +17,7 @@ from airkeep.cli.context import (
 )
 from airkeep.cli.output import Output, seconds
 from airkeep.cli.unopened import all_named
-from airkeep.cli.upgrade import airflow_option
+from airkeep.cli.upgrade import airflow_option, show_upgraded
 
 if TYPE_CHECKING:
     from airkeep.restore.inflight import InFlight
@@ -138,6 +138,10 @@ def restore(
     if result.plan.secrets == "drop":
         ctx.output.note("note: the snapshot holds no secrets: passwords and the like stay empty")
     ctx.output.result(result, lambda: _show(result, ctx.output))
+    if result.dry_run:
+        from airkeep.restore.fates import check_conflicts
+
+        check_conflicts(result.plan.tables)
 
 
 def _active(names: tuple[str, ...], file: TextIO | None) -> tuple[str, ...] | None:
@@ -150,6 +154,8 @@ def _active(names: tuple[str, ...], file: TextIO | None) -> tuple[str, ...] | No
 
 def _show(result: RestoreResult, out: Output) -> None:
     plan = result.plan
+    if result.upgraded is not None:
+        show_upgraded(result.upgraded, out)
     if any(t.fates for t in plan.tables):
         _show_fates(plan, out)
     elif result.dry_run or out.verbosity:
@@ -159,7 +165,7 @@ def _show(result: RestoreResult, out: Output) -> None:
         )
     locked = f", {seconds(result.locked_s)} of it under locks" if result.locked_s else ""
     _show_outcomes(result, out)
-    tables = sum(t.action != "nothing" for t in plan.tables)
+    tables = sum(t.rows > 0 for t in plan.tables)
     if result.dry_run:
         out.line(
             f"{plan.rows:,} rows of {plan.snapshot} would go into {tables} tables of {plan.target}"

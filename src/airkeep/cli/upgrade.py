@@ -111,13 +111,18 @@ def _show(done: UpgradeResult, out: Output) -> None:
         return
     upgraded = made.manifest.upgraded
     if upgraded is not None:
-        _tables(upgraded, out)
-        _proof(upgraded, out)
+        show_upgraded(upgraded, out)
     out.line(
         f"{made.name}  {done.source} as Airflow {done.to}  {len(made.manifest.tables)} tables  "
         f"{made.manifest.rows:,} rows  in {seconds(done.took_s)}"
         f"{'' if made.manifest.complete else '  (not complete)'}"
     )
+
+
+def show_upgraded(upgraded: UpgradedEntry, out: Output) -> None:
+    """What became of the tables, and what was proved equal."""
+    _tables(upgraded, out)
+    _proof(upgraded, out)
 
 
 def _tables(upgraded: UpgradedEntry, out: Output) -> None:

@@ -35,7 +35,12 @@ from airkeep.database.address import Address
 from airkeep.database.catalog import Catalog, Table
 from airkeep.database.sql import ident
 from airkeep.database.sqlite_catalog import decode_text, read_catalog
-from airkeep.database.sqlite_copy import SIDE_FILES, check_is_file, check_is_sqlite
+from airkeep.database.sqlite_copy import (
+    SIDE_FILES,
+    check_is_file,
+    check_is_sqlite,
+    copy_when_quiet,
+)
 from airkeep.database.sqlite_failure import explained
 from airkeep.database.sqlite_value import RawText, value_of
 from airkeep.errors import AddressError, DatabaseError, DifferenceError, NotEmptyError
@@ -144,9 +149,22 @@ class SqliteWriter:
                 db.execute(f"DROP TRIGGER {ident(name)}")
                 self._later.append(sql)
 
-    def begin_looking(self) -> None:
-        """Let temporary tables be made; the file itself is only read."""
-        with explained(self._shown, "looking at it"):
+    def begin_looking(self, folder: Path) -> None:
+        """Go on with a private copy of the file, which is never written back.
+
+        A read lock of ours would let nobody else commit to the file itself as long as it is held.
+
+        Args:
+            folder: private, and there until the end.
+
+        Raises:
+            BusyError: the file changed all the time, so no consistent copy was had.
+            DiskFullError: no room for the copy.
+        """
+        self._close()
+        copy = copy_when_quiet(Path(self._shown), folder)
+        with explained(self._shown, "looking at its copy"):
+            self._open(copy.path)
             self._connected().execute("BEGIN")
 
     def _make_temporary(self) -> Path:

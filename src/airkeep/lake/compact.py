@@ -1,9 +1,10 @@
 """Fold a chain into one full snapshot of equal content, and let the chain go after that.
 
 The order keeps the data safe: files are saved, read back from the lake and compared with the folded
-chain, row by row; then the manifest is saved, then the new snapshot is verified as `verify` does;
+chain, row by row; then the new snapshot is verified as `verify` does, then its manifest is saved;
 only then the old manifests go, as `clean` removes them (their data after the grace). A run
-that is killed leaves the chain, or the chain and the full snapshot: the next run goes on there.
+that is killed leaves the chain, or the chain and the full snapshot: the next run verifies that one
+and goes on there, or passes over it and makes another.
 
 The new snapshot is the tip at the same instant: its lineage is the tip's, so the next increment
 stands on it. What the older snapshots of the chain knew beyond the tip, the points in time between,
@@ -21,7 +22,7 @@ from pathlib import Path
 from airkeep.database.limits import ReadLimits
 from airkeep.errors import DamagedFileError, MissingFileError, SnapshotError
 from airkeep.lake.compact_plan import CompactPlan, Fold, plan_compact
-from airkeep.lake.folded import check_saved, copy_table, save_folded
+from airkeep.lake.folded import copy_table, is_whole, save_folded
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot.clean import run_clean
 from airkeep.snapshot.clean_plan import CleanPlan, Kept
@@ -44,6 +45,7 @@ class Compacted:
     Attributes:
         removed: the old snapshots whose manifests are gone.
         put_back: those of them that an increment was made on meanwhile.
+        damaged: what an earlier run had made of it; it was passed over, and is still there.
         files, bytes: of the chain before and of the snapshot after.
     """
 
@@ -55,6 +57,7 @@ class Compacted:
     files_after: int
     bytes_before: int
     bytes_after: int
+    damaged: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ def compact(
         environment: only its snapshots.
 
     Raises:
-        SnapshotError: a chain cannot be read whole, or did not verify: it stays as it is.
+        SnapshotError: a chain cannot be read whole: it stays as it is.
+        ExportError: what was made of it is not the same, or did not verify: the chain stays.
         NoSuchSnapshotError: the lake has other environments only.
         StoreError: the lake could not be read or written.
     """
@@ -144,11 +148,15 @@ class _Compaction:
         self.lake, self.plan, self.folder, self.limits = lake, plan, folder, limits
         self.progress = progress
         self.tip = lake.get(plan.tip)
+        self.damaged: str | None = None
 
     def snapshot(self, known: dict[SnapshotName, m.Manifest]) -> Snapshot:
-        """The full snapshot: made now, or by a run that ended too early."""
+        """The full snapshot, verified: made now, or by a run that ended too early."""
         if self.plan.made is not None:
-            return self.lake.get(self.plan.made)
+            made = self.lake.get(self.plan.made)
+            if is_whole(made, folder=self.folder, limits=self.limits, progress=self.progress):
+                return made
+            self.damaged = str(made.name)
         tip = self.tip.manifest
         plain = sum(known[name].secrets.plain_values for name in self.plan.chain)
         return save_folded(
@@ -174,8 +182,7 @@ class _Compaction:
         there: Sequence[SnapshotName],
         known: dict[SnapshotName, m.Manifest],
     ) -> Compacted:
-        """Verify the new one, then remove the chain, children first."""
-        check_saved(made, folder=self.folder, limits=self.limits, progress=self.progress)
+        """Remove the chain, children first."""
         kept = tuple(Kept(str(n), ()) for n in (*there, made.name) if n not in self.plan.chain)
         result = run_clean(self.lake, CleanPlan(self.plan.chain, kept, (), (), ()))
         old = [known[name] for name in self.plan.chain]
@@ -188,6 +195,7 @@ class _Compaction:
             files_after=len(made.manifest.files()) - 1,
             bytes_before=_total(old, lambda one: one.bytes),
             bytes_after=made.manifest.bytes,
+            damaged=self.damaged,
         )
 
 

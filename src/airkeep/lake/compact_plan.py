@@ -23,7 +23,7 @@ class Fold:
 
     Attributes:
         chain: what goes, the tip first.
-        made: the full snapshot that an earlier run made of it, before it ended.
+        made: the newest full snapshot that an earlier run made of it, before it ended.
     """
 
     chain: tuple[SnapshotName, ...]
@@ -55,7 +55,7 @@ def plan_compact(
     known = {SnapshotName(m.environment, m.id): m for m in manifests}
     made = {
         SnapshotName(m.environment, m.compacted.id): name
-        for name, m in known.items()
+        for name, m in sorted(known.items(), key=lambda one: one[0])
         if m.compacted is not None
     }
     needed = {_parent(name, m) for name, m in known.items()}

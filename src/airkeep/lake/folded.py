@@ -1,5 +1,8 @@
 """A chain, folded, as another snapshot: each table is read back and compared before it counts.
 
+The whole is verified before its manifest is saved, so nobody ever sees one that is damaged from its
+beginning. One that was damaged later is no dead end: `is_whole` says so, and another one is made.
+
 Where nothing changed since the chain's full snapshot, its files are copied byte by byte, unless
 they are many and small.
 """
@@ -17,17 +20,18 @@ from typing import Any
 from airkeep.database.duck import explained
 from airkeep.database.limits import ReadLimits
 from airkeep.database.spool import spool, spool_limits
-from airkeep.errors import DamagedFileError, ExportError
+from airkeep.errors import ExportError
 from airkeep.lake.compact_plan import too_many_files
 from airkeep.snapshot import names
 from airkeep.snapshot.check import verify_snapshot
 from airkeep.snapshot.fold import Layer, fold
 from airkeep.snapshot.lake import Snapshot
-from airkeep.snapshot.manifest import FileEntry, TableEntry
+from airkeep.snapshot.manifest import FileEntry, Manifest, TableEntry, encode
 from airkeep.snapshot.match import compare_sides
+from airkeep.snapshot.names import SnapshotName
 from airkeep.snapshot.progress import Progress, Step
 from airkeep.snapshot.read import SnapshotReader, bring
-from airkeep.snapshot.results import gravest
+from airkeep.snapshot.results import VerifyResult, gravest, save_result
 from airkeep.snapshot.sides import Field, Side
 from airkeep.snapshot.write import SnapshotWriter
 from airkeep.version import __version__
@@ -44,11 +48,14 @@ def save_folded(
     progress: Progress,
     **says: Any,
 ) -> Snapshot:
-    """Save a full snapshot of the same instant beside another one, its manifest last.
+    """Save a full snapshot of the same instant beside another one, verified, its manifest last.
 
     Args:
         copy: saves one table's rows.
         says: what its manifest says otherwise than the old one's.
+
+    Raises:
+        ExportError: what was saved does not verify: there is no new snapshot.
     """
     began, manifest = datetime.now(UTC), old.manifest
     schema = folder / "schema.sql"
@@ -64,45 +71,62 @@ def save_folded(
             progress(Step(entry.label, rows, manifest.rows))
             tables.append(copy(entry, back, writer))
             rows += entry.rows
-    return writer.commit(
-        replace(
-            manifest,
-            airkeep=__version__,
-            run_id=str(uuid.uuid4()),
-            id=writer.id,
-            mode="full",
-            parent=None,
-            full_because=None,
-            schema_sql=writer.schema_sql,
-            tables=tuple(tables),
-            started=began,
-            finished=datetime.now(UTC),
-            timings_s={},
-            **says,
-        )
+    new = replace(
+        manifest,
+        airkeep=__version__,
+        run_id=str(uuid.uuid4()),
+        id=writer.id,
+        mode="full",
+        parent=None,
+        full_because=None,
+        schema_sql=writer.schema_sql,
+        tables=tuple(tables),
+        started=began,
+        finished=datetime.now(UTC),
+        timings_s={},
+        **says,
     )
+    result = _verified(_unsaved(old, new), folder=folder, limits=limits, progress=progress)
+    made = writer.commit(new)
+    save_result(made.store, result)
+    return made
 
 
-def check_saved(
-    made: Snapshot, *, folder: Path, limits: ReadLimits, progress: Progress, advice: str = ""
-) -> None:
-    """Verify it as `verify` does, and record that as it records.
+def _unsaved(beside: Snapshot, manifest: Manifest) -> Snapshot:
+    """What the manifest will make visible."""
+    name = SnapshotName(manifest.environment, manifest.id)
+    return Snapshot(beside.store, name, encode(manifest))
 
-    Raises:
-        DamagedFileError: it does not read as it was written; see `advice`.
-    """
-    checked = verify_snapshot(
+
+def _verified(
+    new: Snapshot, *, folder: Path, limits: ReadLimits, progress: Progress
+) -> VerifyResult:
+    result = _verify(new, folder=folder, limits=limits, progress=progress, record=False)
+    if not result.ok:
+        problem = gravest(result.problems)
+        raise ExportError(
+            f"{problem.path} {problem.what}, right after it was saved, so no snapshot was made and "
+            f"nothing was removed: run it again, and look at the store if it stays so"
+        )
+    return result
+
+
+def is_whole(made: Snapshot, *, folder: Path, limits: ReadLimits, progress: Progress) -> bool:
+    """Whether one that an earlier run made verifies; recorded as `verify` records it."""
+    return _verify(made, folder=folder, limits=limits, progress=progress, record=True).ok
+
+
+def _verify(
+    made: Snapshot, *, folder: Path, limits: ReadLimits, progress: Progress, record: bool
+) -> VerifyResult:
+    return verify_snapshot(
         made,
         folder=folder,
         memory_bytes=limits.memory_bytes,
         threads=limits.threads,
+        record=record,
         progress=progress,
     )
-    if not checked.ok:
-        problem = gravest(checked.problems)
-        raise DamagedFileError(
-            problem.path, expected="what was written", found=problem.what, advice=advice
-        )
 
 
 def copy_table(

@@ -112,6 +112,8 @@ def prune(
     """
     if batch_rows < 1 or pause_ms < 0:
         raise ConfigError("batch_rows: expected 1 or more; pause_ms: expected 0 or more")
+    if environment is not None and snapshot is not None:
+        raise ConfigError("environment and snapshot: expected one of them, found both")
     address = open_address(database)
     if address.kind != "postgresql":
         raise PruneError(
@@ -119,7 +121,8 @@ def prune(
             f"go on beside it. Stop this Airflow and use its own `airflow db clean`."
         )
     began = monotonic()
-    name = snapshot or (f"{environment}/latest" if environment else "latest")
+    newest = "latest" if environment is None else f"{environment}/latest"
+    name = newest if snapshot is None else snapshot
     found = open_lake(lake).find(name, complete=True)
     limits = limits or ReadLimits()
     run = _Prune(found, address, limits, batch_rows, pause_ms, progress)

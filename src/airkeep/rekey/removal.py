@@ -17,8 +17,7 @@ def check_removable(lake: Lake, old: SnapshotName) -> None:
     Raises:
         RekeyError: which one.
     """
-    folder = names.snapshot_folder(old.environment, old.id) + "/"
-    if old in marked(entry.path for entry in lake.store.list(folder)):
+    if holds_pruned(lake, old):
         raise RekeyError(
             f"{old} cannot be removed: it is marked as holding rows that a prune deleted. Leave "
             f"--remove-old out"
@@ -26,6 +25,12 @@ def check_removable(lake: Lake, old: SnapshotName) -> None:
     for name in lake.committed(old.environment):
         if name != old:
             _check_stands_elsewhere(lake, name, old)
+
+
+def holds_pruned(lake: Lake, old: SnapshotName) -> bool:
+    """Whether a prune marked it, which keeps it from being removed."""
+    folder = names.snapshot_folder(old.environment, old.id) + "/"
+    return old in marked(entry.path for entry in lake.store.list(folder))
 
 
 def remove_old(lake: Lake, old: SnapshotName) -> bool:

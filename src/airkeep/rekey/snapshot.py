@@ -2,16 +2,17 @@
 
 A snapshot is never written again, so a new one is made beside it, full, a chain folded: the same
 rows, but for the tokens in it. Every secret is opened before a byte is written; every table that is
-written anew is read back from the lake and compared; the manifest is saved, and what was made is
-verified. The old one stays until somebody asks for its removal, by the same command. A run that
-was killed leaves garbage, or the new snapshot: the next run makes it, or finds it.
+written anew is read back from the lake and compared; all that was made is verified, and only then
+the manifest is saved. The old one stays until somebody asks for its removal, by the same command. A
+run that was killed leaves garbage, or the new snapshot: the next run makes it, or finds it. Where
+that one was damaged since, it is passed over, and another is made.
 
 See docs/decisions/0024-rekey.md for what else it might have been.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -19,10 +20,10 @@ from typing import TYPE_CHECKING
 
 from airkeep.database.arrow import Spooler
 from airkeep.database.limits import ReadLimits
-from airkeep.errors import MissingKeyError, RekeyError
-from airkeep.lake.folded import check_saved, copy_table, save_folded
+from airkeep.errors import MissingKeyError, RekeyError, SnapshotError
+from airkeep.lake.folded import copy_table, is_whole, save_folded
 from airkeep.rekey.plan import RekeyPlan, fernet_ring
-from airkeep.rekey.removal import check_removable
+from airkeep.rekey.removal import check_removable, holds_pruned
 from airkeep.rekey.removal import remove_old as remove
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
@@ -52,8 +53,10 @@ class SnapshotRekeyed:
     Attributes:
         old, made: names; `made` is None for a dry run, and where there was nothing to do.
         found: it had been made by an earlier run.
+        damaged: what earlier runs had made; they were passed over, and are still there.
         beneath: snapshots that the old one stands on: they are under the old key, too.
         removed: the old one's manifest is gone.
+        pruned: the old one holds rows that a prune deleted, so it cannot be removed.
     """
 
     plan: RekeyPlan
@@ -62,6 +65,8 @@ class SnapshotRekeyed:
     found: bool = False
     beneath: tuple[str, ...] = ()
     removed: bool = False
+    pruned: bool = False
+    damaged: tuple[str, ...] = ()
     rows: int = 0
     took_s: float = 0.0
     dry_run: bool = False
@@ -86,7 +91,7 @@ def rekey_snapshot(
         fernet_key: for kept secrets: the new key, those behind a comma open.
         source_fernet_key: more keys that open kept secrets.
         archive_key: for sealed secrets: the new key, those behind a comma open.
-        dry_run: only open every secret.
+        dry_run: only open every secret, and see whether what is to be removed can be.
         remove_old: when the new one has verified, remove the old one's manifest, as `clean` does.
 
     Raises:
@@ -99,26 +104,29 @@ def rekey_snapshot(
     old = opened.find(snapshot) if isinstance(snapshot, str) else snapshot
     ring = _ring(old, fernet_key, source_fernet_key, archive_key)
     beneath = tuple(str(one.name) for one in old.chain()[1:])
-    made = _made(opened, old, ring)
     with private_folder(spool) as folder:
         run = _Rekey(old, ring, folder, limits, progress)
         plan = run.plan()
         result = SnapshotRekeyed(plan, str(old.name), beneath=beneath, dry_run=dry_run)
         if dry_run:
+            if remove_old and plan.old and not plan.unreadable:
+                check_removable(opened, old.name)
             return result
         plan.check()
         if not plan.old:
             return result
         if remove_old:
             check_removable(opened, old.name)
-        new = run.make() if made is None else made
-        run.verify(new)
+        found, damaged = run.find(_made(opened, old, ring))
+        new = found or run.make()
     removed = remove_old and remove(opened, old.name)
     return replace(
         result,
         made=str(new.name),
-        found=made is not None,
+        found=found is not None,
+        damaged=damaged,
         removed=removed,
+        pruned=not removed and holds_pruned(opened, old.name),
         rows=new.manifest.rows,
         took_s=round(monotonic() - began, 3),
     )
@@ -147,21 +155,23 @@ def _ring(
     return ring
 
 
-def _made(lake: Lake, old: Snapshot, ring: Keyring) -> Snapshot | None:
-    """What an earlier run made of the same bytes for the same key."""
+def _made(lake: Lake, old: Snapshot, ring: Keyring) -> Iterator[Snapshot]:
+    """What earlier runs made of the same bytes for the same key, the newest first."""
     last = old.id
     for _ in range(_NEAR):
         last = names.next_id(last)
     for name in lake.committed(old.environment):
         if old.id < name.id <= last:
-            entry = lake.get(name).manifest.rekeyed
+            try:
+                entry = lake.get(name).manifest.rekeyed
+            except SnapshotError:  # whatever it was: another one is made
+                continue
             if entry is not None and (entry.id, entry.manifest_sha256, entry.key) == (
                 old.id,
                 old.manifest_sha256,
                 ring.fingerprints[0],
             ):
-                return lake.get(name)
-    return None
+                yield lake.get(name)
 
 
 class _Rekey:
@@ -202,8 +212,17 @@ class _Rekey:
             rotation.columns(),
         )
 
+    def find(self, made: Iterable[Snapshot]) -> tuple[Snapshot | None, tuple[str, ...]]:
+        """The first that is whole, and the names of those that are not."""
+        damaged: list[str] = []
+        for one in made:
+            if is_whole(one, folder=self.folder, limits=self.limits, progress=self.progress):
+                return one, tuple(damaged)
+            damaged.append(str(one.name))
+        return None, tuple(damaged)
+
     def make(self) -> Snapshot:
-        """Write the new one, its manifest last."""
+        """Write the new one, verify it, save its manifest last."""
         chain = self.old.chain()
         secrets = replace(
             self.old.manifest.secrets,
@@ -299,10 +318,3 @@ class _Rekey:
                 f"({rows.equal} of {made.rows} rows equal), so no snapshot was made; `airkeep "
                 f"verify` says whether the old one is damaged"
             )
-
-    def verify(self, made: Snapshot) -> None:
-        """As `verify` does, and recorded as it records."""
-        advice = f"{self.old.name} is as it was: use that one."
-        check_saved(
-            made, folder=self.folder, limits=self.limits, progress=self.progress, advice=advice
-        )

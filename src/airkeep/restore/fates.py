@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
+
+from airkeep.errors import ConflictError
 
 FateKind = Literal[
     "inserted", "remapped", "same", "skipped", "replaced", "removed", "dropped", "conflict"
@@ -19,7 +22,7 @@ class Fate:
             the target has them word for word; `skipped` and `replaced`: it had other content;
             `removed`: the target's own, which hung on what was replaced;
             `dropped`: they cannot go in; `conflict`: other content, and the policy is `fail`.
-        why: of dropped rows.
+        why: of rows that are dropped, or skipped for another reason than `--on-conflict skip`.
         examples: rows by what they are known by, never a secret.
     """
 
@@ -40,3 +43,30 @@ class Merged:
 
     def count(self, *kinds: FateKind) -> int:
         return sum(f.rows for f in self.fates if f.kind in kinds)
+
+
+class Told(Protocol):
+    """What is told of a table."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def fates(self) -> Sequence[Fate]: ...
+
+
+def check_conflicts(tables: Iterable[Told]) -> None:
+    """Refuse what `--on-conflict fail` is to refuse.
+
+    Raises:
+        ConflictError: rows are there with other content; one is named.
+    """
+    found = [(t.label, f) for t in tables for f in t.fates if f.kind == "conflict"]
+    if not found:
+        return
+    label, fate = found[0]
+    rows = sum(f.rows for _, f in found)
+    raise ConflictError(
+        f"{rows:,} rows of {len(found)} tables are in the target with other content "
+        f"({label} {fate.examples[0]}, ...), and --on-conflict is fail: say skip or replace, for "
+        f"all or by class of table (--on-conflict fail,definition=skip)"
+    )

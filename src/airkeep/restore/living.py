@@ -1,6 +1,7 @@
 """Restore into an environment that is in use, while it is; `merge` says how rows find their place.
 
-Rows come from the lake first, without a lock; a dry run ends before the first one is asked for.
+Rows come from the lake first, without a lock; a dry run ends before the first one is asked for. A
+SQLite file has one lock, which is held from the beginning; a dry run is on a copy of it.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class Living:
         self.merge = Merge(self.target, self.catalog, self.merges, orphans=orphans)
 
     def stage(self) -> None:
-        """Bring the rows near; nobody waits meanwhile."""
+        """Bring the rows near; nobody waits meanwhile but for a SQLite file."""
         total = sum(e.rows for e in self.entries)
         self.source.know_secrets(self.known_secrets)
         by_label = {e.label: e for e in self.entries}

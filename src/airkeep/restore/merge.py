@@ -14,8 +14,7 @@ from typing import Any
 from airkeep.database.catalog import Catalog, NumberSequence
 from airkeep.database.numbering import numbered_columns
 from airkeep.database.sql import ident, qualified
-from airkeep.errors import ConflictError
-from airkeep.restore.fates import Fate, FateKind, Merged
+from airkeep.restore.fates import Fate, FateKind, Merged, check_conflicts
 from airkeep.restore.merge_plan import Link, Policy, TableMerge
 from airkeep.restore.merge_sql import MergeSql, Unique
 from airkeep.restore.statements import Dialect
@@ -158,7 +157,7 @@ class Merge:
                 self._move_sequence(merge)
 
     def decide(self, *, dry_run: bool) -> tuple[Merged, ...]:
-        """Every row's fate.
+        """Every row's fate; a dry run tells conflicts as such.
 
         Raises:
             ConflictError: a row is there with other content, and its policy is `fail`.
@@ -166,7 +165,8 @@ class Merge:
         for merge in [*self._beside, *self._rest] if dry_run else self._rest:
             self._decide(merge, dry_run=dry_run)
         merged = tuple(self._tell(m) for m in self.merges)
-        _check_conflicts(merged)
+        if not dry_run:
+            check_conflicts(merged)
         return merged
 
     def _decide(self, merge: TableMerge, *, dry_run: bool) -> None:
@@ -328,16 +328,18 @@ class Merge:
             for fate, why, rows in self.target.query(sql.counts(), doing="counting"):
                 shown = self.target.query(sql.examples(fate, why, EXAMPLES), doing="counting")
                 told = tuple(_example(merge, row, fate) for row in shown)
-                fates.append(Fate(_kind(fate, merge), int(rows), why, told))
+                fates.append(Fate(_kind(fate, merge), int(rows), why or _why(fate, merge), told))
         if links := self._replaced(merge):
             found = self._count(f"({sql.left_over(links)}) x")
             if found:
                 why = "it hung on a run that is replaced, and the snapshot does not know it"
-                fates.append(Fate("removed", found, why))
+                shown = self.target.query(sql.removed_examples(links, EXAMPLES), doing="counting")
+                fates.append(Fate("removed", found, why, tuple(_told(row) for row in shown)))
         rows = self.rows[merge.label]
         plain = rows - sum(f.rows for f in fates if f.kind != "removed")
         if plain:
-            fates.insert(0, Fate("inserted", plain))
+            shown = self.target.query(sql.plain_examples(EXAMPLES), doing="counting")
+            fates.insert(0, Fate("inserted", plain, examples=tuple(_told(row) for row in shown)))
         return Merged(merge.label, rows, merge.brought, tuple(fates))
 
     def _run(self, statement: str, doing: str) -> None:
@@ -377,20 +379,20 @@ def _kind(fate: str, merge: TableMerge) -> FateKind:
     return _KINDS[fate]
 
 
+def _why(fate: str, merge: TableMerge) -> str:
+    """Why a row that is there is skipped, where nobody said so."""
+    if fate != "met" or merge.policy != "skip":
+        return ""
+    if merge.brought:
+        return "it only comes along, for what points at it"
+    return "a job that is there is never replaced" if merge.label == "job" else ""
+
+
 def _example(merge: TableMerge, row: Sequence[Any], fate: str) -> str:
     new, *values = row
-    told = ", ".join(str(v) for v in values)
+    told = _told(values)
     return f"{told} -> {new}" if fate == "remapped" else told
 
 
-def _check_conflicts(merged: Sequence[Merged]) -> None:
-    found = [(m.label, f) for m in merged for f in m.fates if f.kind == "conflict"]
-    if not found:
-        return
-    label, fate = found[0]
-    rows = sum(f.rows for _, f in found)
-    raise ConflictError(
-        f"{rows:,} rows of {len(found)} tables are in the target with other content "
-        f"({label} {fate.examples[0]}, ...), and --on-conflict is fail: say skip or replace, for "
-        f"all or by class of table (--on-conflict fail,definition=skip)"
-    )
+def _told(values: Sequence[Any]) -> str:
+    return ", ".join(str(v) for v in values)

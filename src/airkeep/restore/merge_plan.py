@@ -23,7 +23,7 @@ from airkeep.database.catalog import Catalog, Column, Table
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.restore.order import parents_first
 from airkeep.snapshot.manifest import TableEntry
-from airkeep.tables.defaults import natural_key
+from airkeep.tables.defaults import natural_key, written_anew
 from airkeep.tables.references import soft_references
 from airkeep.tables.roles import Role, role_of
 from airkeep.tables.secrets import secrets_of
@@ -98,6 +98,16 @@ class TableMerge:
     def hangs_on(self, link: Link) -> bool:
         """Whether a row cannot be without the one that the link points at."""
         return any(not self.table.column(c).nullable for c in link.columns)
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """What rows of one key are compared in.
+
+        A replaced row becomes the snapshot's as a whole; else it is no other row for what each
+        parse of a DAG file writes anew.
+        """
+        passing = () if self.policy == "replace" else written_anew(self.table.name)
+        return tuple(c for c in self.content if c not in passing)
 
     @property
     def content(self) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ class MergeSql:
         else:
             on = " AND ".join(f"a.{ident(c)} = t.{ident(c)}" for c in merge.key)
         own = f"t.{ident(merge.own)}" if merge.own else "NULL"
-        alike = f"{d.text(merge.content, 'a')} = {d.text(merge.content, 't')}"
+        alike = f"{d.text(merge.compared, 'a')} = {d.text(merge.compared, 't')}"
         found = (
             f"SELECT a.airkeep_row AS arrived, t.{d.row} AS met, {own} AS new, "
             f"CASE WHEN {alike} THEN 'same' ELSE 'met' END AS fate, '' AS why"
@@ -333,6 +333,21 @@ class MergeSql:
             f"SELECT f.new, {told} FROM {self.fate} f JOIN {self.stage} s "
             f"ON s.{self.dialect.row} = f.arrived "
             f"WHERE f.fate = {literal(fate)} AND f.why = {literal(why)} LIMIT {most}"
+        )
+
+    def plain_examples(self, most: int) -> str:
+        """A few rows that simply go in."""
+        told = ", ".join(f"s.{ident(c)}" for c in self.merge.told_by)
+        return (
+            f"SELECT {told} FROM {self.stage} s "
+            f"WHERE {self._undecided(f's.{self.dialect.row}')} LIMIT {most}"
+        )
+
+    def removed_examples(self, links: Sequence[tuple[Link, MergeSql]], most: int) -> str:
+        told = ", ".join(f"t.{ident(c)}" for c in self.merge.told_by)
+        return (
+            f"SELECT {told} FROM {self.target} t "
+            f"WHERE t.{self.dialect.row} IN ({self.left_over(links)}) LIMIT {most}"
         )
 
     # Doing.

@@ -19,6 +19,7 @@ from airkeep.restore.fates import Fate, Merged
 from airkeep.restore.fresh import TargetTable
 from airkeep.restore.order import parents_first
 from airkeep.snapshot.manifest import Manifest, SecretsMode, TableEntry
+from airkeep.tables.revisions import airflow_version, version_order
 
 Action = Literal["insert", "replace defaults", "merge", "bring", "nothing"]
 
@@ -190,8 +191,8 @@ def check_fits(
     if set(catalog.revisions) != set(manifest.revisions):
         raise OtherRevisionError(
             f"{target} is at revision {_listed(catalog.revisions)}, the snapshot at "
-            f"{_listed(manifest.revisions)} (Airflow {manifest.airflow_version}): migrate the "
-            f"target to that version first"
+            f"{_listed(manifest.revisions)} (Airflow {manifest.airflow_version}): "
+            f"{_remedy(manifest.revisions, catalog.revisions)}"
         )
     tables = catalog.by_label()
     typed = manifest.server.engine == catalog.engine
@@ -214,6 +215,13 @@ def _check_table(entry: TableEntry, table: Table | None, target: str, *, typed: 
                 f"{target}: {entry.label}.{column.name} is {types[column.name]}, "
                 f"the snapshot's is {column.type}"
             )
+
+
+def _remedy(snapshot: Collection[str], target: Collection[str]) -> str:
+    ours, theirs = airflow_version(snapshot), airflow_version(target)
+    if ours.known and theirs.known and version_order(theirs.first) > version_order(ours.first):
+        return "add --upgrade, which makes the snapshot as that Airflow would have it first"
+    return "migrate the target to that version first"
 
 
 def _listed(revisions: Collection[str]) -> str:

@@ -32,7 +32,7 @@ from airkeep.restore.wake import Wake, columns_of, foresee, instant, settle, sta
 from airkeep.snapshot.choose import choose_entries, named
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import LakePlace, Snapshot, open_lake
-from airkeep.snapshot.manifest import TableEntry
+from airkeep.snapshot.manifest import TableEntry, UpgradedEntry
 from airkeep.snapshot.names import SnapshotName
 from airkeep.snapshot.progress import Progress, silent
 from airkeep.snapshot.seal import ARCHIVE_KEY, OLD_KEY, TARGET_KEY, SecretsBack, open_keyring
@@ -45,6 +45,7 @@ class RestoreResult:
     Attributes:
         locked_s: how long a target in use had its tables locked, or waited to have them so.
         outcomes: what became of runs and tasks in flight, and how DAGs wake.
+        upgraded: of `restore_upgraded`, what became of the tables, and what was proved.
     """
 
     plan: RestorePlan
@@ -54,6 +55,7 @@ class RestoreResult:
     notes: tuple[str, ...] = ()
     locked_s: float = 0.0
     outcomes: tuple[Outcome, ...] = ()
+    upgraded: UpgradedEntry | None = None
 
 
 def restore(
@@ -177,6 +179,7 @@ class _Restore:
             self.target.begin_looking()
         else:
             self.target.begin()
+        began = monotonic()
         catalog = self.catalog(create_schema=False)
         if catalog is None:
             raise RestoreError(f"{self.address} has lost its tables")
@@ -193,7 +196,9 @@ class _Restore:
         notes = living.write(plan)
         self.source.tell("committing", self.source.rows)
         self.target.commit()
-        locked_s = round(monotonic() - living.locked_at, 3)
+        # A SQLite file has one lock, which `begin` took.
+        locked_at = began if self.target.dialect.is_sqlite else living.locked_at
+        locked_s = round(monotonic() - locked_at, 3)
         return RestoreResult(
             plan,
             plan.rows,

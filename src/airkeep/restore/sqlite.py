@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Self
 
 from airkeep.database.address import Address
@@ -24,8 +25,8 @@ from airkeep.snapshot.manifest import SequenceEntry
 class SqliteTarget:
     """See `Target`. References are not enforced: real files have orphans, which are reported."""
 
-    def __init__(self, address: Address, limits: ReadLimits) -> None:
-        self._writer, self._limits = SqliteWriter(address), limits
+    def __init__(self, address: Address, folder: Path, limits: ReadLimits) -> None:
+        self._writer, self._folder, self._limits = SqliteWriter(address), folder, limits
 
     def __enter__(self) -> Self:
         self._writer.__enter__()
@@ -81,7 +82,7 @@ class SqliteTarget:
         self._writer.commit()
 
     def begin_looking(self) -> None:
-        self._writer.begin_looking()
+        self._writer.begin_looking(self._folder)
 
     def has_rows(self, tables: Sequence[Table]) -> list[bool]:
         return self._writer.has_rows(tables)

@@ -72,7 +72,10 @@ class Target(Protocol):
     # A living target: see `merge`.
 
     def begin_looking(self) -> None:
-        """What a dry run needs to make temporary tables; nothing that a writer minds."""
+        """What a dry run needs to make temporary tables; nothing that a writer minds.
+
+        What is read from here on is the target, or a copy of it.
+        """
 
     def has_rows(self, tables: Sequence[Table]) -> list[bool]:
         """Whether each table has a row."""
@@ -117,7 +120,7 @@ def open_target(address: Address, folder: Path, limits: ReadLimits) -> Target:
     if address.kind == "sqlite":
         from airkeep.restore.sqlite import SqliteTarget
 
-        return SqliteTarget(address, limits)
+        return SqliteTarget(address, folder, limits)
     from airkeep.restore.postgres import PostgresTarget
 
     return PostgresTarget(address, folder, limits)

@@ -37,6 +37,16 @@ from fnmatch import fnmatchcase
 # A uuid alone is a key where nothing names a row and Airflow draws it (version 7): no other
 # database has it for another row. `serialized_dag.data` names `deadline_alert` by it, so it has to
 # stay.
+# What Airflow writes with each parse of a DAG file, from it and the newest run; and what a restore
+# settles for itself.
+_WRITTEN_ANEW = {
+    "dag": (
+        "is_paused", "is_active", "is_stale", "last_parsed_time", "last_parse_duration",
+        "last_expired", "last_pickled", "next_dagrun", "next_dagrun_data_interval_start",
+        "next_dagrun_data_interval_end", "next_dagrun_create_after", "exceeds_max_non_backfill",
+    ),
+}  # fmt: skip
+
 NATURAL_KEYS: dict[str, tuple[str, ...]] = {
     "alembic_version": ("version_num",),
     "alembic_version_fab": ("version_num",),
@@ -155,3 +165,8 @@ def is_default(table: str, row: Mapping[str, object]) -> bool:
     column, patterns = _DEFAULTS[table]
     value = str(row[column])
     return any(fnmatchcase(value, pattern) for pattern in patterns)
+
+
+def written_anew(table: str) -> tuple[str, ...]:
+    """Columns that say nothing lasting of a row."""
+    return _WRITTEN_ANEW.get(table, ())

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from airkeep.errors import ConfigError, MigrationError
 from airkeep.tables.revisions import version_order
+from airkeep.upgrade.complaints import complaints
 
 # Two days after each release, when the packages that it was tested with were the newest.
 RELEASED = {
@@ -77,10 +78,13 @@ INSTALL_TIMEOUT_S = 1_800
 CALL_TIMEOUT_S = 120
 MIGRATION_TIMEOUT_S = 6 * 3_600
 
-_COMPLAINT = re.compile(r"(error|exception|failed|critical|can't locate|fatal)\b.*", re.IGNORECASE)
-# SQLAlchemy and PostgreSQL put statements and whole rows behind these.
-_VALUES = re.compile(r"^\s*(\[SQL|\[parameters|\(Background|DETAIL|CONTEXT|HINT|LINE \d|File \")")
-_SHOWN, _WIDE = 3, 240
+_WIDE = 240
+
+# What uv may know, and the build scripts of packages with it: no key of ours is among it.
+_TOLD = re.compile(
+    r"PATH|HOME|LANG|LC_\w+|TMPDIR|NETRC|((ALL|HTTPS?|NO)_PROXY)|((all|https?|no)_proxy)|"
+    r"SSL_CERT_\w+|REQUESTS_CA_BUNDLE|(UV|PIP|XDG)_\w+"
+)
 
 
 @dataclass(frozen=True)
@@ -284,7 +288,8 @@ def _find_uv(version: str) -> str:
 
 
 def _uv(command: Sequence[str], version: str) -> None:
-    status, output = _run(command, None, timeout_s=INSTALL_TIMEOUT_S)
+    environment = {name: value for name, value in os.environ.items() if _TOLD.fullmatch(name)}
+    status, output = _run(command, environment, timeout_s=INSTALL_TIMEOUT_S)
     if status != 0:
         last = [re.sub(r"^\W+", "", line) for line in output.splitlines() if line.strip()]
         said = "; ".join(line[:_WIDE] for line in last[:2]) or f"status {status}"
@@ -301,23 +306,9 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def complaints(output: str, hide: Sequence[str] = ()) -> list[str]:
-    """The last lines of a log that complain, without statements, parameters or rows."""
-    found = []
-    for line in output.splitlines():
-        if _VALUES.match(line) or not (match := _COMPLAINT.search(line)):
-            continue
-        start = max(0, match.start() - 60)
-        text = re.sub(r"'[^']{12,}'|\"[^\"]{12,}\"", "(a value)", line[start:].strip())
-        for secret in filter(None, hide):
-            text = text.replace(secret, "***")
-        found.append(text[:_WIDE])
-    return list(dict.fromkeys(found))[-_SHOWN:]
-
-
 def _run(
     command: Sequence[str],
-    environment: Mapping[str, str] | None,
+    environment: Mapping[str, str],
     *,
     timeout_s: float,
     cwd: Path | None = None,

@@ -25,6 +25,7 @@ from airkeep.snapshot.progress import Progress, silent
 from airkeep.tables.revisions import airflow_version, last_releases, revisions_of
 from airkeep.upgrade.airflow import Airflows
 from airkeep.upgrade.run import UpgradeResult, upgrade
+from airkeep.upgrade.wishes import Wishes, check_wishes
 
 
 def restore_upgraded(
@@ -65,6 +66,8 @@ def restore_upgraded(
         return restore(opened, found, address, skip=skip, **keys, **means, **wishes)
     to = _release(catalog, Airflows(airflows, Path()).given_versions, address)
     with private_folder(spool) as folder:
+        asked = Wishes.of({"skip": skip, **keys, **wishes})
+        check_wishes(asked, found, catalog, address, to=to, folder=folder, limits=limits)
         here = {label for label in skip if found.manifest.table(label) is not None}
         done = upgrade(
             opened,
@@ -79,7 +82,7 @@ def restore_upgraded(
         )
         made = _made(done)
         absent = _absent(made, catalog)
-        later = [label for label in skip if label not in here]
+        later = [t.label for t in made.tables if t.label in skip and t.label not in absent]
         result = restore(
             Lake(made.store), made, address, skip=(*later, *absent), **keys, **means, **wishes
         )
@@ -88,7 +91,9 @@ def restore_upgraded(
         for label, rows in absent.items()
         if rows
     )
-    return replace(result, notes=(*done.notes, *left, *result.notes))
+    return replace(
+        result, notes=(*done.notes, *left, *result.notes), upgraded=made.manifest.upgraded
+    )
 
 
 def _made(done: UpgradeResult) -> Snapshot:

@@ -27,26 +27,39 @@ _JSON = '{{"__type": "dict", "__var": {{"airkeep": "{token}"}}}}'
 
 @dataclass
 class Masks:
-    """Which token stands for which sealed value."""
+    """Which token stands for which sealed value.
+
+    Attributes:
+        hidden: the tokens that went into the scratch database; `shown`: those that came back.
+    """
 
     salt: str = field(default_factory=lambda: secrets.token_hex(8))
     by_token: dict[str, str | bytes] = field(default_factory=dict, repr=False)
     by_value: dict[str | bytes, str] = field(default_factory=dict, repr=False)
+    hidden: set[str] = field(default_factory=set, repr=False)
     shown: set[str] = field(default_factory=set, repr=False)
 
     @property
     def gone(self) -> int:
         """How many values were hidden, and are in no row that came back."""
-        return len(self.by_token) - len(self.shown)
+        return len(self.hidden - self.shown)
+
+    def start_anew(self) -> None:
+        """Count from here: what the tokens are in now goes into another database."""
+        self.hidden.clear()
+        self.shown.clear()
 
     def hide(self, value: Any, secret: Secret) -> Any:
-        """The token of a sealed value; any other value as it is."""
+        """The token of a sealed value; any other value, a token among them, as it is."""
         if not _is_sealed(value):
+            if (known := _token_in(value)) in self.by_token:
+                self.hidden.add(known)
             return value
         token = self.by_value.get(value)
         if token is None:
             token = f"airkeep-{self.salt}-{len(self.by_token)}"
             self.by_value[value], self.by_token[token] = token, value
+        self.hidden.add(token)
         shown = _JSON.format(token=token) if secret.column == "kwargs" else token
         return shown.encode() if isinstance(value, bytes) else shown
 
@@ -56,13 +69,20 @@ class Masks:
         Raises:
             MigrationError: it is a token that nothing was hidden behind.
         """
-        text = value.decode("ascii", "replace") if isinstance(value, bytes) else value
-        if not isinstance(text, str) or (found := _TOKEN.search(text)) is None:
+        token = _token_in(value)
+        if not token:
             return value
-        if found[0] not in self.by_token:
+        if token not in self.by_token:
             raise MigrationError("a sealed secret was changed by a migration: upgrade without it")
-        self.shown.add(found[0])
-        return self.by_token[found[0]]
+        self.shown.add(token)
+        return self.by_token[token]
+
+
+def _token_in(value: Any) -> str:
+    """The token that a value is, or has in it; empty where there is none."""
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else value
+    found = _TOKEN.search(text) if isinstance(text, str) else None
+    return found[0] if found else ""
 
 
 def _is_sealed(value: Any) -> bool:

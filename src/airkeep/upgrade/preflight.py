@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from airkeep.database.sql import ident
@@ -19,6 +19,7 @@ from airkeep.snapshot.read import SnapshotReader
 from airkeep.tables.revisions import airflow_version, version_order
 from airkeep.tables.roles import Role
 from airkeep.tables.shapes import core_tables, known_versions
+from airkeep.upgrade.plan import MigrationStep
 from airkeep.upgrade.values import (
     NOT_JSON,
     OBJECTS,
@@ -33,6 +34,7 @@ from airkeep.upgrade.values import (
 _SHOWN = 3
 # A table that another version makes later is there already, from an upgrade that was taken back.
 _HARMLESS = frozenset({"_xcom_archive", "session", "alembic_version", "alembic_version_fab"})
+_MOVED = "_airflow_moved__"
 # No migration reads them: FAB or a later start of Airflow makes them where they are missing.
 _NOT_NEEDED = frozenset({"session", "alembic_version", "alembic_version_fab", "log_template"})
 
@@ -45,31 +47,57 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
 
-def look_at(reader: SnapshotReader, to: str, *, skip: Sequence[str] = ()) -> Findings:
+def look_at(
+    reader: SnapshotReader, steps: Sequence[MigrationStep], *, skip: Sequence[str] = ()
+) -> Findings:
     """Look at a snapshot's tables and rows.
 
     Args:
         reader: of the snapshot, entered.
-        to: the release that it is to become.
+        steps: the way that it is to go.
         skip: tables that stay behind.
     """
     manifest = reader.snapshot.manifest
     found = Findings()
-    found.against += _tables(manifest, to, skip)
+    found.against += _tables(manifest, steps, skip)
+    found.against += look_at_skip(reader, skip)
     for check in _ROWS:
         table = manifest.table(check.table)
         if table is not None and table.rows and check.table not in skip:
             found.against += _rows(reader, table, check)
     found.against += _left_aside(reader, skip)
-    if (airflow_version(manifest.revisions).major or 3) < 3 <= version_order(to)[0]:
-        _pickles(reader, found)
+    if (airflow_version(manifest.revisions).major or 3) < 3 <= version_order(steps[-1].to)[0]:
+        _pickles(reader, found, skip)
     return found
 
 
-def _tables(manifest: Manifest, to: str, skip: Sequence[str]) -> Iterator[str]:
+def in_the_way(manifest: Manifest, skip: Sequence[str]) -> tuple[TableEntry, ...]:
+    """The skipped tables that no migration may meet; of Airflow's own only the rows stay behind."""
     version = airflow_version(manifest.revisions)
     first = version.first or version.near
-    there = set(manifest.labels) - set(skip)
+    _, ever = _surely(first)
+    newer = [v for v in known_versions() if version_order(v) > version_order(first)]
+    later = _made(newer) - ever if ever else set()
+    return tuple(
+        t
+        for t in manifest.tables
+        if t.label in skip
+        and (t.role == Role.FOREIGN.value or t.label in later or t.label.startswith(_MOVED))
+    )
+
+
+def _made(releases: Iterable[str]) -> set[str]:
+    """The tables that their migrations make; FAB's are made where they are missing."""
+    tables = set().union(*map(core_tables, releases))
+    return {t for t in tables if not t.startswith("ab_")} - _HARMLESS
+
+
+def _tables(
+    manifest: Manifest, steps: Sequence[MigrationStep], skip: Sequence[str]
+) -> Iterator[str]:
+    version = airflow_version(manifest.revisions)
+    first = version.first or version.near
+    there = set(manifest.labels)
     always, ever = _surely(first)
     missing = sorted(always - there - _NOT_NEEDED - _fab(manifest))
     if missing:
@@ -77,7 +105,7 @@ def _tables(manifest: Manifest, to: str, skip: Sequence[str]) -> Iterator[str]:
             f"tables of Airflow {first} that are not in the snapshot: {_listed(missing)}. Make "
             f"them in the source as that Airflow has them, empty, and export again"
         )
-    early = (core_tables(to) - ever) & there - _HARMLESS
+    early = (_made(v for s in steps for v in (s.airflow, s.to)) - ever) & (there - set(skip))
     if ever and early:
         yield (
             f"{_listed(sorted(early))}, which a migration makes, "
@@ -91,6 +119,26 @@ def _tables(manifest: Manifest, to: str, skip: Sequence[str]) -> Iterator[str]:
                 f"{table.label}, which is not Airflow's, points at {names[0]}, whose key the "
                 f"migrations change: leave it out with --skip {table.label}"
             )
+
+
+def look_at_skip(reader: SnapshotReader, skip: Sequence[str]) -> Iterator[str]:
+    """What cannot be left behind, and rows that would point at nothing once the others are."""
+    if "alembic_version" in skip:
+        yield "--skip alembic_version: it says where the migrations begin, so it cannot stay behind"
+    for table in reader.snapshot.manifest.tables:
+        if not table.rows or table.label in skip:
+            continue
+        for reference in table.references:
+            if reference.target not in skip:
+                continue
+            whole = " AND ".join(f"{ident(c)} IS NOT NULL" for c in reference.columns)
+            statement = f"SELECT '', count(*) FROM {{rows}} WHERE {whole}"
+            [(_, rows)] = _ask(reader, table.label, statement)
+            if rows:
+                yield (
+                    f"{rows:,} rows of {table.label} point at {reference.target}, which --skip "
+                    f"leaves behind: leave both out, or neither (--skip {table.label})"
+                )
 
 
 def _surely(version: str) -> tuple[set[str], set[str]]:
@@ -187,7 +235,7 @@ def _left_aside(reader: SnapshotReader, skip: Sequence[str]) -> Iterator[str]:
     """Rows without a run that are to be set aside, where a table of the last time is there."""
     manifest = reader.snapshot.manifest
     for table in manifest.tables:
-        if not table.label.startswith("_airflow_moved__") or table.label in skip:
+        if not table.label.startswith(_MOVED) or table.label in skip:
             continue
         parts = table.label.split("__")
         source = manifest.table(parts[-1])
@@ -201,10 +249,10 @@ def _left_aside(reader: SnapshotReader, skip: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _pickles(reader: SnapshotReader, found: Findings) -> None:
+def _pickles(reader: SnapshotReader, found: Findings, skip: Sequence[str]) -> None:
     """What Airflow 2 kept as pickles and bytes, and Airflow 3 keeps as JSON."""
     manifest = reader.snapshot.manifest
-    xcom, runs = manifest.table("xcom"), manifest.table("dag_run")
+    xcom, runs = (None if t in skip else manifest.table(t) for t in ("xcom", "dag_run"))
     if xcom is not None and xcom.rows and _is_bytes(xcom, "value"):
         counts, named = _formed(reader, "xcom", "value", "key", xcom=True)
         if counts[UNREADABLE]:

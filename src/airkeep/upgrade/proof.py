@@ -25,7 +25,7 @@ from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.read import BATCH_ROWS, SnapshotReader
 from airkeep.snapshot.sides import Field, Side
 from airkeep.upgrade.facts import FACTS, Fact, Tables, side_of_fact, tables_of
-from airkeep.upgrade.tables import count_rows
+from airkeep.upgrade.tables import LEFT_BEHIND, count_rows
 from airkeep.upgrade.values import (
     PICKLED,
     LeftOutError,
@@ -51,6 +51,7 @@ def prove(
     after: Reader,
     *,
     hidden: Mapping[str | bytes, str] | None = None,
+    skip: Sequence[str] = (),
     progress: Progress = silent,
 ) -> tuple[ProofEntry, ...]:
     """Compare all facts that both sides have.
@@ -59,11 +60,12 @@ def prove(
         before: the snapshot as it was restored.
         after: the migrated database, its instant fixed.
         hidden: what stands there in the place of sealed values.
+        skip: tables whose rows stayed behind.
 
     Raises:
         ProofError: rows differ, and nothing that Airflow is known to do explains it.
     """
-    sides = _Sides(before, after, hidden or {})
+    sides = _Sides(before, after, hidden or {}, skip)
     sides.save_hidden()
     found, wrong = [], []
     total = sum(t.rows for t in before.snapshot.tables)
@@ -76,7 +78,7 @@ def prove(
                 continue
             compared = _Comparison(before, fact, *both)
             entry, rows = compared.run()
-            found.append(entry)
+            found.append(sides.with_skipped(fact, entry))
             if rows.only_here or rows.only_there or rows.changed:
                 wrong.append(_told(fact, rows))
             wrong += sides.nowhere(fact, entry)
@@ -113,6 +115,7 @@ class _Sides:
     before: SnapshotReader
     after: Reader
     hidden: Mapping[str | bytes, str]
+    skip: Sequence[str]
 
     def save_hidden(self) -> None:
         self.before.db.execute(f"CREATE TABLE {_HIDDEN} (sealed VARCHAR, token VARCHAR)")
@@ -124,6 +127,11 @@ class _Sides:
         """The rows of a fact that only the snapshot has a table for."""
         entry = next((t for t in self.before.snapshot.tables if t.label == fact.table), None)
         return entry.rows if entry else 0
+
+    def with_skipped(self, fact: Fact, entry: ProofEntry) -> ProofEntry:
+        """The rows that were left behind are told as what was not compared."""
+        rows = self.alone(fact) if fact.table in self.skip else 0
+        return replace(entry, left_out={LEFT_BEHIND: rows, **entry.left_out}) if rows else entry
 
     def nowhere(self, fact: Fact, entry: ProofEntry) -> Iterator[str]:
         """What was taken out of a table and is in none of those that Airflow puts such rows in."""
@@ -166,7 +174,10 @@ class _Sides:
             for label in ours:
                 fetched = self.before.fetch(label)
                 layers += fetched
-                self._view(f"old_{label}", self._masked(label, fold(fetched)))
+                rows = self._masked(label, fold(fetched))
+                if label in self.skip:
+                    rows = f"SELECT * FROM ({rows}) WHERE false"
+                self._view(f"old_{label}", rows)
             for label in theirs:
                 files = [f.path for f in self.after.spool(self._table(label))]
                 spooled += files

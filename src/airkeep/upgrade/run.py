@@ -24,7 +24,7 @@ from airkeep.export.rows import Since, cutoff
 from airkeep.export.run import check_case, export, export_backup
 from airkeep.snapshot import manifest as m
 from airkeep.snapshot import names
-from airkeep.snapshot.choose import named
+from airkeep.snapshot.choose import choose_entries, named
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Lake, LakePlace, Snapshot, open_lake
 from airkeep.snapshot.progress import Progress, Step, silent
@@ -34,7 +34,7 @@ from airkeep.tables.revisions import version_order
 from airkeep.upgrade.airflow import Airflow, Airflows
 from airkeep.upgrade.masks import Masks, Unmasking
 from airkeep.upgrade.plan import MigrationStep, plan_path, read_version
-from airkeep.upgrade.preflight import look_at
+from airkeep.upgrade.preflight import in_the_way, look_at, look_at_skip
 from airkeep.upgrade.proof import prove
 from airkeep.upgrade.scratch import Scratch, as_stored, scratch_of
 from airkeep.upgrade.tables import tables_after
@@ -87,7 +87,7 @@ def upgrade(
         environment: whose the new snapshot is; by default the old name with the version behind it.
         into: another lake for the new snapshot.
         since: only the runs of this window, counted back from the snapshot's instant.
-        skip: tables that stay behind.
+        skip: tables that stay behind; of Airflow's own the empty table goes along.
         dry_run: find the way and look at the rows, and make nothing.
         fernet_key: the environment's own: Airflow before 2.9 did not encrypt triggers.
         cache: where virtual environments are kept.
@@ -102,16 +102,20 @@ def upgrade(
     target = open_lake(into) if into is not None else opened
     name = _environment(found, wanted, environment, target)
     steps = plan_path(found.manifest.revisions, wanted)
+    places = Airflows(airflows, cache or Path.home() / CACHE)
+    _check_of_use(places, steps)
     open_keyring(fernet_key, variable=SOURCE_KEY)  # refused early, if it is none
+    choose_entries(found.manifest, (), named(skip))  # refused early, if there is no such table
     asked = _Asked(found, wanted, steps, name, named(skip), fernet_key)
     with private_folder(spool) as folder:
         run = _Upgrade(asked, folder, limits or ReadLimits(), progress)
         window = run.window(since)
         if window is None:
             run.look(found)
+        else:
+            run.look_at_skip()
         if dry_run:
             return run.result(None, 0.0)
-        places = Airflows(airflows, cache or Path.home() / CACHE)
         made = run.run(target, places, window)
     return run.result(made, round(monotonic() - began, 3))
 
@@ -128,6 +132,16 @@ def _environment(snapshot: Snapshot, to: str, environment: str | None, target: L
         )
     check_case(name, target.environments())
     return name
+
+
+def _check_of_use(places: Airflows, steps: Sequence[MigrationStep]) -> None:
+    needed = list(dict.fromkeys(step.airflow for step in steps))
+    for version in places.given_versions:
+        if version not in needed:
+            raise ConfigError(
+                f"--airflow: the way needs Airflow {' and '.join(needed)}, the given one is "
+                f"{version}: name another one, or leave it out (then uv makes what is needed)"
+            )
 
 
 @dataclass(frozen=True)
@@ -155,10 +169,15 @@ class _Upgrade:
         """Refuse what a migration is known to end at, all of it at once."""
         self.progress(Step("looking at the rows", 0, 0))
         with self.reader(source) as reader:
-            found = look_at(reader, self.asked.to, skip=self.asked.skip)
+            found = look_at(reader, self.asked.steps, skip=self.skip(source))
         self.notes += found.notes
-        if found.against:
-            raise UnfitError(f"{source.name} cannot be migrated: {'; '.join(found.against)}")
+        _refuse(source, found.against)
+
+    def look_at_skip(self) -> None:
+        """Refuse what cannot be left behind, before only the window is left of the rest."""
+        source = self.asked.source
+        with self.reader(source) as reader:
+            _refuse(source, tuple(look_at_skip(reader, self.asked.skip)))
 
     def run(self, target: Lake, places: Airflows, window: m.WindowEntry | None) -> Snapshot:
         source = self.asked.source
@@ -166,8 +185,7 @@ class _Upgrade:
             source = self.slim(window)
             self.look(source)
         airflows = self.airflows(places)
-        masks = self.masks if window is None else None
-        with self.scratch(source, masks) as scratch:
+        with self.scratch(source) as scratch:
             logged = "log" in source.manifest.labels
             newest = scratch.newest_event() if logged else 0
             steps = tuple(
@@ -179,26 +197,32 @@ class _Upgrade:
                 self.notes.append(
                     f"{', '.join(aligned)}: jsonb, as a new database of {self.asked.to} has it"
                 )
-            tables, proof = self.compare(scratch, source, masks)
+            tables, proof = self.compare(scratch, source)
             origin = self.origin(steps, tables, proof, window)
             made = self.save(scratch, target, origin)
+        masks = self.masks
         if masks is not None and masks.gone:
             self.notes.append(
-                f"{masks.gone:,} of {len(masks.by_token):,} sealed values are in no row after the "
+                f"{masks.gone:,} of {len(masks.hidden):,} sealed values are in no row after the "
                 f"migrations: compare their tables' rows above"
             )
         return made
 
-    def scratch(self, source: Snapshot, masks: Masks | None) -> AbstractContextManager[Scratch]:
-        skip = self.asked.skip if source is self.asked.source else ()
+    def scratch(self, source: Snapshot) -> AbstractContextManager[Scratch]:
+        skip = self.skip(source)
         return scratch_of(
             source,
             self.folder,
             skip=skip,
-            masks=masks,
+            without=in_the_way(source.manifest, skip),
+            masks=self.masks,
             limits=self.limits,
             progress=self.progress,
         )
+
+    def skip(self, source: Snapshot) -> tuple[str, ...]:
+        """What stays behind of a snapshot; of the window's it has stayed behind already."""
+        return self.asked.skip if source is self.asked.source else ()
 
     def window(self, since: Since) -> m.WindowEntry | None:
         cut = cutoff(since, names.id_time(self.asked.source.id))
@@ -207,7 +231,7 @@ class _Upgrade:
     def slim(self, window: m.WindowEntry) -> Snapshot:
         """The runs of the window and what hangs on them, as a snapshot in the private folder."""
         source = self.asked.source
-        with self.scratch(source, self.masks) as whole:
+        with self.scratch(source) as whole:
             made = export(
                 whole.url,
                 Lake(str(self.folder / "window")),
@@ -218,6 +242,8 @@ class _Upgrade:
                 spool=self.folder,
                 progress=self.progress,
             )
+        if self.masks is not None:
+            self.masks.start_anew()
         runs = [
             t.rows for t in (made.manifest.table("dag_run"), source.manifest.table("dag_run")) if t
         ]
@@ -276,7 +302,7 @@ class _Upgrade:
         )
 
     def compare(
-        self, scratch: Scratch, source: Snapshot, masks: Masks | None
+        self, scratch: Scratch, source: Snapshot
     ) -> tuple[tuple[m.UpgradedTableEntry, ...], tuple[m.ProofEntry, ...]]:
         address, limits = open_address(scratch.url), self.limits
         with (
@@ -284,9 +310,10 @@ class _Upgrade:
             self.reader(as_stored(source)) as before,
         ):
             after.fix(lambda labels: labels)
-            hidden = {} if masks is None else masks.by_value
-            proof = prove(before, after, hidden=hidden, progress=self.progress)
-            return tables_after(source.manifest, after), proof
+            skip = self.skip(source)
+            hidden = {} if self.masks is None else self.masks.by_value
+            proof = prove(before, after, hidden=hidden, skip=skip, progress=self.progress)
+            return tables_after(source.manifest, after, skip), proof
 
     def reader(self, source: Snapshot) -> SnapshotReader:
         limits = self.limits
@@ -341,6 +368,11 @@ class _Upgrade:
             snapshot=made,
             took_s=took_s,
         )
+
+
+def _refuse(source: Snapshot, against: Sequence[str]) -> None:
+    if against:
+        raise UnfitError(f"{source.name} cannot be migrated: {'; '.join(against)}")
 
 
 def _words(step: MigrationStep) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +18,10 @@ from tempfile import mkdtemp
 
 from airkeep.database.limits import ReadLimits
 from airkeep.database.server import Server
-from airkeep.database.sql import ident
+from airkeep.database.sql import ident, qualified
 from airkeep.restore.run import restore
 from airkeep.snapshot.lake import Lake, Snapshot
-from airkeep.snapshot.manifest import Manifest, SecretsEntry, encode
+from airkeep.snapshot.manifest import Manifest, SecretsEntry, TableEntry, encode
 from airkeep.snapshot.progress import Progress, silent
 from airkeep.tables.shapes import shape_of, version_like
 from airkeep.upgrade.masks import Masking, Masks
@@ -59,6 +59,12 @@ class Scratch:
     def forget_events(self, after: int) -> None:
         """Delete what Airflow's command line logged of itself: its command, user and host."""
         self.ask(f"DELETE FROM log WHERE id > {after}")
+
+    def drop(self, tables: Sequence[TableEntry]) -> None:
+        """Take tables out, with what points at them; they must not meet a migration."""
+        how = " CASCADE" if self.server is not None else ""  # SQLite keeps no references here
+        for table in tables:
+            self.ask(f"DROP TABLE {qualified(table.schema, table.name)}{how}")
 
     def align(self, version: str) -> list[str]:
         """Give columns the JSON type that a new database of this release has; which they were.
@@ -98,6 +104,7 @@ def scratch_of(
     folder: Path,
     *,
     skip: tuple[str, ...] = (),
+    without: Sequence[TableEntry] = (),
     masks: Masks | None = None,
     limits: ReadLimits | None = None,
     progress: Progress = silent,
@@ -106,7 +113,9 @@ def scratch_of(
 
     Args:
         folder: private, for a SQLite file.
-        masks: what takes sealed secrets; None where there are none, or they are masked already.
+        skip: tables whose rows stay behind.
+        without: those of them that are not to be there at all.
+        masks: what takes sealed secrets; None where there are none.
 
     Raises:
         AirkeepError: the snapshot cannot be restored.
@@ -127,6 +136,7 @@ def scratch_of(
         )
         if scratch.server is None:
             reorder_connection(Path(scratch.url))
+        scratch.drop(without)
         yield scratch
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from airkeep.database.catalog import Catalog, Table
@@ -23,6 +23,7 @@ _RENAMED = {
     "dag_schedule_dataset_reference": "dag_schedule_asset_reference",
     "task_outlet_dataset_reference": "task_outlet_asset_reference",
 }
+LEFT_BEHIND = "left behind with --skip"
 _PARSED = "the new Airflow writes it anew when it parses the DAGs"
 _WHY = {
     "serialized_dag": _PARSED,
@@ -46,8 +47,14 @@ _WHY = {
 }
 
 
-def tables_after(before: Manifest, after: Reader) -> tuple[UpgradedTableEntry, ...]:
-    """Every table of either side, in the order of their names."""
+def tables_after(
+    before: Manifest, after: Reader, skip: Sequence[str] = ()
+) -> tuple[UpgradedTableEntry, ...]:
+    """Every table of either side, in the order of their names.
+
+    Args:
+        skip: those that stayed behind.
+    """
     catalog = after.catalog
     there = catalog.by_label()
     renamed = {
@@ -64,6 +71,7 @@ def tables_after(before: Manifest, after: Reader) -> tuple[UpgradedTableEntry, .
             before.table(names.get(label, label)),
             _After(catalog, there.get(label), counts.get(label)),
             names.get(label),
+            skip,
         )
         for label in labels
     )
@@ -84,7 +92,11 @@ class _After:
 
 
 def _table(
-    label: str, before: TableEntry | None, after: _After, was: str | None
+    label: str,
+    before: TableEntry | None,
+    after: _After,
+    was: str | None,
+    skip: Sequence[str],
 ) -> UpgradedTableEntry:
     ours = {} if before is None else {c.name: c.type for c in before.columns}
     theirs = {} if after.table is None else {c.name: c.type for c in after.table.columns}
@@ -92,9 +104,9 @@ def _table(
     rows = None if before is None else before.rows
     moved = after.rows if label.startswith("_airflow_moved__") else None
     fewer = rows is not None and rows > (after.rows or 0)
-    why = (
-        _WHY.get(label) if fewer else "rows without a run, set aside by Airflow" if moved else None
-    )
+    why = "rows without a run, set aside by Airflow" if moved else None
+    if fewer:
+        why = LEFT_BEHIND if before is not None and before.label in skip else _WHY.get(label)
     return UpgradedTableEntry(
         label,
         rows,

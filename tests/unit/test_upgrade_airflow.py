@@ -1,0 +1,139 @@
+"""What an Airflow and its installation are told, and what is shown of what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airkeep.upgrade.airflow import Airflows
+from airkeep.upgrade.complaints import complaints
+
+UV = """#!/bin/sh
+env >> "{folder}/environment"
+if [ "$1" = venv ]; then for last; do :; done; mkdir -p "$last"; fi
+"""
+
+
+def test_what_installs_an_airflow_gets_no_key_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv = tmp_path / "bin" / "uv"
+    uv.parent.mkdir()
+    uv.write_text(UV.format(folder=tmp_path))
+    uv.chmod(0o755)
+    needed = {
+        "PATH": f"{uv.parent}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "LC_ALL": "C.UTF-8",
+        "HTTPS_PROXY": "http://proxy:1",
+        "no_proxy": "localhost",
+        "SSL_CERT_FILE": "/certificates",
+        "UV_INDEX_URL": "https://mirror",
+        "PIP_INDEX_URL": "https://mirror",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    secret = {
+        "AIRKEEP_FERNET_KEY": "hunter2",
+        "AIRKEEP_ARCHIVE_KEY": "hunter2",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://me:hunter2@host/db",
+        "AWS_SECRET_ACCESS_KEY": "hunter2",
+        "PGPASSWORD": "hunter2",
+        "ANY_TOKEN": "hunter2",
+    }
+    for name, value in {**needed, **secret}.items():
+        monkeypatch.setenv(name, value)
+
+    Airflows([], tmp_path / "made").get("3.3.2", fab=False)
+
+    said = (tmp_path / "environment").read_text()
+    assert "hunter2" not in said
+    assert said.count("PATH=") >= 2, "it ran for the environment and for the packages"
+    for name, value in needed.items():
+        assert f"{name}={value}\n" in said
+
+
+FAILED = """\
+INFO  [alembic.runtime.migration] Running upgrade 1 -> 2, error handling
+Traceback (most recent call last):
+  File "/venv/base.py", line 1967, in _exec_single_context
+    raise ValueError("error in the code
+psycopg2.errors.NotNullViolation: null value in column "key" of relation "xcom" violates a rule
+DETAIL:  Failing row contains (1, first-secret
+error: second-secret
+ValueError: third-secret
+
+, null).
+
+The above exception was the direct cause of the following exception:
+
+sqlalchemy.exc.IntegrityError: (psycopg2.errors.NotNullViolation) null value in column "key"
+DETAIL:  Failing row contains (1, first-secret
+failed: second-secret).
+
+[SQL: DELETE FROM import_error
+WHERE error = %(value)s]
+[parameters: {'value': 'fourth-secret
+error fifth-secret'}]
+(Background on this error at: https://sqlalche.me/e/20/gkpj)
+"""
+
+
+def test_a_log_s_complaints_have_no_row_in_them_however_many_lines_it_has() -> None:
+    said = complaints(FAILED)
+
+    assert said[-1] == (
+        "sqlalchemy.exc.IntegrityError: (psycopg2.errors.NotNullViolation) null value in column "
+        '"key"'
+    )
+    assert "secret" not in " ".join(said)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (
+            'psycopg2.Error: invalid input syntax for type integer: "hunter2"',
+            "psycopg2.Error: invalid input syntax for type integer: (a value)",
+        ),
+        (
+            'psycopg2.Error: error of type integer: "a"hunter2" b',
+            "psycopg2.Error: error of type integer: (a value)",
+        ),
+        ('psycopg2.Error: error: "a\nerror hunter2"', "psycopg2.Error: error: (a value)"),
+        ("ValueError: could not convert 'hunter2'", "ValueError: could not convert (a value)"),
+        ("ValueError: no bytes b'hunter2'", "ValueError: no bytes b(a value)"),
+        ("ValueError: it isn't so, 'hunter2'", "ValueError: it isn't so, (a value)"),
+        (f'ValueError: "{"x" * 80} hunter2 error"', "ValueError: (a value)"),
+        (
+            'psycopg2.Error: relation "team" already exists',
+            'psycopg2.Error: relation "team" already exists',
+        ),
+        (
+            'sqlite3.Error: on table "a" violates foreign key constraint "a_b_fkey"',
+            'sqlite3.Error: on table "a" violates foreign key constraint "a_b_fkey"',
+        ),
+        (
+            "alembic.util.exc.CommandError: Can't locate revision identified by '937cbd173ca1'",
+            "alembic.util.exc.CommandError: Can't locate revision identified by '937cbd173ca1'",
+        ),
+    ],
+)
+def test_quoted_values_are_hidden_and_names_of_tables_stay(line: str, shown: str) -> None:
+    assert complaints(line) == [shown]
+
+
+def test_a_quote_in_prose_or_code_hides_no_later_complaint() -> None:
+    log = 'INFO - the users\' rows\n    text("""\nRuntimeError: it ended\n'
+
+    assert complaints(log) == ["RuntimeError: it ended"]
+
+
+def test_every_key_of_a_list_is_hidden() -> None:
+    log = f"no key new-key{' ' * 55}fits: error, nor old-key"
+
+    [said] = complaints(log, ["new-key,old-key", ""])
+
+    assert said.endswith("fits: error, nor ***")
+    assert "key-" not in said
+    assert "-key" not in said
