@@ -376,6 +376,39 @@ def test_the_command_says_what_would_go_what_went_and_what_stayed(
     assert run("--older-than", "0s", "--environment", "prod", "--snapshot", "latest")[0] == 2
 
 
+def test_whoever_does_not_ask_is_told_the_plan_before_the_first_row_goes(
+    world: Rewound, tmp_path: Path
+) -> None:
+    plan = re.compile(
+        r"to delete: [\d,]+ rows older than \S+ that prod/\S+ holds unchanged, [\d.]+ \wB, in \d+ batches: "
+        r"about a minute"
+    )
+    for words in ((), ("--yes",), ("--json",)):
+        url = world.again()
+        run, _, _ = an_old_run(url)
+        process = start(tmp_path, url, *COMMAND, world.lake, "--batch-rows", "100", *words)
+        assert process.stderr is not None
+        with transaction(url, f"SELECT 1 FROM xcom WHERE dag_run_id = {run} FOR UPDATE"):
+            assert plan.match(process.stderr.readline())
+        said, beside = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert len(plan.findall(beside)) == 0
+        assert json.loads(said)["rows"]["dag_run"] > 10 if words == ("--json",) else said
+    url = world.again()
+    process = start(tmp_path, url, *COMMAND, world.lake, "--yes", "-q")
+    said, beside = process.communicate(timeout=60)
+    assert (process.returncode, beside) == (0, "")
+    assert " deleted from " in said
+
+
+def test_a_lake_of_several_environments_wants_one_named(world: Rewound, tmp_path: Path) -> None:
+    lake = str(tmp_path / "lake")
+    for environment in ("one", "two"):
+        airkeep.export(world.again(), lake, environment=environment)
+    with pytest.raises(NoSuchSnapshotError, match=r"of 2 environments, one, two: .* --environment"):
+        airkeep.prune(world.again(), lake, older_than=timedelta(0))
+
+
 def test_a_sqlite_file_is_refused(world: Rewound, tmp_path: Path) -> None:
     file = tmp_path / "airflow.db"
     file.write_bytes(b"")

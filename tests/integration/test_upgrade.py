@@ -212,5 +212,7 @@ def test_an_airflow_that_the_way_does_not_need_is_no_silent_wish(
     airflow.install()
     lake = str(tmp_path / "lake")
     airkeep.export(databases.airflow("airflow-2112"), lake, environment="prod")
-    with pytest.raises(ConfigError, match=r"the way needs Airflow 3\.3\.2, the given one is 2\.11\.2"):
+    with pytest.raises(
+        ConfigError, match=r"the way needs Airflow 3\.3\.2, the given one is 2\.11\.2"
+    ):
         airkeep.upgrade(lake, "latest", to="3.3.2", airflows=[airflow.folder], dry_run=True)

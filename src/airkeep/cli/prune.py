@@ -76,11 +76,13 @@ def prune(
         raise click.UsageError("--tables names no table: name one, or leave it out for all")
 
     def confirm(plan: PrunePlan) -> bool:
-        if yes or ctx.output.as_json or not sys.stdin.isatty():
-            return True
-        stack.close()  # a bar would write over the question
-        _show_plan(plan, ctx.output)
-        answer = click.confirm("Delete them?", err=True)
+        stack.close()  # a bar would write over what is said
+        answer = yes or ctx.output.as_json or not sys.stdin.isatty()
+        if answer:
+            ctx.output.note(f"to delete: {_summary(plan)}")
+        else:
+            _show_plan(plan, ctx.output)
+            answer = click.confirm("Delete them?", err=True)
         far.progress = stack.enter_context(ctx.output.progress("prune"))
         return answer
 
@@ -142,8 +144,12 @@ def _show_plan(plan: PrunePlan, out: Output) -> None:
     )  # fmt: skip
     for left in plan.left_out:
         out.line(f"left alone: {left.table}: {left.why}")
+    out.line(_summary(plan))
+
+
+def _summary(plan: PrunePlan) -> str:
     batches = f"{plan.batches:,} batch{'es' if plan.batches != 1 else ''}"
-    out.line(
+    return (
         f"{plan.rows:,} rows older than {plan.cutoff:%Y-%m-%dT%H:%M:%SZ} that {plan.snapshot} "
         f"holds unchanged, {size(plan.bytes)}, in {batches}: about {_minutes(plan.minutes)}, "
         f"at a pace that is assumed"

@@ -20,7 +20,13 @@ from airkeep.database.catalog import Catalog, Column, Lineage, Table
 from airkeep.database.limits import ReadLimits
 from airkeep.database.reader import Reader, open_reader
 from airkeep.database.sql import literal, qualified
-from airkeep.errors import ConfigError, OtherDatabaseError, PruneError, SnapshotError
+from airkeep.errors import (
+    ConfigError,
+    NoSuchSnapshotError,
+    OtherDatabaseError,
+    PruneError,
+    SnapshotError,
+)
 from airkeep.prune.named import with_namings
 from airkeep.prune.plan import (
     BATCH_ROWS,
@@ -37,7 +43,7 @@ from airkeep.prune.statements import HASHED, sizes, unseen_keys, vacuum
 from airkeep.prune.units import Proof, Units, proved
 from airkeep.snapshot.check import verify_snapshot
 from airkeep.snapshot.folder import private_folder
-from airkeep.snapshot.lake import LakePlace, Snapshot, open_lake
+from airkeep.snapshot.lake import Lake, LakePlace, Snapshot, open_lake
 from airkeep.snapshot.manifest import LineageEntry, Manifest
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.prove import XMIN, has_rows, prove
@@ -48,6 +54,7 @@ from airkeep.tables.old import RUN, OldRows
 
 _ROUNDS = 3  # how often a batch that somebody is in the way of is tried
 _AGAIN_S = 1.0
+_LISTED = 5  # environments, of those that a lake has
 
 
 @dataclass(frozen=True)
@@ -121,15 +128,30 @@ def prune(
             f"go on beside it. Stop this Airflow and use its own `airflow db clean`."
         )
     began = monotonic()
-    newest = "latest" if environment is None else f"{environment}/latest"
-    name = newest if snapshot is None else snapshot
-    found = open_lake(lake).find(name, complete=True)
+    found = _snapshot(open_lake(lake), environment, snapshot)
     limits = limits or ReadLimits()
     run = _Prune(found, address, limits, batch_rows, pause_ms, progress)
     run.verify(spool)
     with private_folder(spool) as folder:
         result = run.run(folder, _instant(older_than), tables, confirm, dry_run=dry_run)
     return replace(result, took_s=round(monotonic() - began, 3))
+
+
+def _snapshot(lake: Lake, environment: str | None, snapshot: str | None) -> Snapshot:
+    if snapshot is not None:
+        return lake.find(snapshot, complete=True)
+    if environment is not None:
+        return lake.find(f"{environment}/latest", complete=True)
+    if len(lake.environments()) > 1:
+        there = sorted({name.environment for name in lake.names()})
+        if len(there) > 1:
+            more = ", ..." if len(there) > _LISTED else ""
+            raise NoSuchSnapshotError(
+                f"{lake.url} holds snapshots of {len(there)} environments, "
+                f"{', '.join(there[:_LISTED])}{more}: say with --environment which of them the "
+                f"database is, or name one with --snapshot"
+            )
+    return lake.find("latest", complete=True)
 
 
 def _instant(older_than: timedelta | datetime) -> datetime:
