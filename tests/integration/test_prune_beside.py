@@ -380,8 +380,8 @@ def test_whoever_does_not_ask_is_told_the_plan_before_the_first_row_goes(
     world: Rewound, tmp_path: Path
 ) -> None:
     plan = re.compile(
-        r"to delete: [\d,]+ rows older than \S+ that prod/\S+ holds unchanged, [\d.]+ \wB, in \d+ batches: "
-        r"about a minute"
+        r"to delete: [\d,]+ rows older than \S+ that prod/\S+ holds unchanged, [\d.]+ \wB, "
+        r"in \d+ batches: about a minute"
     )
     for words in ((), ("--yes",), ("--json",)):
         url = world.again()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ from airkeep.errors import MissingFileError, NewerFormatError, SnapshotError
 from airkeep.snapshot.manifest import Summary
 
 if TYPE_CHECKING:
+    from airkeep.snapshot.lake import Lake
     from airkeep.snapshot.names import SnapshotName
 
 NEWEST = 50
@@ -52,7 +54,10 @@ def snapshots(ctx: Context, lake: str, *, environment: str | None, show_all: boo
         out = ctx.output
         out.table(
             ["snapshot", "airflow", "mode", "tables", "rows", "size", "took", "holds", "state"],
-            [[one.name, *_cells(one.summary), one.state] for one in listed],
+            [
+                [one.name, *_cells(one.summary), _holds(opened, name, one.summary), one.state]
+                for name, one in zip(wanted, listed, strict=True)
+            ],
         )
         if not names:
             out.note(f"{opened.url} holds no snapshot")
@@ -79,7 +84,7 @@ def _listed(name: SnapshotName, found: Summary | SnapshotError, state: str) -> L
 
 def _cells(s: Summary | None) -> list[str]:
     if s is None:
-        return ["-"] * 7
+        return ["-"] * 6
     return [
         s.airflow_version,
         s.mode,
@@ -87,5 +92,18 @@ def _cells(s: Summary | None) -> list[str]:
         f"{s.rows:,}",
         size(s.bytes),
         seconds(s.took_s),
-        "all" if s.complete else "window" if s.window else "part",
     ]
+
+
+def _holds(lake: Lake, name: SnapshotName, s: Summary | None) -> str:
+    if s is None:
+        return "-"
+    if not s.complete:
+        return "window" if s.window else "part"
+    if not s.window:
+        return "all"
+    try:  # rare, so only here the manifest is read: a listing shows no cutoff
+        window = lake.manifest(name).window
+    except SnapshotError:
+        window = None
+    return f"all, since {window.cutoff.astimezone(UTC):%Y-%m-%d}" if window else "all, of a window"
