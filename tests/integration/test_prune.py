@@ -115,6 +115,34 @@ def test_what_a_changed_run_names_is_not_in_the_plan_either(
     world.drop()
 
 
+def test_a_foreign_key_of_somebody_is_known_to_the_plan(
+    templates: Templates, tmp_path: Path
+) -> None:
+    world = Rewound(
+        templates, AIRFLOW, tmp_path,
+        "UPDATE task_instance t SET pid = l.id FROM (SELECT id, row_number() OVER (ORDER BY id) n "
+        "FROM log) l, (SELECT id, row_number() OVER (ORDER BY id) n FROM task_instance) k "
+        "WHERE k.id = t.id AND l.n = k.n",
+        "UPDATE task_instance SET pid = NULL WHERE pid NOT IN (SELECT id FROM log)",
+        "ALTER TABLE task_instance ADD FOREIGN KEY (pid) REFERENCES log (id)",
+    )  # fmt: skip
+    run, dag, name = an_old_run(world.again())
+    url = world.again(f"UPDATE dag_run SET conf = '{{\"seen\": 1}}' WHERE id = {run}")
+    before = data_of(url)
+    result = prune(url, world)
+    gone = world.gone(before, url)
+    assert gone == {t.table: t.rows for t in result.plan.tables if t.rows}
+    [(named, of_run)] = query(
+        url,
+        f"SELECT count(pid), count(pid) FILTER (WHERE dag_id = '{dag}' AND run_id = '{name}') "
+        f"FROM task_instance",
+    )
+    assert [t.named for t in result.plan.tables if t.table == "log"] == [named]
+    assert named > of_run > 0
+    assert gone["log"] > named
+    world.drop()
+
+
 def test_a_plan_of_some_tables_knows_who_names_their_rows(
     templates: Templates, tmp_path: Path
 ) -> None:
