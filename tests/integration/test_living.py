@@ -651,3 +651,36 @@ def test_a_wish_that_comes_to_nothing_is_told(
     export(target, tmp_path)
     with pytest.raises(ConfigError, match=why):
         restore(tmp_path, "latest", target, on_conflict="skip", dry_run=True, **asked)
+
+
+def test_a_snapshot_without_fabs_users_goes_into_an_airflow_that_has_them(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-332"), databases.airflow("migrated-2112-to-332-fab")
+    run_script(source, "INSERT INTO dag_favorite SELECT 'Anonymous', dag_id FROM dag LIMIT 1")
+    export(source, tmp_path)
+    assert "ab_user" not in airkeep.Lake(tmp_path)["latest"].manifest.labels
+    restore(tmp_path, "latest", target, on_conflict="skip")
+    assert query(target, "SELECT DISTINCT user_id FROM dag_favorite") == [("Anonymous",)]
+
+
+def test_which_dags_become_active_and_which_are_paused_is_told(
+    databases: Databases, tmp_path: Path
+) -> None:
+    source, target = databases.airflow("airflow-332"), databases.airflow("airflow-332")
+    [(one,), (other,)] = query(source, "SELECT dag_id FROM dag ORDER BY 1 LIMIT 2")
+    run_script(source, "UPDATE dag SET is_paused = false")
+    run_script(target, f"UPDATE dag SET is_paused = (dag_id = '{one}')")
+    export(source, tmp_path)
+    done = airkeep.restore(tmp_path, "latest", target, on_conflict="skip", dry_run=True)
+    assert {o.fate: o.examples for o in done.outcomes if "paused" in o.fate} == {"unpaused": (one,)}
+    done = airkeep.restore(tmp_path, "latest", target, on_conflict="skip", active=[other])
+    [paused] = [o for o in done.outcomes if o.fate == "paused"]
+    assert [(paused.rows,)] == query(target, "SELECT count(*) - 2 FROM dag")
+    assert query(target, "SELECT dag_id FROM dag WHERE NOT is_paused") == [(other,)]
+
+
+def test_an_unset_variable_pauses_nothing(databases: Databases, tmp_path: Path) -> None:
+    url = databases.airflow("airflow-332")
+    told = CliRunner().invoke(cli, ["restore", str(tmp_path), "latest", url, "--active", ""])
+    assert (told.exit_code, "is a variable unset?" in told.stderr) == (2, True)

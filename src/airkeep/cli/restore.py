@@ -69,7 +69,7 @@ _UNCHANGED = ("kept", "active")
     "--active",
     metavar="DAG_ID,...",
     multiple=True,
-    help="Unpause exactly these DAGs, whatever was paused at the snapshot.",
+    help="Exactly these DAGs are active; the snapshot's others are paused.",
 )
 @click.option(
     "--active-from",
@@ -148,8 +148,12 @@ def _active(names: tuple[str, ...], file: TextIO | None) -> tuple[str, ...] | No
     """The DAGs that are to be active; None: not said. An empty file says none."""
     if not names and file is None:
         return None
+    named = split_names(names)
+    if names and not named:
+        raise click.UsageError("--active names no DAG: is a variable unset? (An empty file of "
+                               "--active-from leaves all of them paused.)")  # fmt: skip
     lines = (line.strip() for line in file) if file else ()
-    return (*split_names(names), *(line for line in lines if line))
+    return (*named, *(line for line in lines if line and not line.startswith("#")))
 
 
 def _show(result: RestoreResult, out: Output) -> None:

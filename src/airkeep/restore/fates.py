@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from airkeep.errors import ConflictError
+from airkeep.tables.roles import role_of
 
 FateKind = Literal[
     "inserted", "remapped", "same", "skipped", "replaced", "removed", "dropped", "conflict"
@@ -68,5 +69,5 @@ def check_conflicts(tables: Iterable[Told]) -> None:
     raise ConflictError(
         f"{rows:,} rows of {len(found)} tables are in the target with other content "
         f"({label} {fate.examples[0]}, ...), and --on-conflict is fail: say skip or replace, for "
-        f"all or by class of table (--on-conflict fail,definition=skip)"
+        f"all or by class of table (--on-conflict fail,{role_of(label).value}=skip)"
     )

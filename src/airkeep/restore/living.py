@@ -79,6 +79,7 @@ class Living:
         self.source, self.target, self.catalog = source, target, catalog
         self.wish, self.wake = wish, wake
         self.outcomes: tuple[Outcome, ...] = ()
+        self.paused: dict[str, bool] = {}
         self.locked_at = 0.0
 
     def plan(self, name: str, policies: Mapping[str, Policy]) -> None:
@@ -99,7 +100,9 @@ class Living:
         check_fits(manifest, asked, target=name, catalog=self.catalog)
         _, self.deferred = load_order(list(entries.values()))
         chosen = {e.label for e in asked}
-        self.merges = plan_merge(list(entries.values()), chosen, self.catalog, policies)
+        self.merges = plan_merge(
+            list(entries.values()), chosen, self.catalog, policies, left_out=wish.skip
+        )
         self.entries: Sequence[TableEntry] = [entries[m.label] for m in self.merges]
         orphans = manifest.server.engine == "sqlite"  # which keeps no reference by itself
         if self.wake.active is not None and not self.wakes:
@@ -184,7 +187,7 @@ class Living:
     def write(self, plan: RestorePlan) -> tuple[str, ...]:
         """Put the rows in, and let DAGs wake: what people should know."""
         total = self.source.rows
-        going = self.going()
+        going, self.paused = self.going(), self.are_paused()
         self.target.begin_loading(plan)
         self.merge.write(lambda label: self.source.tell(f"writing {label}", total))
         notes = (*self.target.finish(plan), *self.start_quietly(going))
@@ -231,6 +234,7 @@ class Living:
         question = quiet_question(self._columns(), self._stage) if self.wakes else None
         if question is None:
             return ()
+        self.paused = self.are_paused()
         return self._told(
             plan_quiet(
                 read_dags(self.target.query(question, doing="looking at what is active")),
@@ -240,6 +244,17 @@ class Living:
                 going=self.going(),
             )
         )
+
+    def are_paused(self) -> dict[str, bool]:
+        """The snapshot's DAGs that the target has, and whether they are paused there."""
+        if not self.wakes:
+            return {}
+        found = self.target.query(
+            f"SELECT dag_id, is_paused FROM {self._table('dag')} "
+            f"WHERE dag_id IN (SELECT dag_id FROM {self._stage('dag')})",
+            doing="looking at what is active",
+        )
+        return {str(dag_id): bool(paused) for dag_id, paused in found}
 
     def active(self) -> tuple[str, ...]:
         """The DAGs that are to be active: those that were named, else the snapshot's."""
@@ -255,7 +270,7 @@ class Living:
     def _told(self, quiet: QuietPlan | None) -> tuple[str, ...]:
         if quiet is None:
             return ()
-        self.outcomes += quiet.outcomes()
+        self.outcomes += (*quiet.outcomes(), *quiet.changes(self.paused))
         return quiet.notes()
 
     def _columns(self) -> dict[str, tuple[str, ...]]:

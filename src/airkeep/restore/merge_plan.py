@@ -153,6 +153,8 @@ def plan_merge(
     chosen: Collection[str],
     catalog: Catalog,
     policies: Mapping[str, Policy],
+    *,
+    left_out: Collection[str] = (),
 ) -> tuple[TableMerge, ...]:
     """How every table goes in: what is pointed at comes before what points, by a key or without.
 
@@ -161,6 +163,7 @@ def plan_merge(
         chosen: labels of those that were asked for; of the others come the rows that these
             point at.
         policies: see `read_policies`.
+        left_out: tables of the snapshot that were not to come.
 
     Raises:
         ConfigError: rows cannot be without those of a table that is left out.
@@ -178,7 +181,7 @@ def plan_merge(
     wanted = _reached({p.label: p for p in planned}, chosen)
     rows = {e.label: e.rows for e in entries}
     planned = [
-        replace(p, emptied=_emptied(p, there, catalog, rows=rows[p.label]))
+        replace(p, emptied=_emptied(p, there, catalog, left_out if rows[p.label] else ()))
         for p in planned
         if p.label in wanted
     ]
@@ -189,7 +192,7 @@ def plan_merge(
 
 
 def _emptied(
-    merge: TableMerge, there: Collection[str], catalog: Catalog, *, rows: int
+    merge: TableMerge, there: Collection[str], catalog: Catalog, left_out: Collection[str]
 ) -> tuple[str, ...]:
     """The columns whose number means another row in the target, or none."""
     tables = catalog.by_label()
@@ -201,7 +204,9 @@ def _emptied(
         firm = [x for x in links_of(parent, catalog, [c.name for c in parent.columns]) if x.firm]
         if link.to != (own_column(parent, firm),):
             continue
-        if rows and merge.hangs_on(link):
+        if link.parent not in left_out and (link.text or merge.hangs_on(link)):
+            continue  # a snapshot without FAB's users: what names a user names it otherwise
+        if merge.hangs_on(link):
             raise ConfigError(
                 f"{link.parent} is left out, and {merge.label}.{link.columns[0]} points at its "
                 f"rows: leave {merge.label} out as well (--skip), or take both"

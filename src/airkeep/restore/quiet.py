@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -101,6 +101,19 @@ class QuietPlan:
         if slept:
             found.append(Outcome("dag_run", "slept through", len(slept), tuple(slept[:_EXAMPLES])))
         return tuple(found)
+
+    def changes(self, paused: Mapping[str, bool]) -> tuple[Outcome, ...]:
+        """Which DAGs become active, and which are paused, of those that were there before."""
+        active = set(self.active)
+        changed = {
+            "unpaused": [d for d in self.dags if paused.get(d) is True and d in active],
+            "paused": [d for d in self.dags if paused.get(d) is False and d not in active],
+        }
+        return tuple(
+            Outcome("dag", fate, len(dags), tuple(dags[:_EXAMPLES]))
+            for fate, dags in changed.items()
+            if dags
+        )
 
     def notes(self) -> tuple[str, ...]:
         """What people should know."""

@@ -126,7 +126,7 @@ def restore(
         into = engine + (" or a migrated PostgreSQL" if engine == "sqlite" else "")
         raise RestoreError(
             f"the snapshot is of {engine}, {address} is {address.kind}: restore it into {into}"
-            + (", without --create-schema" if create_schema else "")
+            + (", without --create-schema" if create_schema and engine == "sqlite" else "")
         )
     limits = limits or ReadLimits()
     with private_folder(spool) as folder, open_target(address, folder, limits) as target:
