@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 _SHOWN = 10
 _LAKE = re.compile(r"(s3a?|gs|az|file)://", re.IGNORECASE)
 
+_NOTHING = (
+    "nothing to do: what is encrypted opens with the key {key} alone (of several keys the new one "
+    "stands first)"
+)
+
 
 @click.command()
 @click.argument("place", metavar="DATABASE|LAKE")
@@ -104,14 +109,14 @@ def _snapshot(ctx: Context, lake: str, snapshot: str, *, dry_run: bool, remove_o
 def _show_snapshot(result: SnapshotRekeyed, lake: str, out: Output, *, remove_old: bool) -> None:
     plan = result.plan
     _columns(plan, out)
-    if result.dry_run:
+    if result.dry_run and plan.old:
         removed = f"; {result.old} would be removed" if remove_old and plan.old else ""
         out.line(
             f"{counted(plan.old, 'value')} of {result.old} would be encrypted with the key "
             f"{plan.key}, in a new snapshot{removed}"
         )
     elif result.made is None:
-        out.line(f"nothing to do: what is encrypted opens with the key {plan.key} alone")
+        out.line(_NOTHING.format(key=plan.key))
     else:
         _show_made(result, lake, out, remove_old=remove_old)
     if remove_old and not plan.old:
@@ -157,7 +162,7 @@ def _show_made(result: SnapshotRekeyed, lake: str, out: Output, *, remove_old: b
 def _show(result: RekeyResult, out: Output) -> None:
     plan = result.plan
     _columns(plan, out)
-    if result.dry_run:
+    if result.dry_run and plan.old:
         out.line(
             f"{counted(plan.old, 'value')} of {plan.target} would be encrypted with the key "
             f"{plan.key}"
@@ -172,7 +177,7 @@ def _show(result: RekeyResult, out: Output) -> None:
             "(docs/cli.md); lakes, backups and old row versions still hold what the old key opens"
         )
     else:
-        out.line(f"nothing to do: what is encrypted opens with the key {plan.key} alone")
+        out.line(_NOTHING.format(key=plan.key))
 
 
 def _columns(plan: RekeyPlan, out: Output) -> None:

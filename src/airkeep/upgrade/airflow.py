@@ -198,11 +198,25 @@ class Airflows:
         for one in self._given:
             if one.version == version:
                 return one
-        separate = fab and version_order(version) >= (3,)
-        folder = self._cache / (f"{version}-fab" if separate else version)
+        folder = self._folder(version, fab=fab)
         if not (folder / "complete").exists():
-            self._make(version, folder, fab=separate)
+            self._make(version, folder, fab=folder.name != version)
         return Airflow(version, folder, fab=fab)
+
+    def _folder(self, version: str, *, fab: bool) -> Path:
+        separate = fab and version_order(version) >= (3,)
+        return self._cache / (f"{version}-fab" if separate else version)
+
+    def to_be_made(self, version: str, *, fab: bool) -> str:
+        """What `get` would do first, and whether it could; nothing where it has one."""
+        made = (self._folder(version, fab=fab) / "complete").exists()
+        if made or version in self.given_versions:
+            return ""
+        try:
+            _find_uv(version)
+        except MigrationError as error:
+            return str(error)
+        return f"Airflow {version} is installed with uv first"
 
     def _make(self, version: str, folder: Path, *, fab: bool) -> None:
         if version_order(version) < version_order(OLDEST):

@@ -115,6 +115,7 @@ def upgrade(
         else:
             run.look_at_skip()
         if dry_run:
+            run.foresee(places)
             return run.result(None, 0.0)
         made = run.run(target, places, window)
     return run.result(made, round(monotonic() - began, 3))
@@ -254,10 +255,19 @@ class _Upgrade:
         )
         return made
 
+    @property
+    def fab(self) -> bool:
+        """Whether FAB's users and roles are to be migrated."""
+        return self.asked.source.manifest.table("ab_user") is not None
+
+    def foresee(self, places: Airflows) -> None:
+        """Which Airflows are not there yet."""
+        versions = dict.fromkeys(step.airflow for step in self.asked.steps)
+        self.notes += filter(None, (places.to_be_made(v, fab=self.fab) for v in versions))
+
     def airflows(self, places: Airflows) -> list[Airflow]:
         """All of them before the first one runs: what is missing is told at once."""
-        fab = self.asked.source.manifest.table("ab_user") is not None
-        found = []
+        fab, found = self.fab, []
         for step in self.asked.steps:
             self.progress(Step(f"finding Airflow {step.airflow}", 0, 0))
             found.append(places.get(step.airflow, fab=fab))
