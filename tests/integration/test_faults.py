@@ -749,7 +749,12 @@ def a_target_of_another_revision(bench: Bench) -> Fault:
     owner = bench.role(url, "GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}",
                        "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")  # fmt: skip
     return bench.restore(
-        owner, "latest", "env:", status=51, says=r"revision.*5f2621c13b39.*add --upgrade", target=url
+        owner,
+        "latest",
+        "env:",
+        status=51,
+        says=r"revision.*5f2621c13b39.*add --upgrade",
+        target=url,
     )
 
 

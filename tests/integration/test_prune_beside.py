@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import airkeep
+from airkeep.cli.main import cli
 from airkeep.errors import (
     ConfigError,
     NoSuchSnapshotError,
@@ -260,6 +262,8 @@ def test_neither_a_retention_nor_a_compaction_takes_what_was_pruned(
     query(url, "UPDATE slot_pool SET description = 'last'")
     airkeep.export(url, world.lake, environment="prod")
 
+    told = CliRunner().invoke(cli, ["clean", world.lake, "--keep-last", "1", "--dry-run"])
+    assert f"kept {result.plan.snapshot}: what was pruned" in told.stderr
     airkeep.clean(world.lake, keep_last=1, grace=timedelta(0))
     folded = airkeep.compact(world.lake)
     assert [str(n) for n in airkeep.Lake(world.lake).names()][-1] == result.plan.snapshot

@@ -135,3 +135,11 @@ def test_a_schema_that_takes_no_tables_wants_another_right_than_a_table() -> Non
     assert "GRANT CREATE ON SCHEMA public TO this user" in str(error)
     assert "--skip" not in str(error)
     assert "--skip" in str(explain(said, where=WHERE, doing="locking tables"))
+
+
+def test_a_prune_without_the_right_to_delete_is_told_what_it_may_do() -> None:
+    said = RuntimeError("ERROR:  permission denied for table dag_run")
+    error = explain(said, where=WHERE, doing="deleting")
+    assert type(error) is PrivilegeError
+    assert "as the owner of the tables" in str(error)
+    assert "--skip" not in str(error)

@@ -12,6 +12,7 @@ from airkeep.cli.output import Output, counted, size
 
 if TYPE_CHECKING:
     from airkeep.snapshot.clean import CleanResult
+    from airkeep.snapshot.clean_plan import CleanPlan
 
 _SHOWN = 20
 
@@ -79,11 +80,7 @@ def _show(result: CleanResult, out: Output) -> None:
         out.line(f"{would} {name}")
     for name in result.put_back:
         out.line(f"kept after all {name}: an increment was made on it meanwhile")
-    if out.verbosity:
-        for kept in plan.kept:
-            out.line(f"kept {kept.name}: {', '.join(kept.because)}")
-        for garbage in plan.garbage[: None if out.verbosity > 1 else _SHOWN]:
-            out.line(f"garbage {garbage.path}")
+    _show_kept(plan, out)
     files = len(plan.garbage) if result.dry_run else result.deleted
     count = plan.garbage_bytes if result.dry_run else result.bytes
     out.line(f"{would} {len(names)} snapshots and {files:,} files of garbage, {size(count)}")
@@ -96,3 +93,16 @@ def _show(result: CleanResult, out: Output) -> None:
         out.note(
             "the files of these snapshots are garbage from now on: clean again after the grace"
         )
+
+
+def _show_kept(plan: CleanPlan, out: Output) -> None:
+    """What stays and why; who asks for no details hears of what no retention takes."""
+    from airkeep.snapshot.clean_plan import PRUNED
+
+    if out.verbosity:
+        for kept in plan.kept:
+            out.line(f"kept {kept.name}: {', '.join(kept.because)}")
+        for garbage in plan.garbage[: None if out.verbosity > 1 else _SHOWN]:
+            out.line(f"garbage {garbage.path}")
+    elif pruned := [str(kept.name) for kept in plan.kept if kept.because == (PRUNED,)]:
+        out.note(f"kept {', '.join(pruned)}: what was pruned from the database is in there")

@@ -110,6 +110,11 @@ def _of_the_server(text: str, where: str, doing: str) -> AirkeepError | None:
                 f"{where}: permission denied for {found[1]} while {doing}. Have its owner run "
                 f"GRANT CREATE ON {kind.upper()} {name} TO this user."
             )
+        if doing == "deleting":
+            return PrivilegeError(
+                f"{where}: permission denied for {found[1]} while deleting: prune as the owner of "
+                f"the tables, or name other tables with --tables"
+            )
         return PrivilegeError(
             f"{where}: permission denied for {found[1]} while {doing}. Grant it, or leave the "
             f"table out with --skip."

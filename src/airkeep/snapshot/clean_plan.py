@@ -27,6 +27,8 @@ _OURS = tuple(
         rf"index/{_ENV}/{_ID}\.json",
     )
 )
+# Why a snapshot stays whatever the retention says.
+PRUNED = "it holds what was pruned"
 _BESIDE = re.compile(rf"(?:snapshots/{_ENV}/{_ID}/|index/)")  # belongs to a manifest by its place
 
 
@@ -222,7 +224,7 @@ def _retain(
 def _pruned(snapshots: Sequence[Known]) -> Iterator[tuple[Known, str]]:
     for known in snapshots:
         if known.pruned:
-            yield known, "it holds what was pruned"
+            yield known, PRUNED
 
 
 def _hold_parents(
