@@ -110,7 +110,7 @@ def _show_snapshot(result: SnapshotRekeyed, lake: str, out: Output, *, remove_ol
     plan = result.plan
     _columns(plan, out)
     if result.dry_run and plan.old:
-        removed = f"; {result.old} would be removed" if remove_old and plan.old else ""
+        removed = f"; {result.old} would be removed" if remove_old else ""
         out.line(
             f"{counted(plan.old, 'value')} of {result.old} would be encrypted with the key "
             f"{plan.key}, in a new snapshot{removed}"

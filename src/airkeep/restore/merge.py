@@ -126,13 +126,13 @@ class Merge:
             also: tables that more is written to than the snapshot's rows.
         """
         filled = [m for m in self._rest if self.rows[m.label] or m.label in also]
-        labels = {m.label for m in filled} | self._emptied_by_others()
+        labels = {m.label for m in filled} | self._may_lose_rows()
         tables = self.catalog.by_label()
         self.target.lock_living([tables[label] for label in sorted(labels)])
         self.locked = frozenset(m.label for m in filled)
         self.move_sequences()
 
-    def _emptied_by_others(self) -> set[str]:
+    def _may_lose_rows(self) -> set[str]:
         """Tables whose rows may go with a run that is replaced, by us or by the server."""
         found = {
             m.label

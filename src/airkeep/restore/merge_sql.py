@@ -178,35 +178,12 @@ class MergeSql:
 
     def drop_without(self, link: Link, parent: MergeSql) -> str:
         """Leave out rows whose parent was left out."""
-        row = f"s.{self.dialect.row}"
-        on = _pointing(link, "s", "p")
         why = literal(f"its {link.parent} does not go in")
-        return self._insert(
-            f"SELECT {row}, {self._no_row}, {self._no_number}, 'dropped', {why} "
-            f"FROM {self.stage} s WHERE {self._undecided(row)} AND EXISTS (SELECT 1 "
-            f"FROM {parent.stage} p JOIN {parent.fate} f ON f.arrived = p.{self.dialect.row} "
-            f"WHERE f.fate = 'dropped' AND {on})"
-        )
+        return self._leave("dropped", why, self._parent_is(link, parent, "'dropped'"))
 
     def keep_out(self, link: Link, parent: MergeSql) -> str:
         """Leave what hangs on a row that is another one in the target: that one keeps its own."""
-        row = f"s.{self.dialect.row}"
-        return self._insert(
-            f"SELECT {row}, {self._no_row}, {self._no_number}, 'kept out', {_other(link)} "
-            f"FROM {self.stage} s WHERE {self._undecided(row)} "
-            f"AND {self._on_another(link, parent)}"
-        )
-
-    def keep_strangers(self, link: Link, parent: MergeSql) -> str:
-        """Leave what is a part of nothing here, and would be a part of a row of the target's."""
-        row = f"s.{self.dialect.row}"
-        arrives = f"SELECT 1 FROM {parent.stage} p WHERE {_pointing(link, 's', 'p')}"
-        there = f"SELECT 1 FROM {parent.target} p WHERE {_pointing(link, 's', 'p')}"
-        return self._insert(
-            f"SELECT {row}, {self._no_row}, {self._no_number}, 'kept out', {_other(link)} "
-            f"FROM {self.stage} s WHERE {self._undecided(row)} "
-            f"AND EXISTS ({there}) AND NOT EXISTS ({arrives})"
-        )
+        return self._leave("kept out", _other(link), self._on_another(link, parent))
 
     def keep_met(self, link: Link, parent: MergeSql) -> str:
         """The same for what is there already, and would be replaced."""
@@ -216,12 +193,31 @@ class MergeSql:
             f"WHERE {self._on_another(link, parent)})"
         )
 
+    def keep_strangers(self, link: Link, parent: MergeSql) -> str:
+        """Leave what is a part of nothing here, and would be a part of a row of the target's."""
+        arrives = f"SELECT 1 FROM {parent.stage} p WHERE {_pointing(link, 's', 'p')}"
+        there = f"SELECT 1 FROM {parent.target} p WHERE {_pointing(link, 's', 'p')}"
+        condition = f"EXISTS ({there}) AND NOT EXISTS ({arrives})"
+        return self._leave("kept out", _other(link), condition)
+
     def _on_another(self, link: Link, parent: MergeSql) -> str:
         kept = "'kept out', 'met'" if parent.merge.policy == "skip" else "'kept out'"
+        return self._parent_is(link, parent, kept)
+
+    def _parent_is(self, link: Link, parent: MergeSql, fates: str) -> str:
+        """The condition that a staged row's parent arrives, and has one of these fates."""
         return (
             f"EXISTS (SELECT 1 FROM {parent.stage} p "
             f"JOIN {parent.fate} f ON f.arrived = p.{self.dialect.row} "
-            f"WHERE f.fate IN ({kept}) AND {_pointing(link, 's', 'p')})"
+            f"WHERE f.fate IN ({fates}) AND {_pointing(link, 's', 'p')})"
+        )
+
+    def _leave(self, fate: str, why: str, condition: str) -> str:
+        """Give a fate to the staged rows `s` that have none, where a condition holds."""
+        row = f"s.{self.dialect.row}"
+        return self._insert(
+            f"SELECT {row}, {self._no_row}, {self._no_number}, {literal(fate)}, {why} "
+            f"FROM {self.stage} s WHERE {self._undecided(row)} AND {condition}"
         )
 
     def left_over(self, links: Sequence[tuple[Link, MergeSql]]) -> str:
@@ -250,7 +246,6 @@ class MergeSql:
             parent: the parent's statements, None where it does not arrive at all.
             target: the parent's table in the target.
         """
-        row = f"s.{self.dialect.row}"
         set_ = " AND ".join(f"s.{ident(c)} IS NOT NULL" for c in link.columns)
         places = [target, *([parent.stage] if parent else [])]
         nowhere = " AND ".join(
@@ -258,10 +253,7 @@ class MergeSql:
             for place in places
         )
         why = literal(f"its {link.parent} is nowhere")
-        return self._insert(
-            f"SELECT {row}, {self._no_row}, {self._no_number}, 'dropped', {why} "
-            f"FROM {self.stage} s WHERE {self._undecided(row)} AND {set_} AND {nowhere}"
-        )
+        return self._leave("dropped", why, f"{set_} AND {nowhere}")
 
     def renumber(self, new: str) -> str:
         """Give new numbers to rows whose own is another row's in the target.

@@ -26,6 +26,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 
+# What Airflow writes with each parse of a DAG file, from it and the newest run; and what a restore
+# settles for itself.
+_WRITTEN_ANEW = {
+    "dag": (
+        "is_paused", "is_active", "is_stale", "last_parsed_time", "last_parse_duration",
+        "last_expired", "last_pickled", "next_dagrun", "next_dagrun_data_interval_start",
+        "next_dagrun_data_interval_end", "next_dagrun_create_after", "exceeds_max_non_backfill",
+    ),
+}  # fmt: skip
+
 # Where the primary key is a number or a uuid that another database gives to another row. Where
 # a part is itself such a number (role_id), it is translated first.
 #
@@ -37,16 +47,6 @@ from fnmatch import fnmatchcase
 # A uuid alone is a key where nothing names a row and Airflow draws it (version 7): no other
 # database has it for another row. `serialized_dag.data` names `deadline_alert` by it, so it has to
 # stay.
-# What Airflow writes with each parse of a DAG file, from it and the newest run; and what a restore
-# settles for itself.
-_WRITTEN_ANEW = {
-    "dag": (
-        "is_paused", "is_active", "is_stale", "last_parsed_time", "last_parse_duration",
-        "last_expired", "last_pickled", "next_dagrun", "next_dagrun_data_interval_start",
-        "next_dagrun_data_interval_end", "next_dagrun_create_after", "exceeds_max_non_backfill",
-    ),
-}  # fmt: skip
-
 NATURAL_KEYS: dict[str, tuple[str, ...]] = {
     "alembic_version": ("version_num",),
     "alembic_version_fab": ("version_num",),
