@@ -48,6 +48,8 @@ def test_a_dry_run_says_the_same_and_deletes_nothing(world: Rewound) -> None:
     assert plan.bytes == pytest.approx(result.bytes, rel=0.01)
     assert plan.bytes > 100_000
     assert plan.minutes > 0
+    kept = query(url, "SELECT count(*) FROM dag_run")
+    assert [(plan.kept_runs,)] == kept != [(0,)]
 
 
 def test_a_young_row_stays(world: Rewound) -> None:

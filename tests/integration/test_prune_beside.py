@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from click.testing import CliRunner
 
 import airkeep
 from airkeep.cli.main import cli
+from airkeep.database.address import parse_address
 from airkeep.errors import (
     ConfigError,
     NoSuchSnapshotError,
     OtherDatabaseError,
+    PrivilegeError,
     PruneError,
     SnapshotError,
 )
@@ -245,6 +248,25 @@ def test_orphans_leave_by_their_own_dates(templates: Templates, tmp_path: Path) 
     for table in ("task_instance", "xcom", "task_instance_history"):
         assert query(url, orphans.format(table)) == [(0,)]
     world.drop()
+
+
+def test_who_may_not_delete_leaves_no_mark(world: Rewound) -> None:
+    url = world.again()
+    world.psql(
+        url, "CREATE ROLE looker LOGIN PASSWORD 'sees'",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO looker",
+        "GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO looker",
+    )  # fmt: skip
+    marks = list(Path(world.lake).glob("snapshots/*/*/pruned/*"))
+    try:
+        looker = replace(parse_address(url), user="looker", password="sees").reveal()
+        assert prune(looker, world, dry_run=True).plan.rows > 100
+        with pytest.raises(PrivilegeError, match="prune as the owner"):
+            prune(looker, world)
+    finally:
+        world.psql(url, "DROP OWNED BY looker", "DROP ROLE looker")
+    assert list(Path(world.lake).glob("snapshots/*/*/pruned/*")) == marks
+    assert data_of(url) == world.rows
 
 
 def test_neither_a_retention_nor_a_compaction_takes_what_was_pruned(

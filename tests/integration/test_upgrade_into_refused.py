@@ -31,7 +31,7 @@ from servers import Databases, airflow_sqlite, emptied, psql
         (
             {"active": ["lab_etl_order"]},
             ConfigError,
-            "--active lab_etl_order: the snapshot has no such DAG .*lab_etl_orders",
+            r"--active lab_etl_order \(did you mean lab_etl_orders\?\): .* no such DAG",
         ),
         ({"create_schema": True}, NotEmptyError, "--create-schema needs an empty database"),
         ({"archive_key": "short"}, AirkeepError, "AIRKEEP_ARCHIVE_KEY"),

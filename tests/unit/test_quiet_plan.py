@@ -80,9 +80,10 @@ def test_exactly_the_named_dags_are_active_and_only_theirs_is_slept_through() ->
     assert plan_quiet(dags, now=NOW, active=[]).active == ()
 
 
-def test_a_dag_that_the_snapshot_does_not_have_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match=r"--active dialy: .*no such DAG.*daily"):
-        plan_quiet([dag("daily")], now=NOW, active=["dialy"])
+def test_dags_that_the_snapshot_does_not_have_are_refused_by_name() -> None:
+    said = r"--active dialy \(did you mean daily\?\), zzz: the snapshot has no such DAG"
+    with pytest.raises(ConfigError, match=said):
+        plan_quiet([dag("daily")], now=NOW, active=["dialy", "daily", "zzz"])
 
 
 def test_what_cannot_be_kept_from_catching_up_is_named() -> None:

@@ -144,6 +144,9 @@ def _show_plan(plan: PrunePlan, out: Output) -> None:
     )  # fmt: skip
     for left in plan.left_out:
         out.line(f"left alone: {left.table}: {left.why}")
+    if plan.kept_runs:
+        runs = counted(plan.kept_runs, "older run")
+        out.line(f"kept: {runs}, still at work or the latest of their DAG")
     out.line(_summary(plan))
 
 

@@ -142,6 +142,8 @@ def _show(found: list[VerifyResult], compared: Comparison | None, out: Output) -
             f"{result.environment}/{result.id}  {state}  {result.read:,} of {result.files:,} files "
             f"read{drawn}  {size(result.bytes)}  {result.rows:,} rows"
         )
+        if below := result.chain[1:]:
+            out.line(f"  with {counted(len(below), 'snapshot')} that it stands on: {_ends(below)}")
         for problem in result.problems[:_SHOWN]:
             out.line(f"  {problem.kind}: {problem.path}: {problem.what}")
         if len(result.problems) > _SHOWN:
@@ -150,6 +152,10 @@ def _show(found: list[VerifyResult], compared: Comparison | None, out: Output) -
             out.note(f"note: {result.note}")
     if compared is not None:
         show_comparison(compared, out)
+
+
+def _ends(ids: Sequence[str]) -> str:
+    return ids[0] if len(ids) == 1 else f"{ids[0]} to {ids[-1]}"
 
 
 def show_comparison(compared: Comparison, out: Output) -> None:

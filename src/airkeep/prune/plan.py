@@ -169,6 +169,7 @@ class PrunePlan:
 
     Attributes:
         snapshot: which holds the rows; it was verified just now.
+        kept_runs: runs before the cutoff that stay: at work, or the latest of their DAG.
         minutes: expected, from the batches, the pause and an assumed pace of `ROWS_PER_S`.
     """
 
@@ -181,6 +182,7 @@ class PrunePlan:
     batch_rows: int
     pause_ms: int
     units: dict[str, int] = field(default_factory=dict)
+    kept_runs: int = 0
 
     @property
     def rows(self) -> int:

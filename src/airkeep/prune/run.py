@@ -179,6 +179,7 @@ class _Prune:
         self.rows: dict[str, int] = {}
         self.done = 0
         self.unseen: tuple[Unseen, ...] = ()
+        self.runs_before = 0
 
     def verify(self, spool: Path | None) -> None:
         """Read the whole chain again: nothing older counts."""
@@ -220,7 +221,6 @@ class _Prune:
             plan = self.plan(cutoff, scope, proofs, weights)
             if dry_run or not plan.rows or not confirm(plan):
                 return PruneResult(plan, dry_run=dry_run)
-            mark(self.snapshot, cutoff=cutoff, rows={t.table: t.rows for t in plan.tables})
             left = self.delete(folder, catalog, units, proofs, plan)
         touched = [catalog.by_label()[label] for label, count in self.rows.items() if count]
         return PruneResult(plan, self.rows, self.done, left, vacuum=vacuum(touched))
@@ -241,6 +241,8 @@ class _Prune:
         self.unseen = _unseen(reader)
         scope = plan_scope(catalog, manifest, old, unseen=self.unseen, tables=tables)
         families = with_namings(scope.families, self.tables(catalog), hanging_on(old, (RUN,)))
+        if any(f.root.label == RUN for f in families):
+            self.runs_before = _count(reader, old.source(RUN), old.by_dates(RUN))
         return _with_old_rows(reader, replace(scope, families=families))
 
     def tables(self, catalog: Catalog) -> dict[str, Table]:
@@ -298,6 +300,7 @@ class _Prune:
                 setattr(total, count, getattr(total, count) + getattr(fate, count))
         for fate in fates.values():
             fate.bytes = round(fate.rows * weights.get(fate.table, 0))
+        old_runs = fates[RUN].old if RUN in fates else 0
         return PrunePlan(
             snapshot=str(self.snapshot.name),
             database=str(self.address),
@@ -308,6 +311,7 @@ class _Prune:
             batch_rows=self.batch_rows,
             pause_ms=self.pause_ms,
             units={p.family.name: p.units for p in proofs if p.units},
+            kept_runs=max(self.runs_before - old_runs, 0),
         )
 
     # Deleting.
@@ -324,13 +328,15 @@ class _Prune:
         left = 0
         tables = self.tables(catalog)
         with PostgresDeleter(self.address, folder, self.limits) as deleter:
-            for proof in proofs:
-                if not proof.batches:
-                    continue
+            for number, proof in enumerate(p for p in proofs if p.batches):
                 self.progress(Step(f"deleting {proof.family.name}", self.total, plan.rows))
                 places = range(len(proof.family.members))
                 staged = [units.staged(proof, place) for place in places]
                 deleter.begin(proof.family, tables, staged)
+                if not number:
+                    deleter.try_none()
+                    rows = {t.table: t.rows for t in plan.tables}
+                    mark(self.snapshot, cutoff=plan.cutoff, rows=rows)
                 left += self.delete_family(deleter, proof, plan)
         return left
 
@@ -389,6 +395,10 @@ def _weights(reader: Reader, scope: Scope) -> dict[str, float]:
     tables = {t.oid: label for label, t in reader.catalog.by_label().items() if label in labels}
     found = reader.query(sizes([t for t in reader.catalog.tables if t.oid in tables]))
     return {tables[oid]: size / max(rows, 1.0) for oid, size, rows in found}
+
+
+def _count(reader: Reader, source: str, condition: str) -> int:
+    return int(reader.query(f"SELECT count(*) AS rows FROM {source} WHERE {condition}")[0][0])
 
 
 def _unseen(reader: Reader) -> tuple[Unseen, ...]:

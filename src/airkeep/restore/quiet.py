@@ -244,11 +244,7 @@ def plan_quiet(
         ConfigError: a DAG that is to be active is not in the snapshot.
     """
     known = tuple(dag.dag_id for dag in dags)
-    for name in active or ():
-        if name not in known:
-            raise ConfigError(
-                f"--active {name}: the snapshot has no such DAG{did_you_mean(name, known)}"
-            )
+    check_active(active or (), known)
     awake = [d for d in dags if _is_active(d, active)]
     due = [d for d in awake if _is_due(d, now) and d.dag_id not in going]
     skipping = due if missed_runs == "skip" else []
@@ -261,6 +257,19 @@ def plan_quiet(
         sleeps=tuple(_sleep(d, now) for d in possible),
         catch_up=tuple(d.dag_id for d in skipping if not _can_sleep(d)),
     )
+
+
+def check_active(active: Collection[str], known: Collection[str]) -> None:
+    """Whether a snapshot has the DAGs that are to be active.
+
+    Raises:
+        ConfigError: it names those that it has not.
+    """
+    unknown = sorted(set(active).difference(known))
+    if unknown:
+        named = [f"{name}{did_you_mean(name, sorted(known))}" for name in unknown[:_EXAMPLES]]
+        more = ", ..." if len(unknown) > _EXAMPLES else ""
+        raise ConfigError(f"--active {', '.join(named)}{more}: the snapshot has no such DAG")
 
 
 def _is_active(dag: Dag, active: Collection[str] | None) -> bool:

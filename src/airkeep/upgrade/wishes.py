@@ -14,9 +14,10 @@ from typing import Any
 from airkeep.database.address import Address
 from airkeep.database.catalog import Catalog
 from airkeep.database.limits import ReadLimits
-from airkeep.errors import ConfigError, RestoreError, did_you_mean, no_such_table
+from airkeep.errors import ConfigError, RestoreError, no_such_table
 from airkeep.restore.merge_plan import read_policies
 from airkeep.restore.plan import check_target, check_unused
+from airkeep.restore.quiet import check_active
 from airkeep.restore.target import open_target
 from airkeep.snapshot.choose import named
 from airkeep.snapshot.lake import Snapshot
@@ -122,8 +123,4 @@ def _check_active(
         snapshot, folder=folder, memory_bytes=limits.memory_bytes, threads=limits.threads
     ) as reader:
         known = {name for b in reader.batches("dag") for name in b.column("dag_id").to_pylist()}
-    for name in active:
-        if name not in known:
-            raise ConfigError(
-                f"--active {name}: the snapshot has no such DAG{did_you_mean(name, sorted(known))}"
-            )
+    check_active(active, known)
