@@ -111,6 +111,7 @@ def script_counts_as_duckdb(
         same_rows(saved(output, name), asked.rows[name], models()[name].key)
 
 
+@pytest.mark.slow
 def test_the_script_counts_on_spark_3_as_duckdb_does(asked: Asked, tmp_path: Path) -> None:
     libraries = libraries_of_spark_3(tmp_path / "libraries")
     script_counts_as_duckdb(asked, tmp_path, SOME, libraries=libraries, settings=QUICK)
