@@ -46,8 +46,13 @@
     │   ├── UnfitError              87   what is in the snapshot, and no migration takes
     │   ├── MigrationError          88   an Airflow's own migration failed, or there is no Airflow
     │   └── ProofError              89   what should be equal after the migration is not
-    └── PruneError                  90   rows that should have left are still there
-        └── OtherDatabaseError      91   the snapshot is of another database
+    ├── PruneError                  90   rows that should have left are still there
+    │   └── OtherDatabaseError      91   the snapshot is of another database
+    └── JourneyError                95   an environment did not get where it was to go
+        ├── HeldError               96   another run is at work on it (may be tried again)
+        ├── GateError               97   something speaks against deleting it
+        ├── TooLongError            98   a wait has lasted too long (may be tried again)
+        └── LocalAirflowError       99   an Airflow on this machine did not start, or has ended
 
 A usage error of the command line exits with 2, SIGHUP with 129, Ctrl-C with 130, SIGTERM with
 143, a standard output that nobody reads any more with 141. A message says what was expected, what
@@ -414,3 +419,41 @@ class OtherDatabaseError(PruneError):
     """The snapshot is of another database than the one to prune."""
 
     exit_status = 91
+
+
+class JourneyError(AirkeepError):
+    """An environment did not get where it was to go; its journal tells how far it came."""
+
+    exit_status = 95
+
+
+class HeldError(JourneyError):
+    """Another run is at work on the environment."""
+
+    exit_status = 96
+    retryable = True
+
+
+class GateError(JourneyError):
+    """Something speaks against deleting an environment; it is as it was."""
+
+    exit_status = 97
+
+    def __init__(self, name: str, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__(
+            f"{name} was not deleted: {'; '.join(self.reasons)}. --force deletes it all the same"
+        )
+
+
+class TooLongError(JourneyError):
+    """What was waited for has not come."""
+
+    exit_status = 98
+    retryable = True
+
+
+class LocalAirflowError(JourneyError):
+    """An Airflow on this machine did not start, or has ended."""
+
+    exit_status = 99

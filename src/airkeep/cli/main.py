@@ -33,6 +33,8 @@ COMMANDS = {
     "restore": "airkeep.cli.restore:restore",
     "upgrade": "airkeep.cli.upgrade:upgrade",
     "prune": "airkeep.cli.prune:prune",
+    "up": "airkeep.cli.up:up",
+    "down": "airkeep.cli.down:down",
     "query": "airkeep.cli.query:query",
     "shell": "airkeep.cli.shell:shell",
     "models": "airkeep.cli.models:models",

@@ -22,6 +22,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from airkeep.errors import ConfigError, MigrationError
@@ -186,11 +187,13 @@ class Airflows:
         """The releases that the user named."""
         return tuple(a.version for a in self._given)
 
-    def get(self, version: str, *, fab: bool) -> Airflow:
+    def get(self, version: str, *, fab: bool, requirements: Path | None = None) -> Airflow:
         """An Airflow of this release.
 
         Args:
             fab: with FAB's provider; of a given one it is taken as it is.
+            requirements: a file of more packages, beside the release's constraints unless it names
+                its own, as MWAA installs them; of a given one it is not looked at.
 
         Raises:
             MigrationError: there is none and none can be made.
@@ -199,8 +202,11 @@ class Airflows:
             if one.version == version:
                 return one
         folder = self._folder(version, fab=fab)
+        more = None if requirements is None else _Requirements.read(requirements)
+        if more is not None:
+            folder = folder.with_name(f"{folder.name}-{more.digest[:12]}")
         if not (folder / "complete").exists():
-            self._make(version, folder, fab=folder.name != version)
+            self._make(version, folder, fab=fab and version_order(version) >= (3,), more=more)
         return Airflow(version, folder, fab=fab)
 
     def _folder(self, version: str, *, fab: bool) -> Path:
@@ -218,7 +224,7 @@ class Airflows:
             return str(error)
         return f"Airflow {version} is installed with uv first"
 
-    def _make(self, version: str, folder: Path, *, fab: bool) -> None:
+    def _make(self, version: str, folder: Path, *, fab: bool, more: _Requirements | None) -> None:
         if version_order(version) < version_order(OLDEST):
             raise MigrationError(
                 f"Airflow {version} runs on no Python that still is: give a virtual environment "
@@ -230,19 +236,24 @@ class Airflows:
             if (folder / "complete").exists():
                 return  # another run has made it meanwhile
             _uv([uv, "venv", "--quiet", "--clear", "--python", PYTHON, str(folder)], version)
-            self._install(uv, version, folder, fab=fab)
+            self._install(uv, version, folder, fab=fab, more=more)
             (folder / "complete").touch()
 
-    def _install(self, uv: str, version: str, folder: Path, *, fab: bool) -> None:
+    def _install(
+        self, uv: str, version: str, folder: Path, *, fab: bool, more: _Requirements | None
+    ) -> None:
         wanted = [f"apache-airflow=={version}", *DRIVERS, *([FAB] if fab else [])]
         if version.startswith("2.8."):
             wanted.append("flask-session<0.6")
+        if more is not None:
+            wanted += ["--requirement", str(more.file)]
         command = [
             uv, "pip", "install", "--quiet", "--compile-bytecode",
             "--python", str(folder / "bin" / "python"),
         ]  # fmt: skip
         failed = ""
-        for how in self._ways(version):
+        ways = self._ways(version) if more is None or not more.has_constraints else [()]
+        for how in ways:
             try:
                 _uv([*command, *how, *wanted], version)
             except MigrationError as error:
@@ -256,6 +267,29 @@ class Airflows:
         yield ["--constraint", self._constraints.format(version=version)]
         if version in RELEASED:
             yield ["--exclude-newer", RELEASED[version]]
+
+
+@dataclass(frozen=True)
+class _Requirements:
+    """A user's requirements.txt.
+
+    Attributes:
+        has_constraints: it names constraints, or has them in a comment, by which users of MWAA
+            say that they want none.
+    """
+
+    file: Path
+    digest: str
+    has_constraints: bool
+
+    @classmethod
+    def read(cls, file: Path) -> _Requirements:
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"--requirements {file}: {error.strerror}") from None
+        named = re.search(rb"(-c|--constraint)[ =]", data)
+        return cls(file.absolute(), sha256(data).hexdigest(), named is not None)
 
 
 def _no_way(version: str) -> str:

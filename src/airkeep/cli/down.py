@@ -1,0 +1,66 @@
+"""`airkeep down`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from airkeep.cli.context import Context, setting_option, shared_options
+from airkeep.cli.environments import (
+    lake_option,
+    local_ground,
+    local_traveller,
+    need_place,
+    open_lake,
+    read_state,
+    take_over_option,
+)
+from airkeep.cli.output import Output, seconds
+
+if TYPE_CHECKING:
+    from airkeep.environment.journey import Arrived
+
+
+@click.command()
+@click.argument("environment")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Delete it whatever speaks against it; what is lost is said.",
+)
+@take_over_option
+@lake_option
+@setting_option("secrets", "--secrets", help="keep, seal, drop or plain.")
+@shared_options("lake", "secrets", tuning=False)
+def down(ctx: Context, environment: str, *, force: bool, take_over: bool) -> None:
+    """Put ENVIRONMENT to sleep: pause, drain, export, verify, and only then delete it.
+
+    It is not deleted unless its snapshot is complete, verifies in this run, opens with a key that
+    is left, and is newer than its last finished run.
+    """
+    from airkeep.environment.events import LocalPlace
+
+    lake = open_lake(ctx, environment)
+    journal, state = read_state(lake, environment)
+    place = need_place(lake, state)
+    assert isinstance(place, LocalPlace)
+    out = ctx.output
+    with out.progress("down") as progress:
+        ground = local_ground(ctx, lake, environment, place, progress)
+        with ground:
+            traveller = local_traveller(ctx, lake, journal, ground, progress)
+            arrived = traveller.down(force=force, take_over=take_over)
+    out.result(arrived, lambda: _show(arrived, out))
+
+
+def _show(arrived: Arrived, out: Output) -> None:
+    for loss in arrived.lost:
+        out.warn(f"lost: {loss}")
+    if not arrived.steps:
+        out.line(f"{arrived.environment} was asleep as {arrived.snapshot}")
+        return
+    out.line(
+        f"{arrived.environment} is asleep as {arrived.snapshot} ({seconds(arrived.took_s)}); "
+        f"airkeep up {arrived.environment} wakes it"
+    )

@@ -1,0 +1,121 @@
+"""What `up`, `down`, `status` and `env` share: an environment's journal, and its ground."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from airkeep.cli.context import Context, setting_option
+from airkeep.errors import ConfigError, JourneyError, did_you_mean
+
+if TYPE_CHECKING:
+    from airkeep.environment.events import LocalPlace, Place
+    from airkeep.environment.journal import Journal
+    from airkeep.environment.journey import Traveller
+    from airkeep.environment.local.ground import LocalGround
+    from airkeep.environment.state import State
+    from airkeep.snapshot.lake import Lake
+    from airkeep.snapshot.progress import Progress
+
+lake_option = setting_option("lake", "--lake", help="Where its snapshots and its journal are.")
+take_over_option = click.option(
+    "--take-over", is_flag=True, help="Another run's hold on it is not waited for."
+)
+
+LOCAL = "local"  # an environment of this name needs no `env add`
+FOLDER = Path(".airkeep")
+# The user's variables that an Airflow on this machine is to see.
+_OWN = re.compile(
+    r"AIRFLOW(__\w+__\w+|_VAR_\w+|_CONN_\w+)|AWS_\w+|(HTTPS?|NO)_PROXY", re.IGNORECASE
+)
+
+
+def open_lake(ctx: Context, environment: str | None) -> Lake:
+    """The configured lake; for `local` where none is, one beside its folder."""
+    from airkeep.snapshot.lake import Lake
+
+    if ctx.settings.lake is None and environment in (None, LOCAL):
+        return Lake(FOLDER / "lake")
+    return ctx.lake("-", new=True)
+
+
+def read_state(lake: Lake, environment: str) -> tuple[Journal, State]:
+    """An environment's journal, and what it comes to."""
+    from airkeep.environment.journal import Journal
+    from airkeep.environment.state import fold
+    from airkeep.snapshot.names import check_environment
+
+    journal = Journal(lake.store, check_environment(environment))
+    return journal, fold(environment, journal.read())
+
+
+def need_place(lake: Lake, state: State) -> Place:
+    """Where a known environment is.
+
+    Raises:
+        JourneyError: it is not known.
+    """
+    from airkeep.environment.journal import environments
+
+    if state.place is None:
+        known = environments(lake.store)
+        raise JourneyError(
+            f"{lake.url} knows no environment {state.environment!r}"
+            f"{did_you_mean(state.environment, known)}: airkeep env add {state.environment}"
+        )
+    return state.place
+
+
+def local_ground(
+    ctx: Context, lake: Lake, environment: str, place: LocalPlace, progress: Progress
+) -> LocalGround:
+    """A local environment's ground, with the keys and variables of this process."""
+    from airkeep.environment.local.ground import LocalGround, LocalMeans
+
+    settings = ctx.settings
+    means = LocalMeans(
+        lake,
+        ctx.cache("airflow"),
+        {name: value for name, value in os.environ.items() if _OWN.fullmatch(name)},
+        settings.secrets,
+        settings.archive_key,
+        settings.source_fernet_key,
+        ctx.spool,
+        progress,
+    )
+    return LocalGround(environment, place, means)
+
+
+def local_traveller(
+    ctx: Context, lake: Lake, journal: Journal, ground: LocalGround, progress: Progress
+) -> Traveller:
+    """Who takes a local environment's journeys."""
+    from airkeep.environment.journey import Keys, Patience, Traveller
+
+    return Traveller(
+        lake,
+        journal,
+        ground,
+        Keys(ctx.settings.archive_key, ground.fernet_key),
+        Patience(every_s=0.5, ready_s=600),
+        key_dies=False,
+        spool=ctx.spool,
+        progress=progress,
+    )
+
+
+def need_file(flag: str, path: Path | None) -> str | None:
+    """An absolute path of what is there.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if path is None:
+        return None
+    if not path.exists():
+        raise ConfigError(f"{flag} {path}: there is nothing of that name")
+    return str(path.absolute())

@@ -1,0 +1,150 @@
+"""`airkeep up`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from airkeep.cli.context import Context, shared_options
+from airkeep.cli.environments import (
+    FOLDER,
+    LOCAL,
+    lake_option,
+    local_ground,
+    local_traveller,
+    need_file,
+    need_place,
+    open_lake,
+    read_state,
+    take_over_option,
+)
+from airkeep.cli.output import seconds
+
+if TYPE_CHECKING:
+    from airkeep.environment.events import LocalPlace
+    from airkeep.environment.journal import Journal
+    from airkeep.environment.journey import Arrived
+    from airkeep.environment.local.place import Said
+    from airkeep.environment.state import State
+    from airkeep.snapshot.lake import Lake
+
+
+@click.command()
+@click.argument("environment")
+@click.option("--airflow", "version", metavar="VERSION", help="local: which Airflow.  [newest]")
+@click.option(
+    "--dags", type=click.Path(path_type=Path), help="local: the folder of DAGs.  [./dags]"
+)
+@click.option(
+    "--requirements", type=click.Path(path_type=Path), help="local: packages, as on MWAA."
+)
+@click.option("--plugins", type=click.Path(path_type=Path), help="local: a zip file or a folder.")
+@click.option("--port", type=click.IntRange(1, 65_535), help="local: of the page.  [8080]")
+@click.option(
+    "--from", "source", metavar="SNAPSHOT", help="Not the snapshot that it sleeps as, but this one."
+)
+@take_over_option
+@lake_option
+@shared_options("lake", tuning=False)
+def up(
+    ctx: Context,
+    environment: str,
+    *,
+    version: str | None,
+    dags: Path | None,
+    requirements: Path | None,
+    plugins: Path | None,
+    port: int | None,
+    source: str | None,
+    take_over: bool,
+) -> None:
+    """Wake ENVIRONMENT from its snapshot, or make it.
+
+    A local one runs until Ctrl-C, and goes on where it was at the next `up`; `airkeep down` puts it
+    to sleep: its database is gone then, and comes back with all that was in it.
+    """
+    from airkeep.environment.local.place import Said
+
+    lake = open_lake(ctx, environment)
+    journal, state = read_state(lake, environment)
+    if state.place is None and environment != LOCAL:
+        need_place(lake, state)
+    said = Said(
+        version,
+        need_file("--dags", dags),
+        need_file("--requirements", requirements),
+        need_file("--plugins", plugins),
+        port,
+    )
+    place = _placed(journal, state, said)
+    _up_local(ctx, lake, journal, place, source=source, take_over=take_over)
+
+
+def _placed(journal: Journal, state: State, said: Said) -> LocalPlace:
+    """The place as the flags say, on top of what it was; told to the journal where it is new."""
+    from airkeep.environment.events import LocalPlace, Placed
+    from airkeep.environment.local.place import local_place
+
+    before = state.place if isinstance(state.place, LocalPlace) else None
+    folder = str((FOLDER / state.environment).absolute())
+    awake = state.standing == "awake" or state.deleting
+    place = local_place(before, said, folder=folder, has_database=awake)
+    if place != before:
+        journal.append(Placed(place))
+    return place
+
+
+def _up_local(
+    ctx: Context,
+    lake: Lake,
+    journal: Journal,
+    place: LocalPlace,
+    *,
+    source: str | None,
+    take_over: bool,
+) -> None:
+    out = ctx.output
+    with out.progress("up") as progress:
+        ground = local_ground(ctx, lake, journal.environment, place, progress)
+        with ground:
+            traveller = local_traveller(ctx, lake, journal, ground, progress)
+            arrived = traveller.up(snapshot=source, take_over=take_over)
+            out.result(arrived, lambda: out.line(_told(arrived, place)))
+            with _told_to_end() as end:
+                ground.serve(end)
+    out.note(
+        f"{journal.environment} has ended. airkeep up {journal.environment} goes on where it was, "
+        f"airkeep down {journal.environment} puts it to sleep"
+    )
+
+
+def _told(arrived: Arrived, place: LocalPlace) -> str:
+    woken = f" as {arrived.snapshot} left it" if _is_restored(arrived) else ""
+    return (
+        f"{arrived.environment} is up{woken}: Airflow {place.airflow} at "
+        f"http://127.0.0.1:{place.port}, DAGs in {place.dags}, logs in {place.folder}/logs "
+        f"({seconds(arrived.took_s)}); Ctrl-C ends it"
+    )
+
+
+def _is_restored(arrived: Arrived) -> bool:
+    return any(step.name == "restore" for step in arrived.steps)
+
+
+@contextmanager
+def _told_to_end() -> Iterator[threading.Event]:
+    """Set by Ctrl-C, SIGTERM or a terminal that is gone: the end of a local Airflow, no error."""
+    end = threading.Event()
+    stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: end.set()) for number in stops}
+    try:
+        yield end
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,133 @@
+"""What can be said of an environment, one event at a time; the journal keeps them, in order.
+
+An event is a fact and never changes. A field that is added later has a default, so that what was
+written before is read as it was meant.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+Journey = Literal["down", "up"]
+Kind = Literal["local", "mwaa"]
+
+
+class LocalPlace(msgspec.Struct, frozen=True, tag="local", omit_defaults=True):
+    """An Airflow on one machine.
+
+    Attributes:
+        folder: what it keeps on that machine.
+        airflow: its version.
+        dags, requirements, plugins: the user's, absolute.
+    """
+
+    folder: str
+    airflow: str
+    dags: str
+    requirements: str | None = None
+    plugins: str | None = None
+    port: int = 8080
+
+
+class MwaaPlace(msgspec.Struct, frozen=True, tag="mwaa", omit_defaults=True):
+    """An environment of Amazon MWAA.
+
+    Attributes:
+        name: as MWAA knows it.
+        role_arn, external_id: the role to take for another account.
+    """
+
+    name: str
+    region: str | None = None
+    profile: str | None = None
+    role_arn: str | None = None
+    external_id: str | None = None
+
+
+Place = LocalPlace | MwaaPlace
+
+
+class Placed(msgspec.Struct, frozen=True, tag="placed"):
+    """Where the environment is, or is to be."""
+
+    place: Place
+
+
+class Began(msgspec.Struct, frozen=True, tag="began"):
+    """A run has set out, and holds the environment until it ends or this time has passed."""
+
+    journey: Journey
+    until: datetime
+    force: bool = False
+
+
+class Renewed(msgspec.Struct, frozen=True, tag="renewed"):
+    """The run is still at work."""
+
+    until: datetime
+
+
+class Stepped(msgspec.Struct, frozen=True, tag="stepped"):
+    """A step is about to be taken, or was taken."""
+
+    step: str
+    is_done: bool
+
+
+class Recorded(msgspec.Struct, frozen=True, tag="recorded"):
+    """What must be known to make the environment again, before anything of it is changed.
+
+    Attributes:
+        active: the DAGs that were not paused.
+        definition: JSON, as its kind needs it.
+    """
+
+    active: tuple[str, ...]
+    definition: str = ""
+
+
+class Kept(msgspec.Struct, frozen=True, tag="kept"):
+    """The snapshot that the environment sleeps as."""
+
+    snapshot: str
+    manifest_sha256: str
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended"):
+    """A run has ended.
+
+    Attributes:
+        how: `done`; `failed`: what was paused runs again as before; `left`: another run goes on.
+    """
+
+    how: Literal["done", "failed", "left"]
+    why: str = ""
+
+
+class Forgotten(msgspec.Struct, frozen=True, tag="forgotten"):
+    """The environment is no longer ours to care for; its snapshots stay."""
+
+
+Event = Placed | Began | Renewed | Stepped | Recorded | Kept | Ended | Forgotten
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One event, as it stands in the lake.
+
+    Attributes:
+        number: its place, from 1; the file's name.
+        run: whose event: random, one a command.
+        pid: of its process on `host`.
+    """
+
+    number: int
+    at: datetime
+    run: str
+    host: str
+    pid: int
+    airkeep: str
+    event: Event
+    format: int = 1

@@ -1,0 +1,89 @@
+"""What a kind of environment can do, behind one interface: `local` and `mwaa` are its two kinds.
+
+Each deed may be done twice: a run that was killed begins its step again, so whatever is as it
+should be already is left alone. Waiting is not done here: `is_...` looks once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from airkeep.environment.events import Recorded
+from airkeep.snapshot.lake import Snapshot
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What an environment is doing right now.
+
+    Attributes:
+        running: tasks and runs at work, the export's own run aside.
+        last_finish: when the newest of the other runs ended; None where none has.
+        finished_since: runs that ended after the instant that was asked for.
+    """
+
+    running: int
+    last_finish: datetime | None
+    finished_since: int = 0
+
+
+class Ground(Protocol):
+    """Where an environment lives.
+
+    Every method may raise the errors of what it talks to (`DatabaseError`, `AwsError`, ...).
+    """
+
+    @property
+    def wake_steps(self) -> tuple[str, ...]:
+        """`create`, `start`, `ready` and `restore`, as far as the kind has them, in its order."""
+
+    @property
+    def name(self) -> str:
+        """What it is called where it is, for messages."""
+
+    def exists(self) -> bool:
+        """Whether it is there, whatever state it is in."""
+
+    def record(self) -> Recorded:
+        """Look at what must be known to make it again."""
+
+    def pause(self, dags: Collection[str]) -> None: ...
+    def unpause(self, dags: Collection[str]) -> None: ...
+
+    def pulse(self, since: datetime | None = None) -> Pulse:
+        """Look whether something is at work, and what has ended since."""
+
+    def export(self) -> Snapshot:
+        """A new complete snapshot of it, in the lake."""
+
+    def delete(self) -> None:
+        """Begin to delete it; nothing of it is needed any more."""
+
+    def is_gone(self) -> bool:
+        """Whether its deletion is through."""
+
+    def create(self, recorded: Recorded | None) -> None:
+        """Begin to make it, as recorded, or as its place says where nothing is."""
+
+    def start(self) -> None:
+        """Begin to run what was made, where making it does not."""
+
+    def is_ready(self) -> bool:
+        """Whether it takes work.
+
+        Raises:
+            JourneyError: it never will; says why.
+        """
+
+    def is_restored(self, snapshot: Snapshot) -> bool:
+        """Whether a restore of this snapshot was committed there already."""
+
+    def restore(self, snapshot: Snapshot, active: Collection[str] | None) -> None:
+        """Put the snapshot into it, all or nothing.
+
+        Args:
+            active: of its DAGs exactly these end unpaused; None: those of the snapshot.
+        """

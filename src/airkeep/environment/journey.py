@@ -1,0 +1,382 @@
+"""A journey: down or up, step by step, each said in the journal before it is taken.
+
+Whatever ends a run, the next one reads the journal and goes on. A run that fails on its way down,
+before it deletes, gives back what it paused; a run that is killed leaves that to the next one.
+While it works it renews its hold on the environment; when somebody has taken that over, its next
+event says so and it stops.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from time import monotonic, sleep
+
+from airkeep.environment import gate, keys
+from airkeep.environment.events import Began, Ended, Event, Journey, Kept, Renewed, Stepped
+from airkeep.environment.ground import Ground
+from airkeep.environment.journal import Journal
+from airkeep.environment.plan import plan_down, plan_up
+from airkeep.environment.state import Holder, Standing, State, fold
+from airkeep.errors import AirkeepError, GateError, HeldError, JourneyError, TooLongError
+from airkeep.snapshot.lake import Lake, Snapshot
+from airkeep.snapshot.names import id_time
+from airkeep.snapshot.progress import Progress, Step, silent
+from airkeep.snapshot.results import VerifyResult
+from airkeep.snapshot.verify import verify
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long each wait may last, and how often it looks.
+
+    Attributes:
+        lease_s: how long a run holds an environment after it was last heard of.
+    """
+
+    drain_s: float = 1_800
+    ready_s: float = 3_600
+    gone_s: float = 3_600
+    every_s: float = 10
+    lease_s: float = 300
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What secrets are opened with.
+
+    Attributes:
+        fernet: the environment's, where it outlives it.
+    """
+
+    archive: str | None = None
+    fernet: str | None = None
+
+
+@dataclass(frozen=True)
+class StepTaken:
+    """One step, and how long it took."""
+
+    name: str
+    took_s: float
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Where a journey has led.
+
+    Attributes:
+        lost: what `--force` gave up, in sentences.
+    """
+
+    environment: str
+    standing: Standing
+    snapshot: str | None
+    steps: tuple[StepTaken, ...]
+    lost: tuple[str, ...] = ()
+    took_s: float = 0.0
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine has that id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@dataclass(frozen=True)
+class Traveller:
+    """What a journey needs; one object a run.
+
+    Attributes:
+        key_dies: what secrets are encrypted with goes when the environment does.
+        pause: what waits between two looks.
+    """
+
+    lake: Lake
+    journal: Journal
+    ground: Ground
+    keys: Keys = Keys()
+    patience: Patience = Patience()
+    key_dies: bool = True
+    spool: Path | None = None
+    progress: Progress = silent
+    pause: Callable[[float], None] = sleep
+    alive: Callable[[int], bool] = is_alive
+
+    def down(self, *, force: bool = False, take_over: bool = False) -> Arrived:
+        """Put the environment to sleep.
+
+        Args:
+            force: delete whatever speaks against it; `lost` says what.
+            take_over: another run's hold is not waited for.
+
+        Raises:
+            GateError: something speaks against deleting it; its DAGs are as they were.
+            HeldError: another run is at work.
+            AirkeepError: a step failed; nothing was deleted, or the next run goes on.
+        """
+        return _Run(self, "down", force=force).run(take_over=take_over)
+
+    def up(self, *, snapshot: str | None = None, take_over: bool = False) -> Arrived:
+        """Wake the environment, or make it.
+
+        Args:
+            snapshot: of another moment, or another environment, than the one that it sleeps as.
+
+        Raises:
+            HeldError: another run is at work.
+            AirkeepError: a step failed; the next run goes on.
+        """
+        return _Run(self, "up", snapshot=snapshot).run(take_over=take_over)
+
+
+class _Run:
+    """One journey; a method a step."""
+
+    def __init__(
+        self, way: Traveller, journey: Journey, *, force: bool = False, snapshot: str | None = None
+    ) -> None:
+        self.way, self.journey, self.force, self.wanted = way, journey, force, snapshot
+        self.state = State(way.journal.environment)
+        self.taken: list[StepTaken] = []
+        self.lost: tuple[str, ...] = ()
+        self.verified: VerifyResult | None = None
+        self.lock = threading.Lock()
+
+    def run(self, *, take_over: bool) -> Arrived:
+        began = monotonic()
+        self.state = fold(self.state.environment, self.way.journal.read())
+        if self.state.place is None:
+            raise JourneyError(
+                f"{self.state.environment} is not known here: airkeep env add "
+                f"{self.state.environment} --kind mwaa, or local"
+            )
+        self.check_free(take_over=take_over)
+        self.say(Began(self.journey, self.until(), force=self.force))
+        with self.held(), self.giving_back():
+            for step in self.plan():
+                self.take(step)
+            self.say(Ended("done"))
+        took_s = round(monotonic() - began, 3)
+        kept = None if self.state.kept is None else self.state.kept.snapshot
+        return Arrived(
+            self.state.environment, self.state.standing, kept, tuple(self.taken), self.lost, took_s
+        )
+
+    # Holding.
+
+    def check_free(self, *, take_over: bool) -> None:
+        holder, author = self.state.holder, self.way.journal.author
+        if holder is None or take_over or self.is_dead(holder):
+            return
+        if author.clock() < holder.until:
+            raise HeldError(
+                f"an `airkeep {holder.journey} {self.state.environment}` is at work on "
+                f"{holder.host} since {holder.began:%H:%M:%S} UTC (process {holder.pid}, step "
+                f"{holder.step or 'begun'}): wait for it, or if it is dead, run again after "
+                f"{holder.until:%H:%M:%S} UTC or with --take-over"
+            )
+
+    def is_dead(self, holder: Holder) -> bool:
+        return holder.host == self.way.journal.author.host and not self.way.alive(holder.pid)
+
+    def until(self) -> datetime:
+        return self.way.journal.author.clock() + timedelta(seconds=self.way.patience.lease_s)
+
+    def say(self, event: Event) -> None:
+        with self.lock:
+            entry = self.way.journal.append(event)
+            self.state = fold(self.state.environment, self.way.journal.entries)
+            assert entry.number == len(self.way.journal.entries)  # noqa: S101
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Renew the hold while the block runs."""
+        done = threading.Event()
+
+        def renew() -> None:
+            while not done.wait(self.way.patience.lease_s / 3):
+                with suppress(AirkeepError):  # the next event of the run itself meets it, too
+                    self.say(Renewed(self.until()))
+
+        renewer = threading.Thread(target=renew, daemon=True)
+        renewer.start()
+        try:
+            yield
+        finally:
+            done.set()
+            renewer.join()
+
+    @contextmanager
+    def giving_back(self) -> Iterator[None]:
+        """What a run paused and does not bring to its end is unpaused."""
+        try:
+            yield
+        except HeldError:
+            raise  # it is another run's now
+        except BaseException as error:
+            with suppress(AirkeepError):
+                self.give_back(error)
+            raise
+
+    def give_back(self, error: BaseException) -> None:
+        recorded = self.state.recorded
+        if self.journey == "down" and recorded is not None and not self.state.deleting:
+            self.way.ground.unpause(recorded.active)
+            self.say(Stepped("unpause", is_done=True))
+        why = str(error) if isinstance(error, AirkeepError) else "interrupted"
+        self.say(Ended("failed", why))
+
+    # Steps.
+
+    def plan(self) -> tuple[str, ...]:
+        ground, exists = self.way.ground, self.way.ground.exists()
+        if self.journey == "down":
+            return plan_down(self.state, exists=exists)
+        if self.wanted is not None:
+            if exists or self.state.deleting:
+                raise JourneyError(
+                    f"{ground.name} is there: a snapshot of one's choice goes into a new one, put "
+                    f"this one to sleep first"
+                )
+            self.keep(self.way.lake.find(self.wanted, complete=True))
+        return plan_up(self.state, ground.wake_steps, exists=exists)
+
+    def take(self, step: str) -> None:
+        began = monotonic()
+        self.say(Stepped(step, is_done=False))
+        _DEEDS[step](self)
+        self.say(Stepped(step, is_done=True))
+        self.taken.append(StepTaken(step, round(monotonic() - began, 3)))
+
+    def record(self) -> None:
+        self.say(self.way.ground.record())
+
+    def pause(self) -> None:
+        self.way.ground.pause(self.active)
+
+    def drain(self) -> None:
+        def is_quiet() -> bool:
+            running = self.way.ground.pulse().running
+            self.tell(f"waiting for {running} tasks at work")
+            return running == 0
+
+        try:
+            self.wait(is_quiet, self.way.patience.drain_s, "its tasks were at work all the time")
+        except TooLongError:
+            if not self.force:
+                raise
+
+    def export(self) -> None:
+        self.keep(self.way.ground.export())
+
+    def verify(self) -> None:
+        [self.verified] = verify(
+            self.way.lake, self.snapshot, spool=self.way.spool, progress=self.way.progress
+        )
+
+    def gate(self) -> None:
+        way, snapshot = self.way, self.snapshot
+        found = gate.Findings(
+            snapshot=str(snapshot.name),
+            manifest=snapshot.manifest,
+            manifest_sha256=snapshot.manifest_sha256,
+            verified=self.verified,
+            unopened=keys.unopened(
+                snapshot, archive_key=way.keys.archive, fernet_key=way.keys.fernet, spool=way.spool
+            ),
+            dies=way.key_dies,
+            pulse=way.ground.pulse(id_time(snapshot.id)),
+        )
+        self.lost = gate.against(found)
+        if self.lost and not self.force:
+            raise GateError(way.ground.name, self.lost)
+
+    def delete(self) -> None:
+        self.way.ground.delete()
+
+    def gone(self) -> None:
+        self.wait(self.way.ground.is_gone, self.way.patience.gone_s, "it is still there")
+
+    def create(self) -> None:
+        self.way.ground.create(self.state.recorded)
+
+    def start(self) -> None:
+        self.way.ground.start()
+
+    def ready(self) -> None:
+        self.wait(self.way.ground.is_ready, self.way.patience.ready_s, "it is not ready")
+
+    def restore(self) -> None:
+        if not self.way.ground.is_restored(self.snapshot):
+            recorded = self.state.recorded
+            self.way.ground.restore(self.snapshot, None if recorded is None else recorded.active)
+
+    def unpause(self) -> None:
+        if self.state.recorded is not None:
+            self.way.ground.unpause(self.active)
+
+    # What steps share.
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        assert self.state.recorded is not None  # noqa: S101 - `record` comes first
+        return self.state.recorded.active
+
+    @property
+    def snapshot(self) -> Snapshot:
+        assert self.state.kept is not None  # noqa: S101 - `export` comes first
+        snapshot = self.way.lake[self.state.kept.snapshot]
+        if snapshot.manifest_sha256 != self.state.kept.manifest_sha256:
+            raise JourneyError(
+                f"{snapshot.name} is not the snapshot that was taken: its manifest was changed"
+            )
+        return snapshot
+
+    def keep(self, snapshot: Snapshot) -> None:
+        self.say(Kept(str(snapshot.name), snapshot.manifest_sha256))
+
+    def tell(self, doing: str) -> None:
+        self.way.progress(Step(doing, 0, 0))
+
+    def wait(self, until: Callable[[], bool], most_s: float, why: str) -> None:
+        """Look until it is so.
+
+        Raises:
+            TooLongError: it was not within the time.
+        """
+        began = monotonic()
+        while not until():
+            if monotonic() - began >= most_s:
+                raise TooLongError(
+                    f"{self.way.ground.name}: waited {most_s:g} s, and {why}; run it again to go "
+                    f"on waiting"
+                )
+            self.way.pause(self.way.patience.every_s)
+
+
+_DEEDS: dict[str, Callable[[_Run], None]] = {
+    "record": _Run.record,
+    "pause": _Run.pause,
+    "drain": _Run.drain,
+    "export": _Run.export,
+    "verify": _Run.verify,
+    "gate": _Run.gate,
+    "delete": _Run.delete,
+    "gone": _Run.gone,
+    "create": _Run.create,
+    "start": _Run.start,
+    "ready": _Run.ready,
+    "restore": _Run.restore,
+    "unpause": _Run.unpause,
+}

@@ -1,0 +1,144 @@
+"""What a local environment keeps on its machine, and whether somebody is running it.
+
+<folder>/postgres/      the server's data, gone while the environment sleeps
+<folder>/airflow/       AIRFLOW_HOME: logs, plugins
+<folder>/logs/          what each process said
+<folder>/secrets.json   its Fernet key and others; they outlive its sleep
+<folder>/running.json   the ports and the process that runs it
+<folder>/lock           held by that process, however it ends
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from airkeep.errors import HeldError, LocalAirflowError
+
+
+class Running(msgspec.Struct, frozen=True):
+    """Who runs it, and where it listens."""
+
+    pid: int
+    port: int
+    database_port: int
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """What only this environment knows."""
+
+    fernet_key: str
+    jwt_secret: str
+    secret_key: str
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder of one environment."""
+
+    path: Path
+
+    @property
+    def postgres(self) -> Path:
+        return self.path / "postgres"
+
+    @property
+    def home(self) -> Path:
+        return self.path / "airflow"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def has_database(self) -> bool:
+        return (self.postgres / "data" / "PG_VERSION").exists()
+
+    def make(self) -> None:
+        """Make what is not there; others may pass through it, and read nothing."""
+        for place in (self.path, self.home, self.logs):
+            place.mkdir(mode=0o711, parents=True, exist_ok=True)
+        (self.path / ".gitignore").write_text("*\n")
+
+    def secrets(self) -> Secrets:
+        """Those that were made when it was first asked."""
+        from cryptography.fernet import Fernet
+
+        file = self.path / "secrets.json"
+        if not file.exists():
+            self.make()
+            made = Secrets(
+                Fernet.generate_key().decode(), secrets.token_hex(32), secrets.token_hex(32)
+            )
+            _write_private(file, msgspec.json.encode(made))
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=Secrets)
+        except msgspec.DecodeError:
+            raise LocalAirflowError(
+                f"{file} cannot be read: put it back from a copy. Without it the environment's "
+                f"secrets do not open; once it is removed others are made"
+            ) from None
+
+    # Running it.
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Be the one process that runs it.
+
+        Raises:
+            HeldError: another one does.
+        """
+        with (self.path / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise HeldError(self._taken()) from None
+            try:
+                yield
+            finally:
+                (self.path / "running.json").unlink(missing_ok=True)
+
+    def is_held(self) -> bool:
+        """Whether a process runs it."""
+        if not (self.path / "lock").exists():
+            return False
+        with (self.path / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def tell(self, running: Running) -> None:
+        """Say where it is to be found; the one who holds it does."""
+        _write_private(self.path / "running.json", msgspec.json.encode(running))
+
+    def running(self) -> Running | None:
+        """Where it runs; None where nobody runs it, or not yet."""
+        if not self.is_held():
+            return None
+        try:
+            return msgspec.json.decode((self.path / "running.json").read_bytes(), type=Running)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def _taken(self) -> str:
+        running = self.running()
+        told = "" if running is None else f" by process {running.pid}, at port {running.port}"
+        return f"{self.path} is being run{told}: end that one first"
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    """Whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+    part.replace(path)

@@ -1,0 +1,297 @@
+"""An Airflow on this machine: a PostgreSQL of its own, its processes, its database's way to sleep.
+
+Whoever runs it (`airkeep up`) holds the folder's lock and ends everything when he ends, however he
+does. `airkeep down` in another terminal works on the same database, tells that process to end, and
+deletes the data last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Self
+
+from airkeep.database.address import Address, parse_address
+from airkeep.database.server import Server
+from airkeep.environment.events import LocalPlace, Recorded
+from airkeep.environment.ground import Pulse
+from airkeep.environment.local.folder import Folder, Running
+from airkeep.environment.local.packages import lay_out_plugins
+from airkeep.environment.local.processes import Processes
+from airkeep.environment.local.variables import WEBSERVER_CONFIG, Given, commands, variables
+from airkeep.environment.metadata import Metadata
+from airkeep.errors import LocalAirflowError, TooLongError
+from airkeep.export.run import export
+from airkeep.restore.run import restore
+from airkeep.snapshot.lake import Lake, Snapshot
+from airkeep.snapshot.manifest import SecretsMode
+from airkeep.snapshot.progress import Progress, silent
+from airkeep.tables.revisions import revisions_of, version_order
+from airkeep.upgrade.airflow import Airflows
+from airkeep.upgrade.into import restore_upgraded
+
+DATABASE = "airflow"
+# Unlike a scratch server's, what is in there is the only one of its kind.
+_DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+_END_S = 90
+_MIGRATE_S = 600
+_LOOK_S = 1.0
+_HEALTH_S = 5
+
+
+@dataclass(frozen=True)
+class LocalMeans:
+    """What the command line hands over.
+
+    Attributes:
+        cache: where Airflows are kept.
+        own: the user's variables that reach Airflow: `AIRFLOW__...`, `AIRFLOW_VAR_...`, `AWS_...`.
+        source_fernet_key: of a snapshot from elsewhere.
+    """
+
+    lake: Lake
+    cache: Path
+    own: Mapping[str, str] = field(default_factory=dict)
+    secrets: SecretsMode = "keep"
+    archive_key: str | None = None
+    source_fernet_key: str | None = None
+    spool: Path | None = None
+    progress: Progress = silent
+
+
+class LocalGround:
+    """One local environment; a context manager that ends what it started."""
+
+    wake_steps = ("create", "restore", "start", "ready")
+
+    def __init__(self, environment: str, place: LocalPlace, means: LocalMeans) -> None:
+        self.environment, self.place, self.means = environment, place, means
+        self.folder = Folder(Path(place.folder))
+        self._stack = ExitStack()
+        self._server: Server | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def name(self) -> str:
+        return f"{self.environment} ({self.folder.path})"
+
+    # Looking.
+
+    def exists(self) -> bool:
+        return self.folder.postgres.exists()
+
+    def record(self) -> Recorded:
+        definition = {"airflow": self.place.airflow}
+        return Recorded(self._metadata().active_dags(), json.dumps(definition))
+
+    def pulse(self, since: datetime | None = None) -> Pulse:
+        return self._metadata().pulse(since)
+
+    # Going down.
+
+    def pause(self, dags: Collection[str]) -> None:
+        self._metadata().set_paused(dags, paused=True)
+
+    def unpause(self, dags: Collection[str]) -> None:
+        self._metadata().set_paused(dags, paused=False)
+
+    def export(self) -> Snapshot:
+        means = self.means
+        return export(
+            self._address(),
+            means.lake,
+            environment=self.environment,
+            secrets=means.secrets,
+            fernet_key=self.fernet_key,
+            archive_key=means.archive_key,
+            spool=means.spool,
+            progress=means.progress,
+        )
+
+    @property
+    def fernet_key(self) -> str:
+        return self.folder.secrets().fernet_key
+
+    def delete(self) -> None:
+        running = None if self._server is not None else self.folder.running()
+        if running is not None:
+            os.kill(running.pid, signal.SIGTERM)
+            self._wait_for_end()
+        self._stack.close()
+        self._server = None
+        shutil.rmtree(self.folder.postgres, ignore_errors=True)
+
+    def is_gone(self) -> bool:
+        return not self.folder.postgres.exists()
+
+    def _wait_for_end(self) -> None:
+        until = time.monotonic() + _END_S
+        while self.folder.is_held():
+            if time.monotonic() > until:
+                raise TooLongError(
+                    f"{self.name}: the process that runs it has not ended within {_END_S} s: end "
+                    f"it, then run this again"
+                )
+            time.sleep(_LOOK_S / 5)
+
+    # Coming up.
+
+    def create(self, recorded: Recorded | None) -> None:
+        """Airflow's packages, and a server with an empty database."""
+        self.folder.make()
+        self._hold()
+        self.venv  # noqa: B018 - made before anything else, for it may fail
+        self._server = self._server or self._started()
+
+    def start(self) -> None:
+        self.folder.home.joinpath("webserver_config.py").write_text(WEBSERVER_CONFIG)
+        plugins = self.place.plugins
+        lay_out_plugins(Path(plugins) if plugins else None, self.folder.home / "plugins")
+        if not self._metadata().is_made():
+            self._migrate()
+        assert self._server is not None  # noqa: S101 - `create` comes first
+        self.folder.tell(Running(os.getpid(), self.place.port, self._server.port))
+        self._stack.callback(self._processes.stop)
+        self._processes.start(commands(self._given))
+
+    def is_ready(self) -> bool:
+        self._processes.look()
+        path = "health" if self._given.is_major_2 else "api/v2/monitor/health"
+        url = f"http://127.0.0.1:{self.place.port}/{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=_HEALTH_S) as answer:
+                found = json.load(answer)
+        except (OSError, ValueError, urllib.error.URLError):
+            return False
+        states = [part.get("status") for part in found.values() if isinstance(part, dict)]
+        return len(states) > 1 and all(state in ("healthy", None) for state in states)
+
+    def is_restored(self, snapshot: Snapshot) -> bool:
+        return self._metadata().is_made()
+
+    def restore(self, snapshot: Snapshot, active: Collection[str] | None) -> None:
+        """Into the empty database as it was; for another Airflow into one that this one made."""
+        means, address = self.means, self._address()
+        given: dict[str, Any] = {
+            "active": active,
+            "in_flight": "keep",
+            "fernet_key": self.fernet_key,
+            "source_fernet_key": means.source_fernet_key,
+            "archive_key": means.archive_key,
+            "spool": means.spool,
+            "progress": means.progress,
+        }
+        if self._is_of_ours(snapshot):
+            restore(means.lake, snapshot, address, create_schema=True, **given)
+        else:
+            self._migrate()
+            restore_upgraded(means.lake, snapshot, address, cache=means.cache, **given)
+
+    def serve(self, told_to_end: threading.Event) -> None:
+        """Watch over its processes until told to end.
+
+        Raises:
+            LocalAirflowError: one of them ends again and again.
+        """
+        while not told_to_end.wait(_LOOK_S):
+            self._processes.look()
+
+    # Its parts.
+
+    @cached_property
+    def venv(self) -> Path:
+        named = self.place.requirements
+        requirements = Path(named) if named else None
+        airflows = Airflows([], self.means.cache)
+        return airflows.get(self.place.airflow, fab=False, requirements=requirements).folder
+
+    @cached_property
+    def _given(self) -> Given:
+        return Given(
+            environment=self.environment,
+            version=self.place.airflow,
+            folder=self.folder,
+            dags=Path(self.place.dags),
+            venv=self.venv,
+            port=self.place.port,
+            database=self._address().reveal().replace("postgresql:", "postgresql+psycopg2:", 1),
+            secrets=self.folder.secrets(),
+            own=self.means.own,
+        )
+
+    @cached_property
+    def _processes(self) -> Processes:
+        return Processes(
+            self.venv / "bin" / "airflow", partial(variables, self._given), self.folder.logs
+        )
+
+    def _hold(self) -> None:
+        if self._server is None:
+            self._stack.enter_context(self.folder.hold())
+
+    def _started(self) -> Server:
+        is_whole = self.folder.path / "database"
+        if self.folder.postgres.exists() and not is_whole.exists():
+            shutil.rmtree(self.folder.postgres)  # its making was cut short
+        server = self._stack.enter_context(Server.start(self.folder.postgres, options=_DURABLE))
+        there = f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"
+        if not server.run("psql", "-At", stdin=there).strip():
+            server.create(DATABASE)
+        is_whole.touch()
+        return server
+
+    def _address(self) -> Address:
+        if self._server is None and (running := self.folder.running()) is not None:
+            password = (self.folder.postgres / "password").read_text()
+            known = parse_address(
+                f"postgresql://airkeep@127.0.0.1:{running.database_port}/{DATABASE}"
+            )
+            return replace(known, password=password)
+        if self._server is None:
+            self._hold()
+            self._server = self._started()
+        return parse_address(self._server.address(DATABASE))
+
+    def _metadata(self) -> Metadata:
+        return Metadata(self._address(), self.means.spool)
+
+    def _is_of_ours(self, snapshot: Snapshot) -> bool:
+        theirs = set(snapshot.manifest.revisions)
+        return bool(theirs & set(revisions_of(self.place.airflow)))
+
+    def _migrate(self) -> None:
+        """Make Airflow's tables, as its own command does."""
+        word = (
+            "migrate" if version_order(self.place.airflow) >= version_order("2.7.0") else "upgrade"
+        )
+        log = self.folder.logs / "migrate.log"
+        with log.open("ab") as said:
+            done = subprocess.run(  # noqa: S603 - a path of ours, and no shell
+                [str(self.venv / "bin" / "airflow"), "db", word],
+                env=variables(self._given, "migrate-db"), cwd=self.folder.home,
+                stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                timeout=_MIGRATE_S, check=False,
+            )  # fmt: skip
+        if not self._metadata().is_made():
+            raise LocalAirflowError(
+                f"`airflow db {word}` ended with status {done.returncode} and made no tables: "
+                f"{log} says why"
+            )

@@ -1,0 +1,68 @@
+"""Where a local environment is, from what its user says now and what was said before. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from airkeep.environment.events import LocalPlace
+from airkeep.errors import ConfigError
+from airkeep.tables.revisions import version_order
+from airkeep.upgrade.airflow import OLDEST, RELEASED
+
+PORT = 8080
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command line says of it; None is what it says nothing of.
+
+    Attributes:
+        dags, requirements, plugins: absolute.
+    """
+
+    airflow: str | None = None
+    dags: str | None = None
+    requirements: str | None = None
+    plugins: str | None = None
+    port: int | None = None
+
+
+def local_place(
+    before: LocalPlace | None, said: Said, *, folder: str, has_database: bool
+) -> LocalPlace:
+    """Where it is to be.
+
+    Args:
+        folder: absolute, for one that is new.
+        has_database: its data is of the version before.
+
+    Raises:
+        ConfigError: no such version; or another one than that of its data.
+    """
+    newest = max(RELEASED, key=version_order)
+    old = before or LocalPlace(folder, newest, str(Path(folder).parents[1] / "dags"), port=PORT)
+    version = said.airflow or old.airflow
+    _check(version)
+    if has_database and version != old.airflow:
+        raise ConfigError(
+            f"--airflow {version}: it is awake with Airflow {old.airflow}; put it to sleep first "
+            f"(airkeep down), and it wakes in {version}"
+        )
+    return LocalPlace(
+        old.folder,
+        version,
+        said.dags or old.dags,
+        said.requirements or old.requirements,
+        said.plugins or old.plugins,
+        said.port or old.port,
+    )
+
+
+def _check(version: str) -> None:
+    try:
+        too_old = version_order(version) < version_order(OLDEST)
+    except ValueError:
+        raise ConfigError(f"--airflow {version}: expected a version such as 3.1.8") from None
+    if too_old:
+        raise ConfigError(f"--airflow {version}: no Python that still is runs it; from {OLDEST} on")

@@ -1,0 +1,133 @@
+"""An Airflow's processes: started as groups of their own, watched, ended in order.
+
+A small shell beside each waits for our end, however it comes, and ends the group then: nothing of
+an environment outlives the process that runs it. One that ends by itself is started again, a few
+times.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from airkeep.errors import LocalAirflowError
+
+END_S = 15
+_STARTS = 5  # in a row, of one process that keeps ending
+_STEADY_S = 120  # after which it is believed to run
+
+# Reads until our end closes its input; told "done", the group has been ended already.
+_GUARD = 'read -r done && exit 0; kill -TERM -- "-$1"; sleep 5; kill -KILL -- "-$1"'
+
+
+@dataclass
+class _Process:
+    name: str
+    words: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    starts: int = 0
+    began: float = 0.0
+    group: subprocess.Popen[bytes] | None = None
+    guard: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.group = subprocess.Popen(  # noqa: S603 - a path of ours, and no shell
+                self.words, env=dict(self.environment), cwd=self.environment["AIRFLOW_HOME"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self.guard = subprocess.Popen(  # noqa: S603 - a script of ours, its words as arguments
+            ["/bin/sh", "-c", _GUARD, "airkeep-guard", str(self.group.pid)],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True, cwd="/", env={"PATH": "/usr/bin:/bin"},
+        )  # fmt: skip
+        self.starts, self.began = self.starts + 1, time.monotonic()
+
+    def signal(self, sign: signal.Signals) -> None:
+        if self.group is not None:
+            try:
+                os.killpg(self.group.pid, sign)
+            except ProcessLookupError:
+                return
+
+    def wait(self, until: float) -> bool:
+        """Whether it has ended by then."""
+        if self.group is None:
+            return True
+        try:
+            self.group.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def release(self) -> None:
+        if self.guard is not None:
+            self.guard.communicate(b"done\n")
+
+
+@dataclass
+class Processes:
+    """The processes of one environment.
+
+    Attributes:
+        airflow: its program.
+        variables: of a component, the whole environment.
+        logs: the folder of files that they write to.
+    """
+
+    airflow: Path
+    variables: Callable[[str], Mapping[str, str]]
+    logs: Path
+    _all: list[_Process] = field(default_factory=list)
+
+    def start(self, commands: Mapping[str, Sequence[str]]) -> None:
+        """Start them all; those that run already are left alone."""
+        known = {p.name for p in self._all}
+        for name, words in commands.items():
+            if name not in known:
+                process = _Process(
+                    name, [str(self.airflow), *words], self.variables(name), self._log(name)
+                )
+                process.start()
+                self._all.append(process)
+
+    def look(self) -> None:
+        """Start those again that have ended.
+
+        Raises:
+            LocalAirflowError: one of them ends again and again.
+        """
+        for process in self._all:
+            if process.group is None or process.group.poll() is None:
+                continue
+            process.release()
+            if time.monotonic() - process.began > _STEADY_S:
+                process.starts = 0
+            if process.starts >= _STARTS:
+                raise LocalAirflowError(
+                    f"Airflow's {process.name} has ended {_STARTS} times in a row, the last time "
+                    f"with status {process.group.returncode}: {process.log} says why"
+                )
+            process.start()
+
+    def stop(self) -> None:
+        """End them all: in good order, then at once."""
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            for process in self._all:
+                process.signal(sign)
+            until = time.monotonic() + END_S
+            if all(p.wait(until) for p in self._all):
+                break
+        for process in self._all:
+            process.signal(signal.SIGKILL)  # what of its group has outlived it
+            process.release()
+        self._all.clear()
+
+    def _log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"

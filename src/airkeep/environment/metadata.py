@@ -1,0 +1,85 @@
+"""The few questions to a living Airflow's database that a journey has, and pausing its DAGs.
+
+Airflow's own commands do the same to the same rows; these work where its programs do not run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from airkeep.database.address import Address
+from airkeep.database.limits import ReadLimits
+from airkeep.database.sql import literal
+from airkeep.database.write import PostgresWriter
+from airkeep.environment.ground import Pulse
+from airkeep.snapshot.folder import private_folder
+
+# What a worker has, or is about to be handed: with its DAG paused everything else stands still, and
+# goes on from there when it wakes.
+AT_WORK = ("running", "queued", "restarting", "shutdown")
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The database of a living Airflow, on PostgreSQL.
+
+    Attributes:
+        schema: which holds Airflow's tables.
+    """
+
+    address: Address
+    spool: Path | None = None
+    schema: str = "public"
+
+    def is_made(self) -> bool:
+        """Whether it holds an Airflow's tables."""
+        with self._open() as db:
+            found = db.query(f"SELECT to_regclass({literal(self.schema + '.dag_run')}) IS NOT NULL")
+            return bool(found[0][0])
+
+    def active_dags(self) -> tuple[str, ...]:
+        """Those that are not paused."""
+        with self._open() as db:
+            rows = db.query(f"SELECT dag_id FROM {self.schema}.dag WHERE NOT is_paused ORDER BY 1")
+        return tuple(dag_id for (dag_id,) in rows)
+
+    def set_paused(self, dags: Collection[str], *, paused: bool) -> None:
+        """Pause or unpause exactly these, all or none."""
+        if not dags:
+            return
+        listed = ", ".join(map(literal, dags))
+        with self._open() as db:
+            db.execute(
+                f"UPDATE {self.schema}.dag SET is_paused = {paused} "
+                f"WHERE dag_id IN ({listed}) AND is_paused <> {paused}",
+                doing="pausing DAGs",
+            )
+            db.commit()
+
+    def pulse(self, since: datetime | None) -> Pulse:
+        """What is at work, and what has ended since."""
+        states = ", ".join(map(literal, AT_WORK))
+        after = (
+            "false" if since is None else f"end_date > {literal(since.isoformat())}::timestamptz"
+        )
+        with self._open() as db:
+            [(running,)] = db.query(
+                f"SELECT count(*) FROM {self.schema}.task_instance WHERE state IN ({states})"
+            )
+            [(last, ended)] = db.query(
+                f"SELECT max(end_date), count(*) FILTER (WHERE {after}) "
+                f"FROM {self.schema}.dag_run WHERE state IN ('success', 'failed')"
+            )
+        return Pulse(running, last, ended)
+
+    @contextmanager
+    def _open(self) -> Iterator[PostgresWriter]:
+        with (
+            private_folder(self.spool) as folder,
+            PostgresWriter(self.address, folder, ReadLimits()) as db,
+        ):
+            yield db

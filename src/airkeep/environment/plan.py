@@ -1,0 +1,60 @@
+"""Which steps a journey has from where an environment stands. Pure.
+
+down    record -> pause -> drain -> export -> verify -> gate -> delete -> gone
+up      create, ready and restore as the kind orders them -> unpause
+
+`record` comes before anything changes and is never done twice before what it recorded was given
+back: a second look would find every DAG paused. Once deletion has begun there is only forward:
+delete, gone, and from there up again.
+"""
+
+from __future__ import annotations
+
+from airkeep.environment.state import State
+from airkeep.errors import JourneyError
+
+LOOKS = ("record", "pause", "drain", "export", "verify", "gate")
+LEAVES = ("delete", "gone")
+
+
+def plan_down(state: State, *, exists: bool) -> tuple[str, ...]:
+    """The steps to take now; none where it sleeps.
+
+    Raises:
+        JourneyError: it sleeps, and yet is there: somebody else made it.
+    """
+    if state.deleting:
+        return LEAVES
+    if state.standing == "asleep":
+        if not exists:
+            return ()
+        if not state.made:
+            raise JourneyError(
+                f"{state.environment} is asleep by its record, and exists: somebody made it "
+                f"without airkeep. Wake it (airkeep up {state.environment}), which restores into "
+                f"it, or delete it"
+            )
+        if not state.restored:
+            return LEAVES  # what slept is still whole in the lake
+    if not exists:
+        raise JourneyError(
+            f"{state.environment} is not there, so nothing can be kept of it: if it was deleted "
+            f"without airkeep, `airkeep up {state.environment} --from latest` makes it from its "
+            f"newest snapshot"
+        )
+    looks = LOOKS if state.recorded is None else LOOKS[1:]
+    return (*looks, *LEAVES)
+
+
+def plan_up(state: State, wake_steps: tuple[str, ...], *, exists: bool) -> tuple[str, ...]:
+    """The steps to take now.
+
+    Args:
+        wake_steps: the kind's `create`, `ready` and `restore`, in its order.
+    """
+    makes = tuple(s for s in wake_steps if s != "restore")
+    if state.deleting:
+        return (*LEAVES, *wake_steps, "unpause")
+    if state.standing == "asleep" or (state.kept is not None and not exists):
+        return (*(makes if state.restored else wake_steps), "unpause")
+    return (*makes, "unpause") if state.recorded is not None else makes

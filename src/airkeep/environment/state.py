@@ -1,0 +1,130 @@
+"""What a journal comes to: where an environment stands, and what a run must know to go on.
+
+Pure: events go in, a `State` comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from airkeep.environment.events import (
+    Began,
+    Ended,
+    Entry,
+    Forgotten,
+    Journey,
+    Kept,
+    Place,
+    Placed,
+    Recorded,
+    Renewed,
+    Stepped,
+)
+
+Standing = Literal["unknown", "new", "awake", "asleep"]
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The run that is at work, or was when its process ended."""
+
+    journey: Journey
+    run: str
+    host: str
+    pid: int
+    began: datetime
+    until: datetime
+    step: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """Where an environment stands.
+
+    Attributes:
+        standing: where its last whole journey has led to.
+        since: when it came there.
+        holder: the run that has begun and not ended.
+        recorded: the DAGs to unpause, and the definition, as long as they are owed.
+        kept: the snapshot that it sleeps as, or is about to.
+        deleting: deletion was begun, so what is left of it must not be used.
+        made: we began to make it since it slept last; `restored`: what slept is in it again.
+        why: what ended the last journey, where it failed.
+    """
+
+    environment: str
+    standing: Standing = "unknown"
+    since: datetime | None = None
+    place: Place | None = None
+    holder: Holder | None = None
+    recorded: Recorded | None = None
+    kept: Kept | None = None
+    deleting: bool = False
+    made: bool = False
+    restored: bool = False
+    why: str = ""
+
+
+def fold(environment: str, entries: Iterable[Entry]) -> State:
+    """The state after all of these."""
+    state = State(environment)
+    for entry in entries:
+        state = _after(state, entry)
+    return state
+
+
+def _after(state: State, entry: Entry) -> State:
+    match entry.event:
+        case Placed(place):
+            standing = "new" if state.standing == "unknown" else state.standing
+            since = entry.at if state.standing == "unknown" else state.since
+            return replace(state, place=place, standing=standing, since=since)
+        case Began(journey, until):
+            holder = Holder(journey, entry.run, entry.host, entry.pid, entry.at, until)
+            return replace(state, holder=holder, why="")
+        case Renewed(until):
+            return _held(state, until=until)
+        case Stepped(step, is_done):
+            return _stepped(state, step, is_done=is_done)
+        case Recorded() as recorded:
+            return replace(state, recorded=recorded)
+        case Kept() as kept:
+            return replace(state, kept=kept)
+        case Ended() as ended:
+            return _ended(state, ended, entry.at)
+        case Forgotten():
+            return State(state.environment)
+
+
+def _held(state: State, **changes: object) -> State:
+    holder = None if state.holder is None else replace(state.holder, **changes)  # type: ignore[arg-type]
+    return replace(state, holder=holder)
+
+
+def _stepped(state: State, step: str, *, is_done: bool) -> State:
+    state = _held(state, step=step)
+    match step, is_done:
+        case "delete", False:
+            return replace(state, deleting=True)
+        case "create", False:
+            return replace(state, made=True)
+        case "gone", True:
+            return replace(state, deleting=False, made=False, restored=False, standing="asleep")
+        case "restore", True:
+            return replace(state, restored=True)
+        case "unpause", True:
+            return replace(state, recorded=None)
+    return state
+
+
+def _ended(state: State, ended: Ended, at: datetime) -> State:
+    holder = state.holder
+    if holder is None or ended.how == "left":
+        return state
+    if ended.how == "failed":
+        return replace(state, holder=None, why=ended.why)
+    standing: Standing = "asleep" if holder.journey == "down" else "awake"
+    return replace(state, holder=None, standing=standing, since=at, why="")
