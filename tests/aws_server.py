@@ -16,7 +16,7 @@ import tempfile
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class AwsServer:
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",  # else MWAA is api.127.0.0.1
         }
 
     def client(self, service: str) -> Any:
@@ -90,8 +91,12 @@ def aws_server() -> Iterator[AwsServer]:
 
 
 @contextlib.contextmanager
-def running_aws_server() -> Iterator[AwsServer]:
-    """Start a server, wait until it answers, and stop it afterwards."""
+def running_aws_server(more: Mapping[str, str] | None = None) -> Iterator[AwsServer]:
+    """Start a server, wait until it answers, and stop it afterwards.
+
+    Args:
+        more: variables of its process, such as `AUTH=true` for policies that count.
+    """
     folder = Path(tempfile.mkdtemp(prefix="airkeep-aws-"))
     [port] = free_ports(1)
     log = folder / "log"
@@ -105,7 +110,8 @@ def running_aws_server() -> Iterator[AwsServer]:
                 "S3_DATA_DIR": str(folder / "s3"),
                 "TZ": "UTC",
                 "TMPDIR": str(folder),
-            },
+            }
+            | dict(more or {}),
             cwd=folder,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -36,7 +36,10 @@
     │   └── RekeyError              63   there is nothing that another key could open, or it failed
     ├── AwsError                    70
     │   ├── AwsAccessError          71   no credentials, or no right to do this
-    │   └── AwsUnavailableError     72   AWS did not answer in time (may be tried again)
+    │   ├── AwsUnavailableError     72   AWS did not answer in time (may be tried again)
+    │   ├── NoEnvironmentError      73   Amazon MWAA has no environment of that name
+    │   ├── EnvironmentStateError   74   an environment that cannot be used, or not any more
+    │   └── AirflowRestError        76   Airflow's own REST API refused
     ├── CatalogError                75   a catalog cannot be used, or holds what it should not
     ├── AdoptError                  80
     │   ├── UnknownLayoutError      81   no backup of a tool that is known
@@ -353,6 +356,43 @@ class AwsUnavailableError(AwsError):
 
     exit_status = 72
     retryable = True
+
+
+class NoEnvironmentError(AwsError):
+    """Amazon MWAA has no environment of that name, in this account and region."""
+
+    exit_status = 73
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        there = f"there are {', '.join(known)}" if known else "there is none at all"
+        super().__init__(
+            f"Amazon MWAA has no environment {name}{did_you_mean(name, known)}: {there}, in this "
+            f"account and region"
+        )
+
+
+class EnvironmentStateError(AwsError):
+    """An environment of Amazon MWAA that cannot be used, or not any more."""
+
+    exit_status = 74
+
+    def __init__(self, name: str, status: str, reason: str) -> None:
+        self.name, self.status, self.reason = name, status, reason
+        super().__init__(f"the environment {name} is {status}{f': {reason}' if reason else ''}")
+
+
+class AirflowRestError(AwsError):
+    """Airflow's own REST API refused.
+
+    Attributes:
+        status: HTTP's, such as 404.
+    """
+
+    exit_status = 76
+
+    def __init__(self, doing: str, status: int, words: str) -> None:
+        self.status = status
+        super().__init__(f"{doing}: it answered {status}{f', {words}' if words else ''}")
 
 
 class CatalogError(AirkeepError):

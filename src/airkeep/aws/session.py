@@ -1,8 +1,10 @@
 """Clients of AWS, and what their errors mean.
 
 Credentials, region, profile and endpoints are found as every AWS tool finds them: `AWS_PROFILE`,
-`AWS_REGION`, `AWS_ENDPOINT_URL_ATHENA`, a role. A call has time limits and is tried again by boto's
-standard retries. An error is one line, and tells AWS's own words only where they hold no signature.
+`AWS_REGION`, `AWS_ENDPOINT_URL_ATHENA`, a role. An `AwsPlace` stands over them: another region,
+profile or, by a role that is assumed, account. What that role gives is renewed while it is used. A
+call has time limits and is tried again by boto's standard retries. An error is one line, and tells
+AWS's own words only where they hold no signature.
 """
 
 from __future__ import annotations
@@ -10,20 +12,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from airkeep.errors import AwsAccessError, AwsError, AwsUnavailableError, MissingExtraError
 
-Service = Literal["athena", "glue"]
+Service = Literal["athena", "ec2", "glue", "mwaa", "s3", "secretsmanager", "sns", "sts"]
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
 ATTEMPTS = 4  # the first one and three more, within seconds
+SESSION_NAME = "airkeep"  # what CloudTrail shows of an assumed role
 
 # Words of refusals over signatures repeat the request that was signed, tokens and all.
 _TELLING = (
     "AccessDenied", "EntityNotFound", "InvalidInput", "InvalidRequest", "ResourceNotFound",
     "AlreadyExists", "OperationTimeout", "ConcurrentModification", "ResourceNumberLimit",
+    "ValidationException", "ConcurrentRunsExceeded", "NoSuchBucket", "NotFound",
 )  # fmt: skip
 _ACCESS = (
     "AccessDenied", "ExpiredToken", "UnrecognizedClient", "InvalidClientToken", "SignatureDoesNot",
@@ -39,18 +45,36 @@ _AGAIN = (
 _LONGEST = 600
 
 
-def client(service: Service) -> Any:
+@dataclass(frozen=True)
+class AwsPlace:
+    """Whose AWS is meant, and where; what is None is found in the environment.
+
+    Attributes:
+        role_arn: a role to assume first, as in another account.
+        external_id: what that role's owner asks for.
+    """
+
+    region: str | None = None
+    profile: str | None = None
+    role_arn: str | None = None
+    external_id: str | None = None
+
+
+HERE = AwsPlace()
+
+
+def client(service: Service, place: AwsPlace = HERE) -> Any:
     """A client of one service.
 
     Raises:
         MissingExtraError: boto3 is not installed.
-        AwsError: no region is set, or a profile is not there.
+        AwsError: no region is set, or a profile is not there. That a role may not be assumed
+            is told by the first call.
     """
     try:
-        import boto3
         from botocore.config import Config
     except ImportError:
-        raise MissingExtraError(f"Amazon {service.title()}", "aws") from None
+        raise MissingExtraError(_NAMES.get(service, f"Amazon {service.title()}"), "aws") from None
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
@@ -58,10 +82,76 @@ def client(service: Service) -> Any:
         user_agent_extra="airkeep",
     )
     with explained(service):
-        session = boto3.session.Session()
-        # boto knows AWS_DEFAULT_REGION only; whoever reads the lake takes AWS_REGION first.
-        region = os.environ.get("AWS_REGION") or session.region_name
+        session = _session(place)
+        region = _region(session, place)
         return session.client(service, region_name=region, config=config)
+
+
+def region_of(place: AwsPlace = HERE) -> str:
+    """The region that a client there would talk to.
+
+    Raises:
+        MissingExtraError: boto3 is not installed.
+        AwsError: none is set.
+    """
+    return str(client("sts", place).meta.region_name)
+
+
+_NAMES = {
+    "ec2": "Amazon EC2", "glue": "AWS Glue", "mwaa": "Amazon MWAA", "s3": "Amazon S3",
+    "secretsmanager": "AWS Secrets Manager", "sns": "Amazon SNS", "sts": "AWS STS",
+}  # fmt: skip
+
+
+def _session(place: AwsPlace) -> Any:
+    import boto3
+
+    own = boto3.session.Session(profile_name=place.profile)
+    if place.role_arn is None:
+        return own
+    import botocore.credentials
+    import botocore.session
+
+    assumed = botocore.session.Session(profile=place.profile)
+    fetcher = botocore.credentials.AssumeRoleCredentialFetcher(
+        client_creator=partial(assumed.create_client, region_name=_region(own, place)),
+        source_credentials=_own_credentials(own),
+        role_arn=place.role_arn,
+        extra_args={"RoleSessionName": SESSION_NAME}
+        | ({"ExternalId": place.external_id} if place.external_id else {}),
+    )
+    resolver = botocore.credentials.CredentialResolver([_AssumedRole(fetcher)])
+    assumed.register_component("credential_provider", resolver)
+    return boto3.session.Session(botocore_session=assumed)
+
+
+def _own_credentials(session: Any) -> Any:
+    from botocore.exceptions import NoCredentialsError
+
+    found = session.get_credentials()
+    if found is None:
+        raise NoCredentialsError
+    return found
+
+
+def _region(session: Any, place: AwsPlace) -> str | None:
+    """As whoever reads the lake: AWS_REGION first. boto knows AWS_DEFAULT_REGION only."""
+    region: str | None = place.region or os.environ.get("AWS_REGION") or session.region_name
+    return region
+
+
+class _AssumedRole:
+    """What gives a session its credentials: asked for when they are needed, and again in time."""
+
+    METHOD = CANONICAL_NAME = "assume-role"
+
+    def __init__(self, fetcher: Any) -> None:
+        self._fetcher = fetcher
+
+    def load(self) -> Any:
+        from botocore.credentials import DeferredRefreshableCredentials
+
+        return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, self.METHOD)
 
 
 @contextmanager

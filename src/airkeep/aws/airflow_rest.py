@@ -1,0 +1,103 @@
+"""Airflow's own REST API, asked through MWAA: no way through the network to it is needed.
+
+Paths are those below `/api/v1` (Airflow 2) or `/api/v2` (Airflow 3): `/dags/prod_load`. Replies are
+Airflow's own documents, and what they mean is for those who ask. An answer of 400 and more is an
+`AirflowRestError` with its status, whether MWAA raises it or hands it over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from airkeep.aws.session import HERE, AwsPlace, client, explained
+from airkeep.errors import AirflowRestError
+
+PAGE = 100  # what every Airflow gives at once, whatever its maximum_page_limit
+
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
+
+
+class AirflowRest:
+    """The API of one environment."""
+
+    def __init__(self, environment: str, place: AwsPlace = HERE) -> None:
+        self.environment = environment
+        self._mwaa = client("mwaa", place)
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """Ask for one document.
+
+        Raises:
+            AirflowRestError: Airflow refused; `status` says how.
+            AwsError: AWS refused or failed.
+        """
+        return self._call("GET", path, query=query)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """As `get`, with a document to add."""
+        return self._call("POST", path, body=body)
+
+    def patch(self, path: str, body: Mapping[str, Any], **query: Any) -> dict[str, Any]:
+        """As `get`, with what is to be changed."""
+        return self._call("PATCH", path, body=body, query=query)
+
+    def delete(self, path: str) -> dict[str, Any]:
+        """As `get`, for what is to go."""
+        return self._call("DELETE", path)
+
+    def list(self, path: str, key: str, **query: Any) -> Iterator[dict[str, Any]]:
+        """Every entry of a list, page by page.
+
+        Args:
+            key: the list's name in the document, such as `dags`.
+        """
+        offset = 0
+        while True:
+            page = self.get(path, limit=PAGE, offset=offset, **query)
+            entries = page.get(key, [])
+            yield from entries
+            offset += len(entries)
+            if not entries or offset >= int(page.get("total_entries", 0)):
+                return
+
+    def _call(
+        self,
+        method: Method,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        asked: dict[str, Any] = {"Name": self.environment, "Path": path, "Method": method}
+        if body is not None:
+            asked["Body"] = dict(body)
+        if query:
+            asked["QueryParameters"] = dict(query)
+        doing = f"asking Airflow in {self.environment} to {method} {path}"
+        refused = (
+            self._mwaa.exceptions.RestApiClientException,
+            self._mwaa.exceptions.RestApiServerException,
+        )
+        with explained(doing):
+            try:
+                told = self._mwaa.invoke_rest_api(**asked)
+            except refused as error:
+                told = error.response
+        status, reply = int(told.get("RestApiStatusCode", 0)), told.get("RestApiResponse") or {}
+        if status >= 400:
+            raise AirflowRestError(doing, status, _words(reply))
+        return dict(reply)
+
+
+def _words(reply: Any) -> str:
+    """What Airflow says in its refusal: `detail` or `title`, a text or a list."""
+    if not isinstance(reply, Mapping):
+        return ""
+    for key in ("detail", "title", "message"):
+        told = reply.get(key)
+        if isinstance(told, list) and told and isinstance(told[0], Mapping):
+            told = f"{told[0].get('msg', '')} {told[0].get('loc', '')}"
+        if told:
+            return " ".join(str(told).split())[:300]
+    return ""
