@@ -46,8 +46,9 @@
     │   ├── UnfitError              87   what is in the snapshot, and no migration takes
     │   ├── MigrationError          88   an Airflow's own migration failed, or there is no Airflow
     │   └── ProofError              89   what should be equal after the migration is not
-    └── PruneError                  90   rows that should have left are still there
-        └── OtherDatabaseError      91   the snapshot is of another database
+    ├── PruneError                  90   rows that should have left are still there
+    │   └── OtherDatabaseError      91   the snapshot is of another database
+    └── NoPriceError                93   a price that is needed is in no table
 
 A usage error of the command line exits with 2, SIGHUP with 129, Ctrl-C with 130, SIGTERM with
 143, a standard output that nobody reads any more with 141. A message says what was expected, what
@@ -414,3 +415,9 @@ class OtherDatabaseError(PruneError):
     """The snapshot is of another database than the one to prune."""
 
     exit_status = 91
+
+
+class NoPriceError(AirkeepError):
+    """A price that is needed is in no table, ours or the user's."""
+
+    exit_status = 93
