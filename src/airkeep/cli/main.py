@@ -39,6 +39,7 @@ COMMANDS = {
     "shell": "airkeep.cli.shell:shell",
     "models": "airkeep.cli.models:models",
     "report": "airkeep.cli.report:report",
+    "cost": "airkeep.cli.cost:cost",
     "register": "airkeep.cli.register:register",
     "diff": "airkeep.cli.diff:diff",
     "clean": "airkeep.cli.clean:clean",
