@@ -21,7 +21,9 @@ from airkeep.environment.events import (
     Placed,
     Recorded,
     Renewed,
+    Scheduled,
     Stepped,
+    Unscheduled,
 )
 
 Standing = Literal["unknown", "new", "awake", "asleep"]
@@ -53,6 +55,7 @@ class State:
         deleting: deletion was begun, so what is left of it must not be used.
         made: we began to make it since it slept last; `restored`: what slept is in it again.
         why: what ended the last journey, where it failed.
+        schedule: when it is to sleep and to wake; `scheduled_at`: since when that holds.
     """
 
     environment: str
@@ -66,6 +69,8 @@ class State:
     made: bool = False
     restored: bool = False
     why: str = ""
+    schedule: Scheduled | None = None
+    scheduled_at: datetime | None = None
 
 
 def fold(environment: str, entries: Iterable[Entry]) -> State:
@@ -97,6 +102,9 @@ def _after(state: State, entry: Entry) -> State:
             return _ended(state, ended, entry.at)
         case Forgotten():
             return State(state.environment)
+        case Scheduled() | Unscheduled() as said:
+            schedule = said if isinstance(said, Scheduled) else None
+            return replace(state, schedule=schedule, scheduled_at=entry.at)
 
 
 def _held(state: State, **changes: object) -> State:
