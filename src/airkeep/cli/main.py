@@ -35,6 +35,8 @@ COMMANDS = {
     "prune": "airkeep.cli.prune:prune",
     "up": "airkeep.cli.up:up",
     "down": "airkeep.cli.down:down",
+    "status": "airkeep.cli.status:status",
+    "env": "airkeep.cli.env:env",
     "query": "airkeep.cli.query:query",
     "shell": "airkeep.cli.shell:shell",
     "models": "airkeep.cli.models:models",

@@ -64,6 +64,12 @@ class Began(msgspec.Struct, frozen=True, tag="began"):
     force: bool = False
 
 
+class Planned(msgspec.Struct, frozen=True, tag="planned"):
+    """The steps that the run will take."""
+
+    steps: tuple[str, ...]
+
+
 class Renewed(msgspec.Struct, frozen=True, tag="renewed"):
     """The run is still at work."""
 
@@ -111,7 +117,7 @@ class Forgotten(msgspec.Struct, frozen=True, tag="forgotten"):
     """The environment is no longer ours to care for; its snapshots stay."""
 
 
-Event = Placed | Began | Renewed | Stepped | Recorded | Kept | Ended | Forgotten
+Event = Placed | Began | Planned | Renewed | Stepped | Recorded | Kept | Ended | Forgotten
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
