@@ -35,6 +35,8 @@ COMMANDS = {
     "prune": "airkeep.cli.prune:prune",
     "up": "airkeep.cli.up:up",
     "down": "airkeep.cli.down:down",
+    "status": "airkeep.cli.status:status",
+    "env": "airkeep.cli.env:env",
     "schedule": "airkeep.cli.schedule:schedule",
     "plan-sleep": "airkeep.cli.plan_sleep:plan_sleep",
     "query": "airkeep.cli.query:query",

@@ -64,6 +64,12 @@ class Began(msgspec.Struct, frozen=True, tag="began"):
     force: bool = False
 
 
+class Planned(msgspec.Struct, frozen=True, tag="planned"):
+    """The steps that the run will take."""
+
+    steps: tuple[str, ...]
+
+
 class Renewed(msgspec.Struct, frozen=True, tag="renewed"):
     """The run is still at work."""
 
@@ -130,8 +136,8 @@ class Unscheduled(msgspec.Struct, frozen=True, tag="unscheduled"):
 
 
 Event = (
-    Placed | Began | Renewed | Stepped | Recorded | Kept | Ended | Forgotten | Scheduled
-    | Unscheduled
+    Placed | Began | Planned | Renewed | Stepped | Recorded | Kept | Ended | Forgotten
+    | Scheduled | Unscheduled
 )  # fmt: skip
 
 

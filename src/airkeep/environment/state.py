@@ -19,6 +19,7 @@ from airkeep.environment.events import (
     Kept,
     Place,
     Placed,
+    Planned,
     Recorded,
     Renewed,
     Scheduled,
@@ -31,7 +32,12 @@ Standing = Literal["unknown", "new", "awake", "asleep"]
 
 @dataclass(frozen=True)
 class Holder:
-    """The run that is at work, or was when its process ended."""
+    """The run that is at work, or was when its process ended.
+
+    Attributes:
+        steps: all that it will take.
+        step: the last one that it began, at `step_at`.
+    """
 
     journey: Journey
     run: str
@@ -39,7 +45,9 @@ class Holder:
     pid: int
     began: datetime
     until: datetime
+    steps: tuple[str, ...] = ()
     step: str = ""
+    step_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -90,10 +98,12 @@ def _after(state: State, entry: Entry) -> State:
         case Began(journey, until):
             holder = Holder(journey, entry.run, entry.host, entry.pid, entry.at, until)
             return replace(state, holder=holder, why="")
+        case Planned(steps):
+            return _held(state, steps=steps)
         case Renewed(until):
             return _held(state, until=until)
         case Stepped(step, is_done):
-            return _stepped(state, step, is_done=is_done)
+            return _stepped(state, step, entry.at, is_done=is_done)
         case Recorded() as recorded:
             return replace(state, recorded=recorded)
         case Kept() as kept:
@@ -112,8 +122,9 @@ def _held(state: State, **changes: object) -> State:
     return replace(state, holder=holder)
 
 
-def _stepped(state: State, step: str, *, is_done: bool) -> State:
-    state = _held(state, step=step)
+def _stepped(state: State, step: str, at: datetime, *, is_done: bool) -> State:
+    if not is_done:
+        state = _held(state, step=step, step_at=at)
     match step, is_done:
         case "delete", False:
             return replace(state, deleting=True)
