@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airkeep.cost.prices import load_prices
     from airkeep.database.address import Address, resolve_address
     from airkeep.database.limits import ReadLimits
+    from airkeep.environment.sleep_history import Bill, plan_sleep
     from airkeep.export.csv import export_csv
     from airkeep.export.run import export
     from airkeep.lake.compact import compact
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Address",
     "AirkeepError",
+    "Bill",
     "Lake",
     "Model",
     "Paid",
@@ -70,6 +72,7 @@ __all__ = [
     "list_models",
     "load_prices",
     "month_of",
+    "plan_sleep",
     "prune",
     "query",
     "rekey",
@@ -86,6 +89,7 @@ __all__ = [
 # Imported when they are asked for: all of them together take a quarter of a second.
 _LATER = {
     "Address": "airkeep.database.address",
+    "Bill": "airkeep.environment.sleep_history",
     "Lake": "airkeep.snapshot.lake",
     "Model": "airkeep.models.catalog",
     "Paid": "airkeep.report.cost",
@@ -103,6 +107,7 @@ _LATER = {
     "list_models": "airkeep.models.query",
     "load_prices": "airkeep.cost.prices",
     "month_of": "airkeep.cost.period",
+    "plan_sleep": "airkeep.environment.sleep_history",
     "query": "airkeep.models.query",
     "rekey_snapshot": "airkeep.rekey.snapshot",
     "resolve_address": "airkeep.database.address",

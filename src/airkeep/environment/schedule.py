@@ -53,7 +53,7 @@ def check_schedule(schedule: Scheduled, now: datetime) -> None:
     """
     if schedule.down is None and schedule.up is None:
         raise ConfigError("a schedule needs --down or --up: --down '0 20 * * MON-FRI'")
-    _zone(schedule.timezone)
+    zone_of(schedule.timezone)
     for flag, expression in (("--down", schedule.down), ("--up", schedule.up)):
         if expression is not None:
             _check_cron(flag, expression, schedule.timezone, now)
@@ -82,7 +82,12 @@ def _check_cron(flag: str, expression: str, timezone: str, now: datetime) -> Non
         raise ConfigError(f"{flag} {expression!r}: there is no such day")
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -104,17 +104,24 @@ def _after(state: State, entry: Entry) -> State:
             return _held(state, until=until)
         case Stepped(step, is_done):
             return _stepped(state, step, entry.at, is_done=is_done)
-        case Recorded() as recorded:
-            return replace(state, recorded=recorded)
-        case Kept() as kept:
-            return replace(state, kept=kept)
+        case Recorded() | Kept() | Scheduled() | Unscheduled() as said:
+            return _told(state, said, entry.at)
         case Ended() as ended:
             return _ended(state, ended, entry.at)
         case Forgotten():
             return State(state.environment)
-        case Scheduled() | Unscheduled() as said:
-            schedule = said if isinstance(said, Scheduled) else None
-            return replace(state, schedule=schedule, scheduled_at=entry.at)
+
+
+def _told(state: State, said: Recorded | Kept | Scheduled | Unscheduled, at: datetime) -> State:
+    match said:
+        case Recorded():
+            return replace(state, recorded=said)
+        case Kept():
+            return replace(state, kept=said)
+        case Scheduled():
+            return replace(state, schedule=said, scheduled_at=at)
+        case Unscheduled():
+            return replace(state, schedule=None, scheduled_at=None)
 
 
 def _held(state: State, **changes: object) -> State:
