@@ -105,8 +105,11 @@ def _cron(hours: Sequence[int], lead: timedelta) -> str:
 def _days(days: Sequence[int]) -> str:
     if len(days) == 7:
         return "*"
+    *others, last = days
+    if last == 6 and others:  # cron's week begins with Sunday: no range may end with it
+        return f"{_days(others)},{DAYS[6]}"
     if len(days) > 2 and all(b - a == 1 for a, b in pairwise(days)):
-        return f"{DAYS[days[0]]}-{DAYS[days[-1]]}"
+        return f"{DAYS[days[0]]}-{DAYS[last]}"
     return ",".join(DAYS[day] for day in days)
 
 
@@ -256,9 +259,9 @@ def _worthwhile(asleep: int, lead: timedelta) -> Iterator[int]:
 
 
 def blockers(needed: Sequence[Need], lead: timedelta) -> tuple[Blocker, ...]:
-    """Who stands in the way of a longer sleep: DAGs each by itself, else the fewest together.
+    """Who stands in the way of a longer sleep: DAGs each by itself, else some together.
 
-    Those together are the ones that need the most hours: five at most.
+    Those are the ones that need the most hours, as few of them as help, and five at most.
     """
     by_dag: dict[str, int] = defaultdict(int)
     for need in needed:
