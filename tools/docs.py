@@ -136,18 +136,27 @@ def cli_page() -> str:
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """The group, then each command in the order of its help."""
-    context = click.Context(main.cli, info_name="airkeep")
-    yield ("airkeep",), main.cli
-    for name in main.cli.list_commands(context):
-        command = main.cli.get_command(context, name)
-        if command is not None and not command.hidden:
-            yield ("airkeep", name), command
+    """The group, then each command in the order of its help; a group's own after it."""
+    return _below(("airkeep",), main.cli)
+
+
+def _below(
+    path: tuple[str, ...], command: click.Command
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if not isinstance(command, click.Group):
+        return
+    context = click.Context(command, info_name=path[-1])
+    for name in command.list_commands(context):
+        one = command.get_command(context, name)
+        if one is not None and not one.hidden:
+            yield from _below((*path, name), one)
 
 
 def help_text(path: tuple[str, ...], command: click.Command) -> str:
-    above = click.Context(main.cli, info_name=path[0], **main.cli.context_settings)
-    parent = above if len(path) > 1 else None
+    parent = None
+    for name in path[:-1]:
+        parent = click.Context(main.cli, parent, info_name=name, **main.cli.context_settings)
     settings = {**main.cli.context_settings, "terminal_width": WIDTH}
     own = click.Context(command, info_name=path[-1], parent=parent, **settings)
     return command.get_help(own).rstrip()

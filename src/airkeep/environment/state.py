@@ -22,7 +22,9 @@ from airkeep.environment.events import (
     Planned,
     Recorded,
     Renewed,
+    Scheduled,
     Stepped,
+    Unscheduled,
 )
 
 Standing = Literal["unknown", "new", "awake", "asleep"]
@@ -62,6 +64,7 @@ class State:
         deleting: deletion was begun, or about to: what is left of it must not be used.
         made: we began to make it since it slept last; `restored`: what slept is in it again.
         why: what ended the last journey, where it failed.
+        schedule: when it is to sleep and to wake; `scheduled_at`: since when that holds.
     """
 
     environment: str
@@ -76,6 +79,8 @@ class State:
     made: bool = False
     restored: bool = False
     why: str = ""
+    schedule: Scheduled | None = None
+    scheduled_at: datetime | None = None
 
 
 def fold(environment: str, entries: Iterable[Entry]) -> State:
@@ -101,14 +106,24 @@ def _after(state: State, entry: Entry) -> State:
             return _held(state, until=until)
         case Stepped(step, is_done):
             return _stepped(state, step, entry.at, is_done=is_done)
-        case Recorded() as recorded:
-            return replace(state, recorded=recorded, last=recorded)
-        case Kept() as kept:
-            return replace(state, kept=kept)
+        case Recorded() | Kept() | Scheduled() | Unscheduled() as said:
+            return _told(state, said, entry.at)
         case Ended() as ended:
             return _ended(state, ended, entry.at)
         case Forgotten():
             return State(state.environment)
+
+
+def _told(state: State, said: Recorded | Kept | Scheduled | Unscheduled, at: datetime) -> State:
+    match said:
+        case Recorded():
+            return replace(state, recorded=said, last=said)
+        case Kept():
+            return replace(state, kept=said)
+        case Scheduled():
+            return replace(state, schedule=said, scheduled_at=at)
+        case Unscheduled():
+            return replace(state, schedule=None, scheduled_at=None)
 
 
 def _held(state: State, **changes: object) -> State:
