@@ -17,9 +17,12 @@ import pytest
 from airkeep.database.address import parse_address
 from airkeep.database.programs import embedded_programs
 from airkeep.database.server import Cluster, Server
-from aws_server import aws_server
+from aws_server import AwsServer, aws_server
 from azure_server import azure_server
 from gs_server import gs_server
+from mwaa_environments import made
+from mwaa_journeys import Way
+from mwaa_server import MwaaServer, running_mwaa
 from rewound import Rewound
 from s3_server import s3_server
 from servers import (
@@ -158,3 +161,16 @@ def server_folder() -> Iterator[Path]:
     """A folder for a server of the test's own; `tmp_path` is closed to other users."""
     with reachable_folder() as folder:
         yield folder
+
+
+@pytest.fixture
+def mwaa(aws_server: AwsServer, server: Cluster, databases: Databases) -> Iterator[MwaaServer]:
+    """An MWAA whose environments have Airflow 3.3.2's rows."""
+    with running_mwaa(aws_server, server, databases, "airflow-332") as running:
+        yield running
+
+
+@pytest.fixture
+def way(mwaa: MwaaServer, tmp_path: Path) -> Way:
+    """`prod`, an environment of MWAA at rest, known to a lake."""
+    return made(mwaa, tmp_path, "prod")

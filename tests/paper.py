@@ -108,11 +108,14 @@ class PaperGround:
     def pulse(self, since: datetime | None = None) -> Pulse:
         return Pulse(self.at_work, None, self.finished)
 
-    def export(self) -> Snapshot:
+    def export(self, token: str) -> Snapshot:
         self.exports += 1
         self.switch.tick()
-        table = pa.table({"id": self.rows})
-        manifest = self.written.save(ENVIRONMENT, {"dag_run": table})
+        tables = {
+            "dag": pa.table({"dag_id": list(self.dags or ())}),
+            "dag_run": pa.table({"id": self.rows}),
+        }
+        manifest = self.written.save(ENVIRONMENT, tables, keys={"dag": ("dag_id",)})
         name = SnapshotName(manifest.environment, manifest.id)
         self.kept[name] = list(self.rows)
         self.switch.tick()
@@ -122,6 +125,9 @@ class PaperGround:
         self.switch.tick()
         self.deleting = True
         self.switch.tick()
+
+    def is_whole(self) -> bool:
+        return self.dags is not None and not self.deleting
 
     def is_gone(self) -> bool:
         self.looks += 1
@@ -145,13 +151,16 @@ class PaperGround:
     def is_restored(self, snapshot: Snapshot) -> bool:
         return bool(self.rows)
 
-    def restore(self, snapshot: Snapshot, active: Collection[str] | None) -> None:
+    def restore(self, snapshot: Snapshot, active: Collection[str] | None, token: str) -> None:
         self.restores += 1
         assert active is not None
         self.switch.tick()
         self.dags = {dag: dag not in active for dag in DAGS}
         self.rows = list(self.kept[snapshot.name])
         self.switch.tick()
+
+    def settle(self, recorded: Recorded | None) -> None:
+        raise AssertionError("its wake_steps name no settling")
 
 
 DAGS = {"hourly": False, "daily": False, "paused": True}

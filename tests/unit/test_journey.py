@@ -154,13 +154,13 @@ def test_a_damaged_snapshot_lets_nothing_go(folder: Path) -> None:
     paper = Paper(folder)
     export = paper.ground.export
 
-    def damaged() -> object:
-        snapshot = export()
+    def damaged(token: str) -> object:
+        snapshot = export(token)
         [file] = folder.glob(f"tables/dag_run/*/snapshot={snapshot.id}/*.parquet")
         file.write_bytes(file.read_bytes()[:-9] + b"elsewhere")
         return snapshot
 
-    paper.ground.export = damaged  # type: ignore[method-assign]
+    paper.ground.export = damaged  # type: ignore[method-assign,assignment]
     with pytest.raises(GateError, match="does not verify"):
         walk(paper, "down")
     assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)

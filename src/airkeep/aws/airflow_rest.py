@@ -2,12 +2,13 @@
 
 Paths are those below `/api/v1` (Airflow 2) or `/api/v2` (Airflow 3): `/dags/prod_load`. Replies are
 Airflow's own documents, and what they mean is for those who ask. An answer of 400 and more is an
-`AirflowRestError` with its status, whether MWAA raises it or hands it over.
+`AirflowRestError` with its status, whether MWAA raises it or hands it over; so is a list that is
+not there, lest a page of somebody else's be read as "nothing".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from airkeep.aws.session import HERE, AwsPlace, client, explained
@@ -55,11 +56,23 @@ class AirflowRest:
         offset = 0
         while True:
             page = self.get(path, limit=PAGE, offset=offset, **query)
-            entries = page.get(key, [])
+            entries = self.entries(page, key, path)
             yield from entries
             offset += len(entries)
             if not entries or offset >= int(page.get("total_entries", 0)):
                 return
+
+    def entries(self, page: Mapping[str, Any], key: str, path: str) -> Sequence[dict[str, Any]]:
+        """The list in a reply.
+
+        Raises:
+            AirflowRestError: there is none.
+        """
+        found = page.get(key)
+        if not isinstance(found, list):
+            doing = f"asking Airflow in {self.environment} for {path}"
+            raise AirflowRestError(doing, 200, f"with no {key} in what it said")
+        return found
 
     def _call(
         self,
@@ -83,7 +96,7 @@ class AirflowRest:
             try:
                 told = self._mwaa.invoke_rest_api(**asked)
             except refused as error:
-                told = error.response
+                told = {"RestApiStatusCode": 500, **error.response}
         status, reply = int(told.get("RestApiStatusCode", 0)), told.get("RestApiResponse") or {}
         if status >= 400:
             raise AirflowRestError(doing, status, _words(reply))

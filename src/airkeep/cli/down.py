@@ -9,14 +9,13 @@ import click
 from airkeep.cli.context import Context, setting_option, shared_options
 from airkeep.cli.environments import (
     lake_option,
-    local_ground,
-    local_traveller,
     need_place,
     open_lake,
     read_state,
     take_over_option,
 )
 from airkeep.cli.output import Output, seconds
+from airkeep.cli.travellers import traveller_of
 
 if TYPE_CHECKING:
     from airkeep.environment.journey import Arrived
@@ -39,18 +38,15 @@ def down(ctx: Context, environment: str, *, force: bool, take_over: bool) -> Non
     It is not deleted unless its snapshot is complete, verifies in this run, opens with a key that
     is left, and is newer than its last finished run.
     """
-    from airkeep.environment.events import LocalPlace
-
     lake = open_lake(ctx, environment)
     journal, state = read_state(lake, environment)
     place = need_place(lake, state)
-    assert isinstance(place, LocalPlace)
     out = ctx.output
-    with out.progress("down") as progress:
-        ground = local_ground(ctx, lake, environment, place, progress)
-        with ground:
-            traveller = local_traveller(ctx, lake, journal, ground, progress)
-            arrived = traveller.down(force=force, take_over=take_over)
+    with (
+        out.progress("down") as progress,
+        traveller_of(ctx, lake, journal, place, progress) as traveller,
+    ):
+        arrived = traveller.down(force=force, take_over=take_over)
     out.result(arrived, lambda: _show(arrived, out))
 
 

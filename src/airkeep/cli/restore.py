@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -25,10 +26,21 @@ if TYPE_CHECKING:
     from airkeep.restore.plan import RestorePlan
     from airkeep.restore.quiet import MissedRuns
     from airkeep.restore.run import RestoreResult
+    from airkeep.snapshot.lake import Lake
 
 
 # Fates of rows that are as they were.
 _UNCHANGED = ("kept", "active")
+_IN_LAKE = "lake:"
+
+
+class _DagList(click.File):
+    """A file of names; one of the lake is opened later, by who knows the lake."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and value.startswith(_IN_LAKE):
+            return value
+        return super().convert(value, param, ctx)
 
 
 @click.command()
@@ -74,8 +86,8 @@ _UNCHANGED = ("kept", "active")
 @click.option(
     "--active-from",
     metavar="FILE",
-    type=click.File(encoding="utf-8"),
-    help="The same from a file, a DAG_ID a line; - is the standard input.",
+    type=_DagList(encoding="utf-8"),
+    help="The same from a file, a DAG_ID a line; - is the standard input, lake:PATH one of LAKE.",
 )
 @click.option(
     "--missed-runs",
@@ -101,7 +113,7 @@ def restore(
     skip: tuple[str, ...],
     in_flight: InFlight,
     active: tuple[str, ...],
-    active_from: TextIO | None,
+    active_from: TextIO | str | None,
     missed_runs: MissedRuns,
 ) -> None:
     """Put SNAPSHOT back into DATABASE, all tables or none."""
@@ -112,9 +124,10 @@ def restore(
         run = partial(airkeep.restore_upgraded, airflows=airflows, cache=ctx.cache("airflow"))
     elif airflows:
         raise click.UsageError("--airflow says where the Airflow of --upgrade is: give both")
+    opened = ctx.lake(lake)
     with ctx.output.progress("restore") as progress, all_named(ctx.output):
         result = run(
-            ctx.lake(lake),
+            opened,
             snapshot,
             ctx.address(database),
             dry_run=dry_run,
@@ -124,7 +137,7 @@ def restore(
             tables=split_names(tables),
             skip=split_names(skip),
             in_flight=in_flight,
-            active=_active(active, active_from),
+            active=_active(active, _lines(active_from, opened)),
             missed_runs=missed_runs,
             fernet_key=ctx.settings.fernet_key,
             source_fernet_key=ctx.settings.source_fernet_key,
@@ -144,7 +157,13 @@ def restore(
         check_conflicts(result.plan.tables)
 
 
-def _active(names: tuple[str, ...], file: TextIO | None) -> tuple[str, ...] | None:
+def _lines(file: TextIO | str | None, lake: Lake) -> Iterable[str] | None:
+    if not isinstance(file, str):
+        return file
+    return lake.store.load(file.removeprefix(_IN_LAKE)).decode("utf-8").splitlines()
+
+
+def _active(names: tuple[str, ...], file: Iterable[str] | None) -> tuple[str, ...] | None:
     """The DAGs that are to be active; None: not said. An empty file says none."""
     if not names and file is None:
         return None
@@ -152,7 +171,7 @@ def _active(names: tuple[str, ...], file: TextIO | None) -> tuple[str, ...] | No
     if names and not named:
         raise click.UsageError("--active names no DAG: is a variable unset? (An empty file of "
                                "--active-from leaves all of them paused.)")  # fmt: skip
-    lines = (line.strip() for line in file) if file else ()
+    lines = (line.strip() for line in file or ())
     return (*named, *(line for line in lines if line and not line.startswith("#")))
 
 

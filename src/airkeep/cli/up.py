@@ -25,9 +25,11 @@ from airkeep.cli.environments import (
     take_over_option,
 )
 from airkeep.cli.output import seconds
+from airkeep.cli.travellers import mwaa_traveller
+from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
-    from airkeep.environment.events import LocalPlace
+    from airkeep.environment.events import LocalPlace, MwaaPlace
     from airkeep.environment.journal import Journal
     from airkeep.environment.journey import Arrived
     from airkeep.environment.local.place import Said
@@ -69,6 +71,7 @@ def up(
     A local one runs until Ctrl-C, and goes on where it was at the next `up`; `airkeep down` puts it
     to sleep: its database is gone then, and comes back with all that was in it.
     """
+    from airkeep.environment.events import MwaaPlace
     from airkeep.environment.local.place import Said
 
     lake = open_lake(ctx, environment)
@@ -82,6 +85,11 @@ def up(
         need_file("--plugins", plugins),
         port,
     )
+    if isinstance(state.place, MwaaPlace):
+        if said != Said():
+            raise ConfigError(f"{environment} is of MWAA: its flags are --from and --take-over")
+        _up_mwaa(ctx, lake, journal, state.place, source=source, take_over=take_over)
+        return
     place = _placed(journal, state, said)
     _up_local(ctx, lake, journal, place, source=source, take_over=take_over)
 
@@ -123,6 +131,26 @@ def _up_local(
             f"{journal.environment} has ended: airkeep up {journal.environment} goes on where it "
             f"was, airkeep down {journal.environment} puts it to sleep"
         )
+
+
+def _up_mwaa(
+    ctx: Context,
+    lake: Lake,
+    journal: Journal,
+    place: MwaaPlace,
+    *,
+    source: str | None,
+    take_over: bool,
+) -> None:
+    out = ctx.output
+    with out.progress("up") as progress:
+        traveller = mwaa_traveller(ctx, lake, journal, place, progress)
+        arrived = traveller.up(snapshot=source, take_over=take_over)
+    woken = f" as {arrived.snapshot} left it" if _is_restored(arrived) else ""
+    out.result(
+        arrived,
+        lambda: out.line(f"{arrived.environment} is up{woken} ({seconds(arrived.took_s)})"),
+    )
 
 
 def _told(arrived: Arrived, place: LocalPlace) -> str:

@@ -38,7 +38,7 @@ class Ground(Protocol):
 
     @property
     def wake_steps(self) -> tuple[str, ...]:
-        """`create`, `start`, `ready` and `restore`, as far as the kind has them, in its order."""
+        """Of `create`, `start`, `ready`, `restore` and `settle` those it has, in its order."""
 
     @property
     def name(self) -> str:
@@ -56,8 +56,15 @@ class Ground(Protocol):
     def pulse(self, since: datetime | None = None) -> Pulse:
         """Look whether something is at work, and what has ended since."""
 
-    def export(self) -> Snapshot:
-        """A new complete snapshot of it, in the lake."""
+    def export(self, token: str) -> Snapshot:
+        """A new complete snapshot of it, in the lake.
+
+        Args:
+            token: the same when a run that was killed is gone on with, another one when it failed.
+        """
+
+    def is_whole(self) -> bool:
+        """Whether nothing of it is deleted yet, though that may have been about to begin."""
 
     def delete(self) -> None:
         """Begin to delete it; nothing of it is needed any more."""
@@ -81,9 +88,13 @@ class Ground(Protocol):
     def is_restored(self, snapshot: Snapshot) -> bool:
         """Whether a restore of this snapshot was committed there already."""
 
-    def restore(self, snapshot: Snapshot, active: Collection[str] | None) -> None:
+    def restore(self, snapshot: Snapshot, active: Collection[str] | None, token: str) -> None:
         """Put the snapshot into it, all or nothing.
 
         Args:
             active: of its DAGs exactly these end unpaused; None: those of the snapshot.
+            token: as `export`'s.
         """
+
+    def settle(self, recorded: Recorded | None) -> None:
+        """Give back what it was made without, so that nothing ran before it was restored."""

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic, sleep
 
-from airkeep.environment import gate, keys
+from airkeep.environment import contents, gate, keys
 from airkeep.environment.events import Began, Ended, Event, Journey, Kept, Planned, Renewed, Stepped
 from airkeep.environment.ground import Ground
 from airkeep.environment.journal import Journal
@@ -233,18 +233,24 @@ class _Run:
             raise
 
     def give_back(self, error: BaseException) -> None:
-        if "pause" in self.begun and "delete" not in self.begun:
-            self.way.ground.unpause(self.active)
-            self.say(Stepped("unpause", is_done=True))
         why = str(error) if isinstance(error, AirkeepError) else "interrupted"
+        if "pause" in self.begun and "delete" not in self.begun:
+            try:
+                self.way.ground.unpause(self.active)
+                self.say(Stepped("unpause", is_done=True))
+            except HeldError:
+                raise
+            except AirkeepError as left:
+                why += f"; and its DAGs are still paused: {left}"
         self.say(Ended("failed", why))
 
     # Steps.
 
     def plan(self) -> tuple[str, ...]:
         ground, exists = self.way.ground, self.way.ground.exists()
+        whole = self.state.deleting and ground.is_whole()
         if self.journey == "down":
-            return plan_down(self.state, exists=exists)
+            return plan_down(self.state, exists=exists, whole=whole)
         if self.wanted is not None:
             if exists or self.state.deleting:
                 raise JourneyError(
@@ -252,7 +258,7 @@ class _Run:
                     f"this one to sleep first"
                 )
             self.keep(self.way.lake.find(self.wanted, complete=True))
-        return plan_up(self.state, ground.wake_steps, exists=exists)
+        return plan_up(self.state, ground.wake_steps, exists=exists, whole=whole)
 
     def take(self, step: str) -> None:
         began = monotonic()
@@ -281,7 +287,7 @@ class _Run:
                 raise
 
     def export(self) -> None:
-        self.keep(self.way.ground.export())
+        self.keep(self.way.ground.export(self.token))
 
     def verify(self) -> None:
         [self.verified] = verify(
@@ -312,7 +318,7 @@ class _Run:
         self.wait(self.way.ground.is_gone, self.way.patience.gone_s, "it is still there")
 
     def create(self) -> None:
-        self.way.ground.create(self.state.recorded)
+        self.way.ground.create(self.state.last)
 
     def start(self) -> None:
         self.way.ground.start()
@@ -322,8 +328,10 @@ class _Run:
 
     def restore(self) -> None:
         if not self.way.ground.is_restored(self.snapshot):
-            recorded = self.state.recorded
-            self.way.ground.restore(self.snapshot, None if recorded is None else recorded.active)
+            self.way.ground.restore(self.snapshot, self.active_there(), self.token)
+
+    def settle(self) -> None:
+        self.way.ground.settle(self.state.last)
 
     def unpause(self) -> None:
         if self.state.recorded is not None:
@@ -335,6 +343,20 @@ class _Run:
     def active(self) -> tuple[str, ...]:
         assert self.state.recorded is not None  # noqa: S101 - `record` comes first
         return self.state.recorded.active
+
+    def active_there(self) -> tuple[str, ...] | None:
+        """Those that the snapshot has: one that was deleted since would stop its restore."""
+        if self.state.recorded is None:
+            return None
+        there = contents.dags(self.snapshot, spool=self.way.spool)
+        return tuple(dag for dag in self.active if dag in there)
+
+    @property
+    def token(self) -> str:
+        """Of this attempt, whichever run makes it: another one when a run has ended."""
+        entries = self.way.journal.entries
+        ended = max((e.number for e in entries if isinstance(e.event, Ended)), default=0)
+        return f"{self.state.environment}-{self.journey}-{ended}"
 
     @property
     def snapshot(self) -> Snapshot:
@@ -381,5 +403,6 @@ _DEEDS: dict[str, Callable[[_Run], None]] = {
     "start": _Run.start,
     "ready": _Run.ready,
     "restore": _Run.restore,
+    "settle": _Run.settle,
     "unpause": _Run.unpause,
 }

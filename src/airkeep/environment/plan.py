@@ -1,11 +1,12 @@
 """Which steps a journey has from where an environment stands. Pure.
 
 down    record -> pause -> drain -> export -> verify -> gate -> delete -> gone
-up      create, ready and restore as the kind orders them -> unpause
+up      create, ready, restore and settle as the kind orders them -> unpause
 
 `record` comes before anything changes and is never done twice before what it recorded was given
-back: a second look would find every DAG paused. Once deletion has begun there is only forward:
-delete, gone, and from there up again.
+back: a second look would find every DAG paused. Once something of it is deleted there is only
+forward: delete, gone, and from there up again. Where deletion was about to begin and nothing is
+deleted yet, somebody may have worked there since: all is looked at again.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ LOOKS = ("record", "pause", "drain", "export", "verify", "gate")
 LEAVES = ("delete", "gone")
 
 
-def plan_down(state: State, *, exists: bool) -> tuple[str, ...]:
+def plan_down(state: State, *, exists: bool, whole: bool = False) -> tuple[str, ...]:
     """The steps to take now; none where it sleeps.
+
+    Args:
+        whole: nothing of it is deleted yet.
 
     Raises:
         JourneyError: it sleeps, and yet is there: somebody else made it.
     """
-    if state.deleting:
+    if state.deleting and not whole:
         return LEAVES
     if state.standing == "asleep":
         if not exists:
@@ -46,14 +50,17 @@ def plan_down(state: State, *, exists: bool) -> tuple[str, ...]:
     return (*looks, *LEAVES)
 
 
-def plan_up(state: State, wake_steps: tuple[str, ...], *, exists: bool) -> tuple[str, ...]:
+def plan_up(
+    state: State, wake_steps: tuple[str, ...], *, exists: bool, whole: bool = False
+) -> tuple[str, ...]:
     """The steps to take now.
 
     Args:
-        wake_steps: the kind's `create`, `ready` and `restore`, in its order.
+        wake_steps: the kind's `create`, `ready`, `restore` and `settle`, in its order.
+        whole: nothing of it is deleted yet.
     """
     makes = tuple(s for s in wake_steps if s != "restore")
-    if state.deleting:
+    if state.deleting and not whole:
         return (*LEAVES, *wake_steps, "unpause")
     if state.standing == "asleep" or (state.kept is not None and not exists):
         return (*(makes if state.restored else wake_steps), "unpause")

@@ -15,7 +15,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from airkeep.environment.needs import Need
-from airkeep.environment.week import ALL, DAYS, HOURS, STEP, bits, hours_in, quarters, windows
+from airkeep.environment.week import ALL, DAYS, HOURS, STEP, bits, quarters, windows
 
 # A sleep is worth its journeys when it lasts this much longer than waking does.
 WORTH = timedelta(hours=2)

@@ -59,8 +59,9 @@ class State:
         since: when it came there.
         holder: the run that has begun and not ended.
         recorded: the DAGs to unpause, and the definition, as long as they are owed.
+        last: what was recorded last, owed or not: how to make it where somebody else deleted it.
         kept: the snapshot that it sleeps as, or is about to.
-        deleting: deletion was begun, so what is left of it must not be used.
+        deleting: deletion was begun, or about to: what is left of it must not be used.
         made: we began to make it since it slept last; `restored`: what slept is in it again.
         why: what ended the last journey, where it failed.
         schedule: when it is to sleep and to wake; `scheduled_at`: since when that holds.
@@ -72,6 +73,7 @@ class State:
     place: Place | None = None
     holder: Holder | None = None
     recorded: Recorded | None = None
+    last: Recorded | None = None
     kept: Kept | None = None
     deleting: bool = False
     made: bool = False
@@ -115,7 +117,7 @@ def _after(state: State, entry: Entry) -> State:
 def _told(state: State, said: Recorded | Kept | Scheduled | Unscheduled, at: datetime) -> State:
     match said:
         case Recorded():
-            return replace(state, recorded=said)
+            return replace(state, recorded=said, last=said)
         case Kept():
             return replace(state, kept=said)
         case Scheduled():
@@ -133,6 +135,8 @@ def _stepped(state: State, step: str, at: datetime, *, is_done: bool) -> State:
     if not is_done:
         state = _held(state, step=step, step_at=at)
     match step, is_done:
+        case "record" | "pause", False:
+            return replace(state, deleting=False)  # all of it is there, and looked at anew
         case "delete", False:
             return replace(state, deleting=True)
         case "create", False:
@@ -153,4 +157,4 @@ def _ended(state: State, ended: Ended, at: datetime) -> State:
     if ended.how == "failed":
         return replace(state, holder=None, why=ended.why)
     standing: Standing = "asleep" if holder.journey == "down" else "awake"
-    return replace(state, holder=None, standing=standing, since=at, why="")
+    return replace(state, holder=None, standing=standing, since=at, deleting=False, why="")

@@ -113,7 +113,7 @@ class LocalGround:
     def unpause(self, dags: Collection[str]) -> None:
         self._metadata().set_paused(dags, paused=False)
 
-    def export(self) -> Snapshot:
+    def export(self, token: str) -> Snapshot:
         means = self.means
         return export(
             self._address(),
@@ -138,6 +138,9 @@ class LocalGround:
         self._stack.close()
         self._server = None
         shutil.rmtree(self.folder.postgres, ignore_errors=True)
+
+    def is_whole(self) -> bool:
+        return False  # a folder goes file by file
 
     def is_gone(self) -> bool:
         return not self.folder.postgres.exists()
@@ -187,7 +190,7 @@ class LocalGround:
     def is_restored(self, snapshot: Snapshot) -> bool:
         return self._metadata().is_made()
 
-    def restore(self, snapshot: Snapshot, active: Collection[str] | None) -> None:
+    def restore(self, snapshot: Snapshot, active: Collection[str] | None, token: str) -> None:
         """Into the empty database as it was; for another Airflow into one that this one made."""
         means, address = self.means, self._address()
         given: dict[str, Any] = {
@@ -204,6 +207,8 @@ class LocalGround:
         else:
             self._migrate()
             restore_upgraded(means.lake, snapshot, address, cache=means.cache, **given)
+
+    def settle(self, recorded: Recorded | None) -> None: ...
 
     def serve(self, told_to_end: threading.Event) -> None:
         """Watch over its processes until told to end.

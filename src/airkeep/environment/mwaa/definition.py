@@ -1,0 +1,88 @@
+"""An environment's definition on its way into the lake and out again. Pure.
+
+Its options may hold passwords, so their values are sealed with the archive key; all else stands as
+AWS told it. While it is made again its new DAGs are paused whatever it says: a DAG that is parsed
+before the restore would run without its past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airkeep.aws.mwaa import Definition
+from airkeep.errors import DecryptError, JourneyError, MissingKeyError
+from airkeep.snapshot.seal import ARCHIVE_KEY, PREFIX, Keyring, open_keyring
+
+OPTIONS = "AirflowConfigurationOptions"
+PAUSED = "core.dags_are_paused_at_creation"
+_SEALED = f"{PREFIX}p:"
+
+
+def seal(definition: Definition, archive_key: str | None) -> str:
+    """The document for the lake.
+
+    Raises:
+        MissingKeyError: it has options, and there is no key.
+    """
+    options, ring = options_of(definition), open_keyring(archive_key, variable=ARCHIVE_KEY)
+    if options and ring is None:
+        raise MissingKeyError(
+            f"{definition.name} has configuration options, which may hold passwords, and they are "
+            f"kept in the lake: set {ARCHIVE_KEY} to seal them (make one with: airkeep key)"
+        )
+    sealed = {k: _SEALED + ring.encrypt(v.encode()).decode() for k, v in options.items() if ring}
+    return _with_options(definition, sealed).json()
+
+
+def unseal(document: str, archive_key: str | None) -> Definition:
+    """The definition again.
+
+    Raises:
+        MissingKeyError: it has options, and there is no key.
+        DecryptError: the key is another one.
+        JourneyError: it is none.
+    """
+    try:
+        definition = Definition.from_json(document)
+        options = options_of(definition)
+    except (ValueError, AttributeError):
+        raise JourneyError("what was recorded is no definition: it was changed") from None
+    ring = open_keyring(archive_key, variable=ARCHIVE_KEY)
+    if options and ring is None:
+        raise MissingKeyError(
+            f"the options of {definition.name} are sealed: set {ARCHIVE_KEY} to the key that it "
+            f"went to sleep with"
+        )
+    opened = {k: _opened(v, ring) for k, v in options.items() if ring}
+    if lost := [k for k, v in opened.items() if v is None]:
+        raise DecryptError([f"option {name}" for name in lost], key=ARCHIVE_KEY)
+    return _with_options(definition, opened)
+
+
+def options_of(definition: Definition) -> dict[str, str]:
+    """Airflow's settings that its owner has changed; their values may be secret."""
+    return {str(k): str(v) for k, v in (definition.told.get(OPTIONS) or {}).items()}
+
+
+def is_held(definition: Definition) -> bool:
+    """Whether its new DAGs would run at once."""
+    return options_of(definition).get(PAUSED, "True").strip().lower() in ("false", "f", "0")
+
+
+def held(definition: Definition) -> Definition:
+    """The same, its new DAGs paused."""
+    if not is_held(definition):
+        return definition
+    return _with_options(definition, {**options_of(definition), PAUSED: "True"})
+
+
+def _opened(value: str, ring: Keyring) -> str | None:
+    content = ring.decrypt(value.removeprefix(_SEALED).encode())
+    return None if content is None else content.decode()
+
+
+def _with_options(definition: Definition, options: Mapping[str, Any]) -> Definition:
+    if OPTIONS not in definition.told:
+        return definition
+    return Definition({**definition.told, OPTIONS: dict(options)})

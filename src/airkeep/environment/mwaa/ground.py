@@ -1,0 +1,295 @@
+"""The ground of an environment of Amazon MWAA.
+
+AWS is asked through the room `aws`, Airflow through its own REST API, the database through jobs: it
+is reached from inside of the environment's network only. With the environment goes its Fernet key,
+so what leaves it is sealed with the archive key.
+
+AWS changes an environment in minutes and takes no other change meanwhile. So what must not be
+refused half way waits until AWS is done: `record`, `delete` and `settle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+from airkeep.aws import mwaa
+from airkeep.aws.airflow_rest import AirflowRest
+from airkeep.aws.mwaa import LOST, READY, Definition
+from airkeep.aws.s3 import object_version
+from airkeep.aws.session import AwsPlace
+from airkeep.aws.wait import Patience, until
+from airkeep.environment import contents
+from airkeep.environment.events import MwaaPlace, Recorded
+from airkeep.environment.ground import Pulse
+from airkeep.environment.mwaa.airflow import Airflow
+from airkeep.environment.mwaa.definition import (
+    OPTIONS,
+    PAUSED,
+    held,
+    is_held,
+    options_of,
+    seal,
+    unseal,
+)
+from airkeep.environment.mwaa.job import RunJob, snapshot_named, succeeded
+from airkeep.errors import AlreadySavedError, AwsError, JourneyError, MissingKeyError, TooLongError
+from airkeep.snapshot.lake import Lake, Snapshot
+from airkeep.snapshot.manifest import DagRunEntry, SecretsMode
+from airkeep.snapshot.names import id_time
+from airkeep.snapshot.progress import Progress, Step, silent
+from airkeep.snapshot.seal import ARCHIVE_KEY
+
+# An export that a killed run began is as good as a new one for as long: what people changed by hand
+# since is not in it, and no gate sees that. A clock that is off is forgiven as much.
+FRESH = timedelta(minutes=15)
+# Our own commands run as this DAG's runs; in a paused DAG they would wait for ever.
+JOB_DAG = "airkeep_job"
+BUSY, STEADY = Patience(300, 5), Patience(3_600, 15)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _quiet(_: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True)
+class MwaaMeans:
+    """What the command line hands over.
+
+    Attributes:
+        run: runs one of our commands where the database is reached.
+        busy: how long a busy AWS is asked again.
+        steady: how long a change of AWS's is waited for.
+        warn: is told what people should know.
+    """
+
+    lake: Lake
+    run: RunJob
+    archive_key: str | None = None
+    secrets: SecretsMode = "seal"
+    busy: Patience = BUSY
+    steady: Patience = STEADY
+    spool: Path | None = None
+    progress: Progress = silent
+    warn: Callable[[str], None] = _quiet
+    clock: Callable[[], datetime] = _now
+
+
+class MwaaGround:
+    """One environment of MWAA."""
+
+    wake_steps = ("create", "ready", "restore", "settle")
+
+    def __init__(self, environment: str, place: MwaaPlace, means: MwaaMeans) -> None:
+        self.environment, self.place, self.means = environment, place, means
+        self._aws = AwsPlace(place.region, place.profile, place.role_arn, place.external_id)
+        self._own: tuple[DagRunEntry, ...] = ()  # the run that carried the export
+
+    @property
+    def name(self) -> str:
+        where = f" in {self.place.region}" if self.place.region else ""
+        return f"{self.environment} (MWAA {self.place.name}{where})"
+
+    # Looking.
+
+    def exists(self) -> bool:
+        found = self._find()
+        return found is not None and found.status != "DELETED"
+
+    def is_whole(self) -> bool:
+        found = self._find()
+        return found is not None and found.status not in LOST
+
+    def record(self) -> Recorded:
+        if self.means.secrets == "seal" and not self.means.archive_key:
+            raise MissingKeyError(
+                f"the Fernet key of {self.name} goes with it, so its secrets are sealed: set "
+                f"{ARCHIVE_KEY} (make one with: airkeep key)"
+            )
+        definition = self._pinned(self._steady())
+        document = seal(definition, self.means.archive_key)
+        dags = self._airflow.dags()
+        return Recorded(tuple(sorted(d for d, paused in dags.items() if not paused)), document)
+
+    def pulse(self, since: datetime | None = None) -> Pulse:
+        running = self._airflow.at_work(self._own)
+        last, ended = self._airflow.ended(since, self._own)
+        return Pulse(running, last, ended)
+
+    # Going down.
+
+    def pause(self, dags: Collection[str]) -> None:
+        self._set_paused([dag for dag in dags if dag != JOB_DAG], paused=True)
+
+    def unpause(self, dags: Collection[str]) -> None:
+        self._set_paused(dags, paused=False)
+
+    def export(self, token: str) -> Snapshot:
+        asked = self.means.clock()
+        snapshot = self._exported(token)
+        if id_time(snapshot.id) < asked - FRESH:
+            snapshot = self._exported(f"{token}-{asked:%Y%m%dT%H%M%S}")
+        run = snapshot.manifest.dag_run
+        self._own = () if run is None else (run,)
+        return snapshot
+
+    def delete(self) -> None:
+        found = self._find()
+        if found is None or found.status in ("DELETING", "DELETED"):
+            return
+        if found.status not in LOST:
+            self._steady()
+        mwaa.delete(self.place.name, self._aws)
+
+    def is_gone(self) -> bool:
+        found = self._find()
+        return found is None or found.status == "DELETED"
+
+    # Coming up.
+
+    def create(self, recorded: Recorded | None) -> None:
+        """Ask AWS for it; one that AWS could not make is deleted first: nothing was ever in it."""
+        found = self._find()
+        if found is not None and found.status == "CREATE_FAILED":
+            self._tell("deleting what could not be made")
+            mwaa.delete(self.place.name, self._aws)
+            self._wait_gone()
+        elif found is not None and found.status in LOST:
+            raise self._lost(found)
+        elif found is not None:
+            return
+        definition = held(self._definition(recorded))
+        try:
+            mwaa.create(definition, self._aws)
+        except AwsError:
+            if self._find() is None:  # else the run before this one has just asked for it
+                raise
+
+    def start(self) -> None:
+        """Making it starts it."""
+
+    def is_ready(self) -> bool:
+        found = self._find()
+        if found is None:
+            raise JourneyError(f"{self.name} is not there any more: somebody deleted it meanwhile")
+        if found.status in LOST:
+            raise self._lost(found)
+        self._tell(f"AWS says {found.status}")
+        return found.status in READY and self._airflow.answers()
+
+    def is_restored(self, snapshot: Snapshot) -> bool:
+        """A restore is all or nothing, so one run proves it; who is new has none of its own."""
+        run = contents.newest_run(snapshot, spool=self.means.spool)
+        return run is not None and self._airflow.has(run)
+
+    def restore(self, snapshot: Snapshot, active: Collection[str] | None, token: str) -> None:
+        words = [
+            "restore", self.means.lake.url, str(snapshot.name), "env:", "--on-conflict", "replace",
+            "--in-flight", "keep", "--json",
+        ]  # fmt: skip
+        if active is not None:
+            words += ["--active-from", f"lake:{self._saved(active)}"]
+        succeeded(f"the restore of {snapshot.name}", self.means.run(tuple(words), token))
+
+    def settle(self, recorded: Recorded | None) -> None:
+        if recorded is None or not is_held(definition := self._definition(recorded)):
+            return
+        found, wish = self._steady(), options_of(definition)
+        if options_of(found).get(PAUSED) == wish[PAUSED]:
+            return
+        # Tasks that have begun are let finish: DAGs are active since the restore.
+        changes = {OPTIONS: wish, "WorkerReplacementStrategy": "GRACEFUL"}
+        mwaa.update(self.place.name, changes, self._aws)
+
+    # Its parts.
+
+    @cached_property
+    def _airflow(self) -> Airflow:
+        version = mwaa.describe(self.place.name, self._aws).airflow_version
+        return Airflow(AirflowRest(self.place.name, self._aws), version, self.means.busy)
+
+    def _set_paused(self, dags: Collection[str], *, paused: bool) -> None:
+        if gone := self._airflow.set_paused(dags, paused=paused):
+            shown = ", ".join(gone[:10]) + (", ..." if gone[10:] else "")
+            self.means.warn(f"{self.name} has no such DAGs any more, passed over: {shown}")
+
+    def _find(self) -> Definition | None:
+        return mwaa.find(self.place.name, self._aws)
+
+    def _steady(self) -> Definition:
+        """The environment, once no change of AWS's is under way."""
+        return mwaa.wait_ready(
+            self.place.name,
+            self.means.steady,
+            self._aws,
+            progress=lambda found: self._tell(f"AWS says {found.status}"),
+        )
+
+    def _wait_gone(self) -> None:
+        try:
+            until(lambda: self._find() is None or None, self.means.steady)
+        except TimeoutError:
+            raise TooLongError(f"{self.name} is still being deleted: run this again") from None
+
+    def _pinned(self, definition: Definition) -> Definition:
+        """Its files at the versions that they have now, so that it is made again of the same."""
+        versions = {}
+        for file in definition.files:
+            found = object_version(definition.bucket, file.path, self._aws)
+            if found is None:
+                raise JourneyError(
+                    f"s3://{definition.bucket}/{file.path} is gone, and {self.name} could not be "
+                    f"made again without it: put it back, or update the environment"
+                )
+            if file.version is None and found.version is not None:
+                versions[file.kind] = found.version
+        return definition.pinned(versions)
+
+    def _definition(self, recorded: Recorded | None) -> Definition:
+        if recorded is None or not recorded.definition:
+            raise JourneyError(
+                f"{self.name} is not there, and nothing says how to make it: it was never put to "
+                f"sleep from this lake. Make it with AWS's own tools, then run this again"
+            )
+        return unseal(recorded.definition, self.means.archive_key)
+
+    def _lost(self, found: Definition) -> JourneyError:
+        why = f": {found.reason}" if found.reason else ""
+        if found.status == "CREATE_FAILED":
+            return JourneyError(
+                f"AWS could not make {self.name}{why}. Mend that, then run this again: what failed "
+                f"is deleted and made anew"
+            )
+        return JourneyError(
+            f"{self.name} is {found.status}{why}: it is not touched while it is so. Look at it in "
+            f"the AWS console, then run this again"
+        )
+
+    def _exported(self, token: str) -> Snapshot:
+        words = (
+            "export", "env:", self.means.lake.url, "--environment", self.environment,
+            "--secrets", self.means.secrets, "--json",
+        )  # fmt: skip
+        outcome = succeeded(f"the export of {self.name}", self.means.run(words, token))
+        return self.means.lake.find(snapshot_named(outcome, self.environment))
+
+    def _saved(self, active: Collection[str]) -> str:
+        """The DAGs that are to be active as a file of the lake: its path."""
+        data = "".join(f"{dag}\n" for dag in sorted(active)).encode()
+        folder = f"environments/environment={self.environment}/active"
+        path = f"{folder}/{sha256(data).hexdigest()[:16]}.txt"
+        with suppress(AlreadySavedError):  # its name is its content's
+            self.means.lake.store.save(path, data)
+        return path
+
+    def _tell(self, doing: str) -> None:
+        self.means.progress(Step(doing, 0, 0))

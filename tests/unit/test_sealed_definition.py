@@ -1,0 +1,59 @@
+"""An environment's definition in the lake: no option in plain text, and back again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airkeep.aws.mwaa import Definition
+from airkeep.environment.mwaa.definition import PAUSED, held, is_held, options_of, seal, unseal
+from airkeep.errors import DecryptError, JourneyError, MissingKeyError
+from rekeyed import ARCHIVE_KEY, LOST_KEY
+
+
+def definition(**options: str) -> Definition:
+    told: dict[str, Any] = {"Name": "prod", "Tags": {"team": "data"}}
+    return Definition({**told, "AirflowConfigurationOptions": options} if options else told)
+
+
+@given(st.dictionaries(st.text(min_size=1), st.text(), min_size=1))
+def test_options_come_back_and_are_not_in_the_document(options: dict[str, str]) -> None:
+    hidden = {name: f"hunter2-{value}" for name, value in options.items()}
+    sealed = seal(definition(**hidden), ARCHIVE_KEY)
+    assert "hunter2" not in sealed
+    assert unseal(sealed, ARCHIVE_KEY) == definition(**hidden)
+
+
+def test_options_want_a_key_and_without_options_none_is_wanted() -> None:
+    with pytest.raises(MissingKeyError, match="prod has configuration options"):
+        seal(definition(a="b"), None)
+    assert unseal(seal(definition(), None), None) == definition()
+    with pytest.raises(MissingKeyError, match="options of prod are sealed"):
+        unseal(seal(definition(a="b"), ARCHIVE_KEY), None)
+
+
+def test_another_key_opens_none_of_them_and_an_older_one_does() -> None:
+    sealed = seal(definition(a="b", c="d"), ARCHIVE_KEY)
+    with pytest.raises(DecryptError, match="option a, option c"):
+        unseal(sealed, LOST_KEY)
+    assert unseal(sealed, f"{LOST_KEY},{ARCHIVE_KEY}") == definition(a="b", c="d")
+
+
+@pytest.mark.parametrize("document", ["", "{", "[]", "7"])
+def test_what_is_no_definition_is_said_so(document: str) -> None:
+    with pytest.raises(JourneyError, match="no definition"):
+        unseal(document, ARCHIVE_KEY)
+
+
+@pytest.mark.parametrize(
+    ("wish", "is_so"),
+    [("False", True), ("false", True), (" f ", True), ("0", True), ("True", False), ("t", False)],
+)
+def test_new_dags_are_paused_whatever_its_owner_wants(wish: str, is_so: bool) -> None:
+    own = definition(**{PAUSED: wish, "a": "b"})
+    assert is_held(own) is is_so
+    assert options_of(held(own)) == {PAUSED: "True" if is_so else wish, "a": "b"}
+    assert held(definition()) == definition()
