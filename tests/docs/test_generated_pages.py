@@ -33,7 +33,7 @@ def test_the_generated_pages_are_fresh() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("path", "command"), commands())
+@pytest.mark.parametrize(("path", "command"), list(commands()))
 def test_a_command_and_its_options_are_described(
     path: tuple[str, ...], command: click.Command
 ) -> None:
