@@ -6,11 +6,14 @@ that nothing is known: no price is assumed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
-from airkeep.cost.share import Share
+from airkeep.cost.estimate import Estimate
+from airkeep.cost.period import Period
+from airkeep.cost.share import Cost, Share
 from airkeep.errors import ConfigError, did_you_mean
 from airkeep.report.cost import USUAL, Ask, Bill, Paid, Priced, bill, cost_of, period_to
 from airkeep.report.figures import Column, Figure, Part, Row, Shown
@@ -42,64 +45,89 @@ _PARTS = (
 )
 
 
-def check_bills(bills: Bills, names: Sequence[str]) -> None:
-    """Refuse a bill of an environment that is not there.
+@dataclass(frozen=True)
+class Planned:
+    """An environment's bill before anything is asked."""
 
-    Raises:
-        ConfigError: there is none of that name.
-    """
-    for name in bills:
-        if name and name not in names:
-            raise ConfigError(
-                f"there is no environment {name!r} to price{did_you_mean(name, names)}: "
-                f"the report is about {', '.join(names) or 'none'}"
-            )
+    environment: str
+    period: Period
+    cost: Cost
+    estimate: Estimate | None
 
 
-def cost_part(
-    ask: Ask, bills: Bills, newest: Mapping[str, datetime], since: datetime | None
-) -> Part:
-    """The section, about the time since then, or the last 30 days of each environment.
+@dataclass(frozen=True)
+class Plan:
+    """The bills of a page, and why other environments have none."""
+
+    bills: tuple[Planned, ...]
+    without: tuple[str, ...]
+
+
+def plan_bills(bills: Bills, newest: Mapping[str, datetime], since: datetime | None) -> Plan:
+    """Which bills there are, of the time since then, or of the last 30 days of each environment.
 
     Args:
         newest: when each environment's newest snapshot was taken.
+
+    Raises:
+        ConfigError: there is no environment of that name, or a number makes no sense.
+        NoPriceError: a price is not known.
     """
-    if not bills:
-        return Part("cost", _TITLE, _UNKNOWN, ())
-    found, said = [], []
+    for name in bills:
+        if name and name not in newest:
+            raise ConfigError(
+                f"there is no environment {name!r} to price{did_you_mean(name, newest)}: "
+                f"the report is about {', '.join(sorted(newest)) or 'none'}"
+            )
+    found, without = [], []
     for name, at in sorted(newest.items()):
         paid = bills.get(name, bills.get(""))
         if paid is None:
-            said.append(f"{name}: no price is known.")
+            without.append(f"{name}: no price is known.")
         elif since is not None and since >= at:
-            said.append(f"{name}: nothing is known of this period.")
+            without.append(f"{name}: nothing is known of this period.")
         else:
-            found.append(_bill(ask, name, at, since or USUAL, paid))
-            said.append(_told(found[-1]))
-    each = max(_FEWEST, _MOST // max(len(found), 1))
-    narrowed = since is not None
+            period = period_to(at, since or USUAL)
+            found.append(Planned(name, period, *cost_of(paid, period)))
+    return Plan(tuple(found), tuple(without) if bills else (_UNKNOWN,))
+
+
+def cost_part(ask: Ask, plan: Plan, *, narrowed: bool) -> Part:
+    """The section; the models are made where there are bills."""
+    found = [
+        bill(ask, one.environment, one.period, one.cost, "dag", estimated=one.estimate)
+        for one in plan.bills
+    ]
+    lead = " ".join((*map(_told, found), *plan.without))
+    if not found:
+        return Part("cost", _TITLE, lead, ())
+    each = max(_FEWEST, _MOST // len(found))
     who = Figure(
-        "cost-0", "Who the bill is for",
-        "By the slot time that a DAG's tasks took; what was paid while nothing ran is its own row.",
-        "slot_waste_by_task", narrowed, _WHO,
-        tuple(sorted((row for one in found for row in _who(one, each)), key=_dearest_first)),
-        tuple(Shown(b.environment, min(each, len(b.shares)), len(b.shares)) for b in found), None,
-    )  # fmt: skip
+        key="cost-0",
+        title="Who the bill is for",
+        why="By the slot time that a DAG's tasks took; what was paid while nothing ran is "
+        "a row of its own.",
+        mart="slot_waste_by_task",
+        narrowed=narrowed,
+        columns=_WHO,
+        rows=tuple(sorted((row for one in found for row in _who(one, each)), key=_dearest_first)),
+        shown=tuple(
+            Shown(one.environment, min(each, len(one.shares)), len(one.shares)) for one in found
+        ),
+        chart=None,
+    )
     what = Figure(
-        "cost-1", "What the bill is for",
-        "The idle base is what an environment that sleeps would save.",
-        "busy_by_day", narrowed, _WHAT, tuple(row for one in found for row in _what(one)),
-        (), None,
-    )  # fmt: skip
-    return Part("cost", _TITLE, " ".join(said), (who, what))
-
-
-def _bill(
-    ask: Ask, name: str, newest: datetime, since: datetime | timedelta, paid: Paid | Priced
-) -> Bill:
-    period = period_to(newest, since)
-    cost, estimated = cost_of(paid, period)
-    return bill(ask, name, period, cost, "dag", estimated=estimated)
+        key="cost-1",
+        title="What the bill is for",
+        why="The idle base is what an environment that sleeps would save.",
+        mart="busy_by_day",
+        narrowed=narrowed,
+        columns=_WHAT,
+        rows=tuple(row for one in found for row in _what(one)),
+        shown=(),
+        chart=None,
+    )
+    return Part("cost", _TITLE, lead, (who, what))
 
 
 def _told(one: Bill) -> str:

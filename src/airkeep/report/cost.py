@@ -18,7 +18,7 @@ from airkeep.config import check_setting
 from airkeep.cost.estimate import Estimate, Usage, estimate
 from airkeep.cost.period import Period
 from airkeep.cost.prices import Prices
-from airkeep.cost.share import By, Cost, Share, Shared, Use, share
+from airkeep.cost.share import By, Cost, Share, Shared, Use, share, whole_cents
 from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.database.sql import literal
 from airkeep.errors import ConfigError, NoSuchSnapshotError
@@ -149,10 +149,11 @@ def cost_of(paid: Paid | Priced, period: Period) -> tuple[Cost, Estimate | None]
     """What a period cost, before it is known how much of it was idle.
 
     Raises:
-        ConfigError: a number makes no sense.
+        ConfigError: a number makes no sense, or the total has parts of a cent.
         NoPriceError: a price is not known.
     """
     if isinstance(paid, Paid):
+        whole_cents(paid.total)
         hours = period.hours if paid.hours is None else paid.hours
         if not 0 <= hours <= period.hours:
             raise ConfigError(

@@ -16,7 +16,7 @@ from airkeep.lake.manifests import Warn
 from airkeep.models.build import make_models
 from airkeep.models.catalog import models, needed_for
 from airkeep.report import dags, overview
-from airkeep.report.bills import Bills, check_bills, cost_part
+from airkeep.report.bills import Bills, cost_part, plan_bills
 from airkeep.report.cost import MARTS as COST_MARTS
 from airkeep.report.cost import Paid, Priced
 from airkeep.report.figures import Part, Since, parts, sources
@@ -145,16 +145,15 @@ def make_report(
                 f"there is no environment {wanted!r} to compare{did_you_mean(wanted, names)}: "
                 f"the report is about {', '.join(names) or 'none'}"
             )
-    bills = bills or {}
-    check_bills(bills, names)
     taken = {m.environment: id_time(m.id) for m in sorted(manifests, key=lambda m: m.id)}
     newest = max(taken.values(), default=None)
     if isinstance(since, timedelta):
         since = None if newest is None else newest - since
     elif since is not None:
         since = utc(since)
+    plan = plan_bills(bills or {}, taken, since)
     known = models()
-    marts = [m for m in (*_wanted(), *(COST_MARTS if bills else ())) if m in known]
+    marts = [m for m in (*_wanted(), *(COST_MARTS if plan.bills else ())) if m in known]
     period = _make(opened, marts, folder, since, progress)
 
     def ask(statement: str) -> list[tuple[object, ...]]:
@@ -172,7 +171,8 @@ def make_report(
         changes=dags.changes(every),
         dags=every,
         parts=_with_cost(
-            parts(ask, marts, len(names), period), cost_part(ask, bills, taken, since)
+            parts(ask, marts, len(names), period),
+            cost_part(ask, plan, narrowed=period is not None),
         ),
         sources=sources([known[m] for m in (*marts, *_READ)]),
     )
