@@ -119,7 +119,7 @@ def cost_part(ask: Ask, plan: Plan, *, narrowed: bool) -> Part:
     what = Figure(
         key="cost-1",
         title="What the bill is for",
-        why="The idle base is what an environment that sleeps would save.",
+        why="The idle base is what sleeping could save.",
         mart="busy_by_day",
         narrowed=narrowed,
         columns=_WHAT,
