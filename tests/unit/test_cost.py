@@ -107,11 +107,11 @@ def test_serverless_glue_and_s3_have_lines_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("usage", "region", "words"),
     [
-        (Usage("mw1.micro"), "us-east-1",
-         "no price for an environment of mw1.micro in us-east-1, only of mw1.small, .* --prices"),
+        (Usage("mw1.xlarge"), "us-east-1",
+         "no price for an environment of mw1.xlarge in us-east-1, only of mw1.micro, .* --prices"),
         (Usage("small"), "eu-west-1", "in eu-west-1, prices are known of sa-east-1, us-east-1"),
         (Usage("xlarge", workers=2), "us-west-2", "no price for an extra worker of mw1.xlarge"),
-        (Usage(serverless_task_hours=Decimal(1)), "us-east-1", "MWAA Serverless in us-east-1:"),
+        (Usage(serverless_task_hours=Decimal(1)), "eu-west-1", "a task of MWAA Serverless in eu-"),
         (Usage(s3_gb=(("GLACIER", Decimal(1)),)), "us-west-2", "S3 in GLACIER .* of STANDARD:"),
     ],
 )  # fmt: skip
@@ -189,7 +189,7 @@ date = 2026-01-01
 source = "our contract"
 database_gb_month = 0.07
 [table.environment_hour]
-"mw1.micro" = "0.20"
+"mw1.xlarge" = "0.20"
 
 [[table]]
 region = "moon-1"
@@ -213,9 +213,9 @@ def test_a_users_prices_go_before_ours_and_the_newest_of_them_first(tmp_path: Pa
     file = tmp_path / "mine.toml"
     file.write_text(MINE)
     prices = load_prices(file)
-    usage = replace(EXAMPLE, environment_class="micro", extra_worker_hours=Decimal(0))
+    usage = replace(EXAMPLE, environment_class="xlarge", extra_worker_hours=Decimal(0))
     found = estimate(usage, AUGUST, prices, region="us-east-1")
-    assert amounts(found) == {"environment mw1.micro": "148.80", "metadata database": "0.70"}
+    assert amounts(found) == {"environment mw1.xlarge": "148.80", "metadata database": "0.70"}
     assert prices.of("environment_hour", "us-east-1", "mw1.small").amount == Decimal("0.49")
     elsewhere = estimate(Usage(glue_dpu_hours=Decimal(3)), AUGUST, prices, region="moon-1")
     assert (str(elsewhere.total), elsewhere.currency) == ("1.50", "EUR")
