@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,9 +15,10 @@ import pytest
 
 import airkeep
 from airkeep.errors import ConfigError, NoSuchSnapshotError
+from airkeep.export.run import export
 from chromium import chromium, opened_page
 from report_pages import data, made, run
-from servers import AIRFLOW_DATA
+from servers import AIRFLOW_DATA, airflow_sqlite
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -134,6 +136,18 @@ def test_a_bill_is_of_one_environment_and_of_a_time_before_its_newest_snapshot(l
         )
     with pytest.raises(NoSuchSnapshotError):
         airkeep.cost_by(f"{lake}/none", paid)
+
+
+def test_an_owner_whose_name_moves_the_cursor_does_not(tmp_path: Path) -> None:
+    source = airflow_sqlite("airflow-3.3.2", tmp_path)
+    with sqlite3.connect(source) as db:
+        db.execute("UPDATE dag SET owners = 'ann' || char(27) || '[31m' || char(10) || 'bob'")
+    export(str(source), str(tmp_path / "lake"), environment="prod", allow_plain=True)
+    result = run("cost", "by-dag", tmp_path / "lake", "-q", "--total", "9.99", "--by", "owner")
+    assert all(line.isprintable() for line in result.stdout.splitlines())
+    assert [line.split()[0] for line in result.stdout.splitlines()] == [
+        "owner", "ann", "(idle)", "total",
+    ]  # fmt: skip
 
 
 # In the report
