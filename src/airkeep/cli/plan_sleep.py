@@ -236,7 +236,7 @@ def _advise(found: SleepReport, out: Output) -> None:
             f"airkeep schedule {found.environment} --down '{best.down}' --up '{best.up}' "
             f"--timezone {found.timezone}"
         )
-    elif best.asleep:
+    elif best.hours:
         out.line("nothing of this history needs it: it could sleep for good")
     else:
         out.line("there is no sleep worth its journeys in which nothing would be missed")

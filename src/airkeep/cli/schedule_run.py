@@ -42,8 +42,8 @@ def run(ctx: Context, environments: tuple[str, ...], *, dry_run: bool, attempts:
 
     To be called every few minutes. What fell due last is done once, however late; a journey that
     somebody made since stands until the next time falls due. What failed is tried again after 15
-    minutes, then after 30. The status is that of the first failure; it is 0 where nothing is due
-    or a journey is at work.
+    minutes, then after 30. The status is that of the first failure, and 95 while one is not made
+    good; it is 0 where nothing is due or a journey is at work.
     """
     from airkeep.environment.journal import environments as known
     from airkeep.environment.turn import overdue, take_turn

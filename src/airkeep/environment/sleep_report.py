@@ -186,7 +186,7 @@ def _plans(needed: Sequence[Need], wanted: Wanted) -> Iterator[SleepPlan]:
     yield best
     scheduled = [need for need in needed if need.kind == "scheduled"]
     longer = best_plan(BEST_BY_SCHEDULE, scheduled, wanted.lead)
-    if longer.asleep != best.asleep:
+    if longer.hours != best.hours:
         yield longer
 
 
