@@ -247,16 +247,36 @@ def test_cron_counts_as_it_is_now_and_others_as_history_has_them() -> None:
         PastRun("gone", "manual", at, at),
     ]
     found = needs(dags, runs, MONDAY, MONDAY + timedelta(days=14), COPENHAGEN)
-    by_cron = [n for n in found if n.dag_id == "cron" and n.kind == "scheduled"]
+    by_cron = [n for n in found if n.dag_id == "cron" and n.kind == "scheduled" and n.runs]
     assert [(n.hour, hours_in(n.touches), n.runs) for n in by_cron] == [
         (day * 24 + 2, [day * 24 + 2, day * 24 + 3], 2) for day in range(7)
     ]
-    assert [n.hour for n in found if n.dag_id == "delta"] == [day * 24 + 5 for day in range(7)]
+    assert [n.hour for n in found if n.dag_id == "delta" and n.runs] == [
+        day * 24 + 5 for day in range(7)
+    ]
     others = [(n.dag_id, n.kind, n.hour, n.runs) for n in found if n not in by_cron][:]
     assert ("cron", "asked", 13, 1) in others
     assert ("asset", "asked", 13, 1) in others
     assert ("own", "scheduled", 13, 1) in others
     assert "gone" not in {n.dag_id for n in found}
+
+
+def test_a_plan_of_winter_leaves_the_hours_of_summer_free() -> None:
+    """Midnight in UTC is one o'clock in Copenhagen's winter, and two in its summer."""
+    daily = dag("daily", expression="0 0 * * *", timezone="UTC")
+    found = needs([daily], [], MONDAY, MONDAY + timedelta(days=28), COPENHAGEN)
+    assert {n.hour % 24 for n in found if n.runs} == {1}
+    assert {n.hour % 24 for n in found if not n.runs} == {2}
+    plan = best_plan("best", found, LEAD)
+    assert (plan.down, plan.up) == ("0 3 * * *", "20 0 * * *")
+    assert judge(plan, found, 4, LEAD).kept == 7
+
+
+def test_clocks_that_are_changed_weeks_apart_are_each_seen() -> None:
+    """Six in New York is noon in Copenhagen, but for some weeks of March and November eleven."""
+    daily = dag("daily", expression="0 6 * * *", timezone="America/New_York")
+    found = needs([daily], [], MONDAY, MONDAY + timedelta(days=28), COPENHAGEN)
+    assert {n.hour % 24 for n in found} == {11, 12}
 
 
 def test_a_run_touches_every_hour_that_it_is_at_work_in() -> None:

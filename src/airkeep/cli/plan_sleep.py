@@ -169,11 +169,12 @@ def _show_idle(found: SleepReport, out: Output) -> None:
     """A line a day, a character an hour."""
     out.line("")
     out.line(
-        f"     0     6     12    18     {found.timezone}: . idle, + at work now and then, # always"
+        f"     0     6     12    18     {found.timezone}: "
+        f". idle, + at work now and then, # always, blank: not known"
     )
     for day, name in enumerate(_WEEK):
         hours = found.idle[day * 24 : day * 24 + 24]
-        out.line(f"{name}  {''.join(map(_mark, hours))}")
+        out.line(f"{name}  {''.join(map(_mark, hours))}".rstrip())
     out.line("")
 
 

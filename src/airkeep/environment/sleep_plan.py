@@ -159,7 +159,8 @@ def judge(plan: SleepPlan, needed: Sequence[Need], weeks: int, lead: timedelta) 
             kept += need.runs
             holding += need.runs if need.touches & asleep else 0
             continue
-        by_dag[need.dag_id].append(need)
+        if need.runs:
+            by_dag[need.dag_id].append(need)
         late += need.runs if need.kind == "asked" else 0
         missed += need.runs if need.kind == "scheduled" else 0
     costs = sorted(
