@@ -135,6 +135,21 @@ class LocalAirflow:
         return found
 
 
+def run_words(local: LocalAirflow, *, note: str) -> None:
+    """Trigger `words`, wait for its success, and leave a note on the run."""
+    local.wait_for("dags/words", '"is_paused": false')
+    body: dict[str, object] = {"conf": {"asked": note}}
+    if local.version.startswith("3."):
+        body["logical_date"] = None
+    run = local.ask("dags/words/dagRuns", body)["dag_run_id"]
+    local.wait_for(f"dags/words/dagRuns/{run}", '"state": "success"')
+    at = f"dags/words/dagRuns/{run}"
+    if local.version.startswith("3."):
+        local.ask(f"{at}?update_mask=note", {"note": note}, method="PATCH")
+    else:
+        local.ask(f"{at}/setNote", {"note": note}, method="PATCH")
+
+
 def _variables_of_all() -> Iterator[bytes]:
     for file in Path("/proc").glob("[0-9]*/environ"):
         try:

@@ -13,12 +13,12 @@ import pytest
 
 import airkeep
 from airflows import Airflow
-from local_airflow import LocalAirflow
+from local_airflow import LocalAirflow, run_words
 from servers import PROJECT, reachable_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-DAGS = PROJECT / "tests" / "dags" / "transient"
+DAGS = PROJECT / "examples" / "local" / "dags"
 VERSIONS = ("2.11.2", "3.3.2")
 
 
@@ -28,21 +28,6 @@ def local(request: pytest.FixtureRequest) -> Iterator[LocalAirflow]:
     with reachable_folder() as folder:
         shutil.copytree(DAGS, folder / "dags")
         yield LocalAirflow(folder, request.param)
-
-
-def run_words(local: LocalAirflow, *, note: str) -> None:
-    """Trigger `words`, wait for its success, and leave a note on the run."""
-    local.wait_for("dags/words", '"is_paused": false')
-    body: dict[str, object] = {"conf": {"asked": note}}
-    if local.version.startswith("3."):
-        body["logical_date"] = None
-    run = local.ask("dags/words/dagRuns", body)["dag_run_id"]
-    local.wait_for(f"dags/words/dagRuns/{run}", '"state": "success"')
-    at = f"dags/words/dagRuns/{run}"
-    if local.version.startswith("3."):
-        local.ask(f"{at}?update_mask=note", {"note": note}, method="PATCH")
-    else:
-        local.ask(f"{at}/setNote", {"note": note}, method="PATCH")
 
 
 def test_what_ran_before_its_sleep_is_there_after(local: LocalAirflow) -> None:
