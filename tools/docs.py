@@ -136,27 +136,25 @@ def cli_page() -> str:
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """The group, then each command in the order of its help; a group's own after it."""
-    return _below(("airkeep",), main.cli)
+    """The group, then each command in the order of its help, a group's own after it."""
+    yield from _commands(("airkeep",), main.cli)
 
 
-def _below(
+def _commands(
     path: tuple[str, ...], command: click.Command
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     yield path, command
-    if not isinstance(command, click.Group):
-        return
-    context = click.Context(command, info_name=path[-1])
-    for name in command.list_commands(context):
-        one = command.get_command(context, name)
-        if one is not None and not one.hidden:
-            yield from _below((*path, name), one)
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            if inner is not None and not inner.hidden:
+                yield from _commands((*path, name), inner)
 
 
 def help_text(path: tuple[str, ...], command: click.Command) -> str:
-    parent = None
-    for name in path[:-1]:
-        parent = click.Context(main.cli, parent, info_name=name, **main.cli.context_settings)
+    above = click.Context(main.cli, info_name=" ".join(path[:-1]), **main.cli.context_settings)
+    parent = above if len(path) > 1 else None
     settings = {**main.cli.context_settings, "terminal_width": WIDTH}
     own = click.Context(command, info_name=path[-1], parent=parent, **settings)
     return command.get_help(own).rstrip()

@@ -13,6 +13,7 @@ from airkeep.cli.context import Age, Context, shared_options
 from airkeep.cli.cost_estimate import short, show_estimate
 from airkeep.cli.output import Output
 from airkeep.cli.pricing import Quantity, environment_options, needed_region
+from airkeep.cli.rows import one_line
 
 if TYPE_CHECKING:
     from airkeep.cost.share import By
@@ -101,7 +102,7 @@ def _show(bill: Bill, out: Output) -> None:
     currency = f" ({bill.currency})" if bill.currency else ""
     sums = [sum((getattr(one, name) for one in bill.shares), Decimal(0)) for name in _PARTS]
     rows = [
-        [one.name or _NOBODY[bill.by], f"{one.slot_h:,.2f}", f"{one.amount:,}",
+        [one_line(one.name) or _NOBODY[bill.by], f"{one.slot_h:,.2f}", f"{one.amount:,}",
          _percent(one.amount, bill.total), *(_money(getattr(one, name)) for name in _PARTS)]
         for one in bill.shares
     ]  # fmt: skip

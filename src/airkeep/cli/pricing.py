@@ -19,6 +19,7 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]
     """A decimal number, taken as it is written."""
 
     name = "number"
+    _DIGITS = 12  # on either side of the point: what is longer is no quantity of anything
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -27,7 +28,8 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]
             found = Decimal(str(value))
         except InvalidOperation:
             found = Decimal("NaN")
-        if not found.is_finite() or found < 0:
+        is_short = found.is_finite() and abs(int(found.as_tuple().exponent)) <= self._DIGITS
+        if not is_short or not 0 <= found < 10**self._DIGITS:
             self.fail(f"{value!r}: write a number such as 1519 or 0.5", param, ctx)
         return found
 

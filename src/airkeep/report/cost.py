@@ -18,7 +18,7 @@ from airkeep.config import check_setting
 from airkeep.cost.estimate import Estimate, Usage, estimate
 from airkeep.cost.period import Period
 from airkeep.cost.prices import Prices
-from airkeep.cost.share import By, Cost, Share, Shared, Use, share
+from airkeep.cost.share import By, Cost, Share, Shared, Use, share, whole_cents
 from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.database.sql import literal
 from airkeep.errors import ConfigError, NoSuchSnapshotError
@@ -30,7 +30,7 @@ from airkeep.snapshot.lake import LakePlace, open_lake
 from airkeep.snapshot.names import id_time, utc
 from airkeep.snapshot.progress import Progress, silent
 
-NEEDED = ("slot_waste_by_task", "busy_by_day", "dags", "dag_tags")
+MARTS = ("slot_waste_by_task", "busy_by_day")
 USUAL = timedelta(days=30)
 Ask = Callable[[str], Iterable[tuple[object, ...]]]
 
@@ -127,7 +127,8 @@ def cost_by(
         name, newest = _environment(opened)
         period = period_to(newest, since)
         cost, estimated = cost_of(paid, period)
-        make_models(opened, NEEDED, folder, progress=progress)
+        staging = ("dags", "dag_tags") if by == "tag" else ("dags",)
+        make_models(opened, [*MARTS, *staging], folder, progress=progress)
         return bill(
             lambda statement: opened.query(statement).rows(),
             name, period, cost, by, estimated=estimated, spread=spread,
@@ -148,10 +149,11 @@ def cost_of(paid: Paid | Priced, period: Period) -> tuple[Cost, Estimate | None]
     """What a period cost, before it is known how much of it was idle.
 
     Raises:
-        ConfigError: a number makes no sense.
+        ConfigError: a number makes no sense, or the total has parts of a cent.
         NoPriceError: a price is not known.
     """
     if isinstance(paid, Paid):
+        whole_cents(paid.total)
         hours = period.hours if paid.hours is None else paid.hours
         if not 0 <= hours <= period.hours:
             raise ConfigError(
@@ -181,7 +183,7 @@ def bill(
     )
     busy_hours = round(Decimal(str(busy_s)) / 3600, 6)
     cost = Cost(cost.total, cost.standing, cost.hours, busy_hours)
-    parts: Shared = share(cost, _uses(ask, own, within), by, spread=spread)
+    parts: Shared = share(cost, _uses(ask, own, within, by), by, spread=spread)
     return Bill(
         environment=environment,
         period=period,
@@ -198,23 +200,28 @@ def bill(
     )
 
 
-def _uses(ask: Ask, own: str, within: str) -> list[Use]:
+def _uses(ask: Ask, own: str, within: str, by: By) -> list[Use]:
     owners = {str(d): str(o or "") for d, o in ask(f"SELECT dag_id, owners FROM dags WHERE {own}")}
-    tags: dict[str, list[str]] = defaultdict(list)
-    # Of a DAG that is gone those that it had at last, as `slot_hours_by_tag` has them.
-    for dag_id, tag in ask(
-        "SELECT t.dag_id, t.tag FROM dag_tags AS t LEFT JOIN dags AS d USING (environment, dag_id) "
-        f"WHERE {own} AND (t.gone_at IS NULL OR t.gone_at = d.gone_at) ORDER BY t.dag_id, t.tag"
-    ):
-        tags[str(dag_id)].append(str(tag))
+    tags = _tags(ask, own) if by == "tag" else {}
     taken = ask(
         "SELECT dag_id, task_id, sum(slot_s), sum(again_s), sum(failed_s), sum(waited_s) "
         f"FROM slot_waste_by_task WHERE {within} GROUP BY dag_id, task_id"
     )
     return [
-        Use(str(d), str(t), owners.get(str(d), ""), tuple(tags[str(d)]), *map(_float, seconds))
-        for d, t, *seconds in taken
+        Use(str(d), str(t), owners.get(str(d), ""), tuple(tags.get(str(d), ())), *map(_float, rest))
+        for d, t, *rest in taken
     ]
+
+
+def _tags(ask: Ask, own: str) -> dict[str, list[str]]:
+    """Those of each DAG; of one that is gone those that it had at last."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for dag_id, tag in ask(
+        "SELECT t.dag_id, t.tag FROM dag_tags AS t LEFT JOIN dags AS d USING (environment, dag_id) "
+        f"WHERE {own} AND (t.gone_at IS NULL OR t.gone_at = d.gone_at) ORDER BY t.dag_id, t.tag"
+    ):
+        found[str(dag_id)].append(str(tag))
+    return found
 
 
 def _environment(opened: OpenLake) -> tuple[str, datetime]:
