@@ -30,10 +30,12 @@ _TELLING = (
     "AccessDenied", "EntityNotFound", "InvalidInput", "InvalidRequest", "ResourceNotFound",
     "AlreadyExists", "OperationTimeout", "ConcurrentModification", "ResourceNumberLimit",
     "ValidationException", "ConcurrentRunsExceeded", "NoSuchBucket", "NotFound",
+    "AuthorizationError",
 )  # fmt: skip
 _ACCESS = (
     "AccessDenied", "ExpiredToken", "UnrecognizedClient", "InvalidClientToken", "SignatureDoesNot",
     "InvalidSignature", "NotAuthorized", "OptInRequired", "MissingAuthentication",
+    "AuthorizationError", "403",  # SNS; S3 where an answer has no body
 )  # fmt: skip
 _AGAIN = (
     "Throttling",
