@@ -143,11 +143,14 @@ def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
         command = main.cli.get_command(context, name)
         if command is not None and not command.hidden:
             yield ("airkeep", name), command
+            for part, below in getattr(command, "commands", {}).items():
+                yield ("airkeep", name, part), below
 
 
 def help_text(path: tuple[str, ...], command: click.Command) -> str:
-    above = click.Context(main.cli, info_name=path[0], **main.cli.context_settings)
-    parent = above if len(path) > 1 else None
+    parent = None
+    for name in path[:-1]:
+        parent = click.Context(main.cli, info_name=name, parent=parent, **main.cli.context_settings)
     settings = {**main.cli.context_settings, "terminal_width": WIDTH}
     own = click.Context(command, info_name=path[-1], parent=parent, **settings)
     return command.get_help(own).rstrip()

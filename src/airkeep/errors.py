@@ -49,8 +49,10 @@
     │   ├── UnfitError              87   what is in the snapshot, and no migration takes
     │   ├── MigrationError          88   an Airflow's own migration failed, or there is no Airflow
     │   └── ProofError              89   what should be equal after the migration is not
-    └── PruneError                  90   rows that should have left are still there
-        └── OtherDatabaseError      91   the snapshot is of another database
+    ├── PruneError                  90   rows that should have left are still there
+    │   └── OtherDatabaseError      91   the snapshot is of another database
+    └── JobError                    95   a job elsewhere was not had, or not had in time
+        └── JobFailedError          96   a job's command failed; its own status is the exit status
 
 A usage error of the command line exits with 2, SIGHUP with 129, Ctrl-C with 130, SIGTERM with
 143, a standard output that nobody reads any more with 141. A message says what was expected, what
@@ -74,7 +76,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 class AirkeepError(Exception):
     """The root: whatever a user can cause or meet."""
 
-    exit_status: ClassVar[int] = 1
+    exit_status: int = 1
     retryable: ClassVar[bool] = False
 
 
@@ -454,3 +456,19 @@ class OtherDatabaseError(PruneError):
     """The snapshot is of another database than the one to prune."""
 
     exit_status = 91
+
+
+class JobError(AirkeepError):
+    """A job elsewhere could not be had, ended without a result, or took too long."""
+
+    exit_status = 95
+
+
+class JobFailedError(JobError):
+    """The command of a job failed there; the exit status is that command's own."""
+
+    exit_status = 96
+
+    def __init__(self, status: int, words: str, logs: str) -> None:
+        self.exit_status = status if 0 < status < 256 else type(self).exit_status
+        super().__init__(f"the job's command ended with {status}: {words} (logs: {logs})")
