@@ -13,6 +13,7 @@ from airkeep.aws.session import HERE, AwsPlace, client, explained
 MOST_RUNS = 1_000  # that are looked through for one of ours, the newest first
 DONE = frozenset({"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"})
 _LOG_GROUP = "/aws-glue/jobs"
+_LONGEST = 400  # of an error: a traceback says at its end what happened
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,6 @@ def _run(told: Mapping[str, Any]) -> JobRun:
         str(told["JobRunState"]),
         int(told.get("Attempt", 0)),
         told["StartedOn"],
-        " ".join(str(told.get("ErrorMessage") or "").split())[:400],
+        " ".join(str(told.get("ErrorMessage") or "").split())[-_LONGEST:],
         f"CloudWatch {group}, stream {told['Id']}",
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 from airkeep.aws import glue_connections, secrets
 from airkeep.aws.session import AwsPlace
@@ -77,7 +78,7 @@ class _Given:
 
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._values = dict(zip(arguments, [*arguments[1:], ""], strict=True))
+        self._values = dict(pairwise([*arguments, ""]))
 
     def get(self, name: str) -> str | None:
         return self._values.get(name) or self._environ.get(name.lstrip("-"))
