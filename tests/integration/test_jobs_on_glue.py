@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,13 @@ import pytest
 from cryptography.fernet import Fernet
 
 from airkeep.aws import glue_connections, glue_jobs, mwaa, s3
+from airkeep.aws.glue_jobs import JobRun
 from airkeep.aws.mwaa import Definition
-from airkeep.aws.wait import Patience
+from airkeep.aws.wait import Patience, until
 from airkeep.cli.main import run
 from airkeep.database.address import Address, parse_address
 from airkeep.errors import JobError
-from airkeep.jobs.glue import run_on_glue
+from airkeep.jobs.glue import RETRY_S, run_on_glue
 from airkeep.jobs.glue_plan import SCRIPT, TOKEN, GlueShape, run_arguments, script_name
 from airkeep.jobs.job import Outcome
 from airkeep.jobs.record import Record
@@ -137,8 +140,10 @@ def test_a_password_that_was_rotated_is_brought_to_the_connection(
     name = f"{account.environment}_conn"
     said = [line for line in account.told if "connection" in line]
     assert said == [f"created the connection {name}", f"updated the connection {name}"]
-    account.run("iam", "--for", "bucket")
-    assert len([line for line in account.told if "connection" in line]) == 2
+    kept = glue_connections.find(name)
+    assert kept is not None
+    assert kept.password == database.password
+    assert glue_connections.put(kept) == "same"
 
 
 def test_a_job_is_one_for_its_token(account: Account) -> None:
@@ -172,6 +177,45 @@ def test_whoever_is_killed_after_the_start_waits_for_that_run(account: Account) 
     done = account.run(*command, token="t")
     assert done.run == run_id
     assert len(account.runs("t")) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("comes_again", [True, False])
+def test_a_run_that_died_is_waited_for_as_long_as_glue_may_try_again(
+    comes_again: bool, account: Account
+) -> None:
+    """The emulator does not try again: the test does so in Glue's place, while we sleep."""
+    command, job = ["iam", "--for", "bucket"], f"{account.environment}_airkeep"
+    account.run(*command, address=ADDRESS)  # the job and its connection are there
+    record, now = Record(account.folder, "t"), [0.0]
+    whole = run_arguments(
+        command, token="t", result=record.result_url, region="us-east-1", secret=None
+    )
+    glue_jobs.start(job, {TOKEN: "t"})  # dies: it is not told where its result goes
+    died = until(lambda: _dead(job), Patience(60, 0.2))
+    assert "was not given --AIRKEEP_JOB_RESULT" in died.error
+
+    def sleep(wait_s: float) -> None:
+        if comes_again and not now[0]:
+            glue_jobs.start(job, whole)
+        time.sleep(0.2)
+        now[0] += wait_s
+
+    asked = partial(
+        account.run, *command, token="t", shape=replace(SHAPE, retries=1),
+        patience=Patience(1e6, 10, lambda: now[0], sleep),
+    )  # fmt: skip
+    if comes_again:
+        assert asked().result.status == 0
+        return
+    with pytest.raises(JobError, match=r"ended as FAILED: .*was not given"):
+        asked()
+    assert now[0] >= RETRY_S
+
+
+def _dead(job: str) -> JobRun | None:
+    run = glue_jobs.newest_run(job, (TOKEN, "t"))
+    return run if run is not None and run.state == "FAILED" else None
 
 
 def test_a_run_that_succeeds_without_a_result_has_not(account: Account) -> None:
