@@ -11,6 +11,8 @@ from datetime import timedelta
 from logging import Logger
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
+from airkeep.provider.connection import Connection
+
 
 class TaskInstance(Protocol):
     """The task that runs."""
@@ -30,17 +32,6 @@ if TYPE_CHECKING:
 
     class AirflowSkipException(AirflowException):
         """Nothing was to be done."""
-
-    class Connection:
-        """What a user keeps under a name."""
-
-        conn_type: str
-        host: str | None
-        port: int | None
-        login: str | None
-        password: str | None
-        schema: str | None
-        extra_dejson: Mapping[str, Any]
 
     class BaseHook:
         """What knows of connections."""
@@ -111,10 +102,10 @@ else:
     DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
     if IS_AIRFLOW_3:
-        from airflow.sdk import DAG, BaseHook, BaseOperator, Connection, Param
+        from airflow.sdk import DAG, BaseHook, BaseOperator, Param
     else:
         from airflow.hooks.base import BaseHook
-        from airflow.models import BaseOperator, Connection
+        from airflow.models import BaseOperator
         from airflow.models.dag import DAG
         from airflow.models.param import Param
 
@@ -142,7 +133,6 @@ __all__ = [
     "BaseHook",
     "BaseOperator",
     "BaseTrigger",
-    "Connection",
     "Param",
     "TaskInstance",
     "TriggerEvent",

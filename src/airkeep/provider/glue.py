@@ -14,7 +14,6 @@ from threading import Thread
 from typing import Any, ClassVar
 
 from airkeep.errors import AirkeepError
-from airkeep.provider.command import read_job
 from airkeep.provider.compatibility import (
     DEFERRABLE,
     AirflowException,
@@ -23,7 +22,9 @@ from airkeep.provider.compatibility import (
     TriggerEvent,
 )
 from airkeep.provider.hook import AirkeepHook
-from airkeep.provider.operators import AirkeepOperator, Context, Document, failures_of_tasks, plain
+from airkeep.provider.operators import AirkeepOperator, Context, Document, failures_of_tasks
+from airkeep.provider.process import read_job
+from airkeep.provider.values import plain
 
 
 class AirkeepGlueOperator(AirkeepOperator):
@@ -54,7 +55,7 @@ class AirkeepGlueOperator(AirkeepOperator):
         job = read_job({"command": self.command})
         asked = {
             "command": list(job.words),
-            "environment": hook.settings.need("environment"),
+            "environment": hook.need("environment"),
             "role_name": self.role_name,
             "region": self.aws_region,
             "token": f"{ti.dag_id}/{ti.task_id}/{ti.run_id}",

@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping
 from logging import Logger
 from pathlib import Path
 from time import monotonic
+from typing import Literal
 
-from airkeep.config import DEFAULT_MEMORY_BYTES, Settings, load_settings
-from airkeep.database.address import LIBPQ_OPTIONS, Address, resolve_address
+from airkeep.config import BY_NAME, DEFAULT_MEMORY_BYTES, Settings, load_settings
+from airkeep.database.address import Address, resolve_address
 from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.errors import AddressError, ConfigError
-from airkeep.provider.compatibility import IS_AIRFLOW_3, BaseHook, Connection
+from airkeep.provider.compatibility import IS_AIRFLOW_3, BaseHook
+from airkeep.provider.connection import address_of
 from airkeep.snapshot.lake import Lake
 from airkeep.snapshot.progress import Progress, Step
 
@@ -79,16 +81,35 @@ class AirkeepHook(BaseHook):
             )
         raise AddressError(told)
 
+    def need(self, name: Literal["lake", "environment"]) -> str:
+        """A setting that a task cannot do without.
+
+        Raises:
+            ConfigError: it is not set.
+        """
+        value: str | None = getattr(self.settings, name)
+        if value is None:
+            variables = " or ".join(BY_NAME[name].variables)
+            more = ", or Airflow's variable export_s3_bucket for the ready DAGs"
+            raise ConfigError(
+                f"no {name} is set: give {name}=, or {variables} in the environment of the "
+                f"workers{more if name == 'lake' else ''}"
+            )
+        return value
+
     def lake(self, *, new: bool = False) -> Lake:
         """The lake; a folder must be there unless it may be new."""
-        url = self.settings.need("lake")
-        options = dict(self.settings.store)
-        if self.aws_region and url.startswith("s3://"):
-            options["aws_region"] = self.aws_region
-        lake = Lake(url, options=options)
+        url = self.need("lake")
+        lake = Lake(url, options=self.store_options(url))
         if not new:
             lake.check_there()
         return lake
+
+    def store_options(self, url: str) -> dict[str, str]:
+        """What the store of a URL is told beside it."""
+        region = {"aws_region": self.aws_region}
+        is_told = self.aws_region and url.startswith("s3://")
+        return {**dict(self.settings.store), **(region if is_told else {})}
 
     def variables(self) -> dict[str, str]:
         """The environment of a process that is to mean what this task means."""
@@ -119,31 +140,6 @@ class AirkeepHook(BaseHook):
     @property
     def spool(self) -> Path | None:
         return Path(self.settings.spool) if self.settings.spool else None
-
-
-def address_of(conn_id: str, connection: Connection) -> Address:
-    """A connection's database.
-
-    Raises:
-        AddressError: it is of another type, or names no database.
-    """
-    if connection.conn_type == "sqlite" and connection.host:
-        return Address("sqlite", connection.host)
-    if connection.conn_type not in ("postgres", "postgresql") or not connection.schema:
-        raise AddressError(
-            f"connection {conn_id}: expected type Postgres with a database, found type "
-            f"{connection.conn_type!r} and {'one' if connection.schema else 'none'}"
-        )
-    extra = {n: str(v) for n, v in connection.extra_dejson.items() if n in LIBPQ_OPTIONS}
-    return Address(
-        "postgresql",
-        database=connection.schema,
-        host=connection.host or "",
-        port=connection.port,
-        user=connection.login or "",
-        password=connection.password or "",
-        options=tuple(sorted(extra.items())),
-    )
 
 
 def logged(log: Logger, *, clock: Callable[[], float] = monotonic) -> Progress:

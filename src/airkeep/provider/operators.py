@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,6 +34,7 @@ from airkeep.provider.compatibility import (
 )
 from airkeep.provider.hook import AirkeepHook, logged
 from airkeep.provider.reports import save_report
+from airkeep.provider.values import choice, days, plain, yes
 from airkeep.snapshot.manifest import DagRunEntry, summarize
 
 Context = Mapping[str, Any]
@@ -149,7 +150,7 @@ class AirkeepExportOperator(AirkeepOperator):
             raise ConfigError(f"form: expected snapshot or csv, found {self.form!r}")
         settings = hook.settings
         options: dict[str, Any] = {
-            "environment": settings.need("environment"),
+            "environment": hook.need("environment"),
             "since": days("since_days", self.since_days),
             "tables": self.tables,
             "skip": self.skip,
@@ -388,7 +389,7 @@ class AirkeepReportOperator(AirkeepOperator):
 
     def run_with(self, hook: AirkeepHook, ti: TaskInstance) -> Document:
         lake = hook.lake()
-        only = () if self.every_environment else (hook.settings.need("environment"),)
+        only = () if self.every_environment else (hook.need("environment"),)
         with tempfile.TemporaryDirectory(dir=hook.spool) as folder:
             written = airkeep.report(
                 lake,
@@ -410,46 +411,3 @@ def of_environment(snapshot: str, hook: AirkeepHook) -> str:
     environment = hook.settings.environment
     named = not environment or "/" in snapshot or "@" in snapshot
     return snapshot if named else f"{environment}/{snapshot}"
-
-
-def days(name: str, value: float | str) -> timedelta | None:
-    """A number of days, as a template leaves it; None for none."""
-    try:
-        number = float(value or 0)
-        age = timedelta(days=number)
-    except (ValueError, OverflowError):
-        number, age = -1, timedelta()
-    if number < 0:
-        raise ConfigError(f"{name}: expected a number of days, found {value!r}")
-    return age or None
-
-
-def yes(name: str, value: bool | str) -> bool:
-    """True or false, as a template leaves it."""
-    word: str = choice(name, str(value).lower(), "true", "false")
-    return word == "true"
-
-
-def choice(name: str, value: str, *known: str) -> Any:
-    """One of these words."""
-    if value not in known:
-        raise ConfigError(f"{name}: expected {' or '.join(known)}, found {value!r}")
-    return value
-
-
-def plain(document: Any) -> Document:
-    """A dataclass as what every XCom backend takes."""
-    import msgspec
-
-    made: Document = msgspec.to_builtins(document)
-    return made
-
-
-__all__ = [
-    "AirkeepExportOperator",
-    "AirkeepOperator",
-    "AirkeepPruneOperator",
-    "AirkeepReportOperator",
-    "AirkeepRestoreOperator",
-    "AirkeepVerifyOperator",
-]

@@ -30,6 +30,7 @@ with DAG(
     wanted: dict[str, Any] = {
         "snapshot": "{{ params.snapshot }}",
         "environment": "{{ params.environment }}",
+        **PLACE,
     }
     verify = AirkeepVerifyOperator(task_id="verify", **wanted)
     restore = AirkeepRestoreOperator(
