@@ -5,19 +5,19 @@ import os
 import sys
 import warnings
 
-with warnings.catch_warnings(record=True) as warned:
-    warnings.simplefilter("always")
-    from airflow.configuration import conf
-    from airflow.models.dagbag import DagBag
-    from airflow.providers_manager import ProvidersManager
-
 
 def schedule(dag: object) -> str:
     """As it was written; Airflow 2 has it under two names."""
     return str(getattr(dag, "schedule_interval", None) or getattr(dag, "schedule", None))
 
 
-bag = DagBag(conf.get("core", "dags_folder"))
+with warnings.catch_warnings(record=True) as warned:
+    warnings.simplefilter("always")
+    from airflow.configuration import conf
+    from airflow.models.dagbag import DagBag
+    from airflow.providers_manager import ProvidersManager
+
+    bag = DagBag(conf.get("core", "dags_folder"))
 
 sys.stdout.write(json.dumps({
     "errors": bag.import_errors,

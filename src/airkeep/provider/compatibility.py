@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import timedelta
 from logging import Logger
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
+from urllib.parse import urlsplit
 
 from airkeep.provider.connection import Connection
 
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
 
     IS_AIRFLOW_3: bool
     DEFERRABLE: bool
+    BASE_PATH: str
 
 else:
     from airflow import __version__
@@ -100,6 +102,8 @@ else:
 
     IS_AIRFLOW_3 = not __version__.startswith("2.")
     DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
+    # What the web server's own paths begin with, where it is behind a proxy.
+    BASE_PATH = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
 
     if IS_AIRFLOW_3:
         from airflow.sdk import DAG, BaseHook, BaseOperator, Param
@@ -123,6 +127,7 @@ else:
         )
 
 __all__ = [
+    "BASE_PATH",
     "DAG",
     "DEFERRABLE",
     "IS_AIRFLOW_3",

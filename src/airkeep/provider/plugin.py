@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from airkeep.provider.compatibility import IS_AIRFLOW_3, AirflowPlugin
+from airkeep.provider.compatibility import BASE_PATH, IS_AIRFLOW_3, AirflowPlugin
 
 PREFIX = "/airkeep"
 
@@ -39,7 +39,7 @@ class AirkeepPlugin(AirflowPlugin):
         [
             {
                 "name": "airkeep",
-                "href": f"{PREFIX}/report",
+                "href": f"{BASE_PATH}{PREFIX}/report",
                 "url_route": "airkeep",
                 "destination": "nav",
                 "category": "browse",

@@ -1,0 +1,113 @@
+"""A real Airflow 3 that exports itself: its scheduler, its workers, and the report in its pages.
+
+The workers have what Amazon MWAA gives them, since Airflow 3 keeps its database's address from its
+tasks; about two minutes, told once.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import airkeep
+from airkeep.database.address import parse_address
+from airkeep.database.server import Cluster
+from airkeep.snapshot.lake import Lake
+from chromium import chromium
+from provided import EXAMPLES, NEWEST, Provided
+from running import Running
+from servers import query
+
+pytestmark = pytest.mark.slow
+
+DAG = "airkeep_export"
+
+
+@dataclass(frozen=True)
+class Story:
+    """An Airflow at work, whose first daily export has ended."""
+
+    airflow: Running
+    lake: Path
+
+    @property
+    def page(self) -> str:
+        return f"http://127.0.0.1:{self.airflow.port}"
+
+
+@pytest.fixture(scope="module")
+def story(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    airflow, folder = Provided(NEWEST), tmp_path_factory.mktemp("page")
+    airflow.install()
+    (folder / "dags").mkdir()
+    shutil.copy(EXAMPLES / f"{DAG}.py", folder / "dags")
+    name = "airkeep_provider_page"
+    url = server.create(name)
+    try:
+        running = Running(
+            airflow, folder / "home", url, folder / "dags",
+            AIRKEEP_LAKE=str(folder / "lake"), AIRFLOW_ENV_NAME="prod", **as_on_mwaa(url),
+        )  # fmt: skip
+        running.run("db", "migrate")
+        with running.processes():
+            running.wait_for_runs(DAG, 1)
+            yield Story(running, folder / "lake")
+    finally:
+        server.drop(name)
+
+
+def as_on_mwaa(url: str) -> dict[str, str]:
+    """The database in the variables that a worker of Amazon's has."""
+    address = parse_address(url)
+    login = {"username": address.user, "password": address.password}
+    return {
+        "POSTGRES_HOST": address.host,
+        "POSTGRES_PORT": str(address.port),
+        "POSTGRES_DB": address.database,
+        "DB_SECRETS": json.dumps(login),
+    }
+
+
+def test_a_worker_that_may_not_see_the_database_s_address_exports_it(story: Story) -> None:
+    [name] = Lake(story.lake).names("prod")
+    [result] = airkeep.verify(story.lake, str(name))
+    assert result.ok
+    states = dict(
+        query(story.airflow.url, "SELECT task_id, state::text FROM task_instance ORDER BY 1")
+    )
+    assert states == {"csv": "success", "export": "success", "register": "skipped",
+                      "report": "success", "verify": "success"}  # fmt: skip
+
+
+def test_airflow_s_own_page_shows_the_newest_report(story: Story) -> None:
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(f"{story.page}/plugin/airkeep")
+        report = page.frame_locator("iframe")
+        report.get_by_role("heading").first.wait_for(timeout=60_000)
+        assert DAG in (report.locator("body").text_content(timeout=60_000) or "")
+
+
+def test_the_report_s_scripts_reach_nothing_of_airflow_s(story: Story) -> None:
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto(f"{story.page}/plugin/airkeep")
+        page.frame_locator("iframe").get_by_role("heading").first.wait_for(timeout=60_000)
+        [frame] = [f for f in page.frames if f.url.endswith("/airkeep/report")]
+        assert frame.evaluate("window.origin") == "null"
+        asked = "fetch('/api/v2/dags').then(() => 'answered', () => 'refused')"
+        assert frame.evaluate(asked) == "refused"
+
+
+def test_who_is_not_logged_in_sees_no_report(story: Story) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{story.page}/airkeep/report", timeout=30)
+    assert refused.value.code == 401
+    refused.value.close()
