@@ -224,7 +224,7 @@ def test_the_prune_dag_deletes_what_the_snapshot_holds(world: World) -> None:
 def test_a_connection_s_password_is_used_and_never_said(world: World, tmp_path: Path) -> None:
     """The database of a connection that is not there: the password is nowhere in the log."""
     (tmp_path / "by_connection.py").write_text(
-        "from datetime import datetime\n"
+        "from datetime import datetime  # a DAG of Airflow\n"
         "from airkeep.provider.compatibility import DAG\n"
         "from airkeep.provider.operators import AirkeepExportOperator\n"
         "with DAG('by_connection', schedule=None, start_date=datetime(2026, 1, 1)) as dag:\n"
