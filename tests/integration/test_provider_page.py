@@ -53,12 +53,18 @@ def story(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     try:
         running = Running(
             airflow, folder / "home", url, folder / "dags",
-            AIRKEEP_LAKE=str(folder / "lake"), AIRFLOW_ENV_NAME="prod", **as_on_mwaa(url),
+            AIRKEEP_LAKE=str(folder / "lake"), AIRFLOW_ENV_NAME="prod",
+            AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="True", **as_on_mwaa(url),
         )  # fmt: skip
         running.run("db", "migrate")
         with running.processes():
+            story = Story(running, folder / "lake")
+            # The first answer takes seconds, and a task waits for five of them only.
+            urllib.request.urlopen(f"{story.page}/execution/health", timeout=120).close()
+            running.wait("SELECT count(*) FROM serialized_dag", lambda dags: dags == 1)
+            running.run("dags", "unpause", DAG)
             running.wait_for_runs(DAG, 1)
-            yield Story(running, folder / "lake")
+            yield story
     finally:
         server.drop(name)
 

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from airkeep.provider.process import COMMANDS, Finished, Outcome, read_job, run_
 from airkeep.provider.reports import newest_report, save_report
 from airkeep.provider.values import days, yes
 from airkeep.store import open_store
+from servers import PROJECT
 
 LOG = logging.getLogger("test")
 
@@ -196,5 +198,10 @@ def test_the_provider_names_modules_that_are_there() -> None:
     info = get_provider_info()
     kinds = ("operators", "hooks", "triggers")
     named = [module for kind in kinds for module in info[kind][0]["python-modules"]]
-    named.append(info["plugins"][0]["plugin-class"].rpartition(".")[0])
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    points = project["entry-points"]
+    assert points["apache_airflow_provider"] == {
+        "provider_info": f"{get_provider_info.__module__}:{get_provider_info.__name__}"
+    }
+    named.append(points["airflow.plugins"]["airkeep"].partition(":")[0])
     assert all(find_spec(module) for module in named)

@@ -30,5 +30,4 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": _NAME, "python-modules": [f"{_ROOM}.hook"]}],
         "triggers": [{"integration-name": _NAME, "python-modules": [f"{_ROOM}.glue"]}],
-        "plugins": [{"name": _NAME, "plugin-class": f"{_ROOM}.plugin.AirkeepPlugin"}],
     }
