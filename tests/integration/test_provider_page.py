@@ -11,8 +11,10 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -25,9 +27,13 @@ from provided import EXAMPLES, NEWEST, Provided
 from running import Running
 from servers import query
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 pytestmark = pytest.mark.slow
 
 DAG = "airkeep_export"
+USER, PASSWORD = "ann", "for-tests-only"
 
 
 @dataclass(frozen=True)
@@ -51,10 +57,15 @@ def story(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     name = "airkeep_provider_page"
     url = server.create(name)
     try:
+        (folder / "passwords.json").write_text(json.dumps({USER: PASSWORD}))
         running = Running(
             airflow, folder / "home", url, folder / "dags",
             AIRKEEP_LAKE=str(folder / "lake"), AIRFLOW_ENV_NAME="prod",
-            AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="True", **as_on_mwaa(url),
+            AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="True",
+            AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="False",
+            AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS=f"{USER}:viewer",
+            AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=str(folder / "passwords.json"),
+            **as_on_mwaa(url),
         )  # fmt: skip
         running.run("db", "migrate")
         with running.processes():
@@ -92,23 +103,37 @@ def test_a_worker_that_may_not_see_the_database_s_address_exports_it(story: Stor
                       "report": "success", "verify": "success"}  # fmt: skip
 
 
-def test_airflow_s_own_page_shows_the_newest_report(story: Story) -> None:
+@contextmanager
+def opened(story: Story) -> Iterator[Page]:
+    """Airflow's page for the report, as somebody who is logged in sees it."""
+    login = json.dumps({"username": USER, "password": PASSWORD}).encode()
+    asked = urllib.request.Request(
+        f"{story.page}/auth/token", login, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        token = json.load(answer)["access_token"]
     with chromium() as browser:
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        context.add_cookies([{"name": "_token", "value": token, "url": story.page}])
+        page = context.new_page()
         page.goto(f"{story.page}/plugin/airkeep")
-        report = page.frame_locator("iframe")
-        report.get_by_role("heading").first.wait_for(timeout=60_000)
-        assert DAG in (report.locator("body").text_content(timeout=60_000) or "")
+        page.frame_locator("iframe").get_by_role("heading").first.wait_for(timeout=60_000)
+        yield page
+
+
+def test_airflow_s_own_page_shows_the_newest_report(story: Story) -> None:
+    with opened(story) as page:
+        assert DAG in (page.frame_locator("iframe").locator("body").text_content() or "")
+        page.get_by_role("button", name="Browse").click()
+        page.get_by_role("menuitem", name="airkeep").wait_for(timeout=30_000)
 
 
 def test_the_report_s_scripts_reach_nothing_of_airflow_s(story: Story) -> None:
-    with chromium() as browser:
-        page = browser.new_page()
-        page.goto(f"{story.page}/plugin/airkeep")
-        page.frame_locator("iframe").get_by_role("heading").first.wait_for(timeout=60_000)
+    with opened(story) as page:
+        asked = "fetch('/api/v2/dags').then((a) => a.status, () => 'refused')"
+        assert page.evaluate(asked) == 200
         [frame] = [f for f in page.frames if f.url.endswith("/airkeep/report")]
         assert frame.evaluate("window.origin") == "null"
-        asked = "fetch('/api/v2/dags').then(() => 'answered', () => 'refused')"
         assert frame.evaluate(asked) == "refused"
 
 

@@ -89,8 +89,9 @@ def test_a_command_that_fails_says_why_in_the_log(
 ) -> None:
     with caplog.at_level(logging.INFO):
         done = run_command(["verify", str(tmp_path / "none")], environ=os.environ, log=LOG)
-    assert done == Finished(34, None)
-    assert "there is no folder" in caplog.text
+    assert (done.status, done.summary) == (34, None)
+    assert "there is no folder" in done.error
+    assert done.error in caplog.text
 
 
 class _KilledError(BaseException):

@@ -18,7 +18,7 @@ class AirkeepCommandOperator(AirkeepOperator):
 
     Args:
         command: its words without `airkeep`; a template.
-        result: where {"status", "summary"} is saved as JSON, a URL or a path; a template.
+        result: where {"status", "summary", "error"} is saved as JSON, a URL or a path; a template.
         from_conf: both come from the DAG run's conf: {"command": [...], "result": "..."}.
     """
 
@@ -58,7 +58,7 @@ class AirkeepCommandOperator(AirkeepOperator):
             self.log.info("%s is there: the command has run before", job.result)
         if done.status:
             raise AirflowException(
-                f"airkeep {job.words[0]} ended with status {done.status}; what it said is above"
+                f"airkeep {job.words[0]} ended with status {done.status}: {done.error}"
             )
         return {"status": 0, "result": job.result} if place else vars(done)
 

@@ -21,6 +21,8 @@ class TaskInstance(Protocol):
     dag_id: str
     run_id: str
     task_id: str
+    map_index: int
+    try_number: int
 
 
 if TYPE_CHECKING:

@@ -48,10 +48,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Finished:
-    """What came of a command: its exit status, and what it printed."""
+    """What came of a command: its exit status, what it printed, and its last line of complaint."""
 
     status: int
-    summary: Any
+    summary: Any = None
+    error: str = ""
 
 
 def read_job(conf: object) -> Job:
@@ -100,7 +101,8 @@ def run_command(words: Sequence[str], *, environ: Mapping[str, str], log: Logger
     ) as process:
         assert process.stdout is not None  # noqa: S101 - both are pipes
         assert process.stderr is not None  # noqa: S101
-        telling = Thread(target=_tell, args=(process.stderr, log), daemon=True)
+        last: list[str] = []
+        telling = Thread(target=_tell, args=(process.stderr, log, last), daemon=True)
         telling.start()
         try:
             said = process.stdout.read()
@@ -109,12 +111,13 @@ def run_command(words: Sequence[str], *, environ: Mapping[str, str], log: Logger
             _stop(process)
             raise
         telling.join()
-    return Finished(status, _summary(said))
+    return Finished(status, _summary(said), last[0] if status and last else "")
 
 
-def _tell(stream: IO[str], log: Logger) -> None:
+def _tell(stream: IO[str], log: Logger, last: list[str]) -> None:
     for line in stream:
         log.info("%s", line.rstrip())
+        last[:] = [line.rstrip()]
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
@@ -162,7 +165,8 @@ class Outcome:
             document = None
         if not isinstance(document, dict) or not isinstance(document.get("status"), int):
             raise ConfigError(f"result: {self.store.url}/{self.name} is there, and no outcome")
-        return Finished(document["status"], document.get("summary"))
+        error = document.get("error")
+        return Finished(document["status"], document.get("summary"), str(error or ""))
 
     def save(self, done: Finished) -> None:
         """Save it, once and for good."""
