@@ -21,8 +21,13 @@ from aws_server import AwsServer
 from provided import EXAMPLES, NEWEST, OLDEST, Provided, Trial
 from servers import PROJECT, Databases, Templates, query
 
-DUMPS = {OLDEST: "airflow-2105-xcompickle", NEWEST: "airflow-332"}
-VERSIONS = [NEWEST, pytest.param(OLDEST, marks=pytest.mark.slow)]
+DUMPS = {
+    OLDEST: "airflow-2105-xcompickle",
+    "2.11.2": "airflow-2112",
+    "3.0.6": "airflow-306",
+    NEWEST: "airflow-332",
+}
+VERSIONS = [v if v == NEWEST else pytest.param(v, marks=pytest.mark.slow) for v in DUMPS]
 TASKS = {
     "airkeep_export": ["csv", "export", "register", "report", "verify"],
     "airkeep_export_glue": ["export", "verify"],
@@ -147,6 +152,23 @@ def test_it_leaves_csv_files_of_thirty_days_a_catalog_and_a_report(world: World)
 def objects(world: World) -> list[str]:
     listed = world.aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=world.bucket)
     return [found["Key"] for page in listed for found in page.get("Contents", ())]
+
+
+@pytest.mark.slow
+def test_a_task_without_an_address_is_told_where_to_put_one(
+    airflow: Provided, tmp_path: Path
+) -> None:
+    """As Airflow 3 leaves its tasks; Airflow 2 does not hide it, so there it was never set."""
+    blocked = "airflow-db-not-allowed:///"
+    script = (
+        "from airkeep.provider.hook import AirkeepHook\n"
+        f"AirkeepHook(environ={{'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN': {blocked!r}}}).address()\n"
+    )
+    nowhere = Trial(airflow, tmp_path, "postgresql://nobody@127.0.0.1:1/none")
+    well, said = nowhere.call("python", "-c", script)
+    assert not well
+    assert "AddressError: env: found no database" in said
+    assert ("AIRKEEP_DATABASE for the workers" in said) == airflow.version.startswith("3.")
 
 
 @pytest.mark.slow

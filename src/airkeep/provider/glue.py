@@ -1,9 +1,9 @@
 """airkeep's command line as an AWS Glue job, waited for by a task or by the triggerer.
 
-The room `jobs` starts the job and waits for it. Two calls with one token are one run: a trigger that
-moves to another triggerer waits for the run that is there. A token is of one try of a task, since
-what came of a run stays its outcome. What a trigger is made of lies in the database, so it holds no
-address: each place asks its own hook.
+The room `jobs` starts the job and waits for it. Two calls with one token are one run: a trigger
+that moves to another triggerer waits for the run that is there. A token is of one try of a task,
+since what came of a run stays its outcome. What a trigger is made of lies in the database, so it
+holds no address: each place asks its own hook.
 """
 
 from __future__ import annotations
