@@ -108,12 +108,16 @@ else:
     BASE_PATH = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
 
     if IS_AIRFLOW_3:
-        from airflow.sdk import DAG, BaseHook, BaseOperator, Param
+        from airflow.sdk import DAG, BaseOperator, Param
     else:
-        from airflow.hooks.base import BaseHook
         from airflow.models import BaseOperator
         from airflow.models.dag import DAG
         from airflow.models.param import Param
+
+    try:
+        from airflow.sdk import BaseHook
+    except ImportError:  # in 3.0, too
+        from airflow.hooks.base import BaseHook
 
     try:
         from airflow.sdk.exceptions import (
@@ -121,7 +125,7 @@ else:
             AirflowFailException,
             AirflowSkipException,
         )
-    except ImportError:  # before 3.2, too
+    except ImportError:  # in the first ones of 3, too
         from airflow.exceptions import (
             AirflowException,
             AirflowFailException,

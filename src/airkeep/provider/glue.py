@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from importlib import import_module
@@ -43,6 +43,7 @@ class AirkeepGlueOperator(AirkeepOperator):
         command: its words without `airkeep`; a template.
         role_name: the role that the job runs as; a template.
         timeout_s: after which the job is stopped.
+        shape: how large it is, as `airkeep.jobs.glue_plan.GlueShape` takes it: {"workers": 4}.
         deferrable: wait in the triggerer; by default what Airflow's `default_deferrable` says.
     """
 
@@ -56,12 +57,13 @@ class AirkeepGlueOperator(AirkeepOperator):
         command: Sequence[str],
         role_name: str = "",
         timeout_s: float = TIMEOUT_S,
+        shape: Mapping[str, Any] | None = None,
         deferrable: bool = DEFERRABLE,
         **arguments: Any,
     ) -> None:
         super().__init__(**arguments)
         self.command, self.role_name = command, role_name
-        self.timeout_s, self.deferrable = timeout_s, deferrable
+        self.timeout_s, self.shape, self.deferrable = timeout_s, shape, deferrable
 
     def run_with(self, hook: AirkeepHook, ti: TaskInstance) -> Document:
         asked: Document = {
@@ -69,6 +71,7 @@ class AirkeepGlueOperator(AirkeepOperator):
             "role": self.role_name,
             "token": token_of(ti),
             "timeout_s": self.timeout_s,
+            "shape": dict(self.shape or {}),
         }
         if self.deferrable:
             where = {
@@ -144,6 +147,7 @@ def run_on_glue(
         run = import_module("airkeep.jobs.glue").run_on_glue
         patience = import_module("airkeep.aws.wait").Patience
         place = import_module("airkeep.aws.session").AwsPlace
+        shape = import_module("airkeep.jobs.glue_plan").GlueShape
     except ModuleNotFoundError as error:
         raise AirkeepError(f"this airkeep has no jobs on Glue ({error.name})") from None
     outcome = run(
@@ -154,6 +158,7 @@ def run_on_glue(
         token=asked["token"],
         patience=patience(asked["timeout_s"]),
         address=hook.address(),
+        shape=shape(**asked["shape"]),
         place=place(region=hook.aws_region or None),
         tell=tell,
     )
