@@ -82,7 +82,9 @@ class AirkeepGlueOperator(AirkeepOperator):
                 "aws_region": self.aws_region,
             }
             self.defer(trigger=GlueRunTrigger(where=where, asked=asked), method_name="after_run")
-        return run_on_glue(hook, asked, tell=lambda line: self.log.info("%s", line))
+        done = run_on_glue(hook, asked, tell=lambda line: self.log.info("%s", line))
+        self.log.info("%s", done)
+        return done
 
     def after_run(self, context: Context, event: Document) -> Document:
         """Go on when the job has ended."""
