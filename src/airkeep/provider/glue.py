@@ -40,8 +40,9 @@ class AirkeepGlueOperator(AirkeepOperator):
     stop it. Its script and its records lie in the lake's `jobs/`.
 
     Args:
-        command: its words without `airkeep`; a template.
+        command: its words without `airkeep`; a template. `-` is the task's lake, `env:` the database.
         role_name: the role that the job runs as; a template.
+        secret: of Secrets Manager, a JSON object of variables such as AIRKEEP_ARCHIVE_KEY.
         timeout_s: after which the job is stopped.
         shape: how large it is, as `airkeep.jobs.glue_plan.GlueShape` takes it: {"workers": 4}.
         deferrable: wait in the triggerer; by default what Airflow's `default_deferrable` says.
@@ -56,19 +57,22 @@ class AirkeepGlueOperator(AirkeepOperator):
         *,
         command: Sequence[str],
         role_name: str = "",
+        secret: str = "",
         timeout_s: float = TIMEOUT_S,
         shape: Mapping[str, Any] | None = None,
         deferrable: bool = DEFERRABLE,
         **arguments: Any,
     ) -> None:
         super().__init__(**arguments)
-        self.command, self.role_name = command, role_name
+        self.command, self.role_name, self.secret = command, role_name, secret
         self.timeout_s, self.shape, self.deferrable = timeout_s, shape, deferrable
 
     def run_with(self, hook: AirkeepHook, ti: TaskInstance) -> Document:
+        words = read_job({"command": self.command}).words
         asked: Document = {
-            "command": list(read_job({"command": self.command}).words),
+            "command": [hook.need("lake") if word == "-" else word for word in words],
             "role": self.role_name,
+            "secret": self.secret,
             "token": token_of(ti),
             "timeout_s": self.timeout_s,
             "shape": dict(self.shape or {}),
@@ -157,6 +161,7 @@ def run_on_glue(
         environment=hook.need("environment"),
         folder=f"{hook.need('lake').rstrip('/')}/jobs",
         role=asked["role"],
+        secret=asked["secret"] or None,
         token=asked["token"],
         patience=patience(asked["timeout_s"]),
         address=hook.address(),

@@ -5,7 +5,7 @@ for it, without a worker where there is a triggerer.
 """
 
 from airkeep.provider.compatibility import DAG
-from airkeep.provider.dags.variables import AGAIN, LAKE, PLACE, ROLE, SHARED
+from airkeep.provider.dags.variables import AGAIN, PLACE, ROLE, SHARED
 from airkeep.provider.glue import AirkeepGlueOperator
 from airkeep.provider.operators import AirkeepVerifyOperator
 
@@ -19,9 +19,13 @@ with DAG(
 ) as dag:
     export = AirkeepGlueOperator(
         task_id="export",
-        command=["export", "env:", LAKE, "--increment"],
+        command=["export", "env:", "-", "--increment", "--json"],
         role_name=ROLE,
         **PLACE,
     )
-    verify = AirkeepVerifyOperator(task_id="verify", **PLACE)
+    verify = AirkeepVerifyOperator(
+        task_id="verify",
+        snapshot="{{ ti.xcom_pull(task_ids='export')['result']['summary']['id'] }}",
+        **PLACE,
+    )
     export >> verify
