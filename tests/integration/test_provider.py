@@ -162,7 +162,7 @@ def test_a_task_without_an_address_is_told_where_to_put_one(
     blocked = "airflow-db-not-allowed:///"
     script = (
         "from airkeep.provider.hook import AirkeepHook\n"
-        f"AirkeepHook(environ={{'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN': {blocked!r}}}).address()\n"
+        f"AirkeepHook(database='env:', environ={{'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN': {blocked!r}}}).address()\n"
     )
     nowhere = Trial(airflow, tmp_path, "postgresql://nobody@127.0.0.1:1/none")
     well, said = nowhere.call("python", "-c", script)

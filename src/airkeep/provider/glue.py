@@ -40,7 +40,8 @@ class AirkeepGlueOperator(AirkeepOperator):
     stop it. Its script and its records lie in the lake's `jobs/`.
 
     Args:
-        command: its words without `airkeep`; a template. `-` is the task's lake, `env:` the database.
+        command: its words without `airkeep`; a template. `-` is the task's lake, `env:` its
+            database.
         role_name: the role that the job runs as; a template.
         secret: of Secrets Manager, a JSON object of variables such as AIRKEEP_ARCHIVE_KEY.
         timeout_s: after which the job is stopped.

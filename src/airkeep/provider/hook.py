@@ -70,11 +70,12 @@ class AirkeepHook(BaseHook):
         """
         if self.conn_id:
             return address_of(self.conn_id, self.get_connection(self.conn_id))
+        wanted = self.settings.database or "env:"
         try:
-            return resolve_address(self.settings.database or "env:", self.environ)
+            return resolve_address(wanted, self.environ)
         except AddressError as error:
             told = str(error)
-        if IS_AIRFLOW_3 and not self.settings.database:
+        if IS_AIRFLOW_3 and wanted == "env:":
             told += (
                 ". Airflow 3 keeps its own address from its tasks: name a connection with "
                 "conn_id=, or set AIRKEEP_DATABASE for the workers"
