@@ -159,10 +159,10 @@ def test_a_task_without_an_address_is_told_where_to_put_one(
     airflow: Provided, tmp_path: Path
 ) -> None:
     """As Airflow 3 leaves its tasks; Airflow 2 does not hide it, so there it was never set."""
-    blocked = "airflow-db-not-allowed:///"
+    blocked = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "airflow-db-not-allowed:///"}
     script = (
         "from airkeep.provider.hook import AirkeepHook\n"
-        f"AirkeepHook(database='env:', environ={{'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN': {blocked!r}}}).address()\n"
+        f"AirkeepHook(database='env:', environ={blocked!r}).address()\n"
     )
     nowhere = Trial(airflow, tmp_path, "postgresql://nobody@127.0.0.1:1/none")
     well, said = nowhere.call("python", "-c", script)

@@ -126,7 +126,8 @@ def test_a_task_that_is_killed_ends_its_command(tmp_path: Path) -> None:
 def test_an_outcome_is_saved_once_and_read_back(tmp_path: Path) -> None:
     place = Outcome.at(f"{tmp_path}/results/one.json", {})
     assert place.load() is None
-    place.save(Finished(34, {"of": "it"}))
+    assert place.save(Finished(34, {"of": "it"})) == Finished(34, {"of": "it"})
+    assert place.save(Finished(0, "of another run")) == Finished(34, {"of": "it"})
     assert Outcome.at(f"{tmp_path}/results/one.json", {}).load() == Finished(34, {"of": "it"})
 
 

@@ -53,7 +53,7 @@ class AirkeepCommandOperator(AirkeepOperator):
         if done is None:
             done = run_command(job.words, environ=hook.variables(), log=self.log)
             if place:
-                place.save(done)
+                done = place.save(done)
         else:
             self.log.info("%s is there: the command has run before", job.result)
         if done.status:

@@ -23,7 +23,7 @@ from logging import Logger
 from threading import Thread
 from typing import IO, Any
 
-from airkeep.errors import ConfigError, NotFoundError, did_you_mean
+from airkeep.errors import AlreadySavedError, ConfigError, NotFoundError, did_you_mean
 from airkeep.store import Store, open_store
 
 # All but `shell`, which waits for somebody, and `key`, whose answer is a secret.
@@ -168,6 +168,10 @@ class Outcome:
         error = document.get("error")
         return Finished(document["status"], document.get("summary"), str(error or ""))
 
-    def save(self, done: Finished) -> None:
-        """Save it, once and for good."""
-        self.store.save(self.name, json.dumps(vars(done), indent=1).encode() + b"\n")
+    def save(self, done: Finished) -> Finished:
+        """Save it, once and for good; what is there then, which may be another run's."""
+        try:
+            self.store.save(self.name, json.dumps(vars(done), indent=1).encode() + b"\n")
+        except AlreadySavedError:
+            return self.load() or done
+        return done
