@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -105,16 +106,18 @@ def test_a_task_that_is_killed_ends_its_command(tmp_path: Path) -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
-        url = f"postgresql://me@127.0.0.1:{deaf.getsockname()[1]}/db"
+        url = f"postgresql://me@127.0.0.1:{deaf.getsockname()[1]}/db?connect_timeout=60"
         words = ["export", url, str(tmp_path / "lake"), "-e", "prod"]
         old = signal.signal(signal.SIGALRM, kill)
         signal.setitimer(signal.ITIMER_REAL, 1.5)
+        began = time.monotonic()
         try:
             with pytest.raises(_KilledError):
                 run_command(words, environ=os.environ, log=LOG)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, old)
+        assert time.monotonic() - began < 30
         deaf.settimeout(5)
         connection, _ = deaf.accept()
         with connection:
