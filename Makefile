@@ -41,7 +41,7 @@ define npm
 	  echo "It cannot be installed, what needs it is left out"
 endef
 
-.PHONY: help setup demo demo-transient playground check test test-slow bench bench-large bench-listing bench-opening bench-answers bench-prune bench-living docs clean tls-server jdbc azurite axe charts chromium screenshots spark4
+.PHONY: help setup demo demo-transient playground check test test-slow bench bench-large bench-listing bench-opening bench-answers bench-prune bench-living docs clean provider tls-server jdbc azurite axe charts chromium screenshots spark4
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,10 @@ bench-prune: setup ## measure prune beside airflow db clean
 
 bench-living: setup ## measure a restore into a database in use, and who waits for it
 	$(RUN) python -m benchmarks.living
+
+# The tests make them as they need them; each is 500 MB.
+provider: setup ## the oldest and the newest Airflow with our provider, in .cache/provider
+	PYTHONPATH=tests $(RUN) python -m provided
 
 charts: setup ## bundle the report's chart library anew, from npm
 	$(RUN) python -m tools.charts $(CACHE)/charts
