@@ -51,14 +51,16 @@
     │   └── ProofError              89   what should be equal after the migration is not
     ├── PruneError                  90   rows that should have left are still there
     │   └── OtherDatabaseError      91   the snapshot is of another database
-    ├── NoPriceError                93   a price that is needed is in no table
     ├── NotifyError                 92   whoever was to be told took no message
-    │   └── UnansweredError         94   and did not answer (may be tried again)
-    └── JourneyError                95   an environment did not get where it was to go
-        ├── HeldError               96   another run is at work on it (may be tried again)
-        ├── GateError               97   something speaks against deleting it
-        ├── TooLongError            98   a wait has lasted too long (may be tried again)
-        └── LocalAirflowError       99   an Airflow on this machine did not start, or has ended
+    │   └── UnansweredError         93   and did not answer (may be tried again)
+    ├── NoPriceError                94   a price that is needed is in no table
+    ├── JourneyError                95   an environment did not get where it was to go
+    │   ├── HeldError               96   another run is at work on it (may be tried again)
+    │   ├── GateError               97   something speaks against deleting it
+    │   ├── TooLongError            98   a wait has lasted too long (may be tried again)
+    │   └── LocalAirflowError       99   an Airflow on this machine did not start, or has ended
+    └── JobError                   100   a job elsewhere was not had, or not had in time
+        └── JobFailedError         101   a job's command failed; its own status is the exit status
 
 A usage error of the command line exits with 2, SIGHUP with 129, Ctrl-C with 130, SIGTERM with
 143, a standard output that nobody reads any more with 141. A message says what was expected, what
@@ -82,7 +84,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 class AirkeepError(Exception):
     """The root: whatever a user can cause or meet."""
 
-    exit_status: ClassVar[int] = 1
+    exit_status: int = 1
     retryable: ClassVar[bool] = False
 
 
@@ -464,12 +466,6 @@ class OtherDatabaseError(PruneError):
     exit_status = 91
 
 
-class NoPriceError(AirkeepError):
-    """A price that is needed is in no table, ours or the user's."""
-
-    exit_status = 93
-
-
 class NotifyError(AirkeepError):
     """Whoever was to be told of a journey took no message."""
 
@@ -479,8 +475,14 @@ class NotifyError(AirkeepError):
 class UnansweredError(NotifyError):
     """Whoever was to be told did not answer."""
 
-    exit_status = 94
+    exit_status = 93
     retryable = True
+
+
+class NoPriceError(AirkeepError):
+    """A price that is needed is in no table, ours or the user's."""
+
+    exit_status = 94
 
 
 class JourneyError(AirkeepError):
@@ -519,3 +521,19 @@ class LocalAirflowError(JourneyError):
     """An Airflow on this machine did not start, or has ended."""
 
     exit_status = 99
+
+
+class JobError(AirkeepError):
+    """A job elsewhere could not be had, ended without a result, or took too long."""
+
+    exit_status = 100
+
+
+class JobFailedError(JobError):
+    """The command of a job failed there; the exit status is that command's own."""
+
+    exit_status = 101
+
+    def __init__(self, status: int, words: str, logs: str) -> None:
+        self.exit_status = status if 0 < status < 256 else type(self).exit_status
+        super().__init__(f"the job's command ended with {status}: {words} (logs: {logs})")
