@@ -22,7 +22,7 @@ from airkeep.environment.events import Began, Ended, Event, Journey, Kept, Renew
 from airkeep.environment.ground import Ground
 from airkeep.environment.journal import Journal
 from airkeep.environment.plan import plan_down, plan_up
-from airkeep.environment.state import Holder, Standing, State, fold
+from airkeep.environment.state import Holder, Standing, State, fold, recorded_with
 from airkeep.errors import AirkeepError, GateError, HeldError, JourneyError, TooLongError
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.names import id_time
@@ -343,10 +343,13 @@ class _Run:
 
     def active_there(self) -> tuple[str, ...] | None:
         """Those that the snapshot has: one that was deleted since would stop its restore."""
-        if self.state.recorded is None:
+        snapshot = self.snapshot
+        asleep = recorded_with(self.way.journal.entries, str(snapshot.name))
+        recorded = self.state.recorded or asleep
+        if recorded is None:
             return None
-        there = contents.dags(self.snapshot, spool=self.way.spool)
-        return tuple(dag for dag in self.active if dag in there)
+        there = contents.dags(snapshot, spool=self.way.spool)
+        return tuple(dag for dag in recorded.active if dag in there)
 
     @property
     def token(self) -> str:
