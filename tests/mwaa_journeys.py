@@ -92,7 +92,7 @@ class Way:
         return file.read_text().splitlines() if file.exists() else []
 
     def add(self) -> None:
-        (self.folder / "lake").mkdir(parents=True)
+        (self.folder / "lake").mkdir(parents=True, exist_ok=True)
         Journal(self.lake.store, self.environment).append(Placed(self.place))
 
     def traveller(self, store: LocalStore | None = None) -> Traveller:

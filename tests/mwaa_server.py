@@ -77,6 +77,7 @@ class MwaaServer:
         fails: why the next environment cannot be made.
         busy: how many calls are throttled from now on; `away`: of Airflow's web server.
         calls: every change that it was asked for: `PUT prod`, ...
+        signed: how every call was signed.
     """
 
     aws: AwsServer
@@ -90,6 +91,7 @@ class MwaaServer:
     away: int = 0
     made: dict[str, Made] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    signed: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -105,8 +107,14 @@ class MwaaServer:
         self.made[name] = Made(dict(told), url, FERNET_KEY)
         return self.made[name]
 
+    def forget(self, name: str) -> None:
+        """Somebody else deletes it."""
+        self._forward("DELETE", f"/environments/{name}", b"", {})
+        del self.made[name]
+
     def answer(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
         kind, _, name = path.strip("/").partition("/")
+        self.signed.append(headers.get("Authorization", ""))
         with self._lock:
             if kind == "world":
                 made = self.made[name]

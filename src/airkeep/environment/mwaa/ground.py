@@ -32,8 +32,8 @@ from airkeep.environment.mwaa.definition import (
     OPTIONS,
     PAUSED,
     held,
-    is_held,
     options_of,
+    runs_new_dags,
     seal,
     unseal,
 )
@@ -201,7 +201,7 @@ class MwaaGround:
         succeeded(f"the restore of {snapshot.name}", self.means.run(tuple(words), token))
 
     def settle(self, recorded: Recorded | None) -> None:
-        if recorded is None or not is_held(definition := self._definition(recorded)):
+        if recorded is None or not runs_new_dags(definition := self._definition(recorded)):
             return
         found, wish = self._steady(), options_of(definition)
         if options_of(found).get(PAUSED) == wish[PAUSED]:
