@@ -41,10 +41,10 @@ define npm
 	  echo "It cannot be installed, what needs it is left out"
 endef
 
-.PHONY: help setup demo playground check test test-slow bench bench-large bench-listing bench-opening bench-answers bench-prune bench-living docs clean tls-server jdbc azurite axe charts chromium screenshots spark4
+.PHONY: help setup demo demo-transient playground check test test-slow bench bench-large bench-listing bench-opening bench-answers bench-prune bench-living docs clean tls-server jdbc azurite axe charts chromium screenshots spark4
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(filter-out uv,$(UV)) ## make the virtual environment, with uv fetched if need be
 	@[ -d .venv ] || echo "setting up the virtual environment: about 1 GB, once"
@@ -52,6 +52,9 @@ setup: $(filter-out uv,$(UV)) ## make the virtual environment, with uv fetched i
 
 demo: setup ## export, verify, damage and restore a real Airflow database, and write its report
 	@$(RUN) python -m tools.demo
+
+demo-transient: setup ## a real Airflow: up, DAGs run, down (its database gone), up with all of it
+	@PYTHONPATH=tests $(RUN) python -m tools.demo_transient
 
 playground: setup ## a PostgreSQL with the demo's database, until Ctrl-C
 	@$(RUN) python -m tools.playground

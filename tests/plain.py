@@ -14,6 +14,7 @@ from datetime import timedelta
 from counting import Row, Tables, could_be, due, groups, nearest_rank, seconds
 from plain_assets import ASSETS
 from plain_capacity import CAPACITY
+from plain_cost import COST
 from plain_report import REPORT
 from plain_runs import RUNS
 
@@ -330,6 +331,7 @@ PLAIN: dict[str, Callable[[Tables], list[Row]]] = (
     }
     | ASSETS
     | CAPACITY
+    | COST
     | REPORT
     | RUNS
 )

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
@@ -33,6 +34,20 @@ class Story:
     def __init__(self) -> None:
         self.ok = True
         self.began = monotonic()
+
+    @property
+    def took_s(self) -> float:
+        return monotonic() - self.began
+
+    @contextmanager
+    def timed(
+        self, what: str, deed: Callable[[], AbstractContextManager[object]]
+    ) -> Iterator[Callable[[str], None]]:
+        """A deed that lasts as long as the block: its beginning is what is timed."""
+        began = monotonic()
+        with deed():
+            took_s = monotonic() - began
+            yield lambda tells: print(f"  {what:<34} {took_s:5.1f} s   {tells}", flush=True)
 
     def step(self, what: str, deed: Callable[[], T], tell: Callable[[T], str]) -> T:
         began = monotonic()
@@ -66,7 +81,7 @@ def main() -> int:
     print(f"  try             .venv/bin/airkeep show {lake.relative_to(PROJECT)} demo/latest")
     print(f"  the report      {page}")
     print(f"\n{'all of it held' if story.ok else 'SOMETHING DID NOT HOLD'}, ", end="")
-    print(f"in {monotonic() - story.began:.1f} s")
+    print(f"in {story.took_s:.1f} s")
     return 0 if story.ok else 1
 
 

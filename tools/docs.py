@@ -136,17 +136,24 @@ def cli_page() -> str:
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """The group, then each command in the order of its help."""
-    context = click.Context(main.cli, info_name="airkeep")
-    yield ("airkeep",), main.cli
-    for name in main.cli.list_commands(context):
-        command = main.cli.get_command(context, name)
-        if command is not None and not command.hidden:
-            yield ("airkeep", name), command
+    """The group, then each command in the order of its help, a group's own after it."""
+    yield from _commands(("airkeep",), main.cli)
+
+
+def _commands(
+    path: tuple[str, ...], command: click.Command
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            if inner is not None and not inner.hidden:
+                yield from _commands((*path, name), inner)
 
 
 def help_text(path: tuple[str, ...], command: click.Command) -> str:
-    above = click.Context(main.cli, info_name=path[0], **main.cli.context_settings)
+    above = click.Context(main.cli, info_name=" ".join(path[:-1]), **main.cli.context_settings)
     parent = above if len(path) > 1 else None
     settings = {**main.cli.context_settings, "terminal_width": WIDTH}
     own = click.Context(command, info_name=path[-1], parent=parent, **settings)

@@ -8,6 +8,7 @@
     airkeep.Lake("s3://bucket/lake")["latest"].tables
     airkeep.query("s3://bucket/lake", "SELECT * FROM lost_hours")
     airkeep.report("s3://bucket/lake", "report.html")
+    airkeep.cost_by("s3://bucket/lake", airkeep.Paid(Decimal("449.11")), by="owner")
     airkeep.adopt("s3://bucket/old-exports", "s3://bucket/lake", environment="retired")
     airkeep.prune("postgresql://...", "s3://bucket/lake", older_than=timedelta(days=90))
 
@@ -24,8 +25,12 @@ from airkeep.version import __version__
 
 if TYPE_CHECKING:
     from airkeep.adopt.run import adopt
+    from airkeep.cost.estimate import Usage, estimate
+    from airkeep.cost.period import month_of
+    from airkeep.cost.prices import load_prices
     from airkeep.database.address import Address, resolve_address
     from airkeep.database.limits import ReadLimits
+    from airkeep.environment.sleep_history import Bill, plan_sleep
     from airkeep.export.csv import export_csv
     from airkeep.export.run import export
     from airkeep.lake.compact import compact
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
     from airkeep.prune.run import prune
     from airkeep.rekey.run import rekey
     from airkeep.rekey.snapshot import rekey_snapshot
+    from airkeep.report.cost import Paid, Priced, cost_by
     from airkeep.report.run import report
     from airkeep.restore.run import restore
     from airkeep.snapshot.clean import clean
@@ -45,19 +51,28 @@ if TYPE_CHECKING:
 __all__ = [
     "Address",
     "AirkeepError",
+    "Bill",
     "Lake",
     "Model",
+    "Paid",
+    "Priced",
     "ReadLimits",
     "Snapshot",
+    "Usage",
     "__version__",
     "adopt",
     "clean",
     "compact",
     "compare",
+    "cost_by",
     "diff",
+    "estimate",
     "export",
     "export_csv",
     "list_models",
+    "load_prices",
+    "month_of",
+    "plan_sleep",
     "prune",
     "query",
     "rekey",
@@ -74,16 +89,25 @@ __all__ = [
 # Imported when they are asked for: all of them together take a quarter of a second.
 _LATER = {
     "Address": "airkeep.database.address",
+    "Bill": "airkeep.environment.sleep_history",
     "Lake": "airkeep.snapshot.lake",
     "Model": "airkeep.models.catalog",
+    "Paid": "airkeep.report.cost",
+    "Priced": "airkeep.report.cost",
     "ReadLimits": "airkeep.database.limits",
     "Snapshot": "airkeep.snapshot.lake",
+    "Usage": "airkeep.cost.estimate",
     "clean": "airkeep.snapshot.clean",
     "compact": "airkeep.lake.compact",
     "compare": "airkeep.snapshot.verify",
+    "cost_by": "airkeep.report.cost",
     "diff": "airkeep.snapshot.verify",
+    "estimate": "airkeep.cost.estimate",
     "export_csv": "airkeep.export.csv",
     "list_models": "airkeep.models.query",
+    "load_prices": "airkeep.cost.prices",
+    "month_of": "airkeep.cost.period",
+    "plan_sleep": "airkeep.environment.sleep_history",
     "query": "airkeep.models.query",
     "rekey_snapshot": "airkeep.rekey.snapshot",
     "resolve_address": "airkeep.database.address",

@@ -254,6 +254,15 @@ class Settings:
         help="Where Athena puts results.",
         read=_read_output,
     )
+    notify: str | None = _described(
+        None,
+        "AIRKEEP_NOTIFY",
+        expected="sns:arn:aws:sns:REGION:ACCOUNT:TOPIC or https://...",
+        help="Who is told of what a schedule did. A webhook's address is a secret; a command line "
+        "is seen by everybody who may list processes.",
+        read=_read_text,
+        is_secret=True,
+    )
     store: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def need(self, name: str) -> str:

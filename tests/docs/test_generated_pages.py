@@ -15,6 +15,7 @@ from airkeep.cli import main
 from airkeep.config import SETTINGS
 from airkeep.database.address import AIRFLOW_VARIABLES
 from airkeep.tables.secrets import UNHANDLED
+from command import commands
 from docs.pages import DOCS, PROJECT, page, section
 
 CLI = page("docs/cli.md")
@@ -32,11 +33,11 @@ def test_the_generated_pages_are_fresh() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", list(main.COMMANDS))
-def test_a_command_and_its_options_are_described(name: str) -> None:
-    command = main.cli.get_command(click.Context(main.cli), name)
-    assert command is not None
-    text = section(CLI, f"## `airkeep {name}`")
+@pytest.mark.parametrize(("path", "command"), list(commands()))
+def test_a_command_and_its_options_are_described(
+    path: tuple[str, ...], command: click.Command
+) -> None:
+    text = section(CLI, f"## `airkeep {' '.join(path)}`")
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.hidden or parameter.opts[-1] in text, parameter.name

@@ -35,7 +35,9 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         dump = AIRFLOW_DATA / f"{name}.dump"
         result = run("adopt", "-q", dump, folder / "lake", "--environment", environment)
         assert result.exit_code == 0, result.exception
-    return made(folder / "lake", folder / "r.html", "--compare", "old,prod")
+    return made(
+        folder / "lake", folder / "r.html", "--compare", "old,prod", "--total", "prod=449.11"
+    )
 
 
 @pytest.fixture(scope="module")

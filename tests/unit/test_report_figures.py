@@ -123,9 +123,10 @@ def test_what_changed_names_failures_first_and_says_both_weeks() -> None:
 
 
 def test_every_mart_is_shown_somewhere() -> None:
-    from airkeep.report import dags, overview
+    from airkeep.report import cost, dags, overview
 
     shown = {q.mart for q in ASKED} | {*dags.WANTED, *overview.WANTED, "environments_compared"}
+    shown |= {*cost.MARTS}
     assert {m.name for m in models().values() if m.kind == "mart"} <= shown
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airkeep.cli.context import Context, setting_option
+from airkeep.config import FILE
 from airkeep.errors import ConfigError, JourneyError, did_you_mean
 
 if TYPE_CHECKING:
@@ -35,12 +36,19 @@ _OWN = re.compile(
 
 
 def open_lake(ctx: Context, environment: str | None) -> Lake:
-    """The configured lake; for `local` where none is, one beside its folder."""
+    """The configured lake; where none is, the one that a local environment has here.
+
+    Raises:
+        ConfigError: there is none.
+    """
     from airkeep.snapshot.lake import Lake
 
-    if ctx.settings.lake is None and environment in (None, LOCAL):
-        return Lake(FOLDER / "lake")
-    return ctx.lake("-", new=True)
+    here = FOLDER / "lake"
+    if ctx.settings.lake is not None:
+        return ctx.lake("-", new=True)
+    if environment == LOCAL or here.is_dir():
+        return Lake(here)
+    raise ConfigError(f"no lake is set: give --lake, AIRKEEP_LAKE, or lake in {FILE}")
 
 
 def read_state(lake: Lake, environment: str) -> tuple[Journal, State]:
@@ -59,15 +67,19 @@ def need_place(lake: Lake, state: State) -> Place:
     Raises:
         JourneyError: it is not known.
     """
+    if state.place is None:
+        raise unknown_environment(lake, state.environment)
+    return state.place
+
+
+def unknown_environment(lake: Lake, environment: str) -> JourneyError:
+    """What is said of an environment that the lake does not know."""
     from airkeep.environment.journal import environments
 
-    if state.place is None:
-        known = environments(lake.store)
-        raise JourneyError(
-            f"{lake.url} knows no environment {state.environment!r}"
-            f"{did_you_mean(state.environment, known)}: airkeep env add {state.environment}"
-        )
-    return state.place
+    return JourneyError(
+        f"{lake.url} knows no environment {environment!r}"
+        f"{did_you_mean(environment, environments(lake.store))}: airkeep env add {environment}"
+    )
 
 
 def local_ground(

@@ -214,7 +214,7 @@ def _print(found: Rows, form: str, out: Output) -> None:
         out.line("\n".join(str(drawn) for _, drawn in found.rows()))
     else:
         rows = list(found.rows(SHOWN + 1))
-        cells = [[_one_line(_for_people(v)) for v in row] for row in rows[:SHOWN]]
+        cells = [[one_line(_for_people(v)) for v in row] for row in rows[:SHOWN]]
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         out.answer(found.columns, cells, width=width)
         if not rows:
@@ -277,5 +277,6 @@ def _for_people(value: Any) -> str:
     return str(round(value, 6)) if abs(value) >= 0.001 or not value else f"{value:.3g}"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """A name as a cell shows it: what moves the cursor is a space."""
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)

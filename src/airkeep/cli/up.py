@@ -126,10 +126,11 @@ def _up_local(
             out.result(arrived, lambda: out.line(_told(arrived, place)))
             with _told_to_end() as end:
                 ground.serve(end)
-    out.note(
-        f"{journal.environment} has ended. airkeep up {journal.environment} goes on where it was, "
-        f"airkeep down {journal.environment} puts it to sleep"
-    )
+    if ground.exists():
+        out.note(
+            f"{journal.environment} has ended: airkeep up {journal.environment} goes on where it "
+            f"was, airkeep down {journal.environment} puts it to sleep"
+        )
 
 
 def _up_mwaa(

@@ -64,6 +64,12 @@ class Began(msgspec.Struct, frozen=True, tag="began"):
     force: bool = False
 
 
+class Planned(msgspec.Struct, frozen=True, tag="planned"):
+    """The steps that the run will take."""
+
+    steps: tuple[str, ...]
+
+
 class Renewed(msgspec.Struct, frozen=True, tag="renewed"):
     """The run is still at work."""
 
@@ -111,7 +117,28 @@ class Forgotten(msgspec.Struct, frozen=True, tag="forgotten"):
     """The environment is no longer ours to care for; its snapshots stay."""
 
 
-Event = Placed | Began | Renewed | Stepped | Recorded | Kept | Ended | Forgotten
+class Scheduled(msgspec.Struct, frozen=True, tag="scheduled", omit_defaults=True):
+    """When it is to sleep and to wake, from now on; in place of what was said before.
+
+    Attributes:
+        down, up: cron of five fields, read in `timezone`; None: that is done by hand.
+        notify: `sns:` and a topic's ARN. A webhook's address may hold a token: it stands nowhere.
+    """
+
+    down: str | None
+    up: str | None
+    timezone: str = "UTC"
+    notify: str | None = None
+
+
+class Unscheduled(msgspec.Struct, frozen=True, tag="unscheduled"):
+    """It is put to sleep and woken by hand alone."""
+
+
+Event = (
+    Placed | Began | Planned | Renewed | Stepped | Recorded | Kept | Ended | Forgotten
+    | Scheduled | Unscheduled
+)  # fmt: skip
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

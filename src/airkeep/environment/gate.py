@@ -47,9 +47,7 @@ def against(found: Findings) -> tuple[str, ...]:
         reasons.append(worst)
     reasons += _secrets(found)
     if found.pulse.running:
-        reasons.append(
-            f"{found.pulse.running} tasks or runs are at work: what they do will be lost"
-        )
+        reasons.append(f"{found.pulse.running} tasks are at work: what they do will be lost")
     if found.pulse.finished_since:
         reasons.append(
             f"{found.pulse.finished_since} runs have ended since {name} was taken "

@@ -115,10 +115,10 @@ class Journal:
         data = self._store.load(path)
         name = path.rpartition("/")[2].removesuffix(".json")
         try:
-            written = msgspec.json.decode(data, type=_Version).format
+            written = _READ_VERSION.decode(data).format
             if written > FORMAT:
                 raise NewerFormatError(path, found=written, known=FORMAT)
-            entry = msgspec.json.decode(data, type=Entry)
+            entry = _READ_ENTRY.decode(data)
         except msgspec.DecodeError:
             raise JourneyError(f"{path} is no entry of a journal: it was changed") from None
         if not _NAME.fullmatch(name) or entry.number != int(name):
@@ -128,6 +128,12 @@ class Journal:
 
 class _Version(msgspec.Struct):
     format: int
+
+
+# Made here and not by the threads that use them: msgspec, told of a type for the first time by
+# several threads at once, ended the process (a segmentation fault in 1 of 60 commands).
+_READ_VERSION = msgspec.json.Decoder(_Version)
+_READ_ENTRY = msgspec.json.Decoder(Entry)
 
 
 def environments(store: Store) -> list[str]:

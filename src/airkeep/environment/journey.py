@@ -18,7 +18,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from airkeep.environment import contents, gate, keys
-from airkeep.environment.events import Began, Ended, Event, Journey, Kept, Renewed, Stepped
+from airkeep.environment.events import Began, Ended, Event, Journey, Kept, Planned, Renewed, Stepped
 from airkeep.environment.ground import Ground
 from airkeep.environment.journal import Journal
 from airkeep.environment.plan import plan_down, plan_up
@@ -148,6 +148,7 @@ class _Run:
     ) -> None:
         self.way, self.journey, self.force, self.wanted = way, journey, force, snapshot
         self.state = State(way.journal.environment)
+        self.begun: set[str] = set()
         self.taken: list[StepTaken] = []
         self.lost: tuple[str, ...] = ()
         self.verified: VerifyResult | None = None
@@ -164,7 +165,9 @@ class _Run:
         self.check_free(take_over=take_over)
         self.say(Began(self.journey, self.until(), force=self.force))
         with self.held(), self.giving_back():
-            for step in self.plan():
+            steps = self.plan()
+            self.say(Planned(steps))
+            for step in steps:
                 self.take(step)
             self.say(Ended("done"))
         took_s = round(monotonic() - began, 3)
@@ -230,11 +233,10 @@ class _Run:
             raise
 
     def give_back(self, error: BaseException) -> None:
-        recorded = self.state.recorded
         why = str(error) if isinstance(error, AirkeepError) else "interrupted"
-        if self.journey == "down" and recorded is not None and not self.state.deleting:
+        if "pause" in self.begun and "delete" not in self.begun:
             try:
-                self.way.ground.unpause(recorded.active)
+                self.way.ground.unpause(self.active)
                 self.say(Stepped("unpause", is_done=True))
             except HeldError:
                 raise
@@ -261,6 +263,7 @@ class _Run:
     def take(self, step: str) -> None:
         began = monotonic()
         self.say(Stepped(step, is_done=False))
+        self.begun.add(step)
         _DEEDS[step](self)
         self.say(Stepped(step, is_done=True))
         self.taken.append(StepTaken(step, round(monotonic() - began, 3)))

@@ -19,9 +19,12 @@ from airkeep.environment.events import (
     Kept,
     Place,
     Placed,
+    Planned,
     Recorded,
     Renewed,
+    Scheduled,
     Stepped,
+    Unscheduled,
 )
 
 Standing = Literal["unknown", "new", "awake", "asleep"]
@@ -29,7 +32,12 @@ Standing = Literal["unknown", "new", "awake", "asleep"]
 
 @dataclass(frozen=True)
 class Holder:
-    """The run that is at work, or was when its process ended."""
+    """The run that is at work, or was when its process ended.
+
+    Attributes:
+        steps: all that it will take.
+        step: the last one that it began, at `step_at`.
+    """
 
     journey: Journey
     run: str
@@ -37,7 +45,9 @@ class Holder:
     pid: int
     began: datetime
     until: datetime
+    steps: tuple[str, ...] = ()
     step: str = ""
+    step_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,7 @@ class State:
         deleting: deletion was begun, or about to: what is left of it must not be used.
         made: we began to make it since it slept last; `restored`: what slept is in it again.
         why: what ended the last journey, where it failed.
+        schedule: when it is to sleep and to wake; `scheduled_at`: since when that holds.
     """
 
     environment: str
@@ -68,6 +79,8 @@ class State:
     made: bool = False
     restored: bool = False
     why: str = ""
+    schedule: Scheduled | None = None
+    scheduled_at: datetime | None = None
 
 
 def fold(environment: str, entries: Iterable[Entry]) -> State:
@@ -104,18 +117,30 @@ def _after(state: State, entry: Entry) -> State:
         case Began(journey, until):
             holder = Holder(journey, entry.run, entry.host, entry.pid, entry.at, until)
             return replace(state, holder=holder, why="")
+        case Planned(steps):
+            return _held(state, steps=steps)
         case Renewed(until):
             return _held(state, until=until)
         case Stepped(step, is_done):
-            return _stepped(state, step, is_done=is_done)
-        case Recorded() as recorded:
-            return replace(state, recorded=recorded, last=recorded)
-        case Kept() as kept:
-            return replace(state, kept=kept)
+            return _stepped(state, step, entry.at, is_done=is_done)
+        case Recorded() | Kept() | Scheduled() | Unscheduled() as said:
+            return _told(state, said, entry.at)
         case Ended() as ended:
             return _ended(state, ended, entry.at)
         case Forgotten():
             return State(state.environment)
+
+
+def _told(state: State, said: Recorded | Kept | Scheduled | Unscheduled, at: datetime) -> State:
+    match said:
+        case Recorded():
+            return replace(state, recorded=said, last=said)
+        case Kept():
+            return replace(state, kept=said)
+        case Scheduled():
+            return replace(state, schedule=said, scheduled_at=at)
+        case Unscheduled():
+            return replace(state, schedule=None, scheduled_at=None)
 
 
 def _held(state: State, **changes: object) -> State:
@@ -123,8 +148,9 @@ def _held(state: State, **changes: object) -> State:
     return replace(state, holder=holder)
 
 
-def _stepped(state: State, step: str, *, is_done: bool) -> State:
-    state = _held(state, step=step)
+def _stepped(state: State, step: str, at: datetime, *, is_done: bool) -> State:
+    if not is_done:
+        state = _held(state, step=step, step_at=at)
     match step, is_done:
         case "record" | "pause", False:
             return replace(state, deleting=False)  # all of it is there, and looked at anew

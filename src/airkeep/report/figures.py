@@ -19,7 +19,8 @@ from airkeep.report.questions import SECTIONS, Chart, Question
 Value = str | int | float | bool | None
 Row = tuple[Value, ...]
 Ask = Callable[[str], Iterable[tuple[object, ...]]]
-Kind = Literal["count", "s", "h", "d", "share", "ratio", "bytes", "at", "day", "flag", "text"]
+Kind = Literal["count", "s", "h", "d", "share", "ratio", "bytes", "money", "at", "day", "flag",
+               "text"]  # fmt: skip
 
 _FEWEST = 20
 _SUFFIXES: dict[str, Kind] = {"_s": "s", "_h": "h", "_d": "d", "_at": "at"}

@@ -359,7 +359,7 @@ CAPACITY = Section(
 
 WASTE = Section(
     "waste",
-    "Waste and cost",
+    "Waste",
     "Slot hours are what workers are paid for: a task holds pool slots while it runs.",
     (
         Question(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,10 @@ from airkeep.lake.manifests import Warn
 from airkeep.models.build import make_models
 from airkeep.models.catalog import models, needed_for
 from airkeep.report import dags, overview
-from airkeep.report.figures import Since, parts, sources
+from airkeep.report.bills import Bills, cost_part, plan_bills
+from airkeep.report.cost import MARTS as COST_MARTS
+from airkeep.report.cost import Paid, Priced
+from airkeep.report.figures import Part, Since, parts, sources
 from airkeep.report.page import Report, render
 from airkeep.report.questions import SECTIONS, WHOLE
 from airkeep.snapshot.folder import private_folder
@@ -57,6 +60,7 @@ def report(
     environments: Sequence[str] = (),
     since: datetime | timedelta | None = None,
     compare: Sequence[str] = (),
+    bills: Mapping[str, Paid | Priced] | None = None,
     limits: ReadLimits | None = None,
     spool: Path | None = None,
     progress: Progress = silent,
@@ -71,6 +75,8 @@ def report(
         since: what is about a period holds only what began then or later, UTC when it has no zone;
             an age counts back from the newest snapshot.
         compare: two environments to set side by side, or none.
+        bills: what an environment cost in the period, by its name; of the name "" every other
+            one's. Without a period it is that of the last 30 days.
         spool: a folder with space for the models' tables.
         warn: told of a snapshot that cannot be read and was passed over, or that is damaged; the
             page says it, too.
@@ -103,7 +109,9 @@ def report(
             warn=tell,
         ) as opened,
     ):
-        made = make_report(opened, folder, since=since, compare=compare, progress=progress)
+        made = make_report(
+            opened, folder, since=since, compare=compare, bills=bills or {}, progress=progress
+        )
     return write_report(replace(made, warnings=tuple(dict.fromkeys(said))), output)
 
 
@@ -113,6 +121,7 @@ def make_report(
     *,
     since: datetime | timedelta | None = None,
     compare: Sequence[str] = (),
+    bills: Bills | None = None,
     progress: Progress = silent,
 ) -> Report:
     """Answer every question of the report.
@@ -122,9 +131,11 @@ def make_report(
         since: what is about a period holds only what began then or later; an age counts back from
             the newest snapshot.
         compare: two environments to set side by side.
+        bills: what environments cost.
 
     Raises:
         ConfigError: an environment is not there.
+        NoPriceError: a price is not known.
     """
     manifests = opened.manifests()
     names = sorted({m.environment for m in manifests})
@@ -134,13 +145,15 @@ def make_report(
                 f"there is no environment {wanted!r} to compare{did_you_mean(wanted, names)}: "
                 f"the report is about {', '.join(names) or 'none'}"
             )
-    newest = max((id_time(m.id) for m in manifests), default=None)
+    taken = {m.environment: id_time(m.id) for m in sorted(manifests, key=lambda m: m.id)}
+    newest = max(taken.values(), default=None)
     if isinstance(since, timedelta):
         since = None if newest is None else newest - since
     elif since is not None:
         since = utc(since)
+    plan = plan_bills(bills or {}, taken, since)
     known = models()
-    marts = [m for m in _wanted() if m in known]
+    marts = [m for m in (*_wanted(), *(COST_MARTS if plan.bills else ())) if m in known]
     period = _make(opened, marts, folder, since, progress)
 
     def ask(statement: str) -> list[tuple[object, ...]]:
@@ -157,7 +170,10 @@ def make_report(
         overview=overview.overview(ask, marts, manifests, compare),
         changes=dags.changes(every),
         dags=every,
-        parts=parts(ask, marts, len(names), period),
+        parts=_with_cost(
+            parts(ask, marts, len(names), period),
+            cost_part(ask, plan, narrowed=period is not None),
+        ),
         sources=sources([known[m] for m in (*marts, *_READ)]),
     )
 
@@ -173,9 +189,9 @@ def _make(
     if since is None:
         make_models(opened, [*marts, *_READ], folder, progress=progress)
         return None
-    of_all = [mart for mart in marts if mart in WHOLE]
+    of_all = [mart for mart in marts if mart in WHOLE or mart in COST_MARTS]
     make_models(opened, [*of_all, "dags", "environments"], folder, progress=progress)
-    rest = [mart for mart in (*marts, "runs") if mart not in WHOLE]
+    rest = [mart for mart in (*marts, "runs") if mart not in of_all]
     sql = _timestamp(since)
     where = {name: f"{at} >= {sql}" for name, (_, at) in _TIMES.items()}
     make_models(opened, rest, folder, where=where, progress=progress)
@@ -183,6 +199,12 @@ def _make(
         one for one in rest if not where.keys().isdisjoint(m.name for m in needed_for([one]))
     )
     return Since(int(since.timestamp()), sql, frozenset(narrowed))
+
+
+def _with_cost(found: Sequence[Part], cost: Part) -> tuple[Part, ...]:
+    """Cost stands behind waste."""
+    at = next((n for n, part in enumerate(found, start=1) if part.key == "waste"), len(found))
+    return (*found[:at], cost, *found[at:])
 
 
 def write_report(report: Report, output: Path) -> Written:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from airkeep.errors import StoreError
+from airkeep.errors import AirkeepError
 
 T = TypeVar("T")
 
@@ -39,14 +39,14 @@ class Retry:
         """Return what the action returns, from its first attempt that does not fail.
 
         Raises:
-            StoreError: the last failure, or the first that is not worth another attempt.
+            AirkeepError: the last failure, or the first that is not worth another attempt.
         """
         started = self.clock()
         attempt = 1
         while True:
             try:
                 return action()
-            except StoreError as error:
+            except AirkeepError as error:
                 wait_s = self._wait_s(attempt)
                 late = self.clock() - started + wait_s > self.total_s
                 if not error.retryable or attempt >= self.attempts or late:

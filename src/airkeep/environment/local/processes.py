@@ -21,8 +21,9 @@ END_S = 15
 _STARTS = 5  # in a row, of one process that keeps ending
 _STEADY_S = 120  # after which it is believed to run
 
-# Reads until our end closes its input; told "done", the group has been ended already.
-_GUARD = 'read -r done && exit 0; kill -TERM -- "-$1"; sleep 5; kill -KILL -- "-$1"'
+# Reads until our end closes its input; told "done", the group has been ended already. (No `--`
+# before the group: dash takes that for a number.)
+_GUARD = 'read -r done && exit 0; kill -TERM "-$1"; sleep 5; kill -KILL "-$1"'
 
 
 @dataclass

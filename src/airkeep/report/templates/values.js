@@ -25,7 +25,7 @@ function h(tag, attributes, ...children) {
   return made;
 }
 
-const NUMERIC = new Set(["count", "s", "h", "d", "share", "points", "ratio", "bytes"]);
+const NUMERIC = new Set(["count", "s", "h", "d", "share", "points", "ratio", "bytes", "money"]);
 const NOTHING = "–";
 
 function number(value, digits) {
@@ -95,6 +95,7 @@ function text(value, kind) {
     case "ratio": return ratio(value);
     case "points": return points(value);
     case "bytes": return bytes(value);
+    case "money": return number(value, 2);
     case "at": return time(value);
     case "flag": return value ? "yes" : "no";
     default: return String(value);

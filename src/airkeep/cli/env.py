@@ -1,0 +1,185 @@
+"""`airkeep env`: which environments a lake knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from airkeep.cli.context import Context, shared_options
+from airkeep.cli.environments import (
+    FOLDER,
+    lake_option,
+    need_file,
+    need_place,
+    open_lake,
+    read_state,
+)
+from airkeep.cli.output import Output
+
+if TYPE_CHECKING:
+    from airkeep.environment.events import Entry, Place
+    from airkeep.environment.state import State
+
+
+@click.group()
+def env() -> None:
+    """Environments that `up` and `down` know: where each is, and what has become of it.
+
+    What is known stands in the lake, so whoever has the lake knows them all.
+    """
+
+
+@env.command()
+@click.argument("environment")
+@click.option("--kind", type=click.Choice(["mwaa", "local"]), required=True)
+@click.option("--name", help="mwaa: its name there.  [ENVIRONMENT]")
+@click.option("--region", help="mwaa: where it is.  [AWS_REGION]")
+@click.option("--profile", help="mwaa: of AWS's configuration.")
+@click.option("--role-arn", help="mwaa: the role to take, of another account.")
+@click.option("--external-id", help="mwaa: what that role asks for.")
+@click.option("--airflow", "version", metavar="VERSION", help="local: which Airflow.  [newest]")
+@click.option("--dags", type=click.Path(path_type=Path), help="local: its folder of DAGs.")
+@click.option("--port", type=click.IntRange(1, 65_535), help="local: of the page.  [8080]")
+@lake_option
+@shared_options("lake", tuning=False)
+def add(
+    ctx: Context,
+    environment: str,
+    *,
+    kind: str,
+    name: str | None,
+    region: str | None,
+    profile: str | None,
+    role_arn: str | None,
+    external_id: str | None,
+    version: str | None,
+    dags: Path | None,
+    port: int | None,
+) -> None:
+    """Make ENVIRONMENT known; of one that is known, change where it is."""
+    from airkeep.environment.events import MwaaPlace, Placed
+    from airkeep.environment.local.place import Said, local_place
+
+    lake = open_lake(ctx, environment)
+    journal, state = read_state(lake, environment)
+    place: Place
+    if kind == "mwaa":
+        place = MwaaPlace(name or environment, region, profile, role_arn, external_id)
+    else:
+        said = Said(version, need_file("--dags", dags), port=port)
+        folder = str((FOLDER / environment).absolute())
+        place = local_place(None, said, folder=folder, has_database=state.standing == "awake")
+    if place != state.place:
+        journal.append(Placed(place))
+    ctx.output.result(place, lambda: ctx.output.line(f"{environment} is known: {_where(place)}"))
+
+
+@env.command(name="list")
+@lake_option
+@shared_options("lake", tuning=False)
+def list_environments(ctx: Context) -> None:
+    """Every environment that the lake knows."""
+    from airkeep.environment.journal import environments
+
+    lake = open_lake(ctx, None)
+    states = [read_state(lake, name)[1] for name in environments(lake.store)]
+    known = [(s.environment, s.standing, s.place) for s in states if s.place is not None]
+    out = ctx.output
+    rows = [[name, standing, _where(place)] for name, standing, place in known]
+    out.result(
+        [
+            {"environment": name, "standing": stands, "place": place}
+            for name, stands, place in known
+        ],
+        lambda: out.table(["environment", "stands", "where"], rows),
+    )
+
+
+@env.command()
+@click.argument("environment")
+@lake_option
+@shared_options("lake", tuning=False)
+def show(ctx: Context, environment: str) -> None:
+    """What is known of ENVIRONMENT, and all that its journal says."""
+    lake = open_lake(ctx, environment)
+    journal, state = read_state(lake, environment)
+    place = need_place(lake, state)
+    ctx.output.result(
+        {"state": state, "journal": journal.entries},
+        lambda: _show(state, place, journal.entries, ctx.output),
+    )
+
+
+@env.command()
+@click.argument("environment")
+@click.option("--force", is_flag=True, help="Also when it sleeps: nothing could wake it then.")
+@lake_option
+@shared_options("lake", tuning=False)
+def forget(ctx: Context, environment: str, *, force: bool) -> None:
+    """Care for ENVIRONMENT no longer; it, and its snapshots, stay as they are."""
+    from airkeep.environment.events import Forgotten
+    from airkeep.errors import HeldError, JourneyError
+
+    lake = open_lake(ctx, environment)
+    journal, state = read_state(lake, environment)
+    need_place(lake, state)
+    if state.holder is not None and not force:
+        raise HeldError(
+            f"{environment}: an `airkeep {state.holder.journey}` is under way; forget it when that "
+            f"has ended, or with --force"
+        )
+    if state.standing == "asleep" and not force:
+        raise JourneyError(
+            f"{environment} is asleep: forgotten, nothing knows how to make it again. Wake it "
+            f"first, or forget it with --force"
+        )
+    journal.append(Forgotten())
+    ctx.output.result(
+        {"forgotten": environment}, lambda: ctx.output.line(f"{environment} is forgotten")
+    )
+
+
+def _where(place: Place) -> str:
+    from airkeep.environment.events import LocalPlace
+
+    if isinstance(place, LocalPlace):
+        return f"local, Airflow {place.airflow}, {place.folder}"
+    region = f" in {place.region}" if place.region else ""
+    role = f" by {place.role_arn}" if place.role_arn else ""
+    return f"mwaa, {place.name}{region}{role}"
+
+
+def _show(state: State, place: Place, entries: list[Entry], out: Output) -> None:
+    out.line(f"{state.environment}  {state.standing}  {_where(place)}")
+    if state.kept is not None:
+        out.line(f"snapshot: {state.kept.snapshot}")
+    if state.recorded is not None:
+        out.line(f"to be unpaused: {', '.join(state.recorded.active) or 'no DAG'}")
+    out.table(
+        ["at", "event", "what"],
+        [[f"{e.at:%Y-%m-%d %H:%M:%S}", *_told(e)] for e in entries],
+    )
+
+
+def _told(entry: Entry) -> tuple[str, str]:
+    from airkeep.environment import events
+
+    match entry.event:
+        case events.Placed(place):
+            return "placed", _where(place)
+        case events.Began(journey):
+            return journey, f"begun by process {entry.pid} on {entry.host}"
+        case events.Planned(steps):
+            return "planned", ", ".join(steps)
+        case events.Stepped(step, is_done):
+            return step, "done" if is_done else ""
+        case events.Recorded(active):
+            return "recorded", f"active: {', '.join(active) or 'none'}"
+        case events.Kept(snapshot):
+            return "kept", snapshot
+        case events.Ended(how, why):
+            return how, why
+        case other:
+            return type(other).__name__.lower(), ""

@@ -1,0 +1,136 @@
+"""`airkeep schedule run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from airkeep.cli.context import Context, setting_option, shared_options
+from airkeep.cli.environments import (
+    lake_option,
+    local_ground,
+    local_traveller,
+    need_place,
+    open_lake,
+    read_state,
+)
+from airkeep.cli.output import Output, seconds
+from airkeep.errors import AirkeepError, JourneyError
+
+if TYPE_CHECKING:
+    from airkeep.environment.events import Journey
+    from airkeep.environment.journal import Journal
+    from airkeep.environment.news import News
+    from airkeep.environment.state import State
+    from airkeep.environment.turn import Keeping, Turn, WalkerOf
+    from airkeep.snapshot.lake import Lake
+
+
+@click.command("run")
+@click.argument("environments", nargs=-1, metavar="[ENVIRONMENT]...")
+@click.option("--dry-run", is_flag=True, help="Say what is due, and do nothing.")
+@click.option(
+    "--attempts",
+    type=click.IntRange(1, 100),
+    default=3,
+    show_default=True,
+    help="How often a journey that is due may fail.",
+)
+@lake_option
+@setting_option("notify", "--notify", help="Who is told: sns:ARN or https://...")
+@setting_option("secrets", "--secrets", help="keep, seal, drop or plain.")
+@shared_options("lake", "notify", "secrets", tuning=False)
+def run(ctx: Context, environments: tuple[str, ...], *, dry_run: bool, attempts: int) -> None:
+    """Do what is due, for each ENVIRONMENT, or for all of the lake that have a schedule.
+
+    To be called every few minutes. What fell due last is done once, however late; a journey that
+    somebody made since stands until the next time falls due. What failed is tried again after 15
+    minutes, then after 30. The status is that of the first failure; it is 0 where nothing is due
+    or a journey is at work.
+    """
+    from airkeep.environment.journal import environments as known
+    from airkeep.environment.turn import overdue, take_turn
+
+    lake = open_lake(ctx, environments[0] if environments else None)
+    keeping = _keeping(ctx, lake, attempts)
+    turns: list[Turn] = []
+    failures: list[AirkeepError] = []
+    for name in environments or known(lake.store):
+        journal, state = read_state(lake, name)
+        if environments:
+            need_place(lake, state)
+        elif state.schedule is None:
+            continue
+        turn, failure = take_turn(journal, keeping, dry_run=dry_run)
+        turns.append(turn)
+        if failure is None and overdue(turn):
+            failure = JourneyError(f"{name}: {turn.why}")
+        failures += [failure] if failure else []
+    ctx.output.result(turns, lambda: _show(turns, ctx.output))
+    for failure in failures[1:]:
+        ctx.output.warn(str(failure))
+    if failures:
+        raise failures[0]
+
+
+def _keeping(ctx: Context, lake: Lake, attempts: int) -> Keeping:
+    from airkeep.cost.prices import load_prices
+    from airkeep.environment.due import Attempts
+    from airkeep.environment.notify import place_of, send, target
+    from airkeep.environment.turn import Keeping
+
+    own = None if ctx.settings.notify is None else target(ctx.settings.notify)
+
+    def tell(state: State, news: News) -> None:
+        scheduled = None if state.schedule is None else state.schedule.notify
+        told = [own, None if scheduled is None else target(scheduled)]
+        for to in dict.fromkeys(one for one in told if one is not None):
+            try:
+                send(to, news, place=place_of(state.place))
+            except AirkeepError as error:  # the journey is over: it is not undone by this
+                ctx.output.warn(str(error))
+
+    return Keeping(_walker_of(ctx, lake), tell, Attempts(attempts), load_prices())
+
+
+def _walker_of(ctx: Context, lake: Lake) -> WalkerOf:
+    from airkeep.environment.events import LocalPlace
+    from airkeep.environment.turn import Walker
+
+    @contextmanager
+    def walker_of(journal: Journal, state: State, journey: Journey) -> Iterator[Walker]:
+        place, name = need_place(lake, state), state.environment
+        if not isinstance(place, LocalPlace):
+            raise JourneyError(f"{name} is an environment of MWAA: `airkeep {journey} {name}`")
+        if journey == "up":
+            raise JourneyError(
+                f"{name} is local, its Airflow runs in the foreground for as long as it is up, so "
+                f"no schedule can wake it: airkeep up {name}"
+            )
+        with ctx.output.progress(journey) as progress:
+            ground = local_ground(ctx, lake, name, place, progress)
+            with ground:
+                yield local_traveller(ctx, lake, journal, ground, progress)
+
+    return walker_of
+
+
+def _show(turns: list[Turn], out: Output) -> None:
+    if not turns:
+        out.line("no environment of this lake has a schedule")
+    for turn in turns:
+        journey = turn.due.journey if turn.due else ""
+        took = f" ({seconds(turn.took_s)})" if turn.took_s else ""
+        saved = f", {turn.saved.amount} {turn.saved.currency} saved" if turn.saved else ""
+        said = {
+            "due": f"{journey} is due: {turn.why}",
+            "done": f"{journey} done{took}{saved}: {turn.why}",
+            "failed": f"{journey} failed{took}",
+        }.get(turn.what, f"nothing to do: {turn.why}")
+        following = (
+            f"; next: {turn.next.journey} {turn.next.at:%Y-%m-%dT%H:%MZ}" if turn.next else ""
+        )
+        out.line(f"{turn.environment}: {said}{following}")

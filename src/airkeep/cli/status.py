@@ -1,0 +1,78 @@
+"""`airkeep status`."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from airkeep.cli.context import Context, shared_options
+from airkeep.cli.environments import lake_option, open_lake, unknown_environment
+from airkeep.cli.output import Output, seconds
+
+if TYPE_CHECKING:
+    from airkeep.environment.status import Going, Status
+    from airkeep.snapshot.lake import Lake
+
+_EVERY_S = 2.0
+
+
+@click.command()
+@click.argument("environment", required=False)
+@click.option("--watch", is_flag=True, help="Until no journey is under way.")
+@lake_option
+@shared_options("lake", tuning=False)
+def status(ctx: Context, environment: str | None, *, watch: bool) -> None:
+    """Where ENVIRONMENT stands, and how long its journey may still take; all without one."""
+    lake = open_lake(ctx, environment)
+    found = _found(lake, environment)
+    while watch and any(s.going is not None and s.going.is_held for s in found):
+        for one in found:
+            if one.going is not None:
+                ctx.output.note(f"{one.environment}: {_going(one.going)}")
+        time.sleep(_EVERY_S)
+        found = _found(lake, environment)
+    ctx.output.result(found, lambda: _show(found, ctx.output))
+
+
+def _found(lake: Lake, environment: str | None) -> list[Status]:
+    from airkeep.environment.journal import Journal, environments
+    from airkeep.environment.status import status_of
+
+    wanted = environments(lake.store) if environment is None else [environment]
+    now = datetime.now(UTC)
+    told = (status_of(name, Journal(lake.store, name).read(), now) for name in wanted)
+    found = [one for one in told if one is not None]
+    if environment is not None and not found:
+        raise unknown_environment(lake, environment)
+    return found
+
+
+def _show(found: list[Status], out: Output) -> None:
+    out.table(
+        ["environment", "kind", "stands", "since", "snapshot", "under way"],
+        [
+            [
+                one.environment,
+                one.kind,
+                one.standing,
+                f"{one.since:%Y-%m-%d %H:%M}" if one.since else "-",
+                one.snapshot or "-",
+                _going(one.going) if one.going else "-",
+            ]
+            for one in found
+        ],
+    )
+    for one in found:
+        if one.why:
+            out.note(f"{one.environment}: its last journey failed: {one.why}")
+
+
+def _going(going: Going) -> str:
+    left = "" if going.left_s is None else f", about {seconds(going.left_s)} left"
+    held = "" if going.is_held else ", not heard of for some time: run it again"
+    return (
+        f"{going.journey}: {going.step or 'begun'}, {going.done} of {going.steps} done{left}{held}"
+    )

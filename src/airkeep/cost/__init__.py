@@ -1,0 +1,1 @@
+"""What Airflow costs: dated prices, the estimate of a month, and who a period's bill is for."""

@@ -1,0 +1,64 @@
+"""What an MWAA environment did not cost while it slept last. Pure.
+
+From its journal: when its last `down` ended, when the `up` after it began, and the definition that
+it was deleted with. What it costs in the lake meanwhile is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from airkeep.aws.mwaa import Definition
+from airkeep.cost.estimate import Usage, estimate
+from airkeep.cost.period import Period
+from airkeep.cost.prices import Prices
+from airkeep.environment.events import Entry, Recorded
+from airkeep.environment.trips import trips
+from airkeep.errors import ConfigError, NoPriceError
+
+
+@dataclass(frozen=True)
+class Saved:
+    """An amount, and the hours it is for."""
+
+    amount: Decimal
+    currency: str
+    hours: Decimal
+
+
+def usage_of(entries: Sequence[Entry]) -> tuple[Usage, str] | None:
+    """What the last definition in a journal is billed as, and its region; None where none is."""
+    recorded = [e.event for e in entries if isinstance(e.event, Recorded) and e.event.definition]
+    if not recorded:
+        return None
+    try:
+        definition = Definition.from_json(recorded[-1].definition)
+        told = definition.told
+        usage = Usage(
+            str(told["EnvironmentClass"]),
+            workers=int(told.get("MinWorkers") or 1),
+            schedulers=int(told["Schedulers"]) if told.get("Schedulers") else None,
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+    return (usage, definition.region) if definition.region else None
+
+
+def saved(entries: Sequence[Entry], prices: Prices) -> Saved | None:
+    """What its last sleep saved; None where it is not known."""
+    made, billed = trips(entries), usage_of(entries)
+    slept = next((t for t in reversed(made) if t.journey == "down" and t.how == "done"), None)
+    if billed is None or slept is None or slept.ended is None:
+        return None
+    woken = [t.began for t in made if t.journey == "up" and t.began >= slept.ended]
+    if not woken or woken[0] <= slept.ended:
+        return None
+    usage, region = billed
+    period = Period(slept.ended, woken[0])
+    try:
+        found = estimate(usage, period, prices, region=region)
+    except (ConfigError, NoPriceError):
+        return None  # a price that nobody knows is no reason to fail a journey that is over
+    return Saved(found.total, found.currency, round(period.hours, 2))

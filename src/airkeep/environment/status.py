@@ -1,0 +1,120 @@
+"""What `status` tells of an environment: where it stands, and how long a journey may still take.
+
+Pure: it reads a journal's entries. How long a step takes is what it took in journeys before, the
+median of the last few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+
+from airkeep.environment.events import Began, Entry, Journey, Kind, Place, Stepped
+from airkeep.environment.state import Standing, State, fold
+
+_LAST = 5  # journeys that a pace is taken from
+
+
+@dataclass(frozen=True)
+class Going:
+    """A journey under way.
+
+    Attributes:
+        is_held: its run was heard of in time; else the next run may go on.
+        left_s: how long it may still take; None where no journey before tells.
+    """
+
+    journey: Journey
+    step: str
+    done: int
+    steps: int
+    host: str
+    pid: int
+    began: datetime
+    is_held: bool
+    left_s: float | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """One environment.
+
+    Attributes:
+        snapshot: that it sleeps as, or went to sleep as last.
+        owed: DAGs that will be unpaused when it is up again.
+        why: what ended its last journey, where that failed.
+    """
+
+    environment: str
+    kind: Kind
+    standing: Standing
+    since: datetime | None
+    snapshot: str | None
+    owed: int
+    going: Going | None
+    why: str
+    place: Place
+
+
+def status_of(environment: str, entries: Sequence[Entry], now: datetime) -> Status | None:
+    """An environment's status; None where it is not, or no longer, known."""
+    state = fold(environment, entries)
+    if state.place is None:
+        return None
+    return Status(
+        environment=environment,
+        kind=state.place.__struct_config__.tag,  # type: ignore[arg-type]
+        standing=state.standing,
+        since=state.since,
+        snapshot=None if state.kept is None else state.kept.snapshot,
+        owed=0 if state.recorded is None else len(state.recorded.active),
+        going=_going(state, entries, now),
+        why=state.why,
+        place=state.place,
+    )
+
+
+def _going(state: State, entries: Sequence[Entry], now: datetime) -> Going | None:
+    holder = state.holder
+    if holder is None:
+        return None
+    done = holder.steps.index(holder.step) if holder.step in holder.steps else 0
+    return Going(
+        journey=holder.journey,
+        step=holder.step,
+        done=done,
+        steps=len(holder.steps),
+        host=holder.host,
+        pid=holder.pid,
+        began=holder.began,
+        is_held=now < holder.until,
+        left_s=_left(holder.steps[done:], holder.step_at, pace(entries, holder.journey), now),
+    )
+
+
+def _left(
+    steps: Sequence[str], since: datetime | None, known: dict[str, float], now: datetime
+) -> float | None:
+    if not steps or any(step not in known for step in steps):
+        return None
+    first, *rest = steps
+    gone_s = 0.0 if since is None else (now - since).total_seconds()
+    return round(max(known[first] - gone_s, 0.0) + sum(known[s] for s in rest), 1)
+
+
+def pace(entries: Iterable[Entry], journey: Journey) -> dict[str, float]:
+    """How many seconds each step of such a journey took, as a rule."""
+    took: dict[str, list[float]] = {}
+    begun: dict[str, datetime] = {}
+    is_such = False
+    for entry in entries:
+        match entry.event:
+            case Began(which):
+                is_such, begun = which == journey, {}
+            case Stepped(step, False):
+                begun[step] = entry.at
+            case Stepped(step, True) if is_such and step in begun:
+                took.setdefault(step, []).append((entry.at - begun[step]).total_seconds())
+    return {step: median(times[-_LAST:]) for step, times in took.items()}

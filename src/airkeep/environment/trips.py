@@ -1,0 +1,48 @@
+"""The journeys that a journal tells of, each with how it ended. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from airkeep.environment.events import Began, Ended, Entry, Journey
+
+
+@dataclass(frozen=True)
+class Trip:
+    """One journey, once.
+
+    Attributes:
+        how: `open` while nothing has ended it: it is at work, or its process is dead.
+    """
+
+    journey: Journey
+    began: datetime
+    how: Literal["open", "done", "failed", "left"] = "open"
+    ended: datetime | None = None
+    why: str = ""
+
+    @property
+    def took(self) -> timedelta | None:
+        """How long it took, where it came to its end."""
+        return self.ended - self.began if self.how == "done" and self.ended else None
+
+
+def trips(entries: Iterable[Entry]) -> tuple[Trip, ...]:
+    """Every journey, in order; one that another run went on with is two."""
+    found: list[Trip] = []
+    for entry in entries:
+        match entry.event:
+            case Began(journey):
+                found.append(Trip(journey, entry.at))
+            case Ended(how, why) if found and found[-1].how == "open":
+                found[-1] = replace(found[-1], how=how, ended=entry.at, why=why)
+    return tuple(found)
+
+
+def usual(made: Sequence[Trip], journey: Journey) -> timedelta | None:
+    """How long it takes: the longest of the last five; None where none came to its end."""
+    took = [t.took for t in made if t.journey == journey and t.took is not None]
+    return max(took[-5:], default=None)

@@ -1,0 +1,226 @@
+"""Journeys down and up of an environment on paper, whole and cut off at every moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airkeep.environment.events import Began
+from airkeep.environment.journal import Author, Journal
+from airkeep.environment.journey import Arrived, Patience, Traveller
+from airkeep.errors import GateError, HeldError, JourneyError, TooLongError
+from airkeep.store.local import LocalStore
+from paper import DAGS, ENVIRONMENT, ROWS, Killed, Paper
+
+FOLDER_STAYS = [HealthCheck.function_scoped_fixture]  # each example has one of its own in it
+LOCAL_STEPS = ("create", "restore", "ready")
+Journey = Callable[[Traveller], Arrived]
+JOURNEYS: dict[str, Journey] = {"down": Traveller.down, "up": Traveller.up}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """In memory where the machine has that: every save waits for the disk."""
+    shared = Path("/dev/shm")
+    with TemporaryDirectory(dir=shared if shared.is_dir() else None) as made:
+        yield Path(made)
+
+
+def walk(paper: Paper, journey: str, kill_at: int | None = None) -> Arrived | None:
+    """One run; None where it was killed."""
+    traveller = paper.traveller()
+    paper.switch.arm(kill_at)
+    try:
+        return JOURNEYS[journey](traveller)
+    except Killed:
+        return None
+    finally:
+        paper.switch.arm(None)
+
+
+def test_down_and_up_give_back_rows_and_pauses(folder: Path) -> None:
+    paper = Paper(folder)
+    down = walk(paper, "down")
+    assert down is not None
+    assert (down.standing, down.snapshot) == ("asleep", next(map(str, paper.ground.kept)))
+    assert not paper.ground.exists()
+    assert [s.name for s in down.steps][-3:] == ["gate", "delete", "gone"]
+
+    up = walk(paper, "up")
+    assert up is not None
+    assert up.standing == "awake"
+    assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+    assert paper.state().recorded is None
+
+
+def test_an_environment_that_sleeps_already_is_left_alone(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    again = walk(paper, "down")
+    assert again is not None
+    assert again.steps == ()
+    assert again.standing == "asleep"
+    assert paper.ground.exports == 1
+
+
+@pytest.mark.parametrize("wake_steps", [None, LOCAL_STEPS], ids=["mwaa", "local"])
+@pytest.mark.parametrize("journey", ["down", "up"])
+def test_killed_at_every_moment_the_next_run_comes_to_the_same_end(
+    journey: str, wake_steps: tuple[str, ...] | None, folder: Path
+) -> None:
+    moment, was_killed = 0, True
+    while was_killed:
+        paper = Paper(folder / str(moment), wake_steps=wake_steps)
+        if journey == "up":
+            walk(paper, "down")
+        was_killed = walk(paper, journey, moment) is None
+        assert paper.is_whole()
+        walk(paper, journey)
+        assert paper.state().standing == ("asleep" if journey == "down" else "awake")
+        assert paper.is_whole()
+        if journey == "down":
+            walk(paper, "up")
+        assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+        moment += 1
+    assert moment > 25
+
+
+def test_killed_on_its_way_down_an_environment_can_be_woken_instead(folder: Path) -> None:
+    moment, was_killed = 0, True
+    while was_killed:
+        paper = Paper(folder / str(moment))
+        was_killed = walk(paper, "down", moment) is None
+        walk(paper, "up")
+        assert paper.state().standing == "awake"
+        assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+        moment += 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=FOLDER_STAYS)
+@given(
+    walks=st.lists(
+        st.tuples(st.sampled_from(["down", "up"]), st.integers(0, 60)), min_size=1, max_size=6
+    )
+)
+def test_whatever_is_killed_in_whatever_order_nothing_is_lost(
+    walks: list[tuple[str, int]], folder: Path
+) -> None:
+    paper = Paper(folder / uuid4().hex)
+    for journey, kill_at in walks:
+        walk(paper, journey, kill_at)
+        assert paper.is_whole()
+    walk(paper, "up")
+    assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+
+
+def test_what_was_paused_is_given_back_when_the_way_down_fails(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.ground.finished = 2
+    with pytest.raises(GateError, match=r"prod was not deleted: 2 runs have ended since .*--force"):
+        walk(paper, "down")
+    assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+    state = paper.state()
+    assert (state.standing, state.recorded, state.holder) == ("new", None, None)
+    assert "2 runs have ended" in state.why
+
+
+def test_force_says_what_is_lost_and_deletes(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.ground.at_work, paper.ground.finished = 3, 1
+    arrived = paper.traveller().down(force=True)
+    assert arrived.lost[0] == "3 tasks are at work: what they do will be lost"
+    assert arrived.lost[1].startswith(f"1 runs have ended since {arrived.snapshot} was taken")
+    assert not paper.ground.exists()
+
+
+def test_tasks_that_do_not_end_are_waited_for_and_no_longer(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.ground.at_work = 1
+    traveller = paper.traveller()
+    with pytest.raises(TooLongError, match="waited 0 s, and its tasks were at work"):
+        replace(traveller, patience=Patience(drain_s=0)).down()
+    assert paper.ground.dags == DAGS
+
+
+def test_a_damaged_snapshot_lets_nothing_go(folder: Path) -> None:
+    paper = Paper(folder)
+    export = paper.ground.export
+
+    def damaged(token: str) -> object:
+        snapshot = export(token)
+        [file] = folder.glob(f"tables/dag_run/*/snapshot={snapshot.id}/*.parquet")
+        file.write_bytes(file.read_bytes()[:-9] + b"elsewhere")
+        return snapshot
+
+    paper.ground.export = damaged  # type: ignore[method-assign,assignment]
+    with pytest.raises(GateError, match="does not verify"):
+        walk(paper, "down")
+    assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+
+
+def test_of_two_runs_the_second_is_told_of_the_first(folder: Path) -> None:
+    paper = Paper(folder)
+    first = paper.traveller()
+    first.journal.append(Began("down", datetime.now(UTC) + timedelta(minutes=5)))
+    with pytest.raises(HeldError, match=r"`airkeep down prod` is at work on .*--take-over"):
+        paper.traveller(lives=True).up()
+    assert paper.traveller(lives=True).up(take_over=True).standing == "awake"
+    with pytest.raises(HeldError, match="has taken prod over"):
+        first.journal.append(Began("down", datetime.now(UTC)))
+
+
+def test_a_run_that_was_overtaken_stops_and_changes_nothing_more(folder: Path) -> None:
+    paper = Paper(folder)
+    traveller = paper.traveller()
+    pause = paper.ground.pause
+
+    def overtaken(dags: object) -> None:
+        paper.traveller().journal.append(Began("up", datetime.now(UTC) + timedelta(minutes=5)))
+        pause(dags)  # type: ignore[arg-type]
+
+    paper.ground.pause = overtaken  # type: ignore[method-assign]
+    with pytest.raises(HeldError, match="has taken prod over"):
+        traveller.down()
+    assert paper.ground.exports == 0
+    holder = paper.state().holder
+    assert holder is not None
+    assert holder.journey == "up"
+
+
+def test_a_hold_that_was_not_renewed_can_be_taken(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.traveller().journal.append(Began("down", datetime.now(UTC) - timedelta(seconds=1)))
+    assert paper.traveller(lives=True).down().standing == "asleep"
+
+
+def test_an_environment_that_somebody_else_made_is_not_deleted(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    paper.ground.dags, paper.ground.rows = {"other": False}, ["theirs"]
+    with pytest.raises(JourneyError, match="is asleep by its record, and exists"):
+        walk(paper, "down")
+    assert paper.ground.rows == ["theirs"]
+
+
+def test_an_environment_that_is_gone_cannot_be_put_to_sleep(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.ground.dags = None
+    with pytest.raises(JourneyError, match="is not there, so nothing can be kept"):
+        walk(paper, "down")
+
+
+def test_an_unknown_environment_goes_nowhere(folder: Path) -> None:
+    paper = Paper(folder)
+    traveller = paper.traveller()
+    other = Journal(LocalStore(folder), "staging", Author())
+    with pytest.raises(JourneyError, match="staging is not known here: airkeep env add"):
+        replace(traveller, journal=other).down()
+    assert traveller.journal.environment == ENVIRONMENT
