@@ -110,7 +110,11 @@ def running_aws_server(more: Mapping[str, str] | None = None) -> Iterator[AwsSer
                 "S3_DATA_DIR": str(folder / "s3"),
                 "TZ": "UTC",
                 "TMPDIR": str(folder),
+                # For the jobs that it runs: our Python, and where AWS is.
+                "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+                "HOME": str(folder),
             }
+            | AwsServer(f"http://127.0.0.1:{port}").variables
             | dict(more or {}),
             cwd=folder,
             stdout=out,

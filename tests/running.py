@@ -46,7 +46,7 @@ class Running:
     def __init__(self, airflow: Airflow, home: Path, url: str, dags: Path, **settings: str) -> None:
         self.airflow, self.home, self.url = airflow, home, url
         home.mkdir(exist_ok=True)
-        port = self._port = free_port()
+        port = self.port = free_port()
         self._scheduler = ("scheduler", "--skip-serve-logs")
         self._others: tuple[tuple[str, ...], ...] = ()
         if airflow.version.startswith("3."):
@@ -107,7 +107,7 @@ class Running:
         deadline = time.monotonic() + READY_S
         while True:
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             assert time.monotonic() < deadline, self.said()
             time.sleep(0.2)

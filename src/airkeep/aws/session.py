@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 from airkeep.errors import AwsAccessError, AwsError, AwsUnavailableError, MissingExtraError
@@ -30,10 +30,12 @@ _TELLING = (
     "AccessDenied", "EntityNotFound", "InvalidInput", "InvalidRequest", "ResourceNotFound",
     "AlreadyExists", "OperationTimeout", "ConcurrentModification", "ResourceNumberLimit",
     "ValidationException", "ConcurrentRunsExceeded", "NoSuchBucket", "NotFound",
+    "AuthorizationError", "UnauthorizedOperation",
 )  # fmt: skip
 _ACCESS = (
     "AccessDenied", "ExpiredToken", "UnrecognizedClient", "InvalidClientToken", "SignatureDoesNot",
     "InvalidSignature", "NotAuthorized", "OptInRequired", "MissingAuthentication",
+    "AuthorizationError", "UnauthorizedOperation", "403",  # SNS; EC2; S3 without a body
 )  # fmt: skip
 _AGAIN = (
     "Throttling",
@@ -64,13 +66,22 @@ HERE = AwsPlace()
 
 
 def client(service: Service, place: AwsPlace = HERE) -> Any:
-    """A client of one service.
+    """A client of one service; asked for again, the same one.
+
+    A wait of an hour asks for hundreds: made anew, each would read boto's model of the service, a
+    quarter of a second, and assume the role once more.
 
     Raises:
         MissingExtraError: boto3 is not installed.
         AwsError: no region is set, or a profile is not there. That a role may not be assumed
             is told by the first call.
     """
+    variables = frozenset(item for item in os.environ.items() if item[0].startswith("AWS_"))
+    return _client(service, place, variables)
+
+
+@lru_cache(32)
+def _client(service: Service, place: AwsPlace, _variables: frozenset[tuple[str, str]]) -> Any:
     try:
         from botocore.config import Config
     except ImportError:

@@ -48,6 +48,8 @@ COMMANDS = {
     "diff": "airkeep.cli.diff:diff",
     "clean": "airkeep.cli.clean:clean",
     "compact": "airkeep.cli.compact:compact",
+    "job": "airkeep.cli.job:job",
+    "iam": "airkeep.cli.iam:iam",
     "rekey": "airkeep.cli.rekey:rekey",
     "key": "airkeep.cli.key:key",
 }

@@ -234,4 +234,4 @@ class _ProblemsError(SnapshotError):
         first = "" if len(problems) == 1 else ", the gravest"
         then = f". {advice}" if worst.kind in ("damaged", "missing") else ""
         super().__init__(f"{_count(problems)}{where}{first}: {worst.path}: {worst.what}{then}")
-        self.exit_status = status_of(problems)  # type: ignore[misc]
+        self.exit_status = status_of(problems)

@@ -1,0 +1,157 @@
+"""`airkeep iam`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from airkeep.cli.context import Context, setting_option, shared_options
+from airkeep.cli.place import place_options
+from airkeep.errors import ConfigError
+
+if TYPE_CHECKING:
+    from airkeep.aws.policies import Names, Policy
+    from airkeep.aws.session import AwsPlace
+
+_PURPOSES = ("export", "restore", "sleep", "glue", "deploy", "bucket")
+
+
+@click.command()
+@click.option(
+    "--for", "purpose", type=click.Choice(_PURPOSES), help="Only what this needs; else all."
+)
+@click.option(
+    "--role",
+    type=click.Choice(["mwaa", "operator", "glue"]),
+    help="Only this role's policy, bare, as `aws iam put-role-policy` takes it.",
+)
+@click.option("--trust", is_flag=True, help="With --role glue: its trust policy instead.")
+@setting_option("environment", "--environment", "-e", help="Whose names to fill in.")
+@click.option("--describe", is_flag=True, help="Ask MWAA for that environment's ARNs.")
+@click.option("--account", help="AWS's twelve digits.")
+@click.option("--bucket", help="The lake's, if not that of AIRKEEP_LAKE.")
+@click.option("--prefix", help="The lake's, in its bucket.")
+@click.option("--exports", default="exports", show_default=True, help="The prefix that expires.")
+@click.option("--dags-bucket", help="The environment's.")
+@click.option("--execution-role", help="The environment's: a name or an ARN.")
+@click.option("--glue-role", help="The role of jobs on Glue: a name or an ARN.")
+@click.option("--kms-key", help="The ARN of the key of the lake's bucket.")
+@click.option("--topic", help="The ARN of an SNS topic to tell.")
+@click.option("--secret", help="The ARN of the secret that holds keys for jobs.")
+@click.option("--strict", is_flag=True, help="Fail where a placeholder would be left.")
+@place_options
+@shared_options("environment", tuning=False)
+def iam(
+    ctx: Context,
+    *,
+    purpose: str | None,
+    role: str | None,
+    trust: bool,
+    describe: bool,
+    strict: bool,
+    exports: str,
+    place: AwsPlace,
+    **given: str | None,
+) -> None:
+    """Print least-privilege policies, and how the lake's bucket should be set up, as JSON.
+
+    \b
+    mwaa       the environment's execution role: what its tasks call
+    operator   whoever runs airkeep elsewhere: a person, CI, a scheduler
+    glue       the role of jobs on Glue, with its trust policy
+
+    What is not known is a placeholder such as <ACCOUNT>. Nothing is changed in AWS.
+    """
+    if trust and role != "glue":
+        raise click.UsageError("--trust is for --role glue: the other roles are yours already")
+    if role and purpose in (None, "bucket"):
+        raise click.UsageError("--role needs a --for that has roles: its policy is printed bare")
+    names = _names(ctx, place, given, describe=describe)
+    document = _document(names, purpose, role, exports=exports, trust=trust)
+    _check(ctx, document, strict=strict)
+    if purpose in (None, "bucket"):
+        _warn_of_lifecycle(ctx, names, exports)
+    ctx.output.document(document)
+
+
+def _names(ctx: Context, place: AwsPlace, given: dict[str, str | None], *, describe: bool) -> Names:
+    from airkeep.aws.policies import Names
+
+    region = place.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    found: dict[str, Any] = {
+        "environment": ctx.settings.environment, "region": region, **_lake(ctx),
+    }  # fmt: skip
+    known = Names(**{k: v for k, v in found.items() if v is not None})
+    if describe:
+        from airkeep.aws import mwaa
+
+        known = known.of(mwaa.describe(ctx.settings.need("environment"), place))
+    flags: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    return replace(known, **flags)
+
+
+def _lake(ctx: Context) -> dict[str, str]:
+    """The bucket and the prefix of the configured lake, where it is on S3."""
+    lake = ctx.settings.lake or ""
+    if not lake.startswith("s3://"):
+        return {}
+    from airkeep.aws.s3 import split_url
+
+    bucket, prefix = split_url(lake)
+    return {"bucket": bucket, "prefix": prefix}
+
+
+def _document(
+    names: Names, purpose: str | None, role: str | None, *, exports: str, trust: bool
+) -> dict[str, Any]:
+    from airkeep.aws.bucket import bucket_settings
+    from airkeep.aws.policies import PURPOSES, policies
+
+    wanted = [p for p in PURPOSES if purpose in (None, p)]
+    found = [one for one in policies(names, wanted) if role in (None, one.role)]
+    if role is not None:
+        if not found:
+            raise click.UsageError(f"--for {purpose} asks nothing of --role {role}")
+        return (found[0].trust() or {}) if trust else found[0].document()
+    settings = bucket_settings(names.bucket, exports=exports, kms_key=names.kms_key)
+    if purpose == "bucket":
+        return settings
+    documents: dict[str, Any] = {p: {} for p in wanted}
+    for one in found:
+        documents[one.purpose][one.role] = _told(one)
+    return documents[purpose] if purpose else {**documents, "bucket": settings}
+
+
+def _told(policy: Policy) -> dict[str, Any]:
+    trust = policy.trust()
+    return {"policy": policy.document(), **({"trust": trust} if trust else {})}
+
+
+_FLAG_OF = {"DAGS_BUCKET": "dags-bucket", "EXECUTION_ROLE": "execution-role",
+            "GLUE_ROLE": "glue-role"}  # fmt: skip
+
+
+def _check(ctx: Context, document: dict[str, Any], *, strict: bool) -> None:
+    from airkeep.aws.policies import placeholders
+
+    missing = [f"--{_FLAG_OF.get(name, name.lower())}" for name in placeholders(document)]
+    if missing and strict:
+        raise ConfigError(
+            f"placeholders would be left: give {', '.join(missing)}, or let --describe ask MWAA"
+        )
+    if missing:
+        ctx.output.note(f"placeholders are left, for {', '.join(missing)}")
+
+
+def _warn_of_lifecycle(ctx: Context, names: Names, exports: str) -> None:
+    from airkeep.aws.bucket import EXPIRE_DAYS, GLACIER_DAYS, covers
+
+    if covers(exports, names.prefix):
+        ctx.output.warn(
+            f"the lifecycle of {exports}/ takes the lake's snapshots too: no restore after "
+            f"{GLACIER_DAYS} days before they are brought back from Glacier, and none after "
+            f"{EXPIRE_DAYS}: keep the lake below another prefix"
+        )

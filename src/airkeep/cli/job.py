@@ -1,0 +1,172 @@
+"""`airkeep job`."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from airkeep.cli.context import Context, setting_option, shared_options
+from airkeep.cli.hidden import hidden
+from airkeep.cli.place import place_options
+from airkeep.errors import ConfigError, JobFailedError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airkeep.aws.session import AwsPlace
+    from airkeep.jobs.job import Outcome
+
+_NO_JOBS = ("job", "shell")  # one would start another, the other asks a person
+_STARTS_MIN = 15  # that Glue, or a worker of Airflow, may take before a command begins
+
+
+@click.group()
+def job() -> None:
+    """Run airkeep where the database can be reached.
+
+    The database of an environment of MWAA is reached from inside its network only. There a job on
+    Glue runs the same command line, or a DAG run of the environment itself.
+    """
+
+
+@job.command()
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
+@click.option(
+    "--on", type=click.Choice(["glue", "dag", "here"]), required=True, help="Where it runs."
+)
+@setting_option("environment", "--environment", "-e", help="The environment of MWAA.")
+@click.option("--folder", help="Where scripts and results are kept; by default jobs/ of the lake.")
+@click.option("--token", help="Makes it one job: with it again, the same run is waited for.")
+@click.option("--database", help="For Glue: the address its connection should have; env: inside.")
+@click.option("--glue-role", help="For Glue: the job's role, a name or an ARN.")
+@click.option("--secret", help="For Glue: a secret of Secrets Manager with AIRKEEP_... variables.")
+@click.option("--subnet", help="For Glue: another than the environment's first.")
+@click.option("--security-group", multiple=True, help="For Glue: others than the environment's.")
+@click.option("--glue-version", help="For Glue; by default 5.0.")
+@click.option("--worker-type", help="For Glue; by default G.1X.")
+@click.option("--workers", type=click.IntRange(2), help="For Glue; by default 2.")
+@click.option("--job-type", type=click.Choice(["glueetl", "pythonshell"]), help="For Glue.")
+@click.option("--retries", type=click.IntRange(0, 10), help="For Glue, of a run that died; 1.")
+@click.option("--modules", help="For Glue: what pip installs; by default this airkeep.")
+@click.option(
+    "--timeout-minutes", type=click.IntRange(1), default=60, show_default=True,
+    help="How long the command may take; then it is stopped.",
+)  # fmt: skip
+@click.option(
+    "--poll", type=click.FloatRange(0.1), default=10, show_default=True,
+    help="Seconds between two looks.",
+)  # fmt: skip
+@place_options
+@shared_options("environment", tuning=False)
+def run(
+    ctx: Context,
+    command: tuple[str, ...],
+    *,
+    on: str,
+    place: AwsPlace,
+    token: str | None,
+    **options: Any,
+) -> None:
+    """Run COMMAND, any command of airkeep, somewhere else, and wait for its end.
+
+    \b
+    airkeep job run --on glue -e prod --glue-role airkeep -- export env: s3://bucket/lake
+    airkeep job run --on dag -e prod -- verify s3://bucket/lake prod/latest
+
+    What it printed is printed, and its exit status is this one's. env: is the database of the
+    environment. Ctrl-C leaves the job at work; the same --token waits for it again.
+    """
+    from airkeep.jobs.job import make_token
+
+    words = _as_json(command)
+    token = token or make_token(datetime.now(UTC), secrets.token_hex(4))
+    if on == "here":
+        outcome = _here(ctx, words, token)
+    else:
+        folder = options.pop("folder") or f"{ctx.settings.need('lake').rstrip('/')}/jobs"
+        ctx.output.note(f"token {token}")
+        given = {"environment": ctx.settings.need("environment"), "folder": folder,
+                 "token": token, "place": place, "tell": _teller(ctx)}  # fmt: skip
+        start = _on_glue if on == "glue" else _on_dag
+        outcome = start(words, given, options)
+    ctx.output.result(outcome, lambda: _show(ctx, outcome))
+    if outcome.result.status:
+        raise JobFailedError(
+            outcome.result.status, hidden(outcome.result.error or "it said nothing"), outcome.logs
+        )
+
+
+def _as_json(command: tuple[str, ...]) -> list[str]:
+    """The command with --json where it knows that, so that its result is a document."""
+    from airkeep.cli.main import COMMANDS, cli
+
+    name = command[0]
+    if name not in COMMANDS or name in _NO_JOBS:
+        known = [one for one in COMMANDS if one not in _NO_JOBS]
+        raise click.UsageError(f"{name!r} is no command for a job{did_you_mean(name, known)}")
+    known_command = cli.get_command(click.Context(cli), name)
+    takes_json = any(option.name == "as_json" for option in (known_command or cli).params)
+    is_wanted = takes_json and "--json" not in command
+    return [name, *(["--json"] if is_wanted else []), *command[1:]]
+
+
+def _teller(ctx: Context) -> Callable[[str], None]:
+    return ctx.output.note
+
+
+def _here(ctx: Context, command: list[str], token: str) -> Outcome:
+    from airkeep.jobs.here import run_here
+
+    return run_here(command, os.environ, token=token, tell=_teller(ctx))
+
+
+def _on_dag(command: list[str], given: dict[str, Any], options: dict[str, Any]) -> Outcome:
+    from airkeep.aws.wait import Patience
+    from airkeep.jobs.dag import run_on_dag
+
+    minutes = options["timeout_minutes"] + _STARTS_MIN
+    return run_on_dag(command, patience=Patience(minutes * 60, options["poll"]), **given)
+
+
+def _on_glue(command: list[str], given: dict[str, Any], options: dict[str, Any]) -> Outcome:
+    from airkeep.aws.wait import Patience
+    from airkeep.database.address import resolve_address
+    from airkeep.jobs.glue import Network, run_on_glue
+    from airkeep.jobs.glue_plan import GlueShape
+
+    if options["glue_role"] is None:
+        raise ConfigError("a job on Glue needs a role: give --glue-role (airkeep iam --for glue)")
+    if (options["subnet"] is None) == bool(options["security_group"]):
+        raise click.UsageError("--subnet and --security-group go together")
+    asked = {
+        "kind": options["job_type"], "glue_version": options["glue_version"],
+        "worker_type": options["worker_type"], "workers": options["workers"],
+        "retries": options["retries"], "modules": options["modules"],
+        "timeout_min": options["timeout_minutes"],
+    }  # fmt: skip
+    shape = GlueShape(**{name: value for name, value in asked.items() if value is not None})
+    minutes = (shape.timeout_min + _STARTS_MIN) * (shape.retries + 1)
+    database, subnet = options["database"], options["subnet"]
+    return run_on_glue(
+        command,
+        role=options["glue_role"],
+        address=None if database is None else resolve_address(database, os.environ),
+        network=None if subnet is None else Network(subnet, options["security_group"]),
+        secret=options["secret"],
+        shape=shape,
+        patience=Patience(minutes * 60, options["poll"]),
+        **given,
+    )
+
+
+def _show(ctx: Context, outcome: Outcome) -> None:
+    found = outcome.result.summary
+    if found is not None:
+        ctx.output.line(found if isinstance(found, str) else json.dumps(found, indent=2))
+    if outcome.run:
+        ctx.output.note(f"{outcome.run} ended with {outcome.result.status}; logs: {outcome.logs}")

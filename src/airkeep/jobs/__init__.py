@@ -1,0 +1,1 @@
+"""Our own command line, run where the database can be reached, and waited for."""

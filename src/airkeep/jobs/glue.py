@@ -1,0 +1,234 @@
+"""One of our commands as a job on Glue, in the network of an MWAA environment.
+
+In this order: the connection, the script, the job's definition, the record of what is asked, the
+run. Each is made as it should be and left alone where it is so, and a run is looked for by its
+token before one is started: whoever is killed here runs it again, and waits for the same run.
+
+Two who ask at the same moment: one of them has recorded it and starts the run; the other waits for
+that run to show, and starts one itself only when none does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from airkeep.aws import glue_connections, glue_jobs, mwaa, s3
+from airkeep.aws.ec2 import zone_of
+from airkeep.aws.glue_connections import Connection
+from airkeep.aws.glue_jobs import JobRun
+from airkeep.aws.policies import Names
+from airkeep.aws.session import HERE, AwsPlace, region_of
+from airkeep.aws.wait import Patience, until
+from airkeep.database.address import Address
+from airkeep.errors import AwsError, JobError
+from airkeep.jobs.connection import to_jdbc
+from airkeep.jobs.glue_plan import (
+    SCRIPT,
+    TOKEN,
+    GlueShape,
+    job_definition,
+    run_arguments,
+    script_name,
+)
+from airkeep.jobs.job import Outcome, Result, check_command, check_token
+from airkeep.jobs.record import Record
+
+CLAIM_S = 90  # until a run that somebody else starts must show
+RETRY_S = 180  # until Glue must have started its next attempt
+SCRIPTS = "scripts"
+
+
+@dataclass(frozen=True)
+class Network:
+    """Where in the network a job stands; by default where its environment does."""
+
+    subnet: str
+    security_groups: tuple[str, ...]
+
+
+def run_on_glue(
+    command: Sequence[str],
+    *,
+    environment: str,
+    folder: str,
+    role: str,
+    token: str,
+    patience: Patience,
+    address: Address | None = None,
+    network: Network | None = None,
+    secret: str | None = None,
+    shape: GlueShape = GlueShape(),  # noqa: B008 - frozen
+    place: AwsPlace = HERE,
+    now: datetime | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Outcome:
+    """Run one of our commands on Glue, and wait for its end.
+
+    Args:
+        command: without `airkeep` itself; `env:` in it is the environment's database.
+        environment: of MWAA; its name is in those of the job and of the connection.
+        folder: `s3://bucket/prefix/jobs`, for the script and the records.
+        role: the job's, a name or an ARN (`airkeep iam --for glue --role glue`).
+        token: makes it one job: asked for with it again, the same run is waited for.
+        address: the database's, for the connection, which is updated where it says otherwise; None
+            to take the connection as it is.
+        secret: of Secrets Manager, a JSON object of variables such as `AIRKEEP_ARCHIVE_KEY`.
+        tell: is given a line for each thing that happened.
+
+    Raises:
+        ConfigError: the command or the token cannot be a job's.
+        JobError: there is no connection, or the run ended without a result, or took too long and
+            was stopped.
+        AwsError: AWS refused or failed.
+    """
+    words, names = check_command(command), Names(environment=environment)
+    job = _Job(names.job, Record(folder, check_token(token), place), shape, patience, place, tell)
+    if (done := job.record.result()) is not None:
+        run = job.newest()
+        return job.outcome(run, done) if run else Outcome("glue", token, "", "", done)
+    _connect(names.connection, environment, address, network, place, tell)
+    definition = job_definition(
+        shape, role=role, script=_script(folder, place), connection=names.connection,
+        environment=environment,
+    )  # fmt: skip
+    glue_jobs.put_job(names.job, definition, place)
+    is_ours = job.record.ask("glue", environment, words, now or datetime.now(UTC))
+    arguments = run_arguments(
+        words, token=token, result=job.record.result_url, region=region_of(place), secret=secret
+    )
+    if not job.is_started(wait=not is_ours):
+        tell(f"started {glue_jobs.start(names.job, arguments, place)} of {names.job}")
+    return job.wait()
+
+
+def _connect(
+    name: str,
+    environment: str,
+    address: Address | None,
+    network: Network | None,
+    place: AwsPlace,
+    tell: Callable[[str], None],
+) -> None:
+    """Have the connection say where the database is, and with which password."""
+    if address is None:
+        if glue_connections.find(name, place) is None:
+            raise JobError(
+                f"Glue has no connection {name}, and no address was given to make it: give "
+                f"--database once (env: inside of the environment)"
+            )
+        return
+    if network is None:
+        found = mwaa.describe(environment, place)
+        network = Network(found.subnets[0], found.security_groups)
+    wanted = Connection(
+        name, to_jdbc(address), address.user, address.password,
+        network.subnet, network.security_groups, zone_of(network.subnet, place),
+    )  # fmt: skip
+    change = glue_connections.put(wanted, place)
+    if change != "same":
+        tell(f"{change} the connection {name}")
+
+
+def _script(folder: str, place: AwsPlace) -> str:
+    """Have the script in the bucket, and see that it is there: its URL."""
+    url = f"{folder.rstrip('/')}/{SCRIPTS}/{script_name()}"
+    bucket, key = s3.split_url(url)
+    s3.save_object(bucket, key, SCRIPT.encode(), place)
+    there = s3.object_version(bucket, key, place)
+    if there is None or there.bytes != len(SCRIPT.encode()):
+        raise JobError(f"{url} is not the script that was saved there: delete it and try again")
+    return url
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One job that is asked for, and its runs."""
+
+    name: str
+    record: Record
+    shape: GlueShape
+    patience: Patience
+    place: AwsPlace
+    tell: Callable[[str], None]
+
+    def newest(self) -> JobRun | None:
+        return glue_jobs.newest_run(self.name, (TOKEN, self.record.token), self.place)
+
+    def is_started(self, *, wait: bool) -> bool:
+        """Whether there is a run; `wait`: of another who asked for it just now, perhaps."""
+        p = self.patience
+        claim = Patience(CLAIM_S if wait else 0, min(p.every_s, CLAIM_S / 4), p.clock, p.sleep)
+        try:
+            run = until(self.newest, claim)
+        except TimeoutError:
+            return False
+        self.tell(f"waiting for {run.id}, which was asked for already")
+        return True
+
+    def wait(self) -> Outcome:
+        look = _Look(self)
+        try:
+            run = until(look, self.patience)
+        except TimeoutError:
+            raise self.stop() from None
+        result = self.record.result()
+        if result is not None:
+            return self.outcome(run, result)
+        if run.state == "SUCCEEDED":
+            raise JobError(
+                f"the run {run.id} succeeded, says Glue, and left no result at "
+                f"{self.record.result_url}: look into {run.logs}"
+            )
+        why = f": {run.error}" if run.error else ""
+        raise JobError(f"the run {run.id} ended as {run.state}{why}. Logs: {run.logs}")
+
+    def stop(self) -> JobError:
+        """End the run that took too long."""
+        run = self.newest()
+        if run is None:
+            return JobError(f"no run of {self.name} showed within {self.patience.timeout_s:g} s")
+        try:
+            glue_jobs.stop(self.name, run.id, self.place)
+            stopped = "was stopped"
+        except AwsError as error:
+            stopped = f"could not be stopped ({error})"
+        return JobError(
+            f"the run {run.id} was not done within {self.patience.timeout_s:g} s and {stopped}. "
+            f"Logs: {run.logs}"
+        )
+
+    def outcome(self, run: JobRun, result: Result) -> Outcome:
+        return Outcome("glue", self.record.token, run.id, run.logs, result)
+
+
+class _Look:
+    """One look at the run; remembers since when an attempt is dead that Glue should repeat."""
+
+    def __init__(self, job: _Job) -> None:
+        self._job = job
+        self._said = ""
+        self._dead: tuple[str, float] | None = None
+
+    def __call__(self) -> JobRun | None:
+        run = self._job.newest()
+        if run is None:
+            return None
+        if run.state != self._said:
+            self._said = run.state
+            self._job.tell(f"{run.id} {run.state}")
+        if not run.is_done:
+            return None
+        return None if self._comes_again(run) else run
+
+    def _comes_again(self, run: JobRun) -> bool:
+        """Whether Glue will start another attempt: it died, and left no result."""
+        if run.state in ("SUCCEEDED", "STOPPED") or run.attempt >= self._job.shape.retries:
+            return False
+        if self._job.record.result() is not None:
+            return False
+        now = self._job.patience.clock()
+        if self._dead is None or self._dead[0] != run.id:
+            self._dead = run.id, now
+        return now - self._dead[1] < RETRY_S

@@ -1,0 +1,90 @@
+"""What a Glue job does: finds its database, runs its command, saves what came of it.
+
+Glue hands arguments over as `--NAME value`; a variable `NAME` of the environment stands in for one
+that is not given. The address of the database and the keys go into the variables of the command's
+process alone. A result that is there already is not made again: Glue has started the job twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+from airkeep.aws import glue_connections, secrets
+from airkeep.aws.session import AwsPlace
+from airkeep.database.address import AIRFLOW_VARIABLES
+from airkeep.errors import AirkeepError, JobError
+from airkeep.jobs import glue_plan, record
+from airkeep.jobs.connection import from_jdbc
+from airkeep.jobs.here import run_command
+from airkeep.jobs.job import Result, read_result
+
+
+def run_inside(
+    arguments: Sequence[str], environ: Mapping[str, str], tell: Callable[[str], None]
+) -> str:
+    """Do the job of these arguments.
+
+    Returns:
+        Why it failed, in a line; empty where it did not.
+    """
+    given = _Given(arguments, environ)
+    try:
+        result = _result(given, environ, tell)
+    except AirkeepError as error:
+        return f"airkeep: {error}"
+    return f"exit status {result.status}: {result.error}" if result.status else ""
+
+
+def _result(given: _Given, environ: Mapping[str, str], tell: Callable[[str], None]) -> Result:
+    url, place = given.need(glue_plan.RESULT), AwsPlace(region=given.need(glue_plan.REGION))
+    there = record.load(url, place)
+    if there is not None:
+        tell("this job has its result already: nothing is done again")
+        return read_result(there, url)
+    try:
+        variables = _variables(given, place)
+        result = run_command(_command(given), {**environ, **variables}, tell)
+    except AirkeepError as error:
+        result = Result(error.exit_status, None, str(error))
+    record.save(url, result.json(), place)
+    return result
+
+
+def _variables(given: _Given, place: AwsPlace) -> dict[str, str]:
+    """Of the command's process: where its database is, whose it is, keys."""
+    name = given.need(glue_plan.CONNECTION)
+    connection = glue_connections.find(name, place)
+    if connection is None:
+        raise JobError(f"there is no connection {name} in Glue")
+    address = from_jdbc(connection.url, connection.user, connection.password)
+    keys = given.get(glue_plan.SECRET)
+    return {
+        "AIRKEEP_ENVIRONMENT": given.need(glue_plan.ENVIRONMENT),
+        "AWS_REGION": place.region or "",
+        AIRFLOW_VARIABLES[0]: address.reveal(),
+        **(secrets.variables(keys, place) if keys else {}),
+    }
+
+
+def _command(given: _Given) -> list[str]:
+    found = json.loads(given.need(glue_plan.COMMAND))
+    return [str(word) for word in found]
+
+
+class _Given:
+    """The job's arguments."""
+
+    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._values = dict(pairwise([*arguments, ""]))
+
+    def get(self, name: str) -> str | None:
+        return self._values.get(name) or self._environ.get(name.lstrip("-"))
+
+    def need(self, name: str) -> str:
+        value = self.get(name)
+        if not value:
+            raise JobError(f"the job was not given {name}: start it with airkeep job run")
+        return value

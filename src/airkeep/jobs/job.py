@@ -1,0 +1,104 @@
+"""What a job is: a command line, a token that makes it one job, and what came of it. No I/O.
+
+The result is a small JSON document that the job itself saves when its command has ended:
+`{"status": 0, "summary": ..., "error": ""}`. Of those keys only `status` must be there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from airkeep.errors import ConfigError, JobError
+
+MAX_SUMMARY_BYTES = 200_000  # what a command prints beyond that is in its log only
+TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+# A URL with a password, or libpq's words for one: a job's arguments are shown in consoles.
+_PASSWORD = re.compile(r"://[^/\s@]*:[^@]*@|\bpassword=", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command that has ended left behind.
+
+    Attributes:
+        status: its exit status.
+        summary: the JSON document that it printed, else its text.
+        error: the last line that it complained with.
+    """
+
+    status: int
+    summary: Any = None
+    error: str = ""
+
+    def json(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A job that has ended.
+
+    Attributes:
+        on: `glue`, `dag` or `here`.
+        token: asked for with it again, the same outcome comes back.
+        run: the id of Glue's or Airflow's run.
+        logs: where they are.
+    """
+
+    on: str
+    token: str
+    run: str
+    logs: str
+    result: Result
+
+
+def read_result(text: str | bytes, where: str) -> Result:
+    """The result of a document.
+
+    Raises:
+        JobError: it is none.
+    """
+    try:
+        told = json.loads(text)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict) or not isinstance(told.get("status"), int):
+        raise JobError(f"{where} is no result of a job: expected JSON with a status")
+    return Result(told["status"], told.get("summary"), str(told.get("error") or ""))
+
+
+def check_command(command: Sequence[str]) -> list[str]:
+    """The command as a list, where it may be a job's.
+
+    Raises:
+        ConfigError: it is empty, or holds a password: arguments of jobs are no place for one.
+    """
+    if not command:
+        raise ConfigError("a job needs a command: airkeep job run ... -- export env: s3://...")
+    if any(_PASSWORD.search(word) for word in command):
+        raise ConfigError(
+            "the job's command holds a password, which consoles and records would show: write "
+            "env:, a job knows the address of its database"
+        )
+    return list(command)
+
+
+def check_token(token: str) -> str:
+    """The token itself.
+
+    Raises:
+        ConfigError: it cannot be one.
+    """
+    if not TOKEN.fullmatch(token):
+        raise ConfigError(f"{token!r} is no token: 1 to 80 of A-Z a-z 0-9 . _ - (--token)")
+    return token
+
+
+def make_token(now: datetime, chance: str) -> str:
+    """A token of its own: `20261121T143022Z-1f0c9a3e`."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{chance}"

@@ -1,0 +1,187 @@
+"""Jobs elsewhere: what they are made of, and what they may not hold."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airkeep.aws.policies import JOBS, Names
+from airkeep.cli.main import run
+from airkeep.database.address import Address
+from airkeep.errors import AddressError, ConfigError, JobError, JobFailedError
+from airkeep.jobs.connection import from_jdbc, to_jdbc
+from airkeep.jobs.glue_plan import SCRIPT, GlueShape, job_definition, run_arguments, script_name
+from airkeep.jobs.here import run_here
+from airkeep.jobs.inside import run_inside
+from airkeep.jobs.job import Result, check_command, check_token, make_token, read_result
+from airkeep.jobs.record import Record
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
+
+
+@given(
+    host=st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,20}[a-z0-9])?", fullmatch=True),
+    port=st.none() | st.integers(1, 65535),
+    database=TEXT.filter(bool),
+    user=TEXT,
+    password=TEXT,
+    sslmode=st.none() | st.sampled_from(["require", "verify-full"]),
+)
+def test_an_address_comes_back_from_jdbc_and_its_url_shows_no_password(
+    host: str, port: int | None, database: str, user: str, password: str, sslmode: str | None
+) -> None:
+    options = (("sslmode", sslmode),) if sslmode else ()
+    address = Address("postgresql", database, host, port, user, password, options)
+    url = to_jdbc(address)
+    assert from_jdbc(url, user, password) == address
+    assert "@" not in url
+
+
+@pytest.mark.parametrize(
+    "address", [Address("sqlite", "a.db"), Address("postgresql", "airflow", "/run/postgresql"),
+                Address("postgresql", "airflow")],
+)  # fmt: skip
+def test_what_no_other_machine_reaches_is_no_address_for_a_job(address: Address) -> None:
+    with pytest.raises(AddressError, match="on this machine"):
+        to_jdbc(address)
+
+
+def test_a_connection_to_another_database_is_said_so() -> None:
+    with pytest.raises(AddressError, match="none to PostgreSQL"):
+        from_jdbc("jdbc:mysql://host/db", "u", "p")
+
+
+@pytest.mark.parametrize(
+    "word", ["postgresql://u:secret@host/db", "host=x password=secret", "PASSWORD=secret",
+             "postgresql://u:s/e@cret@host/db"],
+)  # fmt: skip
+def test_a_command_with_a_password_is_no_jobs(word: str) -> None:
+    with pytest.raises(ConfigError, match="holds a password") as refused:
+        check_command(["export", word, "s3://b/lake"])
+    assert "secret" not in str(refused.value)
+
+
+def test_a_command_without_one_is_taken_as_it_is() -> None:
+    command = ["export", "env:", "s3://bucket/lake", "--since", "30d", "postgresql://u@h/db"]
+    assert check_command(command) == command
+    with pytest.raises(ConfigError, match="needs a command"):
+        check_command([])
+
+
+def test_a_token_is_a_name_of_a_folder() -> None:
+    assert check_token(make_token(NOW, "1f0c9a3e")) == "20261121T143000Z-1f0c9a3e"
+    for odd in ("", "a/b", "..", "a b", "x" * 81):
+        with pytest.raises(ConfigError, match="is no token"):
+            check_token(odd)
+
+
+def test_a_result_needs_a_status_only() -> None:
+    assert read_result('{"status": 0}', "x") == Result(0)
+    whole = Result(41, {"rows": 7}, "no key")
+    assert read_result(whole.json(), "x") == whole
+    for odd in ("", "[]", "{}", '{"status": "0"}'):
+        with pytest.raises(JobError, match="s3://x is no result"):
+            read_result(odd, "s3://x")
+
+
+def shapes(operation: str) -> Any:
+    model = botocore.session.get_session().get_service_model("glue")
+    return model.operation_model(operation).input_shape
+
+
+@pytest.mark.parametrize("kind", ["glueetl", "pythonshell"])
+def test_a_definition_is_what_glue_takes(kind: Any) -> None:
+    definition = job_definition(
+        GlueShape(kind=kind), role="r", script="s3://b/x.py", connection="c", environment="prod"
+    )
+    for operation, asked in (
+        ("CreateJob", {"Name": "j", **definition}),
+        ("UpdateJob", {"JobName": "j", "JobUpdate": definition}),
+    ):
+        report = ParamValidator().validate(asked, shapes(operation))
+        assert not report.has_errors(), report.generate_report()
+
+
+def test_a_job_is_by_default_two_small_workers_for_an_hour() -> None:
+    made = job_definition(GlueShape(), role="r", script="s", connection="c", environment="prod")
+    told = (made["WorkerType"], made["NumberOfWorkers"], made["MaxRetries"], made["Timeout"])
+    assert told == ("G.1X", 2, 1, 60)
+    assert made["DefaultArguments"]["--additional-python-modules"].startswith("airkeep[aws]==")
+
+
+def test_the_script_is_named_by_its_content_and_is_python() -> None:
+    compile(SCRIPT, script_name(), "exec")
+    assert script_name().startswith("airkeep-")
+    assert run_arguments(["x"], token="t", result="s3://r", region="r", secret=None).keys() == {
+        "--AIRKEEP_JOB_COMMAND", "--AIRKEEP_JOB_TOKEN", "--AIRKEEP_JOB_RESULT",
+        "--AIRKEEP_JOB_REGION",
+    }  # fmt: skip
+
+
+def test_policies_and_jobs_speak_of_the_same_folder(tmp_path: Any) -> None:
+    names = Names(environment="prod", bucket="b", prefix="lake")
+    record = Record(f"s3://b/lake/{JOBS}", "t")
+    assert record.result_url == "s3://b/lake/jobs/t/result.json"
+    assert names.objects(JOBS, "*") == "arn:aws:s3:::b/lake/jobs/*"
+
+
+def test_one_token_is_one_job(tmp_path: Any) -> None:
+    record = Record(str(tmp_path), "t")
+    assert record.ask("dag", "prod", ["verify", "x"], NOW)
+    assert not record.ask("dag", "prod", ["verify", "x"], NOW)
+    assert record.result() is None
+    with pytest.raises(JobError, match="another job was asked for"):
+        record.ask("dag", "prod", ["prune", "x"], NOW)
+
+
+def test_a_command_here_gives_its_document_and_its_status(tmp_path: Any) -> None:
+    lines: list[str] = []
+    good = run_here(["iam", "--for", "bucket"], os.environ, token="t", tell=lines.append)
+    assert good.result.status == 0
+    assert "put-bucket-encryption" in good.result.summary
+    assert lines == ["placeholders are left, for --bucket"]
+    bad = run_here(["show", str(tmp_path / "none"), "x"], os.environ, token="t")
+    assert bad.result.status == 34
+    assert bad.result.error.startswith("there is no folder")
+    plain = run_here(["--version"], os.environ, token="t")
+    assert plain.result.summary.startswith("airkeep, version")
+
+
+def test_a_job_that_was_given_nothing_says_so() -> None:
+    assert "was not given --AIRKEEP_JOB_RESULT" in run_inside([], {}, print)
+
+
+def test_the_command_line_ends_as_the_jobs_command_did(
+    tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake = str(tmp_path / "none")
+    assert run(["job", "run", "--on", "here", "--json", "--", "show", lake, "x"]) == 34
+    told = json.loads(capsys.readouterr().out)
+    assert told["result"]["status"] == 34
+    assert JobFailedError(0, "", "").exit_status == 96
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [(["--on", "here", "--", "exprot"], 2, "did you mean export"),
+     (["--on", "here", "--", "shell", "x"], 2, "no command for a job"),
+     (["--on", "here", "--", "job", "run"], 2, "no command for a job"),
+     (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--", "iam"], 3, "--glue-role"),
+     (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--glue-role", "r", "--subnet", "s",
+       "--", "iam"], 2, "go together"),
+     (["--on", "dag", "-e", "prod", "--", "iam"], 3, "no lake is set")],
+)  # fmt: skip
+def test_what_cannot_be_a_job_is_refused_at_once(
+    arguments: list[str], status: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["job", "run", *arguments]) == status
+    assert words in capsys.readouterr().err

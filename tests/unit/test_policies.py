@@ -1,0 +1,175 @@
+"""Least-privilege policies: as AWS's grammar has them, with nothing open that need not be."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from airkeep.aws.bucket import bucket_settings, covers
+from airkeep.aws.mwaa import Definition
+from airkeep.aws.policies import Names, Policy, placeholders, policies
+from airkeep.cli.main import cli, run
+
+with warnings.catch_warnings():  # of what it imports pkg_resources by
+    warnings.simplefilter("ignore")
+    import parliament
+
+FULL = Names(
+    environment="prod",
+    region="eu-central-1",
+    account="123456789012",
+    bucket="keep",
+    prefix="airflow",
+    dags_bucket="dags-of-prod",
+    execution_role="service-role/mwaa-prod",
+    glue_role="airkeep-glue",
+    subnets=("subnet-1", "subnet-2"),
+    security_groups=("sg-1",),
+    kms_key="arn:aws:kms:eu-central-1:123456789012:key/1",
+    environment_key="arn:aws:kms:eu-central-1:123456789012:key/2",
+    topic="arn:aws:sns:eu-central-1:123456789012:sleep",
+    secret="arn:aws:secretsmanager:eu-central-1:123456789012:secret:airkeep-x",
+)
+EVERY = [pytest.param(one, id=f"{one.purpose}-{one.role}") for one in policies(FULL)]
+# Where AWS knows no narrower resource, or gives the id only when the thing is made.
+ANYWHERE = {"ListEnvironments", "LookAtSubnets", "LookAtNetwork", "Metrics"}
+
+
+def findings(document: dict[str, Any]) -> list[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = parliament.analyze_policy_string(json.dumps(document)).findings
+    return [f"{one.issue}: {one.detail}" for one in found]
+
+
+@pytest.mark.parametrize("policy", EVERY)
+def test_a_linter_of_policies_finds_nothing(policy: Policy) -> None:
+    assert findings(policy.document()) == []
+
+
+def test_that_linter_would_find_a_wrong_action_and_a_wrong_resource() -> None:
+    [policy] = policies(FULL, ["deploy"])
+    [first, *others] = policy.statements
+    no_such = replace(policy, statements=(replace(first, actions=("airflow:GetFlow",)), *others))
+    other = replace(policy, statements=(replace(first, resources=("arn:aws:s3:::x",)), *others))
+    assert any("UNKNOWN_ACTION" in one for one in findings(no_such.document()))
+    assert any("RESOURCE_MISMATCH" in one for one in findings(other.document()))
+
+
+@pytest.mark.parametrize("policy", EVERY)
+def test_no_action_is_open_and_only_what_must_be_is_allowed_anywhere(policy: Policy) -> None:
+    for statement in policy.statements:
+        assert not any("*" in action for action in statement.actions)
+        assert ("*" in statement.resources) == (statement.sid in ANYWHERE)
+    sids = [statement.sid for statement in policy.statements]
+    assert len(set(sids)) == len(sids)
+
+
+@pytest.mark.parametrize("policy", EVERY)
+def test_a_role_is_passed_to_one_service_only(policy: Policy) -> None:
+    passing = [s for s in policy.statements if "iam:PassRole" in s.actions]
+    for statement in passing:
+        assert [key for _, key, _ in statement.conditions] == ["iam:PassedToService"]
+        assert all(arn.startswith("arn:aws:iam::123456789012:role/") for arn in statement.resources)
+
+
+def test_only_the_role_of_jobs_is_taken_on_by_a_service() -> None:
+    trusted = {(p.role, json.dumps(p.trust())) for p in policies(FULL) if p.trust()}
+    [(role, trust)] = trusted
+    assert role == "glue"
+    assert json.loads(trust)["Statement"][0]["Principal"] == {"Service": "glue.amazonaws.com"}
+
+
+def test_what_is_filled_in_leaves_no_placeholder_and_nothing_leaves_them_all() -> None:
+    assert placeholders([p.document() for p in policies(FULL)]) == ()
+    assert placeholders([p.document() for p in policies(Names())]) == (
+        "ACCOUNT", "BUCKET", "DAGS_BUCKET", "ENVIRONMENT", "EXECUTION_ROLE", "GLUE_ROLE", "REGION"
+    )  # fmt: skip
+
+
+def test_a_definition_fills_in_what_it_knows() -> None:
+    names = Names(bucket="keep", glue_role="g").of(Definition({
+        "Name": "prod", "Arn": "arn:aws-cn:airflow:cn-north-1:123456789012:environment/prod",
+        "SourceBucketArn": "arn:aws-cn:s3:::dags-of-prod", "DagS3Path": "team/dags",
+        "ExecutionRoleArn": "arn:aws-cn:iam::123456789012:role/x",
+        "NetworkConfiguration": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
+    }))  # fmt: skip
+    documents = json.dumps([p.document() for p in policies(names)])
+    assert placeholders(documents) == ()
+    assert "arn:aws-cn:airflow:cn-north-1:123456789012:role/prod/Op" in documents
+    assert "arn:aws-cn:s3:::dags-of-prod/team/dags/*" in documents
+    assert "arn:aws:" not in documents
+
+
+def test_the_exports_go_to_glacier_and_end_as_they_should() -> None:
+    settings = bucket_settings("keep", exports="exports")
+    [rule, uploads] = settings["put-bucket-lifecycle-configuration"]["LifecycleConfiguration"][
+        "Rules"
+    ]
+    assert rule["Filter"] == {"Prefix": "exports/"}
+    assert rule["Transitions"] == [
+        {"Days": 30, "StorageClass": "STANDARD_IA"}, {"Days": 90, "StorageClass": "GLACIER"}
+    ]  # fmt: skip
+    assert rule["Expiration"] == {"Days": 365}
+    assert "Expiration" not in uploads
+
+
+@pytest.mark.parametrize(
+    ("exports", "lake", "covered"),
+    [("exports", "exports", True), ("exports/", "exports/prod", True), ("", "lake", True),
+     ("exports", "exports2", False), ("exports/csv", "exports", False)],
+)  # fmt: skip
+def test_a_lifecycle_that_takes_snapshots_is_known(exports: str, lake: str, covered: bool) -> None:
+    assert covers(exports, lake) is covered
+
+
+def iam(*arguments: str) -> Any:
+    return CliRunner().invoke(cli, ["iam", *arguments])
+
+
+def test_the_command_prints_one_bare_policy_or_all() -> None:
+    flags = ("-e", "prod", "--region", "eu-central-1", "--account", "123456789012")
+    bare = iam(*flags, "--for", "export", "--role", "mwaa", "--bucket", "keep", "--strict")
+    assert json.loads(bare.stdout)["Statement"][0]["Resource"] == ["arn:aws:s3:::keep"]
+    assert bare.stderr == ""
+    every = iam(*flags)
+    assert json.loads(every.stdout).keys() == {
+        "export", "restore", "sleep", "glue", "deploy", "bucket"
+    }  # fmt: skip
+    assert "placeholders are left, for --bucket, --dags-bucket" in every.stderr
+    trust = iam(*flags, "--for", "glue", "--role", "glue", "--trust")
+    assert "glue.amazonaws.com" in trust.stdout
+
+
+def test_a_lake_that_is_known_needs_no_flag_for_its_bucket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRKEEP_LAKE", "s3://keep/exports/prod")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    told = iam("--for", "bucket", "--strict")
+    assert json.loads(told.stdout)["put-bucket-encryption"]["Bucket"] == "keep"
+    assert "takes the lake's snapshots too" in told.stderr
+
+
+def test_strict_refuses_placeholders_and_names_their_flags(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["iam", "--for", "glue", "--role", "operator", "-e", "prod", "--strict"]) == 3
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "--glue-role" in told.err
+    assert "--account" in told.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--trust"], ["--role", "mwaa"], ["--for", "bucket", "--role", "mwaa"],
+     ["--for", "export", "--role", "glue"]],
+)  # fmt: skip
+def test_flags_that_make_no_sense_together_are_refused(arguments: list[str]) -> None:
+    assert iam(*arguments).exit_code == 2
