@@ -11,13 +11,18 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from airflow_api import add_dags
+from airkeep.aws.session import HERE
+from airkeep.aws.wait import Patience
 from airkeep.cli.main import run
 from airkeep.environment.events import Recorded
 from airkeep.environment.journey import Traveller
 from airkeep.environment.mwaa.definition import PAUSED
 from airkeep.environment.mwaa.ground import MwaaGround
-from airkeep.environment.mwaa.job import JobOutcome
+from airkeep.environment.mwaa.job import on_dag
 from airkeep.errors import JourneyError, MissingKeyError
+from airkeep.jobs.dag import DAG
+from airkeep.jobs.job import Result
 from command import VARIABLE
 from mwaa_environments import ACTIVE, RUNS, SECRET, TASKS, made, recorded
 from mwaa_journeys import Way, elsewhere, travel, travel_and_die, variables
@@ -45,6 +50,9 @@ def test_an_environment_goes_and_comes_back_as_it_was(mwaa: MwaaServer, way: Way
     down = travel(way, "down")
     assert down.standing == "asleep"
     assert way.name not in mwaa.made
+    kept = b"".join(f.read_bytes() for f in (way.folder / "lake/environments").rglob("*.json"))
+    assert b"smtp.smtp_password" in kept
+    assert SECRET.encode() not in kept
     assert [s.name for s in down.steps] == [
         "record", "pause", "drain", "export", "verify", "gate", "delete", "gone"
     ]  # fmt: skip
@@ -62,14 +70,6 @@ def test_an_environment_goes_and_comes_back_as_it_was(mwaa: MwaaServer, way: Way
     assert len(versions) == 3
     assert {"Name": way.name, **after.told} == told
     assert [job.split()[0] for job in way.jobs] == ["export", "restore"]
-    assert travel(way, "down").standing == "asleep"
-
-
-def test_no_password_of_its_options_stands_in_the_lake(mwaa: MwaaServer, way: Way) -> None:
-    travel(way, "down")
-    kept = b"".join(f.read_bytes() for f in (way.folder / "lake/environments").rglob("*.json"))
-    assert b"smtp.smtp_password" in kept
-    assert SECRET.encode() not in kept
 
 
 def test_without_a_key_nothing_is_touched(mwaa: MwaaServer, way: Way) -> None:
@@ -124,7 +124,7 @@ def test_new_dags_do_not_run_before_their_past_is_there(mwaa: MwaaServer, tmp_pa
     travel(way, "down")
     asked: list[list[tuple[object, ...]]] = []
 
-    def run(words: Sequence[str], token: str) -> JobOutcome:
+    def run(words: Sequence[str], token: str) -> Result:
         asked.append(query(mwaa.made[way.name].url, ACTIVE))
         return way.run(words, token)
 
@@ -138,6 +138,7 @@ def test_new_dags_do_not_run_before_their_past_is_there(mwaa: MwaaServer, tmp_pa
     assert query(mwaa.made[way.name].url, ACTIVE) == active
 
 
+@pytest.mark.slow
 def test_a_dag_that_was_deleted_is_named_and_passed_over(mwaa: MwaaServer, way: Way) -> None:
     active = query(mwaa.made[way.name].url, ACTIVE)
     travel(way, "down")
@@ -148,6 +149,7 @@ def test_a_dag_that_was_deleted_is_named_and_passed_over(mwaa: MwaaServer, way: 
     assert any("no such DAGs any more, passed over: gone_dag" in line for line in way.said)
 
 
+@pytest.mark.slow
 def test_what_somebody_else_deleted_is_made_of_its_newest_snapshot(
     mwaa: MwaaServer, way: Way
 ) -> None:
@@ -170,6 +172,7 @@ def test_of_two_runs_at_once_one_wins(mwaa: MwaaServer, way: Way) -> None:
     assert all(line.startswith("HeldError") for line in way.said)
 
 
+@pytest.mark.slow
 def test_several_environments_share_a_lake(mwaa: MwaaServer, tmp_path: Path) -> None:
     one = made(mwaa, tmp_path, "one")
     two = elsewhere(made(mwaa, tmp_path, "two"), folder=one.folder)
@@ -184,6 +187,7 @@ def test_several_environments_share_a_lake(mwaa: MwaaServer, tmp_path: Path) -> 
     assert one.state.kept != two.state.kept
 
 
+@pytest.mark.slow
 def test_an_old_export_of_a_run_that_was_killed_is_not_believed(mwaa: MwaaServer, way: Way) -> None:
     with variables(way.variables):
         traveller = way.traveller()
@@ -199,7 +203,7 @@ def test_a_job_that_fails_is_told_and_the_next_run_begins_another_one(
     mwaa: MwaaServer, way: Way
 ) -> None:
     active = query(mwaa.made[way.name].url, ACTIVE)
-    way.prepare("export", JobOutcome(12, "no such host"))
+    way.prepare("export", Result(12, "no such host"))
     with pytest.raises(JourneyError, match=r"export of prod .* ended with status 12: no such"):
         travel(way, "down")
     assert query(mwaa.made[way.name].url, ACTIVE) == active
@@ -217,6 +221,34 @@ def test_another_account_is_reached_by_its_role(mwaa: MwaaServer, way: Way) -> N
     scope = mwaa.signed[-1].partition("Credential=")[2]
     assert scope.split("/")[0] != "test"
     assert "/eu-west-1/airflow/" in scope
+
+
+def by_dag(way: Way) -> Traveller:
+    """Its jobs as runs of its own DAG."""
+    traveller = way.traveller()
+    run = on_dag(way.name, f"{way.lake.url}/jobs", HERE, way.warn, patience=Patience(120, 0.2))
+    means = replace(ground_of(traveller).means, run=run, job_dag=DAG)
+    return replace(traveller, ground=MwaaGround("prod", way.place, means))
+
+
+def test_its_own_dag_carries_the_export_and_the_restore(mwaa: MwaaServer, way: Way) -> None:
+    url = mwaa.made[way.name].url
+    with variables(way.variables):
+        with pytest.raises(JourneyError, match=r"has no DAG airkeep_job.*into its requirements"):
+            by_dag(way).down()
+        add_dags(url, DAG)
+        query(url, f"UPDATE dag SET is_paused = true WHERE dag_id = '{DAG}'")
+        active, runs = query(url, ACTIVE), query(url, RUNS)
+        assert by_dag(way).down().standing == "asleep"
+        mwaa.parsed = (DAG,)
+        assert by_dag(way).up().standing == "awake"
+    after = mwaa.made[way.name].url
+    assert query(after, ACTIVE) == sorted([*active, (DAG,)])
+    found = query(after, RUNS)
+    own = [(state, run) for dag, run, state, *_ in found if dag == DAG]
+    assert sorted(run.split("-")[0] for _, run in own) == ["airkeep__down", "airkeep__up"]
+    assert [state for state, _ in own] == ["success", "success"]
+    assert [row for row in found if row[0] != DAG] == runs
 
 
 def test_down_and_up_know_an_environments_kind(

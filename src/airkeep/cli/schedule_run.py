@@ -11,13 +11,12 @@ import click
 from airkeep.cli.context import Context, setting_option, shared_options
 from airkeep.cli.environments import (
     lake_option,
-    local_ground,
-    local_traveller,
     need_place,
     open_lake,
     read_state,
 )
 from airkeep.cli.output import Output, seconds
+from airkeep.cli.travellers import traveller_of
 from airkeep.errors import AirkeepError, JourneyError
 
 if TYPE_CHECKING:
@@ -103,17 +102,16 @@ def _walker_of(ctx: Context, lake: Lake) -> WalkerOf:
     @contextmanager
     def walker_of(journal: Journal, state: State, journey: Journey) -> Iterator[Walker]:
         place, name = need_place(lake, state), state.environment
-        if not isinstance(place, LocalPlace):
-            raise JourneyError(f"{name} is an environment of MWAA: `airkeep {journey} {name}`")
-        if journey == "up":
+        if journey == "up" and isinstance(place, LocalPlace):
             raise JourneyError(
                 f"{name} is local, its Airflow runs in the foreground for as long as it is up, so "
                 f"no schedule can wake it: airkeep up {name}"
             )
-        with ctx.output.progress(journey) as progress:
-            ground = local_ground(ctx, lake, name, place, progress)
-            with ground:
-                yield local_traveller(ctx, lake, journal, ground, progress)
+        with (
+            ctx.output.progress(journey) as progress,
+            traveller_of(ctx, lake, journal, place, progress) as traveller,
+        ):
+            yield traveller
 
     return walker_of
 

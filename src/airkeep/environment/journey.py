@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -359,7 +360,8 @@ class _Run:
         """Of this attempt, whichever run makes it: another one when a run has ended."""
         entries = self.way.journal.entries
         ended = max((e.number for e in entries if isinstance(e.event, Ended)), default=0)
-        return f"{self.state.environment}-{self.journey}-{ended}"
+        of = sha256(self.state.environment.encode()).hexdigest()[:8]
+        return f"{self.journey}-{ended}-{of}"  # short: an id of Airflow's runs is made of it
 
     @property
     def snapshot(self) -> Snapshot:
