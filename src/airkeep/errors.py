@@ -40,6 +40,8 @@
     │   ├── NoEnvironmentError      73   Amazon MWAA has no environment of that name
     │   ├── EnvironmentStateError   74   an environment that cannot be used, or not any more
     │   └── AirflowRestError        76   Airflow's own REST API refused
+    ├── JobError                    77   a job elsewhere was not had, or not had in time
+    │   └── JobFailedError          78   a job's command failed; its own status is the exit status
     ├── CatalogError                75   a catalog cannot be used, or holds what it should not
     ├── AdoptError                  80
     │   ├── UnknownLayoutError      81   no backup of a tool that is known
@@ -398,6 +400,22 @@ class AirflowRestError(AwsError):
     def __init__(self, doing: str, status: int, words: str) -> None:
         self.status = status
         super().__init__(f"{doing}: it answered {status}{f', {words}' if words else ''}")
+
+
+class JobError(AirkeepError):
+    """A job elsewhere could not be had, ended without a result, or took too long."""
+
+    exit_status = 77
+
+
+class JobFailedError(JobError):
+    """The command of a job failed there; the exit status is that command's own."""
+
+    exit_status = 78
+
+    def __init__(self, status: int, words: str, logs: str) -> None:
+        self.exit_status = status if 0 < status < 256 else type(self).exit_status
+        super().__init__(f"the job's command ended with {status}: {words} (logs: {logs})")
 
 
 class CatalogError(AirkeepError):
