@@ -173,6 +173,17 @@ def test_no_secret_has_a_default(major: str) -> None:
     assert read_env(LOCAL / ".env.example") == {}
 
 
+def test_the_example_of_settings_names_them_all_with_their_defaults(tmp_path: Path) -> None:
+    text = (LOCAL / ".env.example").read_text()
+    (tmp_path / "all").write_text(re.sub(r"^#(?=\w+=)", "", text, flags=re.MULTILINE))
+    told = read_env(tmp_path / "all")
+    assert compose("3", SECRETS | told) == compose("3", SECRETS)
+    for file in FILES.values():
+        used = set(re.findall(r"(?<!\$)\$\{(\w+)", (LOCAL / file).read_text()))
+        assert used <= set(told) | set(SECRETS)
+        assert set(told) <= used
+
+
 @pytest.mark.parametrize(
     ("requirements", "constrained"),
     [("# nothing\n", True), ("--constraint mine.txt\npandas\n", False), ("-c=mine\n", False)],
