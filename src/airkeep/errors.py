@@ -56,13 +56,11 @@
     ├── NotifyError                 92   whoever was to be told took no message
     │   └── UnansweredError         93   and did not answer (may be tried again)
     ├── NoPriceError                94   a price that is needed is in no table
-    ├── JourneyError                95   an environment did not get where it was to go
-    │   ├── HeldError               96   another run is at work on it (may be tried again)
-    │   ├── GateError               97   something speaks against deleting it
-    │   ├── TooLongError            98   a wait has lasted too long (may be tried again)
-    │   └── LocalAirflowError       99   an Airflow on this machine did not start, or has ended
-    └── JobError                   100   a job elsewhere was not had, or not had in time
-        └── JobFailedError         101   a job's command failed; its own status is the exit status
+    └── JourneyError                95   an environment did not get where it was to go
+        ├── HeldError               96   another run is at work on it (may be tried again)
+        ├── GateError               97   something speaks against deleting it
+        ├── TooLongError            98   a wait has lasted too long (may be tried again)
+        └── LocalAirflowError       99   an Airflow on this machine did not start, or has ended
 
 A usage error of the command line exits with 2, SIGHUP with 129, Ctrl-C with 130, SIGTERM with
 143, a standard output that nobody reads any more with 141. A message says what was expected, what
@@ -539,19 +537,3 @@ class LocalAirflowError(JourneyError):
     """An Airflow on this machine did not start, or has ended."""
 
     exit_status = 99
-
-
-class JobError(AirkeepError):
-    """A job elsewhere could not be had, ended without a result, or took too long."""
-
-    exit_status = 100
-
-
-class JobFailedError(JobError):
-    """The command of a job failed there; the exit status is that command's own."""
-
-    exit_status = 101
-
-    def __init__(self, status: int, words: str, logs: str) -> None:
-        self.exit_status = status if 0 < status < 256 else type(self).exit_status
-        super().__init__(f"the job's command ended with {status}: {words} (logs: {logs})")

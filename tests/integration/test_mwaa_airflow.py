@@ -163,6 +163,6 @@ def test_a_page_of_somebody_elses_is_not_nothing(reply: dict[str, Any]) -> None:
 
 def test_who_may_not_edit_a_dag_is_told_so() -> None:
     dags = {"dags": [{"dag_id": "a", "is_paused": False}], "total_entries": 1}
-    with told((200, dags)) as airflow:
-        with pytest.raises(JourneyError, match=r"1 DAGs are still active \(a\).*such as .* Admin"):
-            airflow.set_paused(["a"], paused=True)
+    still = pytest.raises(JourneyError, match=r"1 DAGs are still active \(a\).*such as .* Admin")
+    with told((200, dags)) as airflow, still:
+        airflow.set_paused(["a"], paused=True)
