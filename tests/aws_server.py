@@ -18,6 +18,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,7 @@ class AwsServer:
 
     def client(self, service: str) -> Any:
         """A client of our own: another one than the code under test makes."""
-        import boto3
-
-        session = boto3.session.Session("test", "test", region_name="us-east-1")
-        return session.client(service, endpoint_url=self.endpoint)
+        return _client(self.endpoint, service)
 
     def new_bucket(self) -> str:
         name = f"airkeep-{uuid.uuid4().hex[:12]}"
@@ -81,6 +79,17 @@ class AwsServer:
                     Bucket=bucket, Key=f"lake/{file.relative_to(folder)}", Body=file.read_bytes()
                 )
         return f"s3://{bucket}/lake"
+
+
+@cache
+def _client(endpoint: str, service: str) -> Any:
+    """Kept: to read EC2's model takes a second."""
+    import boto3
+    from botocore.config import Config
+
+    session = boto3.session.Session("test", "test", region_name="us-east-1")
+    whole = Config(inject_host_prefix=False)
+    return session.client(service, endpoint_url=endpoint, config=whole)
 
 
 @pytest.fixture(scope="session")

@@ -125,14 +125,27 @@ class LocalAirflow:
         for run in self.ask("dags/~/dagRuns")["dag_runs"]:
             key = f"{run['dag_id']}/dagRuns/{run['dag_run_id']}"
             tasks = self.ask(f"dags/{key}/taskInstances")["task_instances"]
+            tasks.sort(key=lambda task: str(task["task_id"]))  # 2.x tells them in any order
             found[key] = {"run": run, "tasks": tasks}
             for task in tasks:
                 at = f"dags/{key}/taskInstances/{task['task_id']}/xcomEntries"
                 entries = self.ask(at)["xcom_entries"]
                 found[f"{key}/{task['task_id']}"] = [
-                    self.ask(f"{at}/{entry['key']}") for entry in entries
+                    self.ask(f"{at}/{key}") for key in sorted(entry["key"] for entry in entries)
                 ]
-        return found
+        return dict(_leaves(found))
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """`{"a": [1]}` -> `("/a/0", 1)`: what differs is told by its path."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield from _leaves(one, f"{path}/{name}")
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _leaves(one, f"{path}/{number}")
+    else:
+        yield path, value
 
 
 def run_words(local: LocalAirflow, *, note: str) -> None:

@@ -6,6 +6,7 @@ Airflow's own REST API tells of every run, task, XCom and note is asked before a
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -59,10 +60,10 @@ def run_all(local: LocalAirflow) -> None:
 
 
 def told_of(history: dict[str, Any]) -> str:
-    runs = [value for value in history.values() if isinstance(value, dict)]
-    tasks = sum(len(run["tasks"]) for run in runs)
-    xcoms = sum(len(value) for value in history.values() if isinstance(value, list))
-    return f"{len(runs)} runs, {tasks} tasks, {xcoms} XComs"
+    runs = {path.split("/run/")[0] for path in history if path.endswith("/run/state")}
+    tasks = [path for path in history if re.search(r"/tasks/\d+/state$", path)]
+    xcoms = [path for path in history if re.search(r"/\d+/key$", path)]
+    return f"{len(runs)} runs, {len(tasks)} tasks, {len(xcoms)} XComs"
 
 
 def down(story: Story, local: LocalAirflow) -> None:

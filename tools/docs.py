@@ -4,13 +4,15 @@
     python -m tools.docs --check    exit with 1 when one of them is stale
 
 docs/cli.md comes from the commands and the error tree, docs/configuration.md from
-`config.SETTINGS`, docs/manifest.schema.json from the manifest's classes. A test runs `--check`.
+`config.SETTINGS`, docs/manifest.schema.json from the manifest's classes; in docs/provider.md only
+the files that it shows are. A test runs `--check`.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +24,10 @@ from airkeep.cli import main
 from airkeep.database import address
 from airkeep.snapshot import manifest
 
-DOCS = Path(__file__).parents[1] / "docs"
+PROJECT = Path(__file__).parents[1]
+DOCS = PROJECT / "docs"
 WIDTH = 88
+_SHOWN_FILE = re.compile(r"(<!-- file: (\S+) -->\n```\w+\n)(.*?)(```\n)", re.DOTALL)
 NOTE = "<!-- Made by tools/docs.py from the code: change it there, then run `make docs`. -->"
 
 POSITIONAL = {"lake": "`LAKE`", "database": "`DATABASE`"}
@@ -124,7 +128,13 @@ def pages() -> dict[Path, str]:
         DOCS / "cli.md": cli_page(),
         DOCS / "configuration.md": configuration_page(),
         DOCS / "manifest.schema.json": schema_page(),
+        DOCS / "provider.md": with_files((DOCS / "provider.md").read_text()),
     }
+
+
+def with_files(text: str) -> str:
+    """A page in which every block below `<!-- file: PATH -->` is that file."""
+    return _SHOWN_FILE.sub(lambda m: m[1] + (PROJECT / m[2]).read_text() + m[4], text)
 
 
 def cli_page() -> str:

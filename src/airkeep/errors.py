@@ -53,9 +53,9 @@
     │   └── ProofError              89   what should be equal after the migration is not
     ├── PruneError                  90   rows that should have left are still there
     │   └── OtherDatabaseError      91   the snapshot is of another database
-    ├── NoPriceError                93   a price that is needed is in no table
     ├── NotifyError                 92   whoever was to be told took no message
-    │   └── UnansweredError         94   and did not answer (may be tried again)
+    │   └── UnansweredError         93   and did not answer (may be tried again)
+    ├── NoPriceError                94   a price that is needed is in no table
     └── JourneyError                95   an environment did not get where it was to go
         ├── HeldError               96   another run is at work on it (may be tried again)
         ├── GateError               97   something speaks against deleting it
@@ -482,12 +482,6 @@ class OtherDatabaseError(PruneError):
     exit_status = 91
 
 
-class NoPriceError(AirkeepError):
-    """A price that is needed is in no table, ours or the user's."""
-
-    exit_status = 93
-
-
 class NotifyError(AirkeepError):
     """Whoever was to be told of a journey took no message."""
 
@@ -497,8 +491,14 @@ class NotifyError(AirkeepError):
 class UnansweredError(NotifyError):
     """Whoever was to be told did not answer."""
 
-    exit_status = 94
+    exit_status = 93
     retryable = True
+
+
+class NoPriceError(AirkeepError):
+    """A price that is needed is in no table, ours or the user's."""
+
+    exit_status = 94
 
 
 class JourneyError(AirkeepError):

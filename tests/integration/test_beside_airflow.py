@@ -1,4 +1,4 @@
-"""airkeep's dependencies go into the environment of every Airflow that it is made for.
+"""airkeep[airflow], and what it needs, fit beside every Airflow that they are made for.
 
 As on MWAA, an Airflow's own versions come first (what was the newest two days after its
 release, standing in for its constraints file), and ours must fit them.
@@ -7,7 +7,6 @@ release, standing in for its constraints file), and ours must fit them.
 from __future__ import annotations
 
 import subprocess
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,12 +29,14 @@ def test_it_installs_beside_airflow(version: str, tmp_path: Path) -> None:
     pins = tmp_path / "pins.txt"
     resolve(airflow, pins, "--exclude-newer", RELEASED[version])
 
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     both = tmp_path / "both.txt"
-    both.write_text(airflow.read_text() + "\n".join(project["dependencies"]) + "\n")
+    both.write_text(f"{airflow.read_text()}airkeep[airflow] @ {PROJECT.as_uri()}\n")
     resolve(both, tmp_path / "resolved.txt", "--constraints", str(pins))
 
-    assert "duckdb-extension-postgres-scanner==" in (tmp_path / "resolved.txt").read_text()
+    resolved = (tmp_path / "resolved.txt").read_text()
+    assert f"\napache-airflow=={version}\n" in resolved
+    assert "\nboto3==" in resolved
+    assert "\nduckdb-extension-postgres-scanner==" in resolved
 
 
 def resolve(wanted: Path, into: Path, *options: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,13 @@ import pytest
 from cryptography.fernet import Fernet
 
 from airkeep.aws import glue_connections, glue_jobs, mwaa, s3
+from airkeep.aws.glue_jobs import JobRun
 from airkeep.aws.mwaa import Definition
-from airkeep.aws.wait import Patience
+from airkeep.aws.wait import Patience, until
 from airkeep.cli.main import run
 from airkeep.database.address import Address, parse_address
 from airkeep.errors import JobError
-from airkeep.jobs.glue import run_on_glue
+from airkeep.jobs.glue import RETRY_S, run_on_glue
 from airkeep.jobs.glue_plan import SCRIPT, TOKEN, GlueShape, run_arguments, script_name
 from airkeep.jobs.job import Outcome
 from airkeep.jobs.record import Record
@@ -29,6 +32,7 @@ from aws_server import AwsServer, running_aws_server
 from glue_gap import whole_glue
 
 SHAPE = GlueShape(kind="pythonshell", retries=0)  # what the emulator runs; Spark it does not
+ADDRESS = Address("postgresql", "airflow", "db.example.org", 5432, "airflow", "p")  # not called
 NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
 
 
@@ -89,12 +93,12 @@ def account(glue_server: tuple[AwsServer, str], monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def address(airflow_dump: Callable[[str], str]) -> Address:
+def database(airflow_dump: Callable[[str], str]) -> Address:
     return parse_address(airflow_dump("airflow-332"))
 
 
 def test_an_export_runs_on_glue_with_keys_of_a_secret_and_leaves_no_password_anywhere(
-    account: Account, address: Address
+    account: Account, database: Address
 ) -> None:
     archive, fernet = (Fernet.generate_key().decode() for _ in range(2))
     keys = {"AIRKEEP_ARCHIVE_KEY": archive, "AIRKEEP_FERNET_KEY": fernet}
@@ -102,7 +106,7 @@ def test_an_export_runs_on_glue_with_keys_of_a_secret_and_leaves_no_password_any
         Name=uuid.uuid4().hex, SecretString=json.dumps(keys)
     )["ARN"]
     done = account.run(
-        "export", "--json", "env:", account.lake, "--secrets", "drop", address=address,
+        "export", "--json", "env:", account.lake, "--secrets", "drop", address=database,
         secret=secret, token="first",
     )  # fmt: skip
     assert done.result.status == 0, done.result
@@ -114,34 +118,36 @@ def test_an_export_runs_on_glue_with_keys_of_a_secret_and_leaves_no_password_any
     glue = account.server.client("glue")
     job = glue.get_job(JobName=f"{account.environment}_airkeep")["Job"]
     shown = json.dumps([job, account.runs("first"), account.told], default=str)
-    assert address.password not in shown
+    assert database.password not in shown
     assert archive not in shown
     connection = glue_connections.find(f"{account.environment}_conn")
     assert connection is not None
     assert connection.zone == "us-east-1b"
     assert connection.security_groups == ("sg-1", "sg-2")
-    assert address.password not in repr(connection)
+    assert database.password not in repr(connection)
 
 
 def test_a_password_that_was_rotated_is_brought_to_the_connection(
-    account: Account, address: Address
+    account: Account, database: Address
 ) -> None:
     command = ("export", "--json", "env:", account.lake, "--secrets", "drop")
-    old = account.run(*command, address=replace(address, password="of yesterday"))
+    old = account.run(*command, address=replace(database, password="of yesterday"))
     assert old.result.status == 12
     assert "password" in old.result.error
     assert "of yesterday" not in old.result.error
-    new = account.run(*command, address=address)
+    new = account.run(*command, address=database)
     assert new.result.status == 0
     name = f"{account.environment}_conn"
     said = [line for line in account.told if "connection" in line]
     assert said == [f"created the connection {name}", f"updated the connection {name}"]
-    account.run("iam", "--for", "bucket")
-    assert len([line for line in account.told if "connection" in line]) == 2
+    kept = glue_connections.find(name)
+    assert kept is not None
+    assert kept.password == database.password
+    assert glue_connections.put(kept) == "same"
 
 
-def test_a_job_is_one_for_its_token(account: Account, address: Address) -> None:
-    first = account.run("iam", "--for", "bucket", address=address, token="t")
+def test_a_job_is_one_for_its_token(account: Account) -> None:
+    first = account.run("iam", "--for", "bucket", address=ADDRESS, token="t")
     again = account.run("iam", "--for", "bucket", token="t")
     assert again == first
     assert len(account.runs("t")) == 1
@@ -149,23 +155,19 @@ def test_a_job_is_one_for_its_token(account: Account, address: Address) -> None:
         Record(account.folder, "t").ask("glue", account.environment, ["clean"], NOW)
 
 
-def test_whoever_is_killed_before_the_start_starts_it_then(
-    account: Account, address: Address
-) -> None:
+def test_whoever_is_killed_before_the_start_starts_it_then(account: Account) -> None:
     command = ["iam", "--for", "bucket"]
     assert Record(account.folder, "t").ask("glue", account.environment, command, NOW)
     now = [0.0]
     patience = Patience(1e6, 30, lambda: now[0], lambda s: now.__setitem__(0, now[0] + s))
-    done = account.run(*command, address=address, token="t", patience=patience)
+    done = account.run(*command, address=ADDRESS, token="t", patience=patience)
     assert done.result.status == 0
     assert len(account.runs("t")) == 1
 
 
-def test_whoever_is_killed_after_the_start_waits_for_that_run(
-    account: Account, address: Address
-) -> None:
+def test_whoever_is_killed_after_the_start_waits_for_that_run(account: Account) -> None:
     command = ["iam", "--for", "bucket"]
-    account.run(*command, address=address)  # the job and its connection are there
+    account.run(*command, address=ADDRESS)  # the job and its connection are there
     record = Record(account.folder, "t")
     record.ask("glue", account.environment, command, NOW)
     arguments = run_arguments(
@@ -177,15 +179,54 @@ def test_whoever_is_killed_after_the_start_waits_for_that_run(
     assert len(account.runs("t")) == 1
 
 
-def test_a_run_that_succeeds_without_a_result_has_not(account: Account, address: Address) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("comes_again", [True, False])
+def test_a_run_that_died_is_waited_for_as_long_as_glue_may_try_again(
+    comes_again: bool, account: Account
+) -> None:
+    """The emulator does not try again: the test does so in Glue's place, while we sleep."""
+    command, job = ["iam", "--for", "bucket"], f"{account.environment}_airkeep"
+    account.run(*command, address=ADDRESS)  # the job and its connection are there
+    record, now = Record(account.folder, "t"), [0.0]
+    whole = run_arguments(
+        command, token="t", result=record.result_url, region="us-east-1", secret=None
+    )
+    glue_jobs.start(job, {TOKEN: "t"})  # dies: it is not told where its result goes
+    died = until(lambda: _dead(job), Patience(60, 0.2))
+    assert "was not given --AIRKEEP_JOB_RESULT" in died.error
+
+    def sleep(wait_s: float) -> None:
+        if comes_again and not now[0]:
+            glue_jobs.start(job, whole)
+        time.sleep(0.2)
+        now[0] += wait_s
+
+    asked = partial(
+        account.run, *command, token="t", shape=replace(SHAPE, retries=1),
+        patience=Patience(1e6, 10, lambda: now[0], sleep),
+    )  # fmt: skip
+    if comes_again:
+        assert asked().result.status == 0
+        return
+    with pytest.raises(JobError, match=r"ended as FAILED: .*was not given"):
+        asked()
+    assert now[0] >= RETRY_S
+
+
+def _dead(job: str) -> JobRun | None:
+    run = glue_jobs.newest_run(job, (TOKEN, "t"))
+    return run if run is not None and run.state == "FAILED" else None
+
+
+def test_a_run_that_succeeds_without_a_result_has_not(account: Account) -> None:
     with pytest.raises(JobError, match=r"succeeded, says Glue, and left no result.*CloudWatch"):
-        account.run("iam", address=address, shape=GlueShape())  # Spark: the emulator runs nothing
+        account.run("iam", address=ADDRESS, shape=GlueShape())  # Spark: the emulator runs nothing
 
 
-def test_a_run_that_takes_too_long_is_stopped(account: Account, address: Address) -> None:
+def test_a_run_that_takes_too_long_is_stopped(account: Account) -> None:
     with pytest.raises(JobError, match=r"not done within 0 s and was stopped\. Logs: CloudWatch"):
         account.run(
-            "export", "env:", account.lake, address=address, token="t", patience=Patience(0)
+            "export", "env:", account.lake, address=ADDRESS, token="t", patience=Patience(0)
         )
     [stopped] = account.runs("t")
     assert stopped["JobRunState"] == "STOPPED"
@@ -197,23 +238,23 @@ def test_without_a_connection_and_without_an_address_there_is_no_job(account: Ac
     assert list(open_store(account.lake).list()) == []
 
 
-def test_a_script_that_is_another_than_ours_is_not_run(account: Account, address: Address) -> None:
+def test_a_script_that_is_another_than_ours_is_not_run(account: Account) -> None:
     bucket, key = s3.split_url(f"{account.folder}/scripts/{script_name()}")
     s3.save_object(bucket, key, b"print('mine')")
     with pytest.raises(JobError, match="is not the script that was saved there"):
-        account.run("iam", address=address)
+        account.run("iam", address=ADDRESS)
     assert s3.load_object(bucket, key) != SCRIPT.encode()
 
 
 def test_the_command_line_does_all_that(
     account: Account,
-    address: Address,
+    database: Address,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", address.reveal())
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", database.reveal())
     monkeypatch.setenv("AIRKEEP_LAKE", account.lake)
     flags = ["--on", "glue", "-e", account.environment, "--glue-role", "glue", "--poll", "0.2",
              "--job-type", "pythonshell", "--retries", "0", "--token", "t"]  # fmt: skip
@@ -222,4 +263,4 @@ def test_the_command_line_does_all_that(
     told = capsys.readouterr()
     assert json.loads(told.out)["environment"] == account.environment
     assert "ended with 0; logs: CloudWatch" in told.err
-    assert address.password not in told.out + told.err
+    assert database.password not in told.out + told.err

@@ -28,6 +28,7 @@ EXAMPLES: dict[str, tuple[str, str, str, str]] = {
     "athena_database": ("a", "b_1", "c", "a"),
     "athena_workgroup": ("a", "B.b", "c", "a"),
     "athena_output": ("s3://a/b", "s3://b/", "s3://c/d/", "s3://a/b/"),
+    "notify": ("n1", "n2", "n3", "n1"),
 }
 FILE_SETTINGS = [setting.name for setting in SETTINGS if not setting.is_secret]
 FIELDS = {setting.name: setting.field for setting in SETTINGS}

@@ -81,7 +81,7 @@ def test_a_part_of_a_month_a_lake_and_prices_of_ones_own(tmp_path: Path) -> None
         (["--s3-gb", "GLACIER=much"], 2, "'much': write a number"),
         (["--region", "us-east-1"], 3, "nothing to price"),
         (["--region", "us-east-1", "--class", "huge"], 3, "no environment class 'huge'"),
-        (["--region", "us-east-1", "--class", "xlarge"], 93, "give --prices FILE"),
+        (["--region", "us-east-1", "--class", "xlarge"], 94, "give --prices FILE"),
         (["--region", "us-east-1", "--prices", "none.toml"], 3, "none.toml cannot be read"),
     ],
 )

@@ -78,6 +78,16 @@ def test_a_role_is_passed_to_one_service_only(policy: Policy) -> None:
         assert all(arn.startswith("arn:aws:iam::123456789012:role/") for arn in statement.resources)
 
 
+def test_where_an_object_is_missing_that_is_said_and_not_that_it_is_forbidden() -> None:
+    """S3 tells so only whom it lets list, and such a request has no prefix; no emulator does so."""
+    lists = [s for p in policies(FULL) for s in p.statements if "s3:ListBucket" in s.actions]
+    assert len(lists) >= 5
+    for statement in lists:
+        [(operator, key, values)] = statement.conditions
+        assert (operator, key) == ("StringLikeIfExists", "s3:prefix")
+        assert all(value.split("/")[0] in ("airflow", "dags") for value in values)
+
+
 def test_only_the_role_of_jobs_is_taken_on_by_a_service() -> None:
     trusted = {(p.role, json.dumps(p.trust())) for p in policies(FULL) if p.trust()}
     [(role, trust)] = trusted

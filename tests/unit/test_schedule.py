@@ -99,6 +99,14 @@ def test_what_fell_due_last_is_the_last_of_what_was_coming(
         assert before is None or before.at < due.at
 
 
+def test_what_came_before_the_clock_was_put_back_is_not_forgotten_when_it_shows_less() -> None:
+    """At ten past two for the second time, ten to three has been."""
+    until = datetime(2026, 10, 25, 1, 10, tzinfo=UTC)
+    found = last_due(Scheduled("50 2 * * *", None, COPENHAGEN), until)
+    assert found is not None
+    assert found.at == datetime(2026, 10, 25, 0, 50, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("down", "up", "zone", "told"),
     [

@@ -33,7 +33,7 @@ def env() -> None:
 
 @env.command()
 @click.argument("environment")
-@click.option("--kind", type=click.Choice(["mwaa", "local"]), required=True)
+@click.option("--kind", type=click.Choice(["mwaa", "local"]), required=True, help="Where it lives.")
 @click.option("--name", help="mwaa: its name there.  [ENVIRONMENT]")
 @click.option("--region", help="mwaa: where it is.  [AWS_REGION]")
 @click.option("--profile", help="mwaa: of AWS's configuration.")

@@ -169,11 +169,12 @@ def _show_idle(found: SleepReport, out: Output) -> None:
     """A line a day, a character an hour."""
     out.line("")
     out.line(
-        f"     0     6     12    18     {found.timezone}: . idle, + at work now and then, # always"
+        f"     0     6     12    18     {found.timezone}: "
+        f". idle, + at work now and then, # always, blank: not known"
     )
     for day, name in enumerate(_WEEK):
         hours = found.idle[day * 24 : day * 24 + 24]
-        out.line(f"{name}  {''.join(map(_mark, hours))}")
+        out.line(f"{name}  {''.join(map(_mark, hours))}".rstrip())
     out.line("")
 
 
@@ -236,7 +237,7 @@ def _advise(found: SleepReport, out: Output) -> None:
             f"airkeep schedule {found.environment} --down '{best.down}' --up '{best.up}' "
             f"--timezone {found.timezone}"
         )
-    elif best.asleep:
+    elif best.hours:
         out.line("nothing of this history needs it: it could sleep for good")
     else:
         out.line("there is no sleep worth its journeys in which nothing would be missed")

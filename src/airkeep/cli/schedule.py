@@ -94,9 +94,11 @@ def of(
     """
     from airkeep.environment.events import Unscheduled
     from airkeep.environment.schedule import for_eventbridge
+    from airkeep.environment.state import fold
 
-    journal, state = read_state(open_lake(ctx, environment), environment)
-    need_place(open_lake(ctx, environment), state)
+    lake = open_lake(ctx, environment)
+    journal, state = read_state(lake, environment)
+    need_place(lake, state)
     if clear and (down or up or timezone or notify):
         raise click.UsageError("--clear takes no other part of a schedule")
     if clear and state.schedule is not None:
@@ -104,7 +106,7 @@ def of(
         journal.append(Unscheduled())
     elif not clear and (down or up or timezone or notify):
         _say(journal, state, down, up, timezone, notify)
-    _, state = read_state(open_lake(ctx, environment), environment)
+    state = fold(environment, journal.entries)
     if eventbridge:
         if state.schedule is None:
             raise ConfigError(f"{environment} has no schedule: give --down and --up")

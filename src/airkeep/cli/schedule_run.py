@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airkeep.cli.context import Context, setting_option, shared_options
-from airkeep.cli.environments import (
-    lake_option,
-    need_place,
-    open_lake,
-    read_state,
-)
+from airkeep.cli.environments import lake_option, need_place, open_lake, read_state
 from airkeep.cli.output import Output, seconds
 from airkeep.cli.travellers import traveller_of
 from airkeep.errors import AirkeepError, JourneyError
@@ -47,8 +42,8 @@ def run(ctx: Context, environments: tuple[str, ...], *, dry_run: bool, attempts:
 
     To be called every few minutes. What fell due last is done once, however late; a journey that
     somebody made since stands until the next time falls due. What failed is tried again after 15
-    minutes, then after 30. The status is that of the first failure; it is 0 where nothing is due
-    or a journey is at work.
+    minutes, then after 30. The status is that of the first failure, and 95 while one is not made
+    good; it is 0 where nothing is due or a journey is at work.
     """
     from airkeep.environment.journal import environments as known
     from airkeep.environment.turn import overdue, take_turn

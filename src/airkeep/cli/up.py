@@ -120,6 +120,7 @@ def _up_local(
     out = ctx.output
     with out.progress("up") as progress:
         ground = local_ground(ctx, lake, journal.environment, place, progress)
+        ground.folder.check_free()
         with ground:
             traveller = local_traveller(ctx, lake, journal, ground, progress)
             arrived = traveller.up(snapshot=source, take_over=take_over)

@@ -2,6 +2,9 @@
 
 Pure. A DAG with cron, or an interval, is taken by what it says now, over all of the weeks that are
 looked at, also where it was added in the last of them. Every other run is taken as history has it.
+
+Clocks are changed, in the zone of a plan and in those of DAGs, and not on one day: what is due in a
+coming week with another difference between them is needed, too, but not counted.
 """
 
 from __future__ import annotations
@@ -13,13 +16,14 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import takewhile
 from typing import Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from airkeep.environment.week import hour_of, touched
 from airkeep.models.cron import cron_times
 
 # Kinds of schedules that tell when runs are due; those of the others are taken from history.
 TELLING = ("cron", "delta")
+_YEAR = 53  # weeks
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,9 @@ class Need:
     """Runs of one DAG that begin in one hour of the week and take as long.
 
     Attributes:
+        runs: how many, in all of the weeks; 0: only when a clock is changed.
         kind: `asked`: by somebody, by an API or by assets, so that it can come later, too.
         hour: of the week in which they are due; `touches`: all in which they are at work.
-        runs: how many, in all of the weeks.
     """
 
     dag_id: str
@@ -92,10 +96,13 @@ def needs(
     known = {dag.dag_id: dag for dag in dags}
     found: Counter[tuple[str, Kind, int, int]] = Counter()
     on_cron = cache(_on_cron)  # many DAGs have one schedule
+    spans = [(begin, end, 1), *((*week, 0) for week in other_weeks(dags, begin, end, zone))]
     for dag in dags:
         lasts = timedelta(seconds=dag.usual_s or 0)
-        for at in _due(dag, begin, end, on_cron):
-            found[dag.dag_id, "scheduled", hour_of(at, zone), touched(at, at + lasts, zone)] += 1
+        for first, last, counts in spans:
+            for at in _due(dag, first, last, on_cron):
+                hours = touched(at, at + lasts, zone)
+                found[dag.dag_id, "scheduled", hour_of(at, zone), hours] += counts
     for run in runs:
         its_dag = known.get(run.dag_id)
         is_scheduled = run.run_type == "scheduled"
@@ -106,6 +113,24 @@ def needs(
         hours = touched(run.at, max(run.at, until), zone)
         found[run.dag_id, kind, hour_of(run.at, zone), hours] += 1
     return tuple(Need(*key, runs=count) for key, count in sorted(found.items()))
+
+
+def other_weeks(
+    dags: Sequence[KnownDag], begin: datetime, end: datetime, zone: ZoneInfo
+) -> Iterator[tuple[datetime, datetime]]:
+    """One week of the coming year for each way in which clocks stand that these weeks have not."""
+    names = {dag.timezone or "UTC" for dag in dags if dag.kind == "cron"}
+    zones = [zone, *(ZoneInfo(name) for name in sorted(names) if name in available_timezones())]
+    week = timedelta(weeks=1)
+
+    def clocks(at: datetime) -> tuple[timedelta | None, ...]:
+        return tuple(when.astimezone(z).utcoffset() for when in (at, at + week) for z in zones)
+
+    seen = {clocks(begin + n * week) for n in range((end - begin) // week)}
+    for first in (end + n * week for n in range(_YEAR)):
+        if (now := clocks(first)) not in seen:
+            seen.add(now)
+            yield first, first + week
 
 
 def _due(dag: KnownDag, begin: datetime, end: datetime, on_cron: OnCron) -> Iterable[datetime]:

@@ -34,7 +34,8 @@ from airkeep.snapshot.progress import Progress, silent
 
 USUAL = timedelta(days=30)
 _WHOLE = ("runs", "schedules", "dags")
-_OF_THE_PERIOD = ("idle_windows", "sensor_waste")
+_OF_THE_PERIOD = ("slot_use", "idle_windows", "sensor_waste")
+_BEFORE = timedelta(weeks=1)  # what ran last before the period: since when it is idle
 _WORK = {
     "tasks": "coalesce(started_at, queued_at, ended_at)",
     "task_states": "coalesce(started_at, queued_at, ended_at)",
@@ -100,7 +101,7 @@ def plan_sleep(
         name, newest = _environment(opened)
         begin, end = _weeks(newest, since)
         make_models(opened, _WHOLE, folder, progress=progress)
-        where = {model: f"{at} >= {_time(begin)}" for model, at in _WORK.items()}
+        where = {model: f"{at} >= {_time(begin - _BEFORE)}" for model, at in _WORK.items()}
         make_models(opened, _OF_THE_PERIOD, folder, where=where, progress=progress)
         # An answer is read whole before the next question is asked: they share a connection.
         history = _history(lambda s: list(opened.query(s).rows()), name, begin, end, newest)
@@ -149,9 +150,7 @@ def _history(ask: Ask, name: str, begin: datetime, end: datetime, newest: dateti
         f"WHERE {own} AND {at} >= {since} AND {at} < {_time(end)}"
     )
     idle = ask(f"SELECT began_at, ended_at FROM idle_windows WHERE {own} AND ended_at > {since}")
-    [(first_at, last_at)] = ask(
-        f"SELECT min(coalesce(started_at, due_at)), max(ended_at) FROM runs WHERE {own}"
-    )
+    [(first_at, last_at)] = ask(f"SELECT min(began_at), max(ended_at) FROM slot_use WHERE {own}")
     return History(
         environment=name,
         begin=begin,

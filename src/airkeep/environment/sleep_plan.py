@@ -15,7 +15,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from airkeep.environment.needs import Need
-from airkeep.environment.week import ALL, DAYS, HOURS, STEP, bits, quarters, windows
+from airkeep.environment.week import ALL, DAYS, HOURS, STEP, bits, hours_in, quarters, windows
 
 # A sleep is worth its journeys when it lasts this much longer than waking does.
 WORTH = timedelta(hours=2)
@@ -27,14 +27,20 @@ class SleepPlan:
     """Hours of the week to be asleep in.
 
     Attributes:
+        hours: from 0, Monday's first, to 167.
         down, up: cron; None where it never falls asleep, or never has to wake. `up` is when it
             must begin to, so that it is awake in time.
     """
 
     name: str
-    asleep: int
+    hours: tuple[int, ...]
     down: str | None
     up: str | None
+
+    @property
+    def asleep(self) -> int:
+        """The hours as bits."""
+        return _union(1 << hour for hour in self.hours)
 
 
 @dataclass(frozen=True)
@@ -87,11 +93,11 @@ class Blocker:
 
 def plan_of(name: str, asleep: int, lead: timedelta) -> SleepPlan:
     """The plan of these hours; whole days apart, its windows must begin and end at one hour."""
-    found = windows(asleep)
+    found, hours = windows(asleep), tuple(hours_in(asleep))
     if not found:
-        return SleepPlan(name, asleep, None, None)
+        return SleepPlan(name, hours, None, None)
     begins, ends = zip(*found, strict=True)
-    return SleepPlan(name, asleep, _cron(begins, timedelta()), _cron(ends, lead))
+    return SleepPlan(name, hours, _cron(begins, timedelta()), _cron(ends, lead))
 
 
 def _cron(hours: Sequence[int], lead: timedelta) -> str:
@@ -105,8 +111,11 @@ def _cron(hours: Sequence[int], lead: timedelta) -> str:
 def _days(days: Sequence[int]) -> str:
     if len(days) == 7:
         return "*"
+    *others, last = days
+    if last == 6 and others:  # cron's week begins with Sunday: no range may end with it
+        return f"{_days(others)},{DAYS[6]}"
     if len(days) > 2 and all(b - a == 1 for a, b in pairwise(days)):
-        return f"{DAYS[days[0]]}-{DAYS[days[-1]]}"
+        return f"{DAYS[days[0]]}-{DAYS[last]}"
     return ",".join(DAYS[day] for day in days)
 
 
@@ -142,14 +151,16 @@ def judge(plan: SleepPlan, needed: Sequence[Need], weeks: int, lead: timedelta) 
     Args:
         weeks: that the needs are of.
     """
+    asleep = plan.asleep
     kept = late = missed = holding = 0
     by_dag: dict[str, list[Need]] = defaultdict(list)
     for need in needed:
-        if not plan.asleep >> need.hour & 1:
+        if not asleep >> need.hour & 1:
             kept += need.runs
-            holding += need.runs if need.touches & plan.asleep else 0
+            holding += need.runs if need.touches & asleep else 0
             continue
-        by_dag[need.dag_id].append(need)
+        if need.runs:
+            by_dag[need.dag_id].append(need)
         late += need.runs if need.kind == "asked" else 0
         missed += need.runs if need.kind == "scheduled" else 0
     costs = sorted(
@@ -158,8 +169,8 @@ def judge(plan: SleepPlan, needed: Sequence[Need], weeks: int, lead: timedelta) 
     )
     return Judged(
         plan,
-        plan.asleep.bit_count(),
-        unpaid(plan.asleep, lead),
+        asleep.bit_count(),
+        unpaid(asleep, lead),
         kept / weeks,
         late / weeks,
         missed / weeks,
@@ -206,10 +217,11 @@ def real_hours(
 
     Hours that the clock leaves out are in neither, those that come twice count twice.
     """
+    sleeps = frozenset(plan.hours)
     asleep = total = wakes = 0
     was_asleep = False
     for hour in quarters(begin, end, zone):
-        is_asleep = bool(plan.asleep >> hour & 1)
+        is_asleep = hour in sleeps
         wakes += was_asleep and not is_asleep
         asleep, total, was_asleep = asleep + is_asleep, total + 1, is_asleep
     quarter_h = STEP / timedelta(hours=1)
@@ -256,9 +268,9 @@ def _worthwhile(asleep: int, lead: timedelta) -> Iterator[int]:
 
 
 def blockers(needed: Sequence[Need], lead: timedelta) -> tuple[Blocker, ...]:
-    """Who stands in the way of a longer sleep: DAGs each by itself, else the fewest together.
+    """Who stands in the way of a longer sleep: DAGs each by itself, else some together.
 
-    Those together are the ones that need the most hours: five at most.
+    Those are the ones that need the most hours, as few of them as help, and five at most.
     """
     by_dag: dict[str, int] = defaultdict(int)
     for need in needed:

@@ -40,7 +40,7 @@ class History:
         begin, end: the weeks that are looked at (UTC).
         dags: those that are there and not paused.
         idle: times in which nothing ran.
-        first_at: of the first run that is known; `last_at`: when the last one ended.
+        first_at: when the first try that is known began; `last_at`: when the last one ended.
     """
 
     environment: str
@@ -164,7 +164,7 @@ def report_sleep(
         candidates=candidates,
         blockers=standing,
         schedules=_named(history.dags, candidates, standing),
-        notes=tuple(_notes(history, weeks, slept)),
+        notes=(*_notes(history, weeks, slept), *_notes_on_clocks(needed, wanted)),
     )
 
 
@@ -186,7 +186,7 @@ def _plans(needed: Sequence[Need], wanted: Wanted) -> Iterator[SleepPlan]:
     yield best
     scheduled = [need for need in needed if need.kind == "scheduled"]
     longer = best_plan(BEST_BY_SCHEDULE, scheduled, wanted.lead)
-    if longer.asleep != best.asleep:
+    if longer.hours != best.hours:
         yield longer
 
 
@@ -224,9 +224,13 @@ def _saving(plan: SleepPlan, at: datetime, wanted: Wanted, tariff: Tariff) -> Sa
 def _notes(history: History, weeks: int, slept: int) -> Iterator[str]:
     if weeks < _FEW_WEEKS:
         yield f"{weeks} weeks were looked at: what comes once a month may be in none of them"
-    if history.first_at is None or history.first_at > history.begin:
-        known = "no run is known" if history.first_at is None else f"{history.first_at:%Y-%m-%d}"
-        yield f"history begins after these weeks do ({known}): what was asked for is underrated"
+    if history.first_at is None:
+        yield "nothing is known to have run in these weeks: plans are made of schedules alone"
+    elif history.first_at > history.begin:
+        yield (
+            f"nothing is known to have run in these weeks before {history.first_at:%Y-%m-%d}: what "
+            f"is asked for by hand or by assets may be underrated"
+        )
     if slept:
         yield (
             f"it has slept {slept} times in these weeks: of these hours history tells nothing but "
@@ -260,6 +264,15 @@ def _notes_on_dags(history: History) -> Iterator[str]:
     dated = sorted({r.dag_id for r in history.runs if r.run_type in _BY_ASSETS})
     if dated:
         yield f"{_some(dated)} follow assets: they come when what they follow comes"
+
+
+def _notes_on_clocks(needed: Sequence[Need], wanted: Wanted) -> Iterator[str]:
+    shifting = sorted({need.dag_id for need in needed if not need.runs})
+    if shifting:
+        yield (
+            f"{_some(shifting)} come at other hours of {wanted.timezone} when a clock is changed: "
+            f"the plans in which nothing is missed have these hours free, too"
+        )
 
 
 _BY_ASSETS = ("asset_triggered", "dataset_triggered")

@@ -105,6 +105,15 @@ class Folder:
             finally:
                 (self.path / "running.json").unlink(missing_ok=True)
 
+    def check_free(self) -> None:
+        """Refuse to run what a process runs already.
+
+        Raises:
+            HeldError: one does.
+        """
+        if self.is_held():
+            raise HeldError(self._taken())
+
     def is_held(self) -> bool:
         """Whether a process runs it."""
         if not (self.path / "lock").exists():

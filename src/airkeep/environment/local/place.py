@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,9 +61,7 @@ def local_place(
 
 
 def _check(version: str) -> None:
-    try:
-        too_old = version_order(version) < version_order(OLDEST)
-    except ValueError:
-        raise ConfigError(f"--airflow {version}: expected a version such as 3.1.8") from None
-    if too_old:
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+        raise ConfigError(f"--airflow {version}: expected a version such as 3.1.8")
+    if version_order(version) < version_order(OLDEST):
         raise ConfigError(f"--airflow {version}: no Python that still is runs it; from {OLDEST} on")

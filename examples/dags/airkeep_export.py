@@ -1,0 +1,1 @@
+from airkeep.provider.dags.export import dag  # airkeep_export in Airflow

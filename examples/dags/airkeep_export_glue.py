@@ -1,0 +1,1 @@
+from airkeep.provider.dags.export_glue import dag  # airkeep_export_glue in Airflow

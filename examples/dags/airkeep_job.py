@@ -1,0 +1,1 @@
+from airkeep.provider.dags.job import dag  # airkeep_job in Airflow

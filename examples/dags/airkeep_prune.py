@@ -1,0 +1,1 @@
+from airkeep.provider.dags.prune import dag  # airkeep_prune in Airflow

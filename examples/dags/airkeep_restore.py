@@ -1,0 +1,1 @@
+from airkeep.provider.dags.restore import dag  # airkeep_restore in Airflow

@@ -1,0 +1,136 @@
+"""`airkeep schedule` and `schedule run` on the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from airkeep.cli.main import cli
+from airkeep.environment.events import Began, Event, LocalPlace, MwaaPlace, Placed, Scheduled
+from airkeep.environment.journal import Author, Journal
+from airkeep.environment.state import fold
+from airkeep.errors import ConfigError, HeldError, JourneyError
+from airkeep.store.local import LocalStore
+
+WEEK = timedelta(days=7)
+
+
+def say(lake: Path, environment: str, events: Sequence[Event], *, ago: timedelta = WEEK) -> None:
+    """Write into a journal as of some time ago."""
+    at = datetime.now(UTC) - ago
+    journal = Journal(LocalStore(lake), environment, Author(clock=lambda: at))
+    journal.read()
+    for event in events:
+        journal.append(event)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    say(tmp_path, "prod", [Placed(MwaaPlace("prod", "eu-central-1"))])
+    say(tmp_path, "here", [Placed(LocalPlace(str(tmp_path / "x"), "3.1.8", str(tmp_path)))])
+    return tmp_path
+
+
+def ask(lake: Path, *words: str) -> Result:
+    return CliRunner().invoke(cli, ["schedule", *words, "--lake", str(lake)])
+
+
+def document(ran: Result) -> Any:
+    assert ran.exception is None, ran.exception
+    return json.loads(ran.stdout)
+
+
+def scheduled(lake: Path, environment: str = "prod") -> Scheduled | None:
+    return fold(environment, Journal(LocalStore(lake), environment).read()).schedule
+
+
+def test_a_schedule_is_saved_shown_changed_and_cleared(lake: Path) -> None:
+    said = document(
+        ask(lake, "prod", "--down", "0 20 * * MON-FRI", "--up", "0 6 * * MON-FRI",
+            "--timezone", "Europe/Copenhagen", "--json", "--count", "4")
+    )  # fmt: skip
+    assert [due["journey"] for due in said["next"]] in (["down", "up"] * 2, ["up", "down"] * 2)
+    shown = ask(lake, "prod").stdout
+    assert "down 0 20 * * MON-FRI, up 0 6 * * MON-FRI, Europe/Copenhagen" in shown
+    assert "20:00 CE" in shown
+    document(ask(lake, "prod", "--up", "30 6 * * MON-FRI", "--json"))
+    assert scheduled(lake) == Scheduled("0 20 * * MON-FRI", "30 6 * * MON-FRI", "Europe/Copenhagen")
+    assert ask(lake, "prod", "--clear").stdout == "prod has no schedule\n"
+    assert scheduled(lake) is None
+
+
+def test_the_same_schedule_said_again_is_no_news(lake: Path) -> None:
+    for _ in range(2):
+        document(ask(lake, "prod", "--down", "0 20 * * *", "--json"))
+    assert len(list((lake / "environments").rglob("0*.json"))) == 3
+
+
+def test_eventbridge_is_told_by_its_own_names(lake: Path) -> None:
+    arn = "sns:arn:aws:sns:eu-central-1:123456789012:airflow"
+    asked = ["--down", "0 20 * * *", "--timezone", "Europe/Copenhagen", "--notify", arn]
+    assert document(ask(lake, "prod", *asked, "--eventbridge")) == [
+        {
+            "journey": "down",
+            "ScheduleExpression": "cron(0 20 * * ? *)",
+            "ScheduleExpressionTimezone": "Europe/Copenhagen",
+            "State": "ENABLED",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "told"),
+    [
+        (("prdo",), JourneyError, "did you mean prod"),
+        (("here", "--up", "0 6 * * *"), ConfigError, "no schedule can wake it"),
+        (("prod", "--eventbridge"), ConfigError, "has no schedule"),
+        (("prod", "--down", "20:00"), ConfigError, "five fields"),
+        (("run", "nobody"), JourneyError, "nobody"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_line(
+    lake: Path, words: tuple[str, ...], error: type[Exception], told: str
+) -> None:
+    ran = ask(lake, *words)
+    assert isinstance(ran.exception, error)
+    assert told in str(ran.exception)
+
+
+def test_a_schedule_is_not_changed_under_a_journey(lake: Path) -> None:
+    until = datetime.now(UTC) + timedelta(minutes=5)
+    say(lake, "prod", [Began("up", until)], ago=timedelta())
+    ran = ask(lake, "prod", "--down", "0 20 * * *")
+    assert isinstance(ran.exception, HeldError)
+    assert ask(lake, "run", "prod").exception is None
+    assert len(list((lake / "environments/environment=prod").rglob("0*.json"))) == 2
+
+
+def test_run_looks_at_those_that_have_a_schedule(lake: Path) -> None:
+    assert ask(lake, "run").stdout == "no environment of this lake has a schedule\n"
+    say(lake, "here", [Scheduled("0 20 * * *", None)])
+    [turn] = document(ask(lake, "run", "--dry-run", "--json"))
+    assert (turn["environment"], turn["what"], turn["due"]["journey"]) == ("here", "due", "down")
+
+
+def test_run_says_of_a_local_environment_that_it_cannot_be_woken(lake: Path) -> None:
+    say(
+        lake,
+        "here",
+        [Scheduled(None, "0 6 * * *"), Began("down", datetime(2026, 1, 1, tzinfo=UTC))],
+    )
+    ran = ask(lake, "run", "here")
+    assert isinstance(ran.exception, JourneyError)
+    assert "runs in the foreground" in str(ran.exception)
+
+
+def test_run_without_a_sound_address_to_tell_does_nothing(lake: Path) -> None:
+    say(lake, "here", [Scheduled("0 20 * * *", None)])
+    ran = ask(lake, "run", "--notify", "http://example.com/T0KEN")
+    assert isinstance(ran.exception, ConfigError)
+    assert "T0KEN" not in str(ran.exception)
