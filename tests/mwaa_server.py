@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.fernet import Fernet
 
@@ -32,6 +32,14 @@ from servers import FERNET_KEY, Databases, psql, query
 LONGEST_PATH = 64
 # Where the rows of a parsed DAG file are.
 PARSED = ("alembic_version", "dag", "dag_bundle", "dag_code", "dag_version", "serialized_dag")
+
+
+class Api(Protocol):
+    """An Airflow's REST API: a document, or RefusedError."""
+
+    def answer(
+        self, method: str, path: str, given: dict[str, Any], body: dict[str, Any]
+    ) -> Any: ...
 
 
 @dataclass
@@ -68,6 +76,7 @@ class MwaaServer:
         calls: every change that it was asked for: `PUT prod`, ...
         signed: how every call was signed.
         parsed: DAGs that a new environment finds besides.
+        api_of: what answers for an environment's Airflow.
     """
 
     aws: AwsServer
@@ -83,6 +92,7 @@ class MwaaServer:
     calls: list[str] = field(default_factory=list)
     signed: list[str] = field(default_factory=list)
     parsed: tuple[str, ...] = ()
+    api_of: Callable[[Made], Api] = lambda made: made.api
     _workers: list[threading.Thread] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -220,9 +230,10 @@ class MwaaServer:
         if self.away > 0 or made.changing[:1] == ["CREATING"]:
             self.away -= 1
             return _refused(503, "the web server is being replaced")
-        query, body = asked.get("QueryParameters") or {}, asked.get("Body") or {}
+        given, body = asked.get("QueryParameters") or {}, asked.get("Body") or {}
+        api, method = self.api_of(made), str(asked["Method"])
         try:
-            reply = made.api.answer(asked["Method"], urllib.parse.unquote(path), query, body)
+            reply = api.answer(method, urllib.parse.unquote(path), given, body)
         except RefusedError as error:
             return _refused(error.status, error.words)
         return {"RestApiStatusCode": 200, "RestApiResponse": reply}

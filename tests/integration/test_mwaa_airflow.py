@@ -58,7 +58,7 @@ def test_250_dags_are_paused_and_exactly_they_come_back(place: Place) -> None:
     assert sorted(dag for dag, paused in found.items() if not paused) == active
     assert airflow.set_paused(active, paused=True) == ()
     assert query(made.url, ACTIVE) == []
-    query(made.url, f"UPDATE dag SET is_paused = false WHERE dag_id > '{active[2]}'")
+    query(made.url, "UPDATE dag SET is_paused = false WHERE dag_id LIKE 'many_%'")
     assert airflow.set_paused([*active[1:], "gone"], paused=False) == ("gone",)
     assert [dag for (dag,) in query(made.url, ACTIVE)] == active[1:]
     query(made.url, f"UPDATE dag SET is_paused = false WHERE dag_id = '{active[0]}'")
@@ -163,6 +163,6 @@ def test_a_page_of_somebody_elses_is_not_nothing(reply: dict[str, Any]) -> None:
 
 def test_who_may_not_edit_a_dag_is_told_so() -> None:
     dags = {"dags": [{"dag_id": "a", "is_paused": False}], "total_entries": 1}
-    still = pytest.raises(JourneyError, match=r"1 DAGs are still active \(a\).*such as .* Admin")
-    with told((200, dags)) as airflow, still:
+    words = r"1 DAGs are still active \(a\).*such as .* Op"
+    with told((200, dags)) as airflow, pytest.raises(JourneyError, match=words):
         airflow.set_paused(["a"], paused=True)

@@ -149,4 +149,4 @@ def test_force_says_what_is_lost(place: tuple[MwaaServer, Way]) -> None:
     assert mwaa.made == {}
     lost = "; ".join(arrived.lost)
     for words in ("not complete", "1 tasks are at work", "1 runs have ended", "own key"):
-        assert words in lost
+        assert words in lost, lost

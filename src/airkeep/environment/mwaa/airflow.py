@@ -89,7 +89,7 @@ class Airflow:
             raise JourneyError(
                 f"{self._rest.environment}: {len(left)} DAGs are still "
                 f"{'active' if paused else 'paused'} ({', '.join(left[:3])}): whoever runs this "
-                f"needs a role that may edit every DAG, such as Airflow's Admin"
+                f"needs a role that may edit every DAG, such as Airflow's Op"
             )
         return tuple(sorted(dag for dag in wanted if dag not in now))
 
