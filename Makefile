@@ -41,7 +41,7 @@ define npm
 	  echo "It cannot be installed, what needs it is left out"
 endef
 
-.PHONY: help setup demo demo-transient playground check test test-slow bench bench-large bench-listing bench-opening bench-answers bench-prune bench-living docs clean provider tls-server jdbc azurite axe charts chromium screenshots spark4
+.PHONY: help setup demo demo-transient playground check test test-slow bench bench-large bench-listing bench-opening bench-answers bench-prune bench-living docs clean provider tls-server jdbc azurite axe dclint charts chromium screenshots spark4
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,7 +59,7 @@ demo-transient: setup ## a real Airflow: up, DAGs run, down (its database gone),
 playground: setup ## a PostgreSQL with the demo's database, until Ctrl-C
 	@$(RUN) python -m tools.playground
 
-check: setup azurite ## lint, types, layers, lock file, quick tests
+check: setup azurite dclint ## lint, types, layers, lock file, quick tests
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
@@ -67,7 +67,7 @@ check: setup azurite ## lint, types, layers, lock file, quick tests
 	$(UV) lock --check
 	$(PYTEST) $(QUICK_TESTS) -m "not slow"
 
-test: setup tls-server azurite chromium axe ## every test but the slow ones, servers included
+test: setup tls-server azurite chromium axe dclint ## every test but the slow ones, servers included
 	$(PYTEST) $(ALL_TESTS) -m "not slow"
 
 test-slow: setup tls-server azurite chromium axe spark4 ## the tests that take minutes
@@ -134,6 +134,12 @@ AXE := axe-core@4.14.1
 axe: $(CACHE)/axe
 $(CACHE)/axe: | setup
 	$(call npm,axe-core,$(AXE))
+
+# A linter of Compose files, with the schema of their specification.
+DCLINT := dclint@3.1.0
+dclint: $(CACHE)/dclint
+$(CACHE)/dclint: | setup
+	$(call npm,dclint,$(DCLINT))
 
 # The Spark of Glue 6, beside the one of Glue 5 that the virtual environment has.
 SPARK4 := pyspark==4.1.1

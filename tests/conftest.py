@@ -2,8 +2,8 @@
 
 A test skips only for want of `../shared` (the header says whether it is there), of root to become
 somebody else, or of what a make target fetches: a PostgreSQL that knows TLS, Azurite, Chromium,
-axe, Spark 4 (slow tests only). In CI (`CI=true`) every skip is a failure, so that a green run means
-that everything ran.
+axe, dclint, Spark 4 (slow tests only). In CI (`CI=true`) every skip is a failure, so that a green
+run means that everything ran.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def settled(url: str) -> str:
 def made(mwaa: MwaaServer, folder: Path, environment: str, **more: Any) -> Way:
     name = f"{environment}-{folder.name[-20:]}".replace("_", "-")
     settled(mwaa.own(name, definition(mwaa.aws, name, **more)).url)
-    place = MwaaPlace(name, "us-east-1")
+    place = MwaaPlace(name, "us-east-1", jobs="here")
     way = Way(mwaa.endpoint, mwaa.variables, folder / environment, environment, name, place)
     way.add()
     return way

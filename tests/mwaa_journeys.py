@@ -24,9 +24,9 @@ from airkeep.environment.events import MwaaPlace, Placed
 from airkeep.environment.journal import Journal, folder_of
 from airkeep.environment.journey import Arrived, Keys, Patience, Traveller
 from airkeep.environment.mwaa.ground import MwaaGround, MwaaMeans
-from airkeep.environment.mwaa.job import JobOutcome
 from airkeep.environment.state import State, fold
 from airkeep.errors import AirkeepError
+from airkeep.jobs.job import Result
 from airkeep.snapshot.lake import Lake
 from airkeep.snapshot.manifest import SecretsMode
 from airkeep.store.local import LocalStore
@@ -92,7 +92,7 @@ class Way:
         return file.read_text().splitlines() if file.exists() else []
 
     def add(self) -> None:
-        (self.folder / "lake").mkdir(parents=True)
+        (self.folder / "lake").mkdir(parents=True, exist_ok=True)
         Journal(self.lake.store, self.environment).append(Placed(self.place))
 
     def traveller(self, store: LocalStore | None = None) -> Traveller:
@@ -106,7 +106,7 @@ class Way:
         ground = MwaaGround(self.environment, self.place, means)
         return Traveller(lake, journal, ground, Keys(self.archive_key), self.patience)
 
-    def prepare(self, command: str, outcome: JobOutcome) -> None:
+    def prepare(self, command: str, outcome: Result) -> None:
         """Say what comes of the next jobs, without running one."""
         (self.folder / f"prepared-{command}.json").write_text(json.dumps(asdict(outcome)))
 
@@ -114,7 +114,7 @@ class Way:
         with (self.folder / "said").open("a") as file:
             file.write(text + "\n")
 
-    def run(self, words: Sequence[str], token: str) -> JobOutcome:
+    def run(self, words: Sequence[str], token: str) -> Result:
         """The seam: a command, run once a token."""
         done = self.folder / f"{token}.json"
         if not done.exists():
@@ -122,11 +122,11 @@ class Way:
                 file.write(" ".join(words) + "\n")
             prepared = self.folder / f"prepared-{words[0]}.json"
             if prepared.exists():
-                return JobOutcome(**json.loads(prepared.read_text()))
+                return Result(**json.loads(prepared.read_text()))
             done.write_text(json.dumps(asdict(self._run(words))))
-        return JobOutcome(**json.loads(done.read_text()))
+        return Result(**json.loads(done.read_text()))
 
-    def _run(self, words: Sequence[str]) -> JobOutcome:
+    def _run(self, words: Sequence[str]) -> Result:
         with urllib.request.urlopen(f"{self.endpoint}/world/{self.name}", timeout=30) as answer:
             where = json.load(answer)
         given = {
@@ -138,7 +138,7 @@ class Way:
         with variables(given), redirect_stdout(io.StringIO()) as out:
             status = run(list(words))
         said = out.getvalue()
-        return JobOutcome(status, json.loads(said) if status == 0 else said)
+        return Result(status, json.loads(said) if status == 0 else said)
 
 
 @contextmanager

@@ -3,8 +3,7 @@
 ministack forgets most of what CreateEnvironment is told, makes and deletes at once, and hands
 neither query nor Airflow 2 on to an Airflow. So every call goes to it, which has its say; what it
 forgets is kept here, changes take some looks, AWS refuses others while they last, and Airflow's
-REST API is answered from the environment's own database, in the dialect of its major version and as
-strictly: a field or a parameter that it does not know is refused.
+REST API (`airflow_api.py`) is answered from the environment's own database.
 
 An environment that is made has a database as a new Airflow's: DAGs parsed and paused, nothing else,
 and a Fernet key of its own. `GET /world/<name>` tells a job both.
@@ -20,12 +19,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from cryptography.fernet import Fernet
 
+from airflow_api import AirflowApi, RefusedError, add_dags
 from airkeep.database.server import Cluster
 from aws_server import AwsServer
 from servers import FERNET_KEY, Databases, psql, query
@@ -33,19 +32,6 @@ from servers import FERNET_KEY, Databases, psql, query
 LONGEST_PATH = 64
 # Where the rows of a parsed DAG file are.
 PARSED = ("alembic_version", "dag", "dag_bundle", "dag_code", "dag_version", "serialized_dag")
-_QUERY = {"2": {"limit", "offset", "only_active", "dag_id_pattern", "update_mask"},
-          "3": {"limit", "offset", "exclude_stale", "dag_id_pattern", "update_mask"}}  # fmt: skip
-_RUNS = {"order_by", "page_offset", "page_limit", "dag_ids", "states", "start_date_gte",
-         "start_date_lte", "end_date_gte", "end_date_lte"}  # fmt: skip
-_TASKS = {"page_offset", "page_limit", "dag_ids", "state"}
-
-
-class RefusedError(Exception):
-    """What an API answers: a status, AWS's name of the error (empty: Airflow's), and words."""
-
-    def __init__(self, status: int, error: str, words: str) -> None:
-        super().__init__(words)
-        self.status, self.error, self.words = status, error, words
 
 
 @dataclass
@@ -55,6 +41,7 @@ class Made:
     Attributes:
         told: all that it was made and changed with.
         changing: looks for which it is in a state that passes: `CREATING`, ...
+        workers: at work on runs that were started.
     """
 
     told: dict[str, Any]
@@ -63,9 +50,11 @@ class Made:
     changing: list[str] = field(default_factory=list)
     failed: str = ""
 
+    workers: list[threading.Thread] = field(default_factory=list)
+
     @property
-    def dialect(self) -> str:
-        return str(self.told["AirflowVersion"])[0]
+    def api(self) -> AirflowApi:
+        return AirflowApi(self.url, str(self.told["AirflowVersion"]), self.fernet_key, self.workers)
 
 
 @dataclass
@@ -77,6 +66,8 @@ class MwaaServer:
         fails: why the next environment cannot be made.
         busy: how many calls are throttled from now on; `away`: of Airflow's web server.
         calls: every change that it was asked for: `PUT prod`, ...
+        signed: how every call was signed.
+        parsed: DAGs that a new environment finds besides.
     """
 
     aws: AwsServer
@@ -90,6 +81,9 @@ class MwaaServer:
     away: int = 0
     made: dict[str, Made] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    signed: list[str] = field(default_factory=list)
+    parsed: tuple[str, ...] = ()
+    _workers: list[threading.Thread] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -102,11 +96,22 @@ class MwaaServer:
         body = json.dumps({k: v for k, v in told.items() if k != "Name"}).encode()
         self._forward("PUT", f"/environments/{name}", body, {})
         url = self.databases.airflow(self.dump) if full else self._fresh()
-        self.made[name] = Made(dict(told), url, FERNET_KEY)
+        self.made[name] = Made(dict(told), url, FERNET_KEY, workers=self._workers)
         return self.made[name]
+
+    def forget(self, name: str) -> None:
+        """Somebody else deletes it."""
+        self._forward("DELETE", f"/environments/{name}", b"", {})
+        del self.made[name]
+
+    def wait(self) -> None:
+        """Until no worker is at work."""
+        for worker in self._workers:
+            worker.join(120)
 
     def answer(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
         kind, _, name = path.strip("/").partition("/")
+        self.signed.append(headers.get("Authorization", ""))
         with self._lock:
             if kind == "world":
                 made = self.made[name]
@@ -164,7 +169,8 @@ class MwaaServer:
 
     def _make(self, name: str, told: dict[str, Any]) -> None:
         failed, self.fails = self.fails, ""
-        made = Made(told, "" if failed else self._fresh(), Fernet.generate_key().decode())
+        url, key = "" if failed else self._fresh(), Fernet.generate_key().decode()
+        made = Made(told, url, key, workers=self._workers)
         made.failed, made.changing = failed, ["CREATING"] * self.looks
         if not failed:
             options = told.get("AirflowConfigurationOptions", {})
@@ -179,6 +185,7 @@ class MwaaServer:
         psql(
             self.cluster, url, f"TRUNCATE {gone} RESTART IDENTITY", "UPDATE dag SET is_paused=true"
         )
+        add_dags(url, *self.parsed, paused=True)
         return url
 
     def _forward(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
@@ -213,133 +220,17 @@ class MwaaServer:
         if self.away > 0 or made.changing[:1] == ["CREATING"]:
             self.away -= 1
             return _refused(503, "the web server is being replaced")
-        found = urllib.parse.unquote(path).strip("/")
+        query, body = asked.get("QueryParameters") or {}, asked.get("Body") or {}
         try:
-            reply = self._airflow(made, asked["Method"], found, asked)
+            reply = made.api.answer(asked["Method"], urllib.parse.unquote(path), query, body)
         except RefusedError as error:
             return _refused(error.status, error.words)
         return {"RestApiStatusCode": 200, "RestApiResponse": reply}
-
-    def _airflow(self, made: Made, method: str, path: str, asked: dict[str, Any]) -> Any:
-        given, body = asked.get("QueryParameters") or {}, asked.get("Body") or {}
-        if unknown := given.keys() - _QUERY[made.dialect]:
-            raise RefusedError(400, "", f"no such parameters: {unknown}")
-        match method, path.split("/"):
-            case "GET", ["version"]:
-                return {"version": made.told["AirflowVersion"]}
-            case "GET", ["dags"]:
-                return _dags(made, given)
-            case "PATCH", ["dags"]:
-                return _patch(made, f"dag_id ILIKE {_text('%' + given['dag_id_pattern'] + '%')}",
-                              body)  # fmt: skip
-            case "PATCH", ["dags", dag]:
-                reply = _patch(made, f"dag_id = {_text(dag)}", body)
-                if not reply["dags"]:
-                    raise RefusedError(404, "", f"The DAG with dag_id: {dag} was not found")
-                return reply["dags"][0]
-            case "POST", ["dags", "~", "dagRuns", "list"]:
-                _check(made, body, _RUNS)
-                return _runs(made, body)
-            case "POST", ["dags", "~", "dagRuns", "~", "taskInstances", "list"]:
-                _check(made, body, _TASKS)
-                return _tasks(made, body)
-        raise RefusedError(404, "", f"no such path: {path}")
 
 
 def _refused(status: int, words: str) -> dict[str, Any]:
     """In MWAA's name; `_serve` answers it as one of its two errors."""
     return {"RestApiStatusCode": status, "RestApiResponse": {"detail": words}}
-
-
-def _check(made: Made, body: dict[str, Any], known: set[str]) -> None:
-    if unknown := body.keys() - known:
-        raise RefusedError(422 if made.dialect == "3" else 400, "", f"no such fields: {unknown}")
-
-
-def _text(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def _listed(values: list[str]) -> str:
-    return ", ".join(map(_text, values))
-
-
-def _dags(made: Made, given: dict[str, Any]) -> dict[str, Any]:
-    stale, word, usual = (
-        ("is_stale", "exclude_stale", "50")
-        if made.dialect == "3"
-        else ("NOT is_active", "only_active", "100")
-    )
-    where = "true" if str(given.get(word, "true")) == "false" else f"NOT ({stale})"
-    limit, offset = min(int(given.get("limit", usual)), 100), int(given.get("offset", 0))
-    rows = query(made.url, f"SELECT dag_id::text, is_paused FROM dag WHERE {where} "
-                           f"ORDER BY dag_id LIMIT {limit} OFFSET {offset}")  # fmt: skip
-    [(total,)] = query(made.url, f"SELECT count(*) FROM dag WHERE {where}")
-    dags = [{"dag_id": dag, "is_paused": paused} for dag, paused in rows]
-    return {"dags": dags, "total_entries": total}
-
-
-def _patch(made: Made, where: str, body: dict[str, Any]) -> dict[str, Any]:
-    if body.keys() != {"is_paused"}:
-        raise RefusedError(400, "", "only is_paused can be changed")
-    rows = query(
-        made.url,
-        f"UPDATE dag SET is_paused = {body['is_paused']} WHERE {where} "
-        f"RETURNING dag_id::text, is_paused",
-    )
-    dags = [{"dag_id": dag, "is_paused": paused} for dag, paused in rows]
-    return {"dags": dags, "total_entries": len(dags)}
-
-
-def _runs(made: Made, body: dict[str, Any]) -> dict[str, Any]:
-    wheres = ["true"]
-    if body.get("dag_ids"):
-        wheres.append(f"dag_id IN ({_listed(body['dag_ids'])})")
-    if body.get("states"):
-        wheres.append(f"state IN ({_listed(body['states'])})")
-    for name in ("start_date", "end_date"):
-        for word, sign in (("gte", ">="), ("lte", "<=")):
-            if at := body.get(f"{name}_{word}"):
-                assert datetime.fromisoformat(at).tzinfo
-                wheres.append(f"{name} {sign} {_text(at)}::timestamptz")
-    order = str(body.get("order_by", "id"))
-    by = f"{order.removeprefix('-')} {'DESC' if order.startswith('-') else 'ASC'}"
-    columns = ("dag_id", "run_id", "state", "start_date", "end_date")
-    page = _page(made, "dag_run", columns, wheres, by, body)
-    return {"dag_runs": page.pop("rows"), **page}
-
-
-def _tasks(made: Made, body: dict[str, Any]) -> dict[str, Any]:
-    wheres = [f"state IN ({_listed(body['state'])})"] if body.get("state") else ["true"]
-    columns = ("dag_id", "run_id", "task_id", "state", "end_date")
-    page = _page(made, "task_instance", columns, wheres, "dag_id, run_id, task_id", body)
-    return {"task_instances": page.pop("rows"), **page}
-
-
-def _page(
-    made: Made,
-    table: str,
-    columns: tuple[str, ...],
-    wheres: list[str],
-    by: str,
-    body: dict[str, Any],
-) -> dict[str, Any]:
-    where = " AND ".join(wheres)
-    limit, offset = int(body.get("page_limit", 100)), int(body.get("page_offset", 0))
-    wanted = ", ".join(c if c.endswith("date") else f"{c}::text" for c in columns)
-    rows = query(made.url, f"SELECT {wanted} FROM {table} WHERE {where} ORDER BY {by} "
-                           f"LIMIT {limit} OFFSET {offset}")  # fmt: skip
-    [(total,)] = query(made.url, f"SELECT count(*) FROM {table} WHERE {where}")
-    named = [dict(zip(columns, map(_told, row), strict=True)) for row in rows]
-    for one in named:
-        one["dag_run_id"] = one.pop("run_id")
-    return {"rows": named, "total_entries": total}
-
-
-def _told(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return value
 
 
 @contextmanager
@@ -351,6 +242,7 @@ def running_mwaa(
     with serving(mwaa.answer) as endpoint:
         mwaa.endpoint = endpoint
         yield mwaa
+        mwaa.wait()
 
 
 @contextmanager
@@ -368,7 +260,7 @@ def serving(answer: Callable[[str, str, bytes, dict[str, str]], Any]) -> Iterato
             except RefusedError as refused:
                 status, error, document = refused.status, refused.error, {"message": refused.words}
             if (said := document.get("RestApiStatusCode", 200)) >= 400:
-                status = 500 if said >= 500 else 400
+                status = 400
                 error = f"RestApi{'Server' if said >= 500 else 'Client'}Exception"
             data = json.dumps(document, default=str).encode()
             self.send_response(status)

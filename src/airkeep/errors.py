@@ -40,6 +40,8 @@
     │   ├── NoEnvironmentError      73   Amazon MWAA has no environment of that name
     │   ├── EnvironmentStateError   74   an environment that cannot be used, or not any more
     │   └── AirflowRestError        76   Airflow's own REST API refused
+    ├── JobError                    77   a job elsewhere was not had, or not had in time
+    │   └── JobFailedError          78   a job's command failed; its own status is the exit status
     ├── CatalogError                75   a catalog cannot be used, or holds what it should not
     ├── AdoptError                  80
     │   ├── UnknownLayoutError      81   no backup of a tool that is known
@@ -54,13 +56,11 @@
     ├── NotifyError                 92   whoever was to be told took no message
     │   └── UnansweredError         93   and did not answer (may be tried again)
     ├── NoPriceError                94   a price that is needed is in no table
-    ├── JourneyError                95   an environment did not get where it was to go
-    │   ├── HeldError               96   another run is at work on it (may be tried again)
-    │   ├── GateError               97   something speaks against deleting it
-    │   ├── TooLongError            98   a wait has lasted too long (may be tried again)
-    │   └── LocalAirflowError       99   an Airflow on this machine did not start, or has ended
-    └── JobError                   100   a job elsewhere was not had, or not had in time
-        └── JobFailedError         101   a job's command failed; its own status is the exit status
+    └── JourneyError                95   an environment did not get where it was to go
+        ├── HeldError               96   another run is at work on it (may be tried again)
+        ├── GateError               97   something speaks against deleting it
+        ├── TooLongError            98   a wait has lasted too long (may be tried again)
+        └── LocalAirflowError       99   an Airflow on this machine did not start, or has ended
 
 A usage error of the command line exits with 2, SIGHUP with 129, Ctrl-C with 130, SIGTERM with
 143, a standard output that nobody reads any more with 141. A message says what was expected, what
@@ -400,6 +400,22 @@ class AirflowRestError(AwsError):
         super().__init__(f"{doing}: it answered {status}{f', {words}' if words else ''}")
 
 
+class JobError(AirkeepError):
+    """A job elsewhere could not be had, ended without a result, or took too long."""
+
+    exit_status = 77
+
+
+class JobFailedError(JobError):
+    """The command of a job failed there; the exit status is that command's own."""
+
+    exit_status = 78
+
+    def __init__(self, status: int, words: str, logs: str) -> None:
+        self.exit_status = status if 0 < status < 256 else type(self).exit_status
+        super().__init__(f"the job's command ended with {status}: {words} (logs: {logs})")
+
+
 class CatalogError(AirkeepError):
     """A catalog of tables cannot be used, or holds what it should not."""
 
@@ -521,19 +537,3 @@ class LocalAirflowError(JourneyError):
     """An Airflow on this machine did not start, or has ended."""
 
     exit_status = 99
-
-
-class JobError(AirkeepError):
-    """A job elsewhere could not be had, ended without a result, or took too long."""
-
-    exit_status = 100
-
-
-class JobFailedError(JobError):
-    """The command of a job failed there; the exit status is that command's own."""
-
-    exit_status = 101
-
-    def __init__(self, status: int, words: str, logs: str) -> None:
-        self.exit_status = status if 0 < status < 256 else type(self).exit_status
-        super().__init__(f"the job's command ended with {status}: {words} (logs: {logs})")

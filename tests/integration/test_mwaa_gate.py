@@ -8,8 +8,8 @@ import pytest
 
 import airkeep
 from airkeep.database.server import Cluster
-from airkeep.environment.mwaa.job import JobOutcome
 from airkeep.errors import AirkeepError, GateError, TooLongError
+from airkeep.jobs.job import Result
 from airkeep.snapshot.lake import Snapshot
 from airkeep.snapshot.manifest import DagRunEntry
 from airkeep.snapshot.names import id_time
@@ -47,7 +47,7 @@ def exported(way: Way, url: str, **options: object) -> Snapshot:
         url, way.lake, environment=way.environment, fernet_key=FERNET_KEY, **given,  # type: ignore[arg-type]
     )  # fmt: skip
     told = {"environment": way.environment, "id": snapshot.id}
-    way.prepare("export", JobOutcome(0, told))
+    way.prepare("export", Result(0, told))
     return snapshot
 
 

@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
-from mwaa_environments import ACTIVE, RUNS, TASKS
-from mwaa_journeys import Way, travel
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from airflow_api import add_dags
+from airkeep.aws.session import HERE
+from airkeep.aws.wait import Patience
+from airkeep.cli.main import run
+from airkeep.environment.events import Recorded
+from airkeep.environment.journey import Traveller
+from airkeep.environment.mwaa.definition import PAUSED
+from airkeep.environment.mwaa.ground import MwaaGround
+from airkeep.environment.mwaa.job import on_dag
+from airkeep.errors import JourneyError, MissingKeyError
+from airkeep.jobs.dag import DAG
+from airkeep.jobs.job import Result
+from command import VARIABLE
+from mwaa_environments import ACTIVE, RUNS, SECRET, TASKS, made, recorded
+from mwaa_journeys import Way, elsewhere, travel, travel_and_die, variables
 from mwaa_server import MwaaServer
-from rekeyed import opened, read_secrets
+from rekeyed import ARCHIVE_KEY, opened, read_secrets
 from servers import FERNET_KEY, query
+
+
+def ground_of(traveller: Traveller) -> MwaaGround:
+    assert isinstance(traveller.ground, MwaaGround)
+    return traveller.ground
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 def test_an_environment_goes_and_comes_back_as_it_was(mwaa: MwaaServer, way: Way) -> None:
@@ -19,6 +50,9 @@ def test_an_environment_goes_and_comes_back_as_it_was(mwaa: MwaaServer, way: Way
     down = travel(way, "down")
     assert down.standing == "asleep"
     assert way.name not in mwaa.made
+    kept = b"".join(f.read_bytes() for f in (way.folder / "lake/environments").rglob("*.json"))
+    assert b"smtp.smtp_password" in kept
+    assert SECRET.encode() not in kept
     assert [s.name for s in down.steps] == [
         "record", "pause", "drain", "export", "verify", "gate", "delete", "gone"
     ]  # fmt: skip
@@ -36,4 +70,201 @@ def test_an_environment_goes_and_comes_back_as_it_was(mwaa: MwaaServer, way: Way
     assert len(versions) == 3
     assert {"Name": way.name, **after.told} == told
     assert [job.split()[0] for job in way.jobs] == ["export", "restore"]
-    assert travel(way, "down").standing == "asleep"
+
+
+def test_without_a_key_nothing_is_touched(mwaa: MwaaServer, way: Way) -> None:
+    before = query(mwaa.made[way.name].url, ACTIVE)
+    with pytest.raises(MissingKeyError, match=r"Fernet key of prod .* goes with it"):
+        travel(elsewhere(way, archive_key=None), "down")
+    assert query(mwaa.made[way.name].url, ACTIVE) == before
+    assert not way.jobs
+
+
+def test_a_file_that_is_gone_from_its_bucket_is_missed_before_anything_is_touched(
+    mwaa: MwaaServer, way: Way
+) -> None:
+    bucket = mwaa.made[way.name].told["SourceBucketArn"].rpartition(":")[2]
+    mwaa.aws.client("s3").delete_object(Bucket=bucket, Key="plugins.zip")
+    with pytest.raises(JourneyError, match=r"plugins\.zip is gone.*put it back"):
+        travel(way, "down")
+    assert not way.jobs
+
+
+def test_aws_may_be_busy_and_change_it_meanwhile(mwaa: MwaaServer, way: Way) -> None:
+    made = mwaa.made[way.name]
+    made.changing = ["UPDATING"] * 4
+    mwaa.busy, mwaa.away = 6, 3
+    with variables(way.variables):
+        recorded = way.traveller().ground.record()
+        mwaa.away = 3
+        way.traveller().ground.pause(recorded.active)
+        made.changing = ["UPDATING"] * 4
+        way.traveller().ground.delete()
+    assert len(recorded.active) > 5
+    assert mwaa.calls == [f"DELETE {way.name}"]
+
+
+def test_what_aws_could_not_make_is_told_and_made_anew(mwaa: MwaaServer, way: Way) -> None:
+    active = query(mwaa.made[way.name].url, ACTIVE)
+    travel(way, "down")
+    mwaa.fails = "no route to S3"
+    with pytest.raises(JourneyError, match=r"INCORRECT_CONFIGURATION: no route to S3\. Mend"):
+        travel(way, "up")
+    assert way.state.standing == "asleep"
+    mwaa.calls.clear()
+    assert travel(way, "up").standing == "awake"
+    assert mwaa.calls == [f"DELETE {way.name}", f"PUT {way.name}"]
+    assert query(mwaa.made[way.name].url, ACTIVE) == active
+
+
+def test_new_dags_do_not_run_before_their_past_is_there(mwaa: MwaaServer, tmp_path: Path) -> None:
+    wish = {PAUSED: "False", "smtp.smtp_password": SECRET}
+    way = made(mwaa, tmp_path, "eager", AirflowConfigurationOptions=wish)
+    active = query(mwaa.made[way.name].url, ACTIVE)
+    travel(way, "down")
+    asked: list[list[tuple[object, ...]]] = []
+
+    def run(words: Sequence[str], token: str) -> Result:
+        asked.append(query(mwaa.made[way.name].url, ACTIVE))
+        return way.run(words, token)
+
+    with variables(way.variables):
+        traveller = way.traveller()
+        ground = MwaaGround("eager", way.place, replace(ground_of(traveller).means, run=run))
+        assert replace(traveller, ground=ground).up().standing == "awake"
+    assert asked == [[]]
+    assert mwaa.made[way.name].told["AirflowConfigurationOptions"] == wish
+    assert mwaa.calls[-1] == f"PATCH {way.name}"
+    assert query(mwaa.made[way.name].url, ACTIVE) == active
+
+
+@pytest.mark.slow
+def test_a_dag_that_was_deleted_is_named_and_passed_over(mwaa: MwaaServer, way: Way) -> None:
+    active = query(mwaa.made[way.name].url, ACTIVE)
+    travel(way, "down")
+    gone = Recorded((*(dag for (dag,) in active), "gone_dag"), recorded(way).definition)
+    way.traveller().journal.append(gone)
+    assert travel(way, "up").standing == "awake"
+    assert query(mwaa.made[way.name].url, ACTIVE) == active
+    assert any("no such DAGs any more, passed over: gone_dag" in line for line in way.said)
+
+
+@pytest.mark.slow
+def test_what_somebody_else_deleted_is_made_of_its_newest_snapshot(
+    mwaa: MwaaServer, way: Way
+) -> None:
+    travel(way, "down")
+    travel(way, "up")
+    told, active = mwaa.made[way.name].told, query(mwaa.made[way.name].url, ACTIVE)
+    mwaa.forget(way.name)
+    with pytest.raises(JourneyError, match="is not there, so nothing can be kept of it"):
+        travel(way, "down")
+    assert travel(way, "up", snapshot="prod/latest").standing == "awake"
+    assert mwaa.made[way.name].told == told
+    assert query(mwaa.made[way.name].url, ACTIVE) == active
+
+
+def test_of_two_runs_at_once_one_wins(mwaa: MwaaServer, way: Way) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        ends = list(pool.map(lambda _: travel_and_die(way, "down"), range(3)))
+    assert sorted(ends) == [0, 96, 96]
+    assert mwaa.calls == [f"DELETE {way.name}"]
+    assert all(line.startswith("HeldError") for line in way.said)
+
+
+@pytest.mark.slow
+def test_several_environments_share_a_lake(mwaa: MwaaServer, tmp_path: Path) -> None:
+    one = made(mwaa, tmp_path, "one")
+    two = elsewhere(made(mwaa, tmp_path, "two"), folder=one.folder)
+    two.add()
+    assert travel(one, "down").standing == "asleep"
+    assert two.state.standing == "new"
+    assert two.name in mwaa.made
+    travel(two, "down")
+    assert not mwaa.made
+    travel(one, "up")
+    assert set(mwaa.made) == {one.name}
+    assert one.state.kept != two.state.kept
+
+
+@pytest.mark.slow
+def test_an_old_export_of_a_run_that_was_killed_is_not_believed(mwaa: MwaaServer, way: Way) -> None:
+    with variables(way.variables):
+        traveller = way.traveller()
+        first = traveller.ground.export("a")
+        assert traveller.ground.export("a").name == first.name
+        means = replace(ground_of(traveller).means, clock=lambda: now() + timedelta(hours=1))
+        later = MwaaGround("prod", way.place, means).export("a")
+    assert later.name != first.name
+    assert len(way.jobs) == 2
+
+
+def test_a_job_that_fails_is_told_and_the_next_run_begins_another_one(
+    mwaa: MwaaServer, way: Way
+) -> None:
+    active = query(mwaa.made[way.name].url, ACTIVE)
+    way.prepare("export", Result(12, "no such host"))
+    with pytest.raises(JourneyError, match=r"export of prod .* ended with status 12: no such"):
+        travel(way, "down")
+    assert query(mwaa.made[way.name].url, ACTIVE) == active
+    first = way.jobs
+    with pytest.raises(JourneyError, match="no such host"):
+        travel(way, "down")
+    assert len(way.jobs) == len(first) + 1
+
+
+def test_another_account_is_reached_by_its_role(mwaa: MwaaServer, way: Way) -> None:
+    role = "arn:aws:iam::000000000000:role/keeper"
+    place = structs.replace(way.place, region="eu-west-1", role_arn=role, external_id="seven")
+    with variables(way.variables):
+        assert not elsewhere(way, place=place).traveller().ground.exists()
+    scope = mwaa.signed[-1].partition("Credential=")[2]
+    assert scope.split("/")[0] != "test"
+    assert "/eu-west-1/airflow/" in scope
+
+
+def by_dag(way: Way) -> Traveller:
+    """Its jobs as runs of its own DAG."""
+    traveller = way.traveller()
+    run = on_dag(way.name, f"{way.lake.url}/jobs", HERE, way.warn, patience=Patience(120, 0.2))
+    means = replace(ground_of(traveller).means, run=run, job_dag=DAG)
+    return replace(traveller, ground=MwaaGround("prod", way.place, means))
+
+
+def test_its_own_dag_carries_the_export_and_the_restore(mwaa: MwaaServer, way: Way) -> None:
+    url = mwaa.made[way.name].url
+    with variables(way.variables):
+        with pytest.raises(JourneyError, match=r"has no DAG airkeep_job.*into its requirements"):
+            by_dag(way).down()
+        add_dags(url, DAG)
+        query(url, f"UPDATE dag SET is_paused = true WHERE dag_id = '{DAG}'")
+        active, runs = query(url, ACTIVE), query(url, RUNS)
+        assert by_dag(way).down().standing == "asleep"
+        mwaa.parsed = (DAG,)
+        assert by_dag(way).up().standing == "awake"
+    after = mwaa.made[way.name].url
+    assert query(after, ACTIVE) == sorted([*active, (DAG,)])
+    found = query(after, RUNS)
+    own = [(state, run) for dag, run, state, *_ in found if dag == DAG]
+    assert sorted(run.split("-")[0] for _, run in own) == ["airkeep__down", "airkeep__up"]
+    assert [state for state, _ in own] == ["success", "success"]
+    assert [row for row in found if row[0] != DAG] == runs
+
+
+def test_down_and_up_know_an_environments_kind(
+    mwaa: MwaaServer, way: Way, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mwaa.looks = 0
+    place = mwaa.made[way.name]
+    for name, value in {
+        **way.variables, VARIABLE: place.url, "AIRKEEP_FERNET_KEY": place.fernet_key,
+        "AIRKEEP_ARCHIVE_KEY": ARCHIVE_KEY, "AIRKEEP_LAKE": str(way.folder / "lake"),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    assert run(["up", "prod", "--port", "8080"]) == 3
+    assert "its flags are --from and --take-over" in capsys.readouterr().err
+    assert run(["up", "prod"]) == 0
+    assert capsys.readouterr().out.startswith("prod is up (")
+    assert run(["down", "prod"]) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out.startswith("prod is asleep as prod/")
+    assert not mwaa.made

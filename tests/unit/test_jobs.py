@@ -167,7 +167,7 @@ def test_the_command_line_ends_as_the_jobs_command_did(
     assert run(["job", "run", "--on", "here", "--json", "--", "show", lake, "x"]) == 34
     told = json.loads(capsys.readouterr().out)
     assert told["result"]["status"] == 34
-    assert JobFailedError(0, "", "").exit_status == 101
+    assert JobFailedError(0, "", "").exit_status == 78
 
 
 @pytest.mark.parametrize(

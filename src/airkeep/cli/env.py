@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -33,12 +33,19 @@ def env() -> None:
 
 @env.command()
 @click.argument("environment")
-@click.option("--kind", type=click.Choice(["mwaa", "local"]), required=True)
+@click.option("--kind", type=click.Choice(["mwaa", "local"]), required=True, help="Where it lives.")
 @click.option("--name", help="mwaa: its name there.  [ENVIRONMENT]")
 @click.option("--region", help="mwaa: where it is.  [AWS_REGION]")
 @click.option("--profile", help="mwaa: of AWS's configuration.")
 @click.option("--role-arn", help="mwaa: the role to take, of another account.")
 @click.option("--external-id", help="mwaa: what that role asks for.")
+@click.option(
+    "--jobs",
+    type=click.Choice(["dag", "here"]),
+    default="dag",
+    show_default=True,
+    help="mwaa: where its export and restore run: in its DAG airkeep_job, or where airkeep runs.",
+)
 @click.option("--airflow", "version", metavar="VERSION", help="local: which Airflow.  [newest]")
 @click.option("--dags", type=click.Path(path_type=Path), help="local: its folder of DAGs.")
 @click.option("--port", type=click.IntRange(1, 65_535), help="local: of the page.  [8080]")
@@ -54,6 +61,7 @@ def add(
     profile: str | None,
     role_arn: str | None,
     external_id: str | None,
+    jobs: Literal["dag", "here"],
     version: str | None,
     dags: Path | None,
     port: int | None,
@@ -66,7 +74,7 @@ def add(
     journal, state = read_state(lake, environment)
     place: Place
     if kind == "mwaa":
-        place = MwaaPlace(name or environment, region, profile, role_arn, external_id)
+        place = MwaaPlace(name or environment, region, profile, role_arn, external_id, jobs)
     else:
         said = Said(version, need_file("--dags", dags), port=port)
         folder = str((FOLDER / environment).absolute())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airkeep.cli.context import Context
@@ -32,20 +33,34 @@ def traveller_of(
         yield local_traveller(ctx, lake, journal, ground, progress)
 
 
+def _tell(progress: Progress, line: str) -> None:
+    from airkeep.snapshot.progress import Step
+
+    progress(Step(line, 0, 0))
+
+
 def mwaa_traveller(
     ctx: Context, lake: Lake, journal: Journal, place: MwaaPlace, progress: Progress
 ) -> Traveller:
     """Of an environment of MWAA; its secrets are sealed unless another way is asked for."""
     from airkeep.environment.journey import Keys, Traveller
     from airkeep.environment.mwaa.ground import MwaaGround, MwaaMeans
-    from airkeep.environment.mwaa.job import Here
+    from airkeep.environment.mwaa.job import here, on_dag
+    from airkeep.environment.notify import place_of as aws_place
+    from airkeep.jobs.dag import DAG
 
-    settings = ctx.settings
+    settings, is_dag = ctx.settings, place.jobs == "dag"
+    tell = partial(_tell, progress)
+    if is_dag:
+        run = on_dag(place.name, f"{lake.url.rstrip('/')}/jobs", aws_place(place), tell)
+    else:
+        run = here(os.environ, tell)
     means = MwaaMeans(
         lake,
-        Here(os.environ),
+        run,
         settings.archive_key,
         "seal" if settings.secrets == "keep" else settings.secrets,
+        job_dag=DAG if is_dag else None,
         spool=ctx.spool,
         progress=progress,
         warn=ctx.output.warn,

@@ -38,6 +38,7 @@ class MwaaPlace(msgspec.Struct, frozen=True, tag="mwaa", omit_defaults=True):
     Attributes:
         name: as MWAA knows it.
         role_arn, external_id: the role to take for another account.
+        jobs: where export and restore run: in a DAG run of its own, or where airkeep runs.
     """
 
     name: str
@@ -45,6 +46,7 @@ class MwaaPlace(msgspec.Struct, frozen=True, tag="mwaa", omit_defaults=True):
     profile: str | None = None
     role_arn: str | None = None
     external_id: str | None = None
+    jobs: Literal["dag", "here"] = "dag"
 
 
 Place = LocalPlace | MwaaPlace

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -22,7 +23,7 @@ from airkeep.environment.events import Began, Ended, Event, Journey, Kept, Plann
 from airkeep.environment.ground import Ground
 from airkeep.environment.journal import Journal
 from airkeep.environment.plan import plan_down, plan_up
-from airkeep.environment.state import Holder, Standing, State, fold
+from airkeep.environment.state import Holder, Standing, State, fold, recorded_with
 from airkeep.errors import AirkeepError, GateError, HeldError, JourneyError, TooLongError
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.names import id_time
@@ -346,17 +347,21 @@ class _Run:
 
     def active_there(self) -> tuple[str, ...] | None:
         """Those that the snapshot has: one that was deleted since would stop its restore."""
-        if self.state.recorded is None:
+        snapshot = self.snapshot
+        asleep = recorded_with(self.way.journal.entries, str(snapshot.name))
+        recorded = self.state.recorded or asleep
+        if recorded is None:
             return None
-        there = contents.dags(self.snapshot, spool=self.way.spool)
-        return tuple(dag for dag in self.active if dag in there)
+        there = contents.dags(snapshot, spool=self.way.spool)
+        return tuple(dag for dag in recorded.active if dag in there)
 
     @property
     def token(self) -> str:
         """Of this attempt, whichever run makes it: another one when a run has ended."""
         entries = self.way.journal.entries
         ended = max((e.number for e in entries if isinstance(e.event, Ended)), default=0)
-        return f"{self.state.environment}-{self.journey}-{ended}"
+        of = sha256(self.state.environment.encode()).hexdigest()[:8]
+        return f"{self.journey}-{ended}-{of}"  # short: an id of Airflow's runs is made of it
 
     @property
     def snapshot(self) -> Snapshot:

@@ -63,5 +63,5 @@ def plan_up(
     if state.deleting and not whole:
         return (*LEAVES, *wake_steps, "unpause")
     if state.standing == "asleep" or (state.kept is not None and not exists):
-        return (*(makes if state.restored else wake_steps), "unpause")
+        return (*(makes if state.restored and exists else wake_steps), "unpause")
     return (*makes, "unpause") if state.recorded is not None else makes

@@ -91,6 +91,23 @@ def fold(environment: str, entries: Iterable[Entry]) -> State:
     return state
 
 
+def recorded_with(entries: Iterable[Entry], snapshot: str) -> Recorded | None:
+    """What was recorded before the environment went to sleep as that snapshot, if it did.
+
+    It slept with every DAG paused: which were active is not in the snapshot.
+    """
+    journey, recorded, found = "", None, None
+    for entry in entries:
+        match entry.event:
+            case Began(began):
+                journey = began
+            case Recorded() as told:
+                recorded = told
+            case Kept(kept) if journey == "down" and kept == snapshot:
+                found = recorded
+    return found
+
+
 def _after(state: State, entry: Entry) -> State:
     match entry.event:
         case Placed(place):

@@ -65,14 +65,14 @@ def options_of(definition: Definition) -> dict[str, str]:
     return {str(k): str(v) for k, v in (definition.told.get(OPTIONS) or {}).items()}
 
 
-def is_held(definition: Definition) -> bool:
+def runs_new_dags(definition: Definition) -> bool:
     """Whether its new DAGs would run at once."""
     return options_of(definition).get(PAUSED, "True").strip().lower() in ("false", "f", "0")
 
 
 def held(definition: Definition) -> Definition:
     """The same, its new DAGs paused."""
-    if not is_held(definition):
+    if not runs_new_dags(definition):
         return definition
     return _with_options(definition, {**options_of(definition), PAUSED: "True"})
 

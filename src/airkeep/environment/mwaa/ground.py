@@ -32,8 +32,8 @@ from airkeep.environment.mwaa.definition import (
     OPTIONS,
     PAUSED,
     held,
-    is_held,
     options_of,
+    runs_new_dags,
     seal,
     unseal,
 )
@@ -48,9 +48,7 @@ from airkeep.snapshot.seal import ARCHIVE_KEY
 # An export that a killed run began is as good as a new one for as long: what people changed by hand
 # since is not in it, and no gate sees that. A clock that is off is forgiven as much.
 FRESH = timedelta(minutes=15)
-# Our own commands run as this DAG's runs; in a paused DAG they would wait for ever.
-JOB_DAG = "airkeep_job"
-BUSY, STEADY = Patience(300, 5), Patience(3_600, 15)
+BUSY, STEADY, PARSING = Patience(300, 5), Patience(3_600, 15), Patience(900, 10)
 
 
 def _now() -> datetime:
@@ -67,8 +65,10 @@ class MwaaMeans:
 
     Attributes:
         run: runs one of our commands where the database is reached.
+        job_dag: the DAG that they are runs of, where they are: paused they would wait for ever.
         busy: how long a busy AWS is asked again.
         steady: how long a change of AWS's is waited for.
+        parsing: how long a new environment may take to find its DAGs.
         warn: is told what people should know.
     """
 
@@ -78,6 +78,8 @@ class MwaaMeans:
     secrets: SecretsMode = "seal"
     busy: Patience = BUSY
     steady: Patience = STEADY
+    parsing: Patience = PARSING
+    job_dag: str | None = None
     spool: Path | None = None
     progress: Progress = silent
     warn: Callable[[str], None] = _quiet
@@ -118,6 +120,8 @@ class MwaaGround:
         definition = self._pinned(self._steady())
         document = seal(definition, self.means.archive_key)
         dags = self._airflow.dags()
+        if self.means.job_dag is not None and self.means.job_dag not in dags:
+            raise self._no_jobs()
         return Recorded(tuple(sorted(d for d, paused in dags.items() if not paused)), document)
 
     def pulse(self, since: datetime | None = None) -> Pulse:
@@ -128,7 +132,7 @@ class MwaaGround:
     # Going down.
 
     def pause(self, dags: Collection[str]) -> None:
-        self._set_paused([dag for dag in dags if dag != JOB_DAG], paused=True)
+        self._set_paused([dag for dag in dags if dag != self.means.job_dag], paused=True)
 
     def unpause(self, dags: Collection[str]) -> None:
         self._set_paused(dags, paused=False)
@@ -137,7 +141,7 @@ class MwaaGround:
         asked = self.means.clock()
         snapshot = self._exported(token)
         if id_time(snapshot.id) < asked - FRESH:
-            snapshot = self._exported(f"{token}-{asked:%Y%m%dT%H%M%S}")
+            snapshot = self._exported(f"{token}-{int(asked.timestamp()):x}")
         run = snapshot.manifest.dag_run
         self._own = () if run is None else (run,)
         return snapshot
@@ -192,6 +196,12 @@ class MwaaGround:
         return run is not None and self._airflow.has(run)
 
     def restore(self, snapshot: Snapshot, active: Collection[str] | None, token: str) -> None:
+        """As a job, whose own DAG stays active with the others: paused, its run would not end."""
+        own = self.means.job_dag
+        if own is not None:
+            self._wait_for_jobs(own)
+            if active is not None and own in contents.dags(snapshot, spool=self.means.spool):
+                active = {*active, own}
         words = [
             "restore", self.means.lake.url, str(snapshot.name), "env:", "--on-conflict", "replace",
             "--in-flight", "keep", "--json",
@@ -201,7 +211,7 @@ class MwaaGround:
         succeeded(f"the restore of {snapshot.name}", self.means.run(tuple(words), token))
 
     def settle(self, recorded: Recorded | None) -> None:
-        if recorded is None or not is_held(definition := self._definition(recorded)):
+        if recorded is None or not runs_new_dags(definition := self._definition(recorded)):
             return
         found, wish = self._steady(), options_of(definition)
         if options_of(found).get(PAUSED) == wish[PAUSED]:
@@ -239,6 +249,20 @@ class MwaaGround:
             until(lambda: self._find() is None or None, self.means.steady)
         except TimeoutError:
             raise TooLongError(f"{self.name} is still being deleted: run this again") from None
+
+    def _wait_for_jobs(self, dag: str) -> None:
+        self._tell(f"waiting for its DAG {dag}")
+        try:
+            until(lambda: dag in self._airflow.dags() or None, self.means.parsing)
+        except TimeoutError:
+            raise self._no_jobs() from None
+
+    def _no_jobs(self) -> JourneyError:
+        return JourneyError(
+            f"{self.name} has no DAG {self.means.job_dag}, which runs its export and its restore: "
+            f"put airkeep[airflow] into its requirements and airkeep's DAGs into its folder "
+            f"(docs/provider.md)"
+        )
 
     def _pinned(self, definition: Definition) -> Definition:
         """Its files at the versions that they have now, so that it is made again of the same."""

@@ -1,87 +1,84 @@
-"""The seam to jobs: one of our own commands, run where the environment's database is reached.
+"""Export and restore as jobs: where they run is handed in, and what came of them is read here.
 
-Who runs it is handed in: AWS Glue, a DAG run, or a process of this machine (`Here`). The token is
-of one attempt: asked for again with it, a job that runs is waited for and one that has ended is not
-run again.
+The token is of one attempt: asked for again with it, a job that runs is waited for and one that has
+ended is not run again.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
+from airkeep.aws.session import AwsPlace
+from airkeep.aws.wait import Patience
 from airkeep.errors import JourneyError
+from airkeep.jobs.dag import run_on_dag
+from airkeep.jobs.here import run_here
+from airkeep.jobs.job import Result
 
-
-@dataclass(frozen=True)
-class JobOutcome:
-    """What came of a command.
-
-    Attributes:
-        status: its exit status.
-        summary: what it printed: the document of `--json`, or a text.
-    """
-
-    status: int
-    summary: Any
+Tell = Callable[[str], None]
+# An hour for the command, and what a worker may take before it begins.
+PATIENCE = Patience(4_500, 10)
 
 
 class RunJob(Protocol):
     """Run a command line to its end; words without `airkeep`."""
 
-    def __call__(self, words: Sequence[str], token: str) -> JobOutcome: ...
+    def __call__(self, words: Sequence[str], token: str) -> Result: ...
 
 
-@dataclass(frozen=True)
-class Here:
-    """Jobs as processes of this machine, which end when this one does: for who is in the VPC.
+def on_dag(
+    environment: str, folder: str, place: AwsPlace, tell: Tell, *, patience: Patience = PATIENCE
+) -> RunJob:
+    """Jobs as DAG runs of an environment of MWAA itself.
 
-    Attributes:
-        environ: the whole environment of a job: the database's address, and the keys.
+    Args:
+        folder: where the record of jobs is kept.
     """
 
-    environ: Mapping[str, str]
+    def run(words: Sequence[str], token: str) -> Result:
+        return run_on_dag(
+            words, environment=environment, folder=folder, token=token, patience=patience,
+            place=place, tell=tell,
+        ).result  # fmt: skip
 
-    def __call__(self, words: Sequence[str], token: str) -> JobOutcome:
-        done = subprocess.run(  # noqa: S603 - this interpreter, and no shell
-            [sys.executable, "-m", "airkeep.cli", *words],
-            env=dict(self.environ), stdin=subprocess.DEVNULL, capture_output=True,
-            encoding="utf-8", errors="replace", check=False,
-        )  # fmt: skip
-        return JobOutcome(done.returncode, _document(done.stdout) or done.stderr.strip())
+    return run
 
 
-def _document(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text.strip()
+def here(environ: Mapping[str, str], tell: Tell) -> RunJob:
+    """Jobs as processes of this machine, which end when this one does: for who is in the network.
+
+    Args:
+        environ: of every job, with the database's address and the keys.
+    """
+
+    def run(words: Sequence[str], token: str) -> Result:
+        return run_here(words, environ, token=token, tell=tell).result
+
+    return run
 
 
-def succeeded(doing: str, outcome: JobOutcome) -> JobOutcome:
-    """The outcome of a job that went well.
+def succeeded(doing: str, result: Result) -> Result:
+    """The result of a job that went well.
 
     Raises:
         JourneyError: it did not.
     """
-    if outcome.status == 0:
-        return outcome
-    said = outcome.summary if isinstance(outcome.summary, str) else json.dumps(outcome.summary)
-    last = (said or "it said nothing").splitlines()[-1][:500]
-    raise JourneyError(f"{doing} ended with status {outcome.status}: {last}")
+    if result.status == 0:
+        return result
+    said = result.summary if isinstance(result.summary, str) else json.dumps(result.summary)
+    lines = (result.error or said or "it said nothing").splitlines()
+    raise JourneyError(f"{doing} ended with status {result.status}: {lines[-1][:500]}")
 
 
-def snapshot_named(outcome: JobOutcome, environment: str) -> str:
+def snapshot_named(result: Result, environment: str) -> str:
     """The name of the snapshot that an export tells of.
 
     Raises:
         JourneyError: it names none, or one of another environment.
     """
-    told = outcome.summary if isinstance(outcome.summary, Mapping) else {}
+    told = result.summary if isinstance(result.summary, Mapping) else {}
     if told.get("environment") != environment or not isinstance(told.get("id"), str):
         raise JourneyError(
             f"the export of {environment} ended well, and its result names no snapshot of it: is "
