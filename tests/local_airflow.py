@@ -53,6 +53,18 @@ class LocalAirflow:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
+    def kill(self, journey: str, *, after_s: float) -> None:
+        """Begin a journey, and end its process as nothing can hear."""
+        words = ["--airflow", self.version, "--port", str(self.port)] if journey == "up" else []
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airkeep.cli", journey, "local", *words],
+            cwd=self.folder, env=self.variables,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        with process:
+            time.sleep(after_s)
+            process.kill()
+
     @contextmanager
     def up(self, *words: str) -> Iterator[subprocess.Popen[str]]:
         """Up while the block runs; Ctrl-C ends it, if nothing else has."""
@@ -75,10 +87,10 @@ class LocalAirflow:
         return "\n".join(f"== {f.name}\n{f.read_text()[-2000:]}" for f in files)
 
     def wait_until_nothing_runs(self) -> None:
-        """Until no process has this environment's folder in its variables."""
+        """Until no process works in this environment's folder."""
         deadline = time.monotonic() + 60
-        mark = f"AIRFLOW_HOME={self.folder}/.airkeep/local/airflow".encode()
-        while any(mark in variables for variables in _variables_of_all()):
+        home = self.folder / ".airkeep"
+        while any(place.is_relative_to(home) for place in _places_of_processes()):
             assert time.monotonic() < deadline, "a process is left"
             time.sleep(0.5)
 
@@ -163,9 +175,10 @@ def run_words(local: LocalAirflow, *, note: str) -> None:
         local.ask(f"{at}/setNote", {"note": note}, method="PATCH")
 
 
-def _variables_of_all() -> Iterator[bytes]:
-    for file in Path("/proc").glob("[0-9]*/environ"):
+def _places_of_processes() -> Iterator[Path]:
+    """The working folder of every process: a process may hide its variables behind a title."""
+    for link in Path("/proc").glob("[0-9]*/cwd"):
         try:
-            yield file.read_bytes()
+            yield link.readlink()
         except OSError:
             continue

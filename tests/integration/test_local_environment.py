@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import stat
@@ -72,3 +73,76 @@ def test_what_is_ended_and_started_again_goes_on_and_leaves_nothing_behind(
         done = local.command("down", "local")
         assert done.returncode == 0, done.stderr
     assert "is asleep as" in done.stdout
+
+
+@pytest.fixture
+def of_two() -> Iterator[LocalAirflow]:
+    for version in VERSIONS:
+        Airflow(version).install()
+    with reachable_folder() as folder:
+        shutil.copytree(DAGS, folder / "dags")
+        yield LocalAirflow(folder, "2.11.2")
+
+
+def test_it_wakes_in_a_newer_airflow_with_packages_and_plugins_of_its_own(
+    of_two: LocalAirflow,
+) -> None:
+    local = of_two
+    with local.up():
+        run_words(local, note="in two")
+        states = {p: v for p, v in local.history().items() if p.endswith("/state")}
+    assert local.command("down", "local").returncode == 0
+    refused = local.command("up", "local", "--requirements", "requirements.txt")
+    assert (refused.returncode, "--requirements" in refused.stderr) == (3, True)
+
+    (local.folder / "requirements.txt").write_text("pyfiglet==1.0.2\n")
+    (local.folder / "plugins").mkdir()
+    (local.folder / "plugins" / "ours.py").write_text("WORD = 'ours'\n")
+    (local.folder / "dags" / "more.py").write_text(MORE)
+    local.version = "3.3.2"
+    with local.up("--requirements", "requirements.txt", "--plugins", "plugins"):
+        after = {p: v for p, v in local.history().items() if p.endswith("/state")}
+        assert after == states
+        local.wait_for("dags/more", '"is_paused": false')
+        run = local.ask("dags/more/dagRuns", {"logical_date": None})["dag_run_id"]
+        local.wait_for(f"dags/more/dagRuns/{run}", '"state": "success"')
+        told = local.ask(f"dags/more/dagRuns/{run}/taskInstances/tell/xcomEntries/return_value")
+        assert told["value"] == ["ours", "1.0.2", "local", "1"]
+
+
+MORE = """
+import os
+from datetime import datetime
+from importlib.metadata import version
+import pyfiglet
+from airflow.sdk import DAG, Variable, task
+from ours import WORD
+
+with DAG("more", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
+    @task
+    def tell():
+        assert pyfiglet
+        return [WORD, version("pyfiglet"), os.environ["AIRFLOW_ENV_NAME"], Variable.get("mine")]
+    tell()
+"""
+
+
+@pytest.mark.timeout(1800)
+def test_killed_on_its_way_it_comes_to_the_same_end(of_two: LocalAirflow) -> None:
+    local = of_two
+    local.version = "3.3.2"
+    chance = random.Random(5)
+    with local.up():
+        run_words(local, note="kept")
+        before = local.history()
+    for journey, longest_s in (("down", 6), ("up", 18), ("down", 6), ("up", 18)):
+        for _ in range(2):
+            local.kill(journey, after_s=chance.uniform(0.3, longest_s))
+            local.wait_until_nothing_runs()
+        if journey == "down":
+            done = local.command("down", "local")
+            assert done.returncode == 0, done.stderr
+            assert not (local.folder / ".airkeep" / "local" / "postgres").exists()
+        else:
+            with local.up():
+                assert local.history() == before
