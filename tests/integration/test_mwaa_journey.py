@@ -15,7 +15,7 @@ from airflow_api import add_dags
 from airkeep.aws.session import HERE
 from airkeep.aws.wait import Patience
 from airkeep.cli.main import run
-from airkeep.environment.events import Recorded
+from airkeep.environment.events import Placed, Recorded
 from airkeep.environment.journey import Traveller
 from airkeep.environment.mwaa.definition import PAUSED
 from airkeep.environment.mwaa.ground import MwaaGround
@@ -265,6 +265,10 @@ def test_down_and_up_know_an_environments_kind(
     assert "its flags are --from and --take-over" in capsys.readouterr().err
     assert run(["up", "prod"]) == 0
     assert capsys.readouterr().out.startswith("prod is up (")
+    way.traveller().journal.append(Placed(structs.replace(way.place, jobs="dag")))
+    assert run(["down", "prod"]) == 3
+    assert "is a folder of this machine, which prod's workers do not" in capsys.readouterr().err
+    way.traveller().journal.append(Placed(way.place))
     assert run(["down", "prod"]) == 0, capsys.readouterr().err
     assert capsys.readouterr().out.startswith("prod is asleep as prod/")
     assert not mwaa.made
