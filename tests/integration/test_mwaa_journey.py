@@ -96,7 +96,8 @@ def test_aws_may_be_busy_and_change_it_meanwhile(mwaa: MwaaServer, way: Way) -> 
     mwaa.busy, mwaa.away = 6, 3
     with variables(way.variables):
         recorded = way.traveller().ground.record()
-        mwaa.away = 3
+        mwaa.away, mwaa.busy = 3, 5
+        assert way.traveller().ground.exists()
         way.traveller().ground.pause(recorded.active)
         made.changing = ["UPDATING"] * 4
         way.traveller().ground.delete()
@@ -269,6 +270,11 @@ def test_down_and_up_know_an_environments_kind(
     assert run(["down", "prod"]) == 3
     assert "is a folder of this machine, which prod's workers do not" in capsys.readouterr().err
     way.traveller().journal.append(Placed(way.place))
+    [(task,)] = query(place.url, "SELECT min(id::text) FROM task_instance WHERE state = 'success'")
+    query(place.url, f"UPDATE task_instance SET state = 'queued' WHERE id = '{task}'")
+    assert run(["down", "prod", "--drain-minutes", "0"]) == 98
+    assert "waited 0 s, and its tasks were at work" in capsys.readouterr().err
+    query(place.url, f"UPDATE task_instance SET state = 'success' WHERE id = '{task}'")
     assert run(["down", "prod"]) == 0, capsys.readouterr().err
     assert capsys.readouterr().out.startswith("prod is asleep as prod/")
     assert not mwaa.made
