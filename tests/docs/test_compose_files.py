@@ -244,7 +244,7 @@ def test_the_linters_find_nothing(major: str) -> None:
         ("postgres:16.13-bookworm", "postgres:latest", "service-image-require-explicit-tag"),
         ("- '127.0.0.1:", "- '", "no-unbound-port-interfaces"),
         ("    command: [scheduler]", "    command: []\n    command: []", "key-duplicates"),
-        ("    restart: on-failure:5", "     restart: on-failure:5", "syntax error"),
+        ("    restart: unless-stopped", "     restart: always", "syntax error"),
     ],
 )
 def test_a_broken_copy_is_refused(old: str, new: str, complaint: str, tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_a_report_shows_whose_the_bill_is_where_a_price_is_known(
         (("--total", "prod=x"), 2),
         (("--total", "prod=1.001"), 3),
         (("--total", "prod=1", "--class", "prod=small", "--region", "us-east-1"), 2),
-        (("--class", "prod=xlarge", "--region", "us-east-1"), 93),
+        (("--class", "prod=xlarge", "--region", "us-east-1"), 94),
         (("--class", "prod=enormous", "--region", "us-east-1"), 3),
     ],
 )

@@ -72,7 +72,7 @@ def read_whole(snapshot: airkeep.Snapshot, folder: Path) -> None:
             assert sum(b.num_rows for b in reader.batches(table.label)) == table.rows
 
 
-ROUNDS = [pytest.param(15, id="a few"), pytest.param(60, id="many", marks=pytest.mark.slow)]
+ROUNDS = [pytest.param(10, id="a few"), pytest.param(60, id="many", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)

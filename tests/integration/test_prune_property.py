@@ -73,7 +73,7 @@ def some_changes(chance: random.Random) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "rounds", [pytest.param(4, id="a few"), pytest.param(60, id="many", marks=pytest.mark.slow)]
+    "rounds", [pytest.param(2, id="a few"), pytest.param(60, id="many", marks=pytest.mark.slow)]
 )
 def test_whatever_happened_since_no_row_leaves_that_the_snapshot_has_not(
     rounds: int, world: Rewound

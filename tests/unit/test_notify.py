@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from airkeep.cli.main import cli
 from airkeep.environment.news import News
 from airkeep.environment.notify import Hook, Topic, send, target
-from airkeep.errors import ConfigError, NotifyError, UnansweredError
+from airkeep.errors import ConfigError, JourneyError, NotifyError, UnansweredError
 from airkeep.store.retry import Retry
 from s3_server import free_ports
 
@@ -148,3 +148,29 @@ def test_a_webhook_is_never_kept_in_the_lake(tmp_path: Path) -> None:
     assert isinstance(done.exception, ConfigError)
     assert TOKEN not in str(done.exception)
     assert TOKEN not in "".join(p.read_text() for p in tmp_path.rglob("*.json"))
+
+
+def test_who_runs_a_schedule_is_told_by_its_variable_and_the_address_is_not_printed(
+    tmp_path: Path, listener: Listener
+) -> None:
+    """A local environment that is not there cannot be put to sleep: a journey that fails."""
+    from airkeep.environment.events import LocalPlace, Placed, Scheduled
+    from airkeep.environment.journal import Author, Journal
+    from airkeep.store.local import LocalStore
+
+    week_ago = datetime.now(UTC) - timedelta(days=7)
+    journal = Journal(LocalStore(tmp_path), "here", Author(clock=lambda: week_ago))
+    journal.append(Placed(LocalPlace(str(tmp_path / "none"), "3.1.8", str(tmp_path))))
+    journal.append(Scheduled("0 20 * * *", None))
+    url = f"http://127.0.0.1:{listener.port}/{TOKEN}"
+    listener.statuses = [403]
+    for told in (["refused with status 403"], []):
+        ran = CliRunner().invoke(
+            cli,
+            ["schedule", "run", "--lake", str(tmp_path), "--attempts", "9"],
+            env={"AIRKEEP_NOTIFY": url},
+        )
+        assert isinstance(ran.exception, JourneyError)
+        assert all(words in ran.stderr for words in told)
+        assert TOKEN not in ran.output
+    assert [body["outcome"] for body in listener.bodies] == ["failed"]

@@ -122,6 +122,8 @@ def _show(turns: list[Turn], out: Output) -> None:
             "due": f"{journey} is due: {turn.why}",
             "done": f"{journey} done{took}{saved}: {turn.why}",
             "failed": f"{journey} failed{took}",
+            "waits": turn.why,
+            "gave up": turn.why,
         }.get(turn.what, f"nothing to do: {turn.why}")
         following = (
             f"; next: {turn.next.journey} {turn.next.at:%Y-%m-%dT%H:%MZ}" if turn.next else ""

@@ -22,6 +22,7 @@ import msgspec
 
 from airkeep.environment.events import Entry, Event
 from airkeep.errors import AlreadySavedError, HeldError, JourneyError, NewerFormatError
+from airkeep.snapshot.decode import decode
 from airkeep.store.interface import Store
 from airkeep.version import __version__
 
@@ -115,10 +116,10 @@ class Journal:
         data = self._store.load(path)
         name = path.rpartition("/")[2].removesuffix(".json")
         try:
-            written = _READ_VERSION.decode(data).format
+            written = decode(data, _Version).format
             if written > FORMAT:
                 raise NewerFormatError(path, found=written, known=FORMAT)
-            entry = _READ_ENTRY.decode(data)
+            entry = decode(data, Entry)
         except msgspec.DecodeError:
             raise JourneyError(f"{path} is no entry of a journal: it was changed") from None
         if not _NAME.fullmatch(name) or entry.number != int(name):
@@ -128,12 +129,6 @@ class Journal:
 
 class _Version(msgspec.Struct):
     format: int
-
-
-# Made here and not by the threads that use them: msgspec, told of a type for the first time by
-# several threads at once, ended the process (a segmentation fault in 1 of 60 commands).
-_READ_VERSION = msgspec.json.Decoder(_Version)
-_READ_ENTRY = msgspec.json.Decoder(Entry)
 
 
 def environments(store: Store) -> list[str]:

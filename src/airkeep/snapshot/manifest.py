@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 from airkeep.errors import ManifestError, NewerFormatError
+from airkeep.snapshot.decode import decode
 
 FORMAT = 1
 
@@ -400,10 +401,10 @@ def decode_manifest(data: bytes, path: str) -> Manifest:
     import msgspec
 
     try:
-        version = msgspec.json.decode(data, type=_Versioned).format
+        version = decode(data, _Versioned).format
         if version > FORMAT:
             raise NewerFormatError(path, found=version, known=FORMAT)
-        return msgspec.json.decode(data, type=Manifest)
+        return decode(data, Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise unreadable(path, error) from None
 
@@ -421,7 +422,7 @@ def decode_summary(data: bytes) -> Summary | None:
     import msgspec
 
     try:
-        return msgspec.json.decode(data, type=Summary)
+        return decode(data, Summary)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
 

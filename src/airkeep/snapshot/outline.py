@@ -13,6 +13,7 @@ import msgspec
 
 from airkeep.errors import NewerFormatError
 from airkeep.snapshot import names
+from airkeep.snapshot.decode import decode
 from airkeep.snapshot.manifest import (
     FORMAT,
     AdoptedEntry,
@@ -75,7 +76,7 @@ class Outline(msgspec.Struct, frozen=True, dict=True):
 
     def _entry(self, raw: msgspec.Raw) -> TableEntry:
         try:
-            return msgspec.json.decode(raw, type=TableEntry)
+            return decode(raw, TableEntry)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise unreadable(names.manifest_path(self.environment, self.id), error) from None
 
@@ -88,7 +89,7 @@ def decode_outline(data: bytes, path: str) -> Outline:
         ManifestError: it is no manifest.
     """
     try:
-        found = msgspec.json.decode(data, type=Outline)
+        found = decode(data, Outline)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         decode_manifest(data, path)  # says so, if it is newer
         raise unreadable(path, error) from None
@@ -106,7 +107,7 @@ def _label(raw: msgspec.Raw) -> str:
     """A table's label; as we write it, it stands first and nothing else is looked at."""
     if found := _LABEL.match(raw):
         return found[1].decode()
-    return msgspec.json.decode(raw, type=_Labelled).label
+    return decode(raw, _Labelled).label
 
 
 _LABEL = re.compile(rb'\s*\{\s*"label":\s*"([^"\\]*)"')

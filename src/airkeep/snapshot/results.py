@@ -26,6 +26,7 @@ from airkeep.errors import (
     StoreError,
 )
 from airkeep.snapshot import names
+from airkeep.snapshot.decode import decode
 from airkeep.snapshot.lake import Load
 from airkeep.snapshot.names import SnapshotName
 from airkeep.store.interface import Store
@@ -165,7 +166,7 @@ def newest_verified(
     folder = names.snapshot_folder(name.environment, name.id) + "/verified/"
     for path in sorted((e.path for e in store.list(folder)), reverse=True):
         try:
-            return msgspec.json.decode((load or store.load)(path), type=Verified)
+            return decode((load or store.load)(path), Verified)
         except (msgspec.MsgspecError, UnicodeDecodeError, NotFoundError):
             continue
     return None

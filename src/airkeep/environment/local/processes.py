@@ -70,6 +70,7 @@ class _Process:
     def release(self) -> None:
         if self.guard is not None:
             self.guard.communicate(b"done\n")
+            self.guard = None
 
 
 @dataclass
