@@ -15,7 +15,7 @@ from airflow_api import add_dags
 from airkeep.aws.session import HERE
 from airkeep.aws.wait import Patience
 from airkeep.cli.main import run
-from airkeep.environment.events import Recorded
+from airkeep.environment.events import Placed, Recorded
 from airkeep.environment.journey import Traveller
 from airkeep.environment.mwaa.definition import PAUSED
 from airkeep.environment.mwaa.ground import MwaaGround
@@ -96,7 +96,8 @@ def test_aws_may_be_busy_and_change_it_meanwhile(mwaa: MwaaServer, way: Way) -> 
     mwaa.busy, mwaa.away = 6, 3
     with variables(way.variables):
         recorded = way.traveller().ground.record()
-        mwaa.away = 3
+        mwaa.away, mwaa.busy = 3, 5
+        assert way.traveller().ground.exists()
         way.traveller().ground.pause(recorded.active)
         made.changing = ["UPDATING"] * 4
         way.traveller().ground.delete()
@@ -265,6 +266,15 @@ def test_down_and_up_know_an_environments_kind(
     assert "its flags are --from and --take-over" in capsys.readouterr().err
     assert run(["up", "prod"]) == 0
     assert capsys.readouterr().out.startswith("prod is up (")
+    way.traveller().journal.append(Placed(structs.replace(way.place, jobs="dag")))
+    assert run(["down", "prod"]) == 3
+    assert "is a folder of this machine, which prod's workers do not" in capsys.readouterr().err
+    way.traveller().journal.append(Placed(way.place))
+    [(task,)] = query(place.url, "SELECT min(id::text) FROM task_instance WHERE state = 'success'")
+    query(place.url, f"UPDATE task_instance SET state = 'queued' WHERE id = '{task}'")
+    assert run(["down", "prod", "--drain-minutes", "0"]) == 98
+    assert "waited 0 s, and its tasks were at work" in capsys.readouterr().err
+    query(place.url, f"UPDATE task_instance SET state = 'success' WHERE id = '{task}'")
     assert run(["down", "prod"]) == 0, capsys.readouterr().err
     assert capsys.readouterr().out.startswith("prod is asleep as prod/")
     assert not mwaa.made

@@ -114,3 +114,16 @@ def test_who_worked_after_a_deletion_that_did_not_begin_is_not_deleted(
     assert not way.state.deleting
     query(url, "UPDATE dag_run SET end_date = start_date WHERE end_date > now()")
     assert travel(way, "down").standing == "asleep"
+
+
+def test_what_was_restored_is_not_restored_twice_though_its_job_is_forgotten(
+    mwaa: MwaaServer, way: Way
+) -> None:
+    travel(way, "down")
+    assert travel_and_die(way, "up", Kill("before", 8)) == KILLED
+    assert way.state.holder is not None
+    assert way.state.holder.step == "restore"
+    for outcome in way.folder.glob("up-*.json"):
+        outcome.unlink()
+    assert travel(way, "up").standing == "awake"
+    assert [job.split()[0] for job in way.jobs] == ["export", "restore"]

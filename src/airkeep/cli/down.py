@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -28,11 +29,20 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Delete it whatever speaks against it; what is lost is said.",
 )
+@click.option(
+    "--drain-minutes",
+    type=click.FloatRange(0),
+    default=30,
+    show_default=True,
+    help="How long tasks at work may take to end; then it is left as it was.",
+)
 @take_over_option
 @lake_option
 @setting_option("secrets", "--secrets", help="keep, seal, drop or plain.")
 @shared_options("lake", "secrets", tuning=False)
-def down(ctx: Context, environment: str, *, force: bool, take_over: bool) -> None:
+def down(
+    ctx: Context, environment: str, *, force: bool, drain_minutes: float, take_over: bool
+) -> None:
     """Put ENVIRONMENT to sleep: pause, drain, export, verify, and only then delete it.
 
     It is not deleted unless its snapshot is complete, verifies in this run, opens with a key that
@@ -46,7 +56,8 @@ def down(ctx: Context, environment: str, *, force: bool, take_over: bool) -> Non
         out.progress("down") as progress,
         traveller_of(ctx, lake, journal, place, progress) as traveller,
     ):
-        arrived = traveller.down(force=force, take_over=take_over)
+        patience = replace(traveller.patience, drain_s=drain_minutes * 60)
+        arrived = replace(traveller, patience=patience).down(force=force, take_over=take_over)
     out.result(arrived, lambda: _show(arrived, out))
 
 

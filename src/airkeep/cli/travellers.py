@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airkeep.cli.context import Context
 from airkeep.cli.environments import local_ground, local_traveller
+from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
     from airkeep.environment.events import MwaaPlace, Place
@@ -51,6 +52,11 @@ def mwaa_traveller(
 
     settings, is_dag = ctx.settings, place.jobs == "dag"
     tell = partial(_tell, progress)
+    if is_dag and "://" not in lake.url:
+        raise ConfigError(
+            f"{lake.url} is a folder of this machine, which {journal.environment}'s workers do not "
+            f"reach: its lake must be a bucket, such as s3://bucket/prefix"
+        )
     if is_dag:
         run = on_dag(place.name, f"{lake.url.rstrip('/')}/jobs", aws_place(place), tell)
     else:

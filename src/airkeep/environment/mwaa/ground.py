@@ -233,7 +233,8 @@ class MwaaGround:
             self.means.warn(f"{self.name} has no such DAGs any more, passed over: {shown}")
 
     def _find(self) -> Definition | None:
-        return mwaa.find(self.place.name, self._aws)
+        """One look, again while AWS is too busy: a wait of half an hour does not end by that."""
+        return until(lambda: (mwaa.find(self.place.name, self._aws),), self.means.busy)[0]
 
     def _steady(self) -> Definition:
         """The environment, once no change of AWS's is under way."""
