@@ -105,6 +105,7 @@ def test_aws_may_be_busy_and_change_it_meanwhile(mwaa: MwaaServer, way: Way) -> 
     assert mwaa.calls == [f"DELETE {way.name}"]
 
 
+@pytest.mark.slow
 def test_what_aws_could_not_make_is_told_and_made_anew(mwaa: MwaaServer, way: Way) -> None:
     active = query(mwaa.made[way.name].url, ACTIVE)
     travel(way, "down")
@@ -200,6 +201,7 @@ def test_an_old_export_of_a_run_that_was_killed_is_not_believed(mwaa: MwaaServer
     assert len(way.jobs) == 2
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_is_told_and_the_next_run_begins_another_one(
     mwaa: MwaaServer, way: Way
 ) -> None:

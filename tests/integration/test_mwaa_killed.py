@@ -116,6 +116,7 @@ def test_who_worked_after_a_deletion_that_did_not_begin_is_not_deleted(
     assert travel(way, "down").standing == "asleep"
 
 
+@pytest.mark.slow
 def test_what_was_restored_is_not_restored_twice_though_its_job_is_forgotten(
     mwaa: MwaaServer, way: Way
 ) -> None:
