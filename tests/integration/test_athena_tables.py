@@ -151,6 +151,7 @@ def test_a_model_says_in_athena_what_it_says_in_duckdb(
     same_rows(theirs, ours(opened, statement), models()[name].key)
 
 
+@pytest.mark.slow
 def test_every_view_reads_as_the_table_of_its_name(
     asked: AthenaLake, athena: Any, opened: OpenLake
 ) -> None:

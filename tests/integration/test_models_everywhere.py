@@ -16,6 +16,8 @@ from airkeep.snapshot.lake import Lake
 from servers import Databases, Templates
 from wild import Source, export_found, export_schemas
 
+pytestmark = pytest.mark.slow
+
 # Of a model: the tables that its rows are of, and of its columns what they are made of there.
 FACTS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
     "runs": (("dag_run",), {
@@ -144,7 +146,6 @@ def test_every_task_that_began_is_an_attempt(everything: Everything) -> None:
     assert list(everything.opened.query(missing).rows()) == []
 
 
-@pytest.mark.slow
 def test_a_database_of_every_version_without_rows_answers_every_model(
     shared: Path, server: Cluster, databases: Databases, tmp_path: Path
 ) -> None:

@@ -107,9 +107,8 @@ def no_rests(url: str, had: set[str]) -> None:
         assert not left & (had - stays), table
 
 
-@pytest.mark.parametrize(
-    "rounds", [pytest.param(5, id="a few"), pytest.param(50, id="many", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", [50])
 def test_killed_at_any_moment_it_leaves_whole_runs_and_the_next_one_goes_on(
     rounds: int, world: Rewound, tmp_path: Path
 ) -> None:

@@ -164,6 +164,7 @@ def test_a_script_says_what_is_wrong_and_writes_nothing(
     assert list(tmp_path.rglob("*.parquet")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # py4j's sockets
 def test_a_question_finds_in_spark_what_it_finds_in_duckdb(
     asked: Asked, spark: Any, tmp_path: Path
