@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from airkeep.environment.events import Began
 from airkeep.environment.journal import Author, Journal
 from airkeep.environment.journey import Arrived, Patience, Traveller
-from airkeep.errors import GateError, HeldError, JourneyError, TooLongError
+from airkeep.errors import AwsError, AwsUnavailableError, GateError, HeldError, JourneyError, TooLongError
 from airkeep.store.local import LocalStore
 from paper import DAGS, ENVIRONMENT, ROWS, Killed, Paper
 
@@ -208,6 +208,68 @@ def test_an_environment_that_somebody_else_made_is_not_deleted(folder: Path) -> 
     with pytest.raises(JourneyError, match="is asleep by its record, and exists"):
         walk(paper, "down")
     assert paper.ground.rows == ["theirs"]
+
+
+def lose_the_restore(paper: Paper, *, is_committed: bool) -> None:
+    """One run up whose restore was begun, and that did not hear of its end."""
+    restore = paper.ground.restore
+
+    def lost(*given: object) -> None:
+        if is_committed:
+            restore(*given)  # type: ignore[arg-type]
+        raise AwsError("ExpiredToken")
+
+    paper.ground.restore = lost  # type: ignore[method-assign]
+    with pytest.raises(AwsError, match="ExpiredToken"):
+        walk(paper, "up")
+    paper.ground.restore = restore  # type: ignore[method-assign]
+
+
+def test_what_was_woken_unheard_is_looked_at_before_it_goes(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    lose_the_restore(paper, is_committed=True)
+    paper.ground.rows.append("of the day")
+    down = walk(paper, "down")
+    assert down is not None
+    assert "gate" in [s.name for s in down.steps]
+    walk(paper, "up")
+    assert paper.ground.rows == [*ROWS, "of the day"]
+
+
+def test_what_was_never_restored_is_deleted_and_not_exported(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    lose_the_restore(paper, is_committed=False)
+    down = walk(paper, "down")
+    assert down is not None
+    assert [s.name for s in down.steps] == ["delete", "gone"]
+    walk(paper, "up")
+    assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+
+
+def test_what_cannot_be_asked_whether_it_was_restored_stays(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    lose_the_restore(paper, is_committed=True)
+
+    def unanswered(_: object) -> bool:
+        raise AwsUnavailableError("no answer")
+
+    paper.ground.is_restored = unanswered  # type: ignore[method-assign,assignment]
+    with pytest.raises(JourneyError, match=r"was begun .* no answer. Run airkeep up prod first"):
+        walk(paper, "down")
+    assert paper.ground.rows == ROWS
+
+
+def test_a_restore_that_is_still_at_work_is_not_deleted_under(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    lose_the_restore(paper, is_committed=False)
+    paper.ground.at_work = 1
+    with pytest.raises(JourneyError, match="something is at work in it"):
+        walk(paper, "down")
+    assert paper.ground.exists()
 
 
 def test_an_environment_that_is_gone_cannot_be_put_to_sleep(folder: Path) -> None:

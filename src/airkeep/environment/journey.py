@@ -22,7 +22,7 @@ from airkeep.environment import contents, gate, keys
 from airkeep.environment.events import Began, Ended, Event, Journey, Kept, Planned, Renewed, Stepped
 from airkeep.environment.ground import Ground
 from airkeep.environment.journal import Journal
-from airkeep.environment.plan import plan_down, plan_up
+from airkeep.environment.plan import may_be_restored, plan_down, plan_up
 from airkeep.environment.state import Holder, Standing, State, fold, recorded_with
 from airkeep.errors import AirkeepError, GateError, HeldError, JourneyError, TooLongError
 from airkeep.snapshot.lake import Lake, Snapshot
@@ -251,6 +251,8 @@ class _Run:
         ground, exists = self.way.ground, self.way.ground.exists()
         whole = self.state.deleting and ground.is_whole()
         if self.journey == "down":
+            if exists and (whole or not self.state.deleting):
+                self.learn_if_restored()
             return plan_down(self.state, exists=exists, whole=whole)
         if self.wanted is not None:
             if exists or self.state.deleting:
@@ -260,6 +262,31 @@ class _Run:
                 )
             self.keep(self.way.lake.find(self.wanted, complete=True))
         return plan_up(self.state, ground.wake_steps, exists=exists, whole=whole)
+
+    def learn_if_restored(self) -> None:
+        """A restore may have been committed though its run did not live to hear of it.
+
+        Raises:
+            JourneyError: it cannot be told, or something is at work in what is not restored.
+        """
+        ground = self.way.ground
+        if not may_be_restored(self.state):
+            return
+        try:
+            is_restored = ground.is_restored(self.snapshot)
+            pulse = ground.pulse()
+        except AirkeepError as error:
+            raise JourneyError(self.unsure(f"it cannot be asked: {error}")) from error
+        if is_restored:
+            self.say(Stepped("restore", is_done=True))
+        elif pulse.running or pulse.last_finish is not None:
+            raise JourneyError(self.unsure("something is at work in it, or was"))
+
+    def unsure(self, why: str) -> str:
+        return (
+            f"{self.way.ground.name}: the restore of {self.snapshot.name} was begun and its end is "
+            f"not known, and {why}. Run airkeep up {self.state.environment} first"
+        )
 
     def take(self, step: str) -> None:
         began = monotonic()

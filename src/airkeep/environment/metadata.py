@@ -61,11 +61,13 @@ class Metadata:
             db.commit()
 
     def pulse(self, since: datetime | None) -> Pulse:
-        """What is at work, and what has ended since."""
+        """What is at work, and what has ended since; nothing where there are no tables yet."""
         states = ", ".join(map(literal, AT_WORK))
         after = (
             "false" if since is None else f"end_date > {literal(since.isoformat())}::timestamptz"
         )
+        if not self.is_made():
+            return Pulse(0, None)
         with self._open() as db:
             [(running,)] = db.query(
                 f"SELECT count(*) FROM {self.schema}.task_instance WHERE state IN ({states})"

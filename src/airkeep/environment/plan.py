@@ -18,6 +18,12 @@ LOOKS = ("record", "pause", "drain", "export", "verify", "gate")
 LEAVES = ("delete", "gone")
 
 
+def may_be_restored(state: State) -> bool:
+    """Whether its restore was begun, and nobody has said that it came to its end: it may have."""
+    unsure = state.restoring and not state.restored
+    return state.standing == "asleep" and state.made and unsure
+
+
 def plan_down(state: State, *, exists: bool, whole: bool = False) -> tuple[str, ...]:
     """The steps to take now; none where it sleeps.
 
@@ -39,7 +45,7 @@ def plan_down(state: State, *, exists: bool, whole: bool = False) -> tuple[str, 
                 f"it, or delete it"
             )
         if not state.restored:
-            return LEAVES  # what slept is still whole in the lake
+            return LEAVES  # nothing was ever in it: what slept is still whole in the lake
     if not exists:
         raise JourneyError(
             f"{state.environment} is not there, so nothing can be kept of it: if it was deleted "

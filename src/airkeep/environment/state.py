@@ -62,7 +62,8 @@ class State:
         last: what was recorded last, owed or not: how to make it where somebody else deleted it.
         kept: the snapshot that it sleeps as, or is about to.
         deleting: deletion was begun, or about to: what is left of it must not be used.
-        made: we began to make it since it slept last; `restored`: what slept is in it again.
+        made: we began to make it since it slept last; `restored`: what slept is in it again, and
+            `restoring`: that was begun at least.
         why: what ended the last journey, where it failed.
         schedule: when it is to sleep and to wake; `scheduled_at`: since when that holds.
     """
@@ -78,6 +79,7 @@ class State:
     deleting: bool = False
     made: bool = False
     restored: bool = False
+    restoring: bool = False
     why: str = ""
     schedule: Scheduled | None = None
     scheduled_at: datetime | None = None
@@ -159,12 +161,18 @@ def _stepped(state: State, step: str, at: datetime, *, is_done: bool) -> State:
         case "create", False:
             return replace(state, made=True)
         case "gone", True:
-            return replace(state, deleting=False, made=False, restored=False, standing="asleep")
+            return _asleep(replace(state, deleting=False))
+        case "restore", False:
+            return replace(state, restoring=True)
         case "restore", True:
             return replace(state, restored=True)
         case "unpause", True:
             return replace(state, recorded=None)
     return state
+
+
+def _asleep(state: State) -> State:
+    return replace(state, standing="asleep", made=False, restored=False, restoring=False)
 
 
 def _ended(state: State, ended: Ended, at: datetime) -> State:
