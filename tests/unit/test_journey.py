@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from airkeep.environment.events import Began
 from airkeep.environment.journal import Author, Journal
 from airkeep.environment.journey import Arrived, Patience, Traveller
-from airkeep.errors import AwsError, AwsUnavailableError, GateError, HeldError, JourneyError, TooLongError
+from airkeep.errors import (
+    AwsError,
+    AwsUnavailableError,
+    GateError,
+    HeldError,
+    JourneyError,
+    TooLongError,
+)
 from airkeep.store.local import LocalStore
 from paper import DAGS, ENVIRONMENT, ROWS, Killed, Paper
 
@@ -246,6 +253,42 @@ def test_what_was_never_restored_is_deleted_and_not_exported(folder: Path) -> No
     assert [s.name for s in down.steps] == ["delete", "gone"]
     walk(paper, "up")
     assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+
+
+def test_what_was_to_be_made_of_a_snapshot_is_made_of_it_by_the_next_run(folder: Path) -> None:
+    for source in (None, "latest"):
+        paper = Paper(folder / str(source))
+        down = walk(paper, "down")
+        walk(paper, "up")
+        assert down is not None
+        delete_by_hand(paper)
+        restore = paper.ground.restore
+        paper.ground.restore = refuse  # type: ignore[method-assign,assignment]
+        for _ in range(2):
+            with pytest.raises(AwsError, match="no job"):
+                paper.traveller().up(snapshot=down.snapshot)
+            assert paper.state().standing == "asleep"
+        paper.ground.restore = restore  # type: ignore[method-assign]
+        assert paper.traveller().up(snapshot=source and down.snapshot).standing == "awake"
+        assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+
+
+def test_a_snapshot_of_ones_choice_goes_into_nothing_that_was_restored(folder: Path) -> None:
+    paper = Paper(folder)
+    down = walk(paper, "down")
+    assert down is not None
+    lose_the_restore(paper, is_committed=True)
+    with pytest.raises(JourneyError, match="put this one to sleep first"):
+        paper.traveller().up(snapshot=down.snapshot)
+
+
+def delete_by_hand(paper: Paper) -> None:
+    paper.ground.dags, paper.ground.rows = None, []
+
+
+def refuse(*_: object) -> None:
+    """What AWS says."""
+    raise AwsError("no job")
 
 
 def test_what_cannot_be_asked_whether_it_was_restored_stays(folder: Path) -> None:

@@ -255,13 +255,19 @@ class _Run:
                 self.learn_if_restored()
             return plan_down(self.state, exists=exists, whole=whole)
         if self.wanted is not None:
-            if exists or self.state.deleting:
+            if self.state.deleting or (exists and not self.is_half_made()):
                 raise JourneyError(
                     f"{ground.name} is there: a snapshot of one's choice goes into a new one, put "
                     f"this one to sleep first"
                 )
             self.keep(self.way.lake.find(self.wanted, complete=True))
         return plan_up(self.state, ground.wake_steps, exists=exists, whole=whole)
+
+    def is_half_made(self) -> bool:
+        """Whether it was begun to be made, and nothing is in it yet."""
+        self.learn_if_restored()
+        state = self.state
+        return state.standing == "asleep" and state.made and not state.restored
 
     def learn_if_restored(self) -> None:
         """A restore may have been committed though its run did not live to hear of it.

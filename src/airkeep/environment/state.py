@@ -120,7 +120,7 @@ def _after(state: State, entry: Entry) -> State:
             holder = Holder(journey, entry.run, entry.host, entry.pid, entry.at, until)
             return replace(state, holder=holder, why="")
         case Planned(steps):
-            return _held(state, steps=steps)
+            return _planned(state, steps, entry.at)
         case Renewed(until):
             return _held(state, until=until)
         case Stepped(step, is_done):
@@ -143,6 +143,13 @@ def _told(state: State, said: Recorded | Kept | Scheduled | Unscheduled, at: dat
             return replace(state, schedule=said, scheduled_at=at)
         case Unscheduled():
             return replace(state, schedule=None, scheduled_at=None)
+
+
+def _planned(state: State, steps: tuple[str, ...], at: datetime) -> State:
+    state = _held(state, steps=steps)
+    if "restore" not in steps or state.standing == "asleep" or state.deleting:
+        return state
+    return replace(_asleep(state), since=at)  # it is made anew: until that is through, it sleeps
 
 
 def _held(state: State, **changes: object) -> State:
