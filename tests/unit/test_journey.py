@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airkeep.environment.events import Began
+from airkeep.environment.ground import Pulse
 from airkeep.environment.journal import Author, Journal
 from airkeep.environment.journey import Arrived, Patience, Traveller
 from airkeep.errors import (
@@ -202,6 +203,38 @@ def test_a_run_that_was_overtaken_stops_and_changes_nothing_more(folder: Path) -
     assert holder.journey == "up"
 
 
+def test_a_run_that_was_overtaken_and_fails_unpauses_nothing(folder: Path) -> None:
+    paper = Paper(folder)
+
+    def overtaken(since: object = None) -> Pulse:
+        other = paper.traveller().journal
+        other.append(Began("down", datetime.now(UTC) + timedelta(minutes=5)))
+        raise AwsUnavailableError("no answer")
+
+    paper.ground.pulse = overtaken  # type: ignore[method-assign]
+    with pytest.raises(AwsUnavailableError):
+        walk(paper, "down")
+    assert paper.ground.dags == dict.fromkeys(DAGS, True)
+
+
+def test_a_deletion_that_is_refused_gives_back_what_was_paused(folder: Path) -> None:
+    paper = Paper(folder)
+    delete = paper.ground.delete
+    paper.ground.delete = refuse  # type: ignore[method-assign,assignment]
+    with pytest.raises(AwsError):
+        walk(paper, "down")
+    assert (paper.ground.dags, paper.state().recorded) == (DAGS, None)
+
+    def half_refused() -> None:
+        delete()
+        raise AwsError("no answer")
+
+    paper.ground.delete = half_refused  # type: ignore[method-assign]
+    with pytest.raises(AwsError):
+        walk(paper, "down")
+    assert paper.ground.dags == dict.fromkeys(DAGS, True)  # it goes, and nothing begins in it
+
+
 def test_a_hold_that_was_not_renewed_can_be_taken(folder: Path) -> None:
     paper = Paper(folder)
     paper.traveller().journal.append(Began("down", datetime.now(UTC) - timedelta(seconds=1)))
@@ -226,7 +259,7 @@ def lose_the_restore(paper: Paper, *, is_committed: bool) -> None:
             restore(*given)  # type: ignore[arg-type]
         raise AwsError("ExpiredToken")
 
-    paper.ground.restore = lost  # type: ignore[method-assign]
+    paper.ground.restore = lost  # type: ignore[method-assign,assignment]
     with pytest.raises(AwsError, match="ExpiredToken"):
         walk(paper, "up")
     paper.ground.restore = restore  # type: ignore[method-assign]

@@ -235,15 +235,22 @@ class _Run:
 
     def give_back(self, error: BaseException) -> None:
         why = str(error) if isinstance(error, AirkeepError) else "interrupted"
-        if "pause" in self.begun and "delete" not in self.begun:
+        if "pause" in self.begun and "gone" not in self.begun:
             try:
-                self.way.ground.unpause(self.active)
-                self.say(Stepped("unpause", is_done=True))
+                self.unpause_again()
             except HeldError:
                 raise
             except AirkeepError as left:
                 why += f"; and its DAGs are still paused: {left}"
         self.say(Ended("failed", why))
+
+    def unpause_again(self) -> None:
+        """Said first: whoever was overtaken meanwhile must not unpause what another run paused."""
+        if "delete" in self.begun and not self.way.ground.is_whole():
+            return
+        self.say(Stepped("unpause", is_done=False))
+        self.way.ground.unpause(self.active)
+        self.say(Stepped("unpause", is_done=True))
 
     # Steps.
 
