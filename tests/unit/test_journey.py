@@ -13,10 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airkeep.environment.events import Began
+from airkeep.environment.events import Began, Recorded
 from airkeep.environment.ground import Pulse
 from airkeep.environment.journal import Author, Journal
 from airkeep.environment.journey import Arrived, Patience, Traveller
+from airkeep.environment.plan import plan_down, plan_up
+from airkeep.environment.state import State
 from airkeep.errors import (
     AwsError,
     AwsUnavailableError,
@@ -220,7 +222,7 @@ def test_a_run_that_was_overtaken_and_fails_unpauses_nothing(folder: Path) -> No
 def test_a_deletion_that_is_refused_gives_back_what_was_paused(folder: Path) -> None:
     paper = Paper(folder)
     delete = paper.ground.delete
-    paper.ground.delete = refuse  # type: ignore[method-assign,assignment]
+    paper.ground.delete = refuse  # type: ignore[method-assign]
     with pytest.raises(AwsError):
         walk(paper, "down")
     assert (paper.ground.dags, paper.state().recorded) == (DAGS, None)
@@ -233,6 +235,32 @@ def test_a_deletion_that_is_refused_gives_back_what_was_paused(folder: Path) -> 
     with pytest.raises(AwsError):
         walk(paper, "down")
     assert paper.ground.dags == dict.fromkeys(DAGS, True)  # it goes, and nothing begins in it
+
+
+def test_what_changed_since_a_run_was_killed_is_recorded_too(folder: Path) -> None:
+    paper = Paper(folder)
+    moment = 0
+    while (owed := paper.state().recorded) is None or not all((paper.ground.dags or {}).values()):
+        walk(paper, "down", moment)
+        moment += 1
+    assert owed.active == ("daily", "hourly")
+    paper.ground.dags = {"daily": True, "hourly": True, "paused": True, "new": False}
+    definition = "the next one"
+    paper.ground.record = lambda: Recorded(("new",), definition)  # type: ignore[method-assign]
+    walk(paper, "down")
+    assert paper.state().recorded == Recorded(("daily", "hourly", "new"), definition)
+
+
+def test_an_environment_that_is_awake_is_not_settled_again() -> None:
+    steps = ("create", "ready", "restore", "settle")
+    awake = State(ENVIRONMENT, "awake", last=Recorded(("daily",), "of its last sleep"))
+    assert plan_up(awake, steps, exists=True) == ("create", "ready")
+    assert "settle" in plan_up(replace(awake, made=True), steps, exists=True)
+    assert "settle" not in plan_down(awake, exists=True, settles=True)
+    assert plan_down(replace(awake, made=True), exists=True, settles=True)[:2] == (
+        "settle",
+        "record",
+    )
 
 
 def test_a_hold_that_was_not_renewed_can_be_taken(folder: Path) -> None:

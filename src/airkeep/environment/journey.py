@@ -19,7 +19,17 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from airkeep.environment import contents, gate, keys
-from airkeep.environment.events import Began, Ended, Event, Journey, Kept, Planned, Renewed, Stepped
+from airkeep.environment.events import (
+    Began,
+    Ended,
+    Event,
+    Journey,
+    Kept,
+    Planned,
+    Recorded,
+    Renewed,
+    Stepped,
+)
 from airkeep.environment.ground import Ground
 from airkeep.environment.journal import Journal
 from airkeep.environment.plan import may_be_restored, plan_down, plan_up
@@ -260,7 +270,8 @@ class _Run:
         if self.journey == "down":
             if exists and (whole or not self.state.deleting):
                 self.learn_if_restored()
-            return plan_down(self.state, exists=exists, whole=whole)
+            settles = "settle" in ground.wake_steps
+            return plan_down(self.state, exists=exists, whole=whole, settles=settles)
         if self.wanted is not None:
             if self.state.deleting or (exists and not self.is_half_made()):
                 raise JourneyError(
@@ -310,7 +321,9 @@ class _Run:
         self.taken.append(StepTaken(step, round(monotonic() - began, 3)))
 
     def record(self) -> None:
-        self.say(self.way.ground.record())
+        now, owed = self.way.ground.record(), self.state.recorded
+        active = set(now.active) | set(() if owed is None else owed.active)
+        self.say(Recorded(tuple(sorted(active)), now.definition))
 
     def pause(self) -> None:
         self.way.ground.pause(self.active)

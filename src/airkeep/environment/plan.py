@@ -3,10 +3,13 @@
 down    record -> pause -> drain -> export -> verify -> gate -> delete -> gone
 up      create, ready, restore and settle as the kind orders them -> unpause
 
-`record` comes before anything changes and is never done twice before what it recorded was given
-back: a second look would find every DAG paused. Once something of it is deleted there is only
-forward: delete, gone, and from there up again. Where deletion was about to begin and nothing is
-deleted yet, somebody may have worked there since: all is looked at again.
+`record` comes before anything changes. Where what an earlier run recorded was not given back yet,
+both looks count: the second finds DAGs paused that are owed, and what people have changed since.
+Options that are still held come back first: what is recorded is what people want.
+
+Once something of it is deleted there is only forward: delete, gone, and from there up again. Where
+deletion was about to begin and nothing is deleted yet, somebody may have worked there since: all is
+looked at again.
 """
 
 from __future__ import annotations
@@ -24,11 +27,14 @@ def may_be_restored(state: State) -> bool:
     return state.standing == "asleep" and state.made and unsure
 
 
-def plan_down(state: State, *, exists: bool, whole: bool = False) -> tuple[str, ...]:
+def plan_down(
+    state: State, *, exists: bool, whole: bool = False, settles: bool = False
+) -> tuple[str, ...]:
     """The steps to take now; none where it sleeps.
 
     Args:
         whole: nothing of it is deleted yet.
+        settles: its kind has that step.
 
     Raises:
         JourneyError: it sleeps, and yet is there: somebody else made it.
@@ -52,8 +58,8 @@ def plan_down(state: State, *, exists: bool, whole: bool = False) -> tuple[str, 
             f"without airkeep, `airkeep up {state.environment} --from latest` makes it from its "
             f"newest snapshot"
         )
-    looks = LOOKS if state.recorded is None else LOOKS[1:]
-    return (*looks, *LEAVES)
+    settles = settles and state.made
+    return (*(("settle",) if settles else ()), *LOOKS, *LEAVES)
 
 
 def plan_up(
@@ -65,7 +71,8 @@ def plan_up(
         wake_steps: the kind's `create`, `ready`, `restore` and `settle`, in its order.
         whole: nothing of it is deleted yet.
     """
-    makes = tuple(s for s in wake_steps if s != "restore")
+    is_new = state.made or not exists
+    makes = tuple(s for s in wake_steps if s != "restore" and (is_new or s != "settle"))
     if state.deleting and not whole:
         return (*LEAVES, *wake_steps, "unpause")
     if state.standing == "asleep" or (state.kept is not None and not exists):

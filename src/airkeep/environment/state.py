@@ -62,8 +62,8 @@ class State:
         last: what was recorded last, owed or not: how to make it where somebody else deleted it.
         kept: the snapshot that it sleeps as, or is about to.
         deleting: deletion was begun, or about to: what is left of it must not be used.
-        made: we began to make it since it slept last; `restored`: what slept is in it again, and
-            `restoring`: that was begun at least.
+        made: we began to make it, and it is not awake yet; `restored`: what slept is in it
+            again, and `restoring`: that was begun at least.
         why: what ended the last journey, where it failed.
         schedule: when it is to sleep and to wake; `scheduled_at`: since when that holds.
     """
@@ -189,4 +189,6 @@ def _ended(state: State, ended: Ended, at: datetime) -> State:
     if ended.how == "failed":
         return replace(state, holder=None, why=ended.why)
     standing: Standing = "asleep" if holder.journey == "down" else "awake"
-    return replace(state, holder=None, standing=standing, since=at, deleting=False, why="")
+    return replace(
+        state, holder=None, standing=standing, since=at, deleting=False, made=False, why=""
+    )

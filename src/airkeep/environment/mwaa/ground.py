@@ -30,7 +30,6 @@ from airkeep.environment.ground import Pulse
 from airkeep.environment.mwaa.airflow import Airflow
 from airkeep.environment.mwaa.definition import (
     OPTIONS,
-    PAUSED,
     held,
     options_of,
     runs_new_dags,
@@ -213,9 +212,10 @@ class MwaaGround:
     def settle(self, recorded: Recorded | None) -> None:
         if recorded is None or not runs_new_dags(definition := self._definition(recorded)):
             return
-        found, wish = self._steady(), options_of(definition)
-        if options_of(found).get(PAUSED) == wish[PAUSED]:
+        now, ours = options_of(self._steady()), options_of(held(definition))
+        if now != ours:  # given back already, or changed by somebody since
             return
+        wish = options_of(definition)
         # Tasks that have begun are let finish: DAGs are active since the restore.
         changes = {OPTIONS: wish, "WorkerReplacementStrategy": "GRACEFUL"}
         mwaa.update(self.place.name, changes, self._aws)
