@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airkeep.environment.events import Began, Recorded
+from airkeep.environment.events import Began, Recorded, Stepped
 from airkeep.environment.ground import Pulse
 from airkeep.environment.journal import Author, Journal
 from airkeep.environment.journey import Arrived, Patience, Traveller
@@ -261,6 +262,59 @@ def test_an_environment_that_is_awake_is_not_settled_again() -> None:
         "settle",
         "record",
     )
+
+
+def test_what_was_overtaken_while_it_waited_deletes_nothing(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    paper.ground.dags, paper.ground.rows = dict(DAGS), []
+    journal = paper.traveller().journal
+    journal.append(Began("up", datetime.now(UTC)))
+    journal.append(Stepped("create", is_done=False))  # and killed: nothing is in it
+    delete, tries = paper.ground.delete, 0
+
+    def not_yet() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            other = paper.traveller().journal
+            other.append(Began("up", datetime.now(UTC) + timedelta(minutes=5)))
+        if tries < 3:
+            raise AwsUnavailableError("CREATING")
+        delete()
+
+    paper.ground.delete = not_yet  # type: ignore[method-assign]
+    with pytest.raises(HeldError, match="has taken prod over"):
+        walk(paper, "down")
+    assert (tries, paper.ground.deleting) == (2, False)
+
+
+def test_a_wait_ends_when_the_hold_is_gone(folder: Path) -> None:
+    paper = Paper(folder)
+    first = paper.traveller(lease_s=0.6)
+
+    def at_work(since: object = None) -> Pulse:
+        other = paper.traveller().journal
+        other.append(Began("up", datetime.now(UTC) + timedelta(minutes=5)))
+        time.sleep(0.5)
+        return Pulse(1, None)
+
+    paper.ground.pulse = at_work  # type: ignore[method-assign]
+    with pytest.raises(HeldError, match="has taken prod over"):
+        first.down()
+    assert paper.ground.exports == 0
+
+
+def test_after_the_gate_nothing_is_waited_for(folder: Path) -> None:
+    paper = Paper(folder)
+
+    def not_yet() -> None:
+        raise AwsUnavailableError("UPDATING")
+
+    paper.ground.delete = not_yet  # type: ignore[method-assign]
+    with pytest.raises(AwsUnavailableError, match="UPDATING"):
+        walk(paper, "down")
+    assert paper.ground.dags == DAGS
 
 
 def test_a_hold_that_was_not_renewed_can_be_taken(folder: Path) -> None:

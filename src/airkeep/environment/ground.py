@@ -67,7 +67,11 @@ class Ground(Protocol):
         """Whether nothing of it is deleted yet, though that may have been about to begin."""
 
     def delete(self) -> None:
-        """Begin to delete it; nothing of it is needed any more."""
+        """Begin to delete it now; nothing of it is needed any more.
+
+        Raises:
+            AirkeepError: where it is retryable, it cannot be deleted yet.
+        """
 
     def is_gone(self) -> bool:
         """Whether its deletion is through."""

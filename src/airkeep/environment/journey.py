@@ -164,6 +164,7 @@ class _Run:
         self.lost: tuple[str, ...] = ()
         self.verified: VerifyResult | None = None
         self.lock = threading.Lock()
+        self.overtaken: HeldError | None = None
 
     def run(self, *, take_over: bool) -> Arrived:
         began = monotonic()
@@ -220,8 +221,13 @@ class _Run:
 
         def renew() -> None:
             while not done.wait(self.way.patience.lease_s / 3):
-                with suppress(AirkeepError):  # the next event of the run itself meets it, too
+                try:
                     self.say(Renewed(self.until()))
+                except HeldError as error:
+                    self.overtaken = error
+                    return
+                except AirkeepError:  # the next event of the run itself meets it, too
+                    continue
 
         renewer = threading.Thread(target=renew, daemon=True)
         renewer.start()
@@ -366,7 +372,19 @@ class _Run:
             raise GateError(way.ground.name, self.lost)
 
     def delete(self) -> None:
-        self.way.ground.delete()
+        """Begin it; where that has to wait, the hold is asked for anew before each attempt."""
+
+        def is_begun() -> bool:
+            self.say(Renewed(self.until()))
+            try:
+                self.way.ground.delete()
+            except AirkeepError as error:
+                if not error.retryable or "gate" in self.begun:
+                    raise  # what the gate saw is not true for ever
+                return False
+            return True
+
+        self.wait(is_begun, self.way.patience.gone_s, "it could not be deleted")
 
     def gone(self) -> None:
         self.wait(self.way.ground.is_gone, self.way.patience.gone_s, "it is still there")
@@ -440,6 +458,8 @@ class _Run:
         """
         began = monotonic()
         while not until():
+            if self.overtaken is not None:
+                raise self.overtaken
             if monotonic() - began >= most_s:
                 raise TooLongError(
                     f"{self.way.ground.name}: waited {most_s:g} s, and {why}; run it again to go "

@@ -5,7 +5,7 @@ is reached from inside of the environment's network only. With the environment g
 so what leaves it is sealed with the archive key.
 
 AWS changes an environment in minutes and takes no other change meanwhile. So what must not be
-refused half way waits until AWS is done: `record`, `delete` and `settle`.
+refused half way waits until AWS is done: `record`, `export` (for `delete`) and `settle`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,14 @@ from airkeep.environment.mwaa.definition import (
     unseal,
 )
 from airkeep.environment.mwaa.job import RunJob, snapshot_named, succeeded
-from airkeep.errors import AlreadySavedError, AwsError, JourneyError, MissingKeyError, TooLongError
+from airkeep.errors import (
+    AlreadySavedError,
+    AwsError,
+    AwsUnavailableError,
+    JourneyError,
+    MissingKeyError,
+    TooLongError,
+)
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.manifest import DagRunEntry, SecretsMode
 from airkeep.snapshot.names import id_time
@@ -108,7 +115,7 @@ class MwaaGround:
 
     def is_whole(self) -> bool:
         found = self._find()
-        return found is not None and found.status not in LOST
+        return found is not None and found.status not in ("DELETING", "DELETED")
 
     def record(self) -> Recorded:
         if self.means.secrets == "seal" and not self.means.archive_key:
@@ -143,14 +150,21 @@ class MwaaGround:
             snapshot = self._exported(f"{token}-{int(asked.timestamp()):x}")
         run = snapshot.manifest.dag_run
         self._own = () if run is None else (run,)
+        self._steady()  # here, for between the gate and `delete` nothing may wait
         return snapshot
 
     def delete(self) -> None:
-        found = self._find()
+        """Without waiting: whoever waits has to look whether he may, still."""
+        found = mwaa.find(self.place.name, self._aws)
         if found is None or found.status in ("DELETING", "DELETED"):
             return
-        if found.status not in LOST:
-            self._steady()
+        if found.status == "UNAVAILABLE":
+            raise self._lost(found)
+        if found.status not in (*READY, "CREATE_FAILED"):
+            raise AwsUnavailableError(
+                f"{self.name} is {found.status}, and cannot be deleted while AWS changes it: run "
+                f"this again when that is done"
+            )
         mwaa.delete(self.place.name, self._aws)
 
     def is_gone(self) -> bool:
