@@ -332,6 +332,19 @@ def test_an_environment_that_somebody_else_made_is_not_deleted(folder: Path) -> 
     assert paper.ground.rows == ["theirs"]
 
 
+def test_what_somebody_else_made_and_uses_is_not_restored_over(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    paper.ground.dags, paper.ground.rows = {"other": False}, []
+    paper.ground.at_work = 1
+    with pytest.raises(JourneyError, match="works in it, which a restore would overwrite"):
+        walk(paper, "up")
+    assert paper.ground.dags == {"other": False}
+    paper.ground.at_work = 0  # nothing has ever run there
+    walk(paper, "up")
+    assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+
+
 def lose_the_restore(paper: Paper, *, is_committed: bool) -> None:
     """One run up whose restore was begun, and that did not hear of its end."""
     restore = paper.ground.restore

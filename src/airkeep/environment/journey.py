@@ -32,7 +32,7 @@ from airkeep.environment.events import (
 )
 from airkeep.environment.ground import Ground
 from airkeep.environment.journal import Journal
-from airkeep.environment.plan import may_be_restored, plan_down, plan_up
+from airkeep.environment.plan import is_somebody_elses, may_be_restored, plan_down, plan_up
 from airkeep.environment.state import Holder, Standing, State, fold, recorded_with
 from airkeep.errors import AirkeepError, GateError, HeldError, JourneyError, TooLongError
 from airkeep.snapshot.lake import Lake, Snapshot
@@ -285,7 +285,12 @@ class _Run:
                     f"this one to sleep first"
                 )
             self.keep(self.way.lake.find(self.wanted, complete=True))
-        return plan_up(self.state, ground.wake_steps, exists=exists, whole=whole)
+        used = is_somebody_elses(self.state, exists=exists) and self.is_used()
+        return plan_up(self.state, ground.wake_steps, exists=exists, whole=whole, used=used)
+
+    def is_used(self) -> bool:
+        pulse = self.way.ground.pulse()
+        return bool(pulse.running) or pulse.last_finish is not None
 
     def is_half_made(self) -> bool:
         """Whether it was begun to be made, and nothing is in it yet."""
@@ -304,12 +309,12 @@ class _Run:
             return
         try:
             is_restored = ground.is_restored(self.snapshot)
-            pulse = ground.pulse()
+            is_used = self.is_used()
         except AirkeepError as error:
             raise JourneyError(self.unsure(f"it cannot be asked: {error}")) from error
         if is_restored:
             self.say(Stepped("restore", is_done=True))
-        elif pulse.running or pulse.last_finish is not None:
+        elif is_used:
             raise JourneyError(self.unsure("something is at work in it, or was"))
 
     def unsure(self, why: str) -> str:

@@ -47,8 +47,7 @@ def plan_down(
         if not state.made:
             raise JourneyError(
                 f"{state.environment} is asleep by its record, and exists: somebody made it "
-                f"without airkeep. Wake it (airkeep up {state.environment}), which restores into "
-                f"it, or delete it"
+                f"without airkeep. {_choose(state.environment)}"
             )
         if not state.restored:
             return LEAVES  # nothing was ever in it: what slept is still whole in the lake
@@ -62,15 +61,42 @@ def plan_down(
     return (*(("settle",) if settles else ()), *LOOKS, *LEAVES)
 
 
+def is_somebody_elses(state: State, *, exists: bool) -> bool:
+    """Whether it sleeps by its record, and is there though we did not make it."""
+    return exists and state.standing == "asleep" and not (state.made or state.deleting)
+
+
+def _choose(environment: str) -> str:
+    return (
+        f"To go on with it as it is: airkeep env forget {environment} --force, and airkeep env add "
+        f"it again. To have what sleeps: delete it, and airkeep up {environment}"
+    )
+
+
 def plan_up(
-    state: State, wake_steps: tuple[str, ...], *, exists: bool, whole: bool = False
+    state: State,
+    wake_steps: tuple[str, ...],
+    *,
+    exists: bool,
+    whole: bool = False,
+    used: bool = False,
 ) -> tuple[str, ...]:
     """The steps to take now.
 
     Args:
         wake_steps: the kind's `create`, `ready`, `restore` and `settle`, in its order.
         whole: nothing of it is deleted yet.
+        used: something has run in it.
+
+    Raises:
+        JourneyError: it sleeps, and yet somebody else made it and works in it.
     """
+    if used and is_somebody_elses(state, exists=exists):
+        raise JourneyError(
+            f"{state.environment} is asleep by its record, and exists: somebody made it without "
+            f"airkeep, and works in it, which a restore would overwrite. "
+            f"{_choose(state.environment)}"
+        )
     is_new = state.made or not exists
     makes = tuple(s for s in wake_steps if s != "restore" and (is_new or s != "settle"))
     if state.deleting and not whole:
