@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airkeep.environment.events import Began, Recorded, Stepped
+from airkeep.environment.events import Began, MwaaPlace, Placed, Recorded, Stepped
 from airkeep.environment.ground import Pulse
 from airkeep.environment.journal import Author, Journal
 from airkeep.environment.journey import Arrived, Patience, Traveller
@@ -26,6 +27,7 @@ from airkeep.errors import (
     GateError,
     HeldError,
     JourneyError,
+    StoreError,
     TooLongError,
 )
 from airkeep.store.local import LocalStore
@@ -315,6 +317,38 @@ def test_after_the_gate_nothing_is_waited_for(folder: Path) -> None:
     with pytest.raises(AwsUnavailableError, match="UPDATING"):
         walk(paper, "down")
     assert paper.ground.dags == DAGS
+
+
+def test_a_journey_goes_on_when_its_place_is_said_anew_on_its_way(folder: Path) -> None:
+    paper = Paper(folder)
+    pause, place = paper.ground.pause, MwaaPlace(ENVIRONMENT, region="eu-west-1")
+
+    def said(dags: Collection[str]) -> None:
+        paper.traveller().journal.append(Placed(place))
+        pause(dags)
+
+    paper.ground.pause = said  # type: ignore[method-assign]
+    assert paper.traveller().down().standing == "asleep"
+    assert (paper.state().place, paper.state().holder) == (place, None)
+
+
+def test_a_save_that_nobody_answered_is_the_runs_own(folder: Path) -> None:
+    for moment in range(1, 20):
+        paper = Paper(folder / str(moment))
+        traveller = paper.traveller()
+        save, saves = paper.lake.store.save, iter(range(20))
+
+        def unanswered(path: str, data: bytes) -> None:
+            save(path, data)  # noqa: B023
+            if next(saves, None) == moment:  # noqa: B023
+                raise StoreError("no answer")
+
+        paper.lake.store.save = unanswered  # type: ignore[method-assign]
+        with suppress(StoreError):
+            traveller.down()
+        assert paper.state().holder is None
+        if paper.ground.is_whole():
+            assert paper.ground.dags == DAGS
 
 
 def test_a_hold_that_was_not_renewed_can_be_taken(folder: Path) -> None:
