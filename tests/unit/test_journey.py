@@ -145,6 +145,14 @@ def test_what_was_paused_is_given_back_when_the_way_down_fails(folder: Path) -> 
     assert "2 runs have ended" in state.why
 
 
+def test_a_run_that_began_since_is_not_lost_though_nothing_is_at_work(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.ground.pulse = lambda since=None: Pulse(0, None, 0, 1, 2)  # type: ignore[method-assign]
+    with pytest.raises(GateError, match=r"1 runs have begun since .* 2 tasks have ended since"):
+        walk(paper, "down")
+    assert paper.ground.dags == DAGS
+
+
 def test_force_says_what_is_lost_and_deletes(folder: Path) -> None:
     paper = Paper(folder)
     paper.ground.at_work, paper.ground.finished = 3, 1

@@ -23,11 +23,15 @@ class Pulse:
         running: tasks and runs at work, the export's own run aside.
         last_finish: when the newest of the other runs ended; None where none has.
         finished_since: runs that ended after the instant that was asked for.
+        begun_since: runs that began after it, and have not ended.
+        tasks_since: tasks that ended after it.
     """
 
     running: int
     last_finish: datetime | None
     finished_since: int = 0
+    begun_since: int = 0
+    tasks_since: int = 0
 
 
 class Ground(Protocol):

@@ -133,7 +133,10 @@ class MwaaGround:
     def pulse(self, since: datetime | None = None) -> Pulse:
         running = self._airflow.at_work(self._own)
         last, ended = self._airflow.ended(since, self._own)
-        return Pulse(running, last, ended)
+        if since is None:
+            return Pulse(running, last, ended)
+        begun = self._airflow.begun(since, self._own)
+        return Pulse(running, last, ended, begun, self._airflow.tasks_ended(since, self._own))
 
     # Going down.
 
