@@ -23,7 +23,7 @@ _QUERY = {"2": {"limit", "offset", "only_active", "dag_id_pattern", "update_mask
           "3": {"limit", "offset", "exclude_stale", "dag_id_pattern", "update_mask"}}  # fmt: skip
 _RUNS = {"order_by", "page_offset", "page_limit", "dag_ids", "states", "start_date_gte",
          "start_date_lte", "end_date_gte", "end_date_lte"}  # fmt: skip
-_TASKS = {"page_offset", "page_limit", "dag_ids", "state"}
+_TASKS = {"page_offset", "page_limit", "dag_ids", "state", "end_date_gte"}
 
 
 # What a run must have that has no model to follow.
@@ -206,6 +206,8 @@ def _runs(api: AirflowApi, body: dict[str, Any]) -> dict[str, Any]:
 
 def _tasks(api: AirflowApi, body: dict[str, Any]) -> dict[str, Any]:
     wheres = [f"state IN ({_listed(body['state'])})"] if body.get("state") else ["true"]
+    if at := body.get("end_date_gte"):
+        wheres.append(f"end_date >= {_text(at)}::timestamptz")
     columns = ("dag_id", "run_id", "task_id", "state", "end_date")
     page = _page(api, "task_instance", columns, wheres, "dag_id, run_id, task_id", body)
     return {"task_instances": page.pop("rows"), **page}

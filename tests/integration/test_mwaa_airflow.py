@@ -12,8 +12,10 @@ import pytest
 from airflow_api import add_dags
 from airkeep.aws.airflow_rest import AirflowRest
 from airkeep.aws.wait import Patience
+from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
 from airkeep.environment.contents import Run
+from airkeep.environment.metadata import Metadata
 from airkeep.environment.mwaa.airflow import Airflow
 from airkeep.errors import AirflowRestError, AwsUnavailableError, JourneyError
 from airkeep.snapshot.manifest import DagRunEntry
@@ -129,6 +131,26 @@ def test_tasks_at_work_are_counted_and_our_own_are_not(place: Place) -> None:
     query(
         made.url, f"UPDATE task_instance SET state = 'success' {one.replace('success', 'queued')}"
     )
+
+
+def test_what_began_or_ended_since_is_counted_though_nothing_is_at_work(place: Place) -> None:
+    _, made, airflow = place
+    since = datetime(2100, 1, 1, tzinfo=UTC)
+    assert (airflow.begun(since, ()), airflow.tasks_ended(since, ())) == (0, 0)
+    [(dag, run)] = query(made.url, ENDED)
+    one = f"WHERE dag_id = '{dag}' AND run_id = '{run}'"
+    [(state,)] = query(made.url, f"SELECT state FROM dag_run {one}")
+    query(made.url, f"UPDATE dag_run SET state = 'running', "
+                    f"start_date = start_date + interval '200 years' {one}")  # fmt: skip
+    query(made.url, f"UPDATE task_instance SET end_date = end_date + interval '200 years' {one}")
+    own = [DagRunEntry(dag, run)]
+    metadata = Metadata(parse_address(made.url)).pulse(since)
+    assert (airflow.begun(since, ()), airflow.begun(since, own)) == (1, 0)
+    assert (airflow.tasks_ended(since, own), metadata.begun_since) == (0, 1)
+    assert airflow.tasks_ended(since, ()) == metadata.tasks_since > 0
+    query(made.url, f"UPDATE task_instance SET end_date = end_date - interval '200 years' {one}")
+    query(made.url, f"UPDATE dag_run SET state = '{state}', "
+                    f"start_date = start_date - interval '200 years' {one}")  # fmt: skip
 
 
 def test_a_run_is_there_or_not(place: Place) -> None:

@@ -20,7 +20,7 @@ from airkeep.environment.journey import Traveller
 from airkeep.environment.mwaa.definition import PAUSED
 from airkeep.environment.mwaa.ground import MwaaGround
 from airkeep.environment.mwaa.job import on_dag
-from airkeep.errors import JourneyError, MissingKeyError
+from airkeep.errors import AwsUnavailableError, JourneyError, MissingKeyError
 from airkeep.jobs.dag import DAG
 from airkeep.jobs.job import Result
 from command import VARIABLE
@@ -99,7 +99,11 @@ def test_aws_may_be_busy_and_change_it_meanwhile(mwaa: MwaaServer, way: Way) -> 
         mwaa.away, mwaa.busy = 3, 5
         assert way.traveller().ground.exists()
         way.traveller().ground.pause(recorded.active)
-        made.changing = ["UPDATING"] * 4
+        made.changing = ["UPDATING"] * 2
+        with pytest.raises(AwsUnavailableError, match="is UPDATING, and cannot be deleted while"):
+            way.traveller().ground.delete()
+        assert not mwaa.calls
+        made.changing = []
         way.traveller().ground.delete()
     assert len(recorded.active) > 5
     assert mwaa.calls == [f"DELETE {way.name}"]
@@ -117,6 +121,16 @@ def test_what_aws_could_not_make_is_told_and_made_anew(mwaa: MwaaServer, way: Wa
     assert travel(way, "up").standing == "awake"
     assert mwaa.calls == [f"DELETE {way.name}", f"PUT {way.name}"]
     assert query(mwaa.made[way.name].url, ACTIVE) == active
+
+
+def test_an_environment_that_is_lost_is_not_deleted(mwaa: MwaaServer, way: Way) -> None:
+    mwaa.made[way.name].changing = ["UNAVAILABLE"] * 2
+    with variables(way.variables):
+        ground = way.traveller().ground
+        assert ground.is_whole()
+        with pytest.raises(JourneyError, match=r"is UNAVAILABLE.*not touched"):
+            ground.delete()
+    assert not mwaa.calls
 
 
 def test_new_dags_do_not_run_before_their_past_is_there(mwaa: MwaaServer, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +15,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airkeep.environment.events import Began
+from airkeep.environment.events import Began, MwaaPlace, Placed, Recorded, Stepped
+from airkeep.environment.ground import Pulse
 from airkeep.environment.journal import Author, Journal
 from airkeep.environment.journey import Arrived, Patience, Traveller
-from airkeep.errors import GateError, HeldError, JourneyError, TooLongError
+from airkeep.environment.plan import plan_down, plan_up
+from airkeep.environment.state import State
+from airkeep.errors import (
+    AwsError,
+    AwsUnavailableError,
+    GateError,
+    HeldError,
+    JourneyError,
+    StoreError,
+    TooLongError,
+)
 from airkeep.store.local import LocalStore
 from paper import DAGS, ENVIRONMENT, ROWS, Killed, Paper
 
@@ -132,6 +145,14 @@ def test_what_was_paused_is_given_back_when_the_way_down_fails(folder: Path) -> 
     assert "2 runs have ended" in state.why
 
 
+def test_a_run_that_began_since_is_not_lost_though_nothing_is_at_work(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.ground.pulse = lambda since=None: Pulse(0, None, 0, 1, 2)  # type: ignore[method-assign]
+    with pytest.raises(GateError, match=r"1 runs have begun since .* 2 tasks have ended since"):
+        walk(paper, "down")
+    assert paper.ground.dags == DAGS
+
+
 def test_force_says_what_is_lost_and_deletes(folder: Path) -> None:
     paper = Paper(folder)
     paper.ground.at_work, paper.ground.finished = 3, 1
@@ -195,6 +216,149 @@ def test_a_run_that_was_overtaken_stops_and_changes_nothing_more(folder: Path) -
     assert holder.journey == "up"
 
 
+def test_a_run_that_was_overtaken_and_fails_unpauses_nothing(folder: Path) -> None:
+    paper = Paper(folder)
+
+    def overtaken(since: object = None) -> Pulse:
+        other = paper.traveller().journal
+        other.append(Began("down", datetime.now(UTC) + timedelta(minutes=5)))
+        raise AwsUnavailableError("no answer")
+
+    paper.ground.pulse = overtaken  # type: ignore[method-assign]
+    with pytest.raises(AwsUnavailableError):
+        walk(paper, "down")
+    assert paper.ground.dags == dict.fromkeys(DAGS, True)
+
+
+def test_a_deletion_that_is_refused_gives_back_what_was_paused(folder: Path) -> None:
+    paper = Paper(folder)
+    delete = paper.ground.delete
+    paper.ground.delete = refuse  # type: ignore[method-assign]
+    with pytest.raises(AwsError):
+        walk(paper, "down")
+    assert (paper.ground.dags, paper.state().recorded) == (DAGS, None)
+
+    def half_refused() -> None:
+        delete()
+        raise AwsError("no answer")
+
+    paper.ground.delete = half_refused  # type: ignore[method-assign]
+    with pytest.raises(AwsError):
+        walk(paper, "down")
+    assert paper.ground.dags == dict.fromkeys(DAGS, True)  # it goes, and nothing begins in it
+
+
+def test_what_changed_since_a_run_was_killed_is_recorded_too(folder: Path) -> None:
+    paper = Paper(folder)
+    moment = 0
+    while (owed := paper.state().recorded) is None or not all((paper.ground.dags or {}).values()):
+        walk(paper, "down", moment)
+        moment += 1
+    assert owed.active == ("daily", "hourly")
+    paper.ground.dags = {"daily": True, "hourly": True, "paused": True, "new": False}
+    definition = "the next one"
+    paper.ground.record = lambda: Recorded(("new",), definition)  # type: ignore[method-assign]
+    walk(paper, "down")
+    assert paper.state().recorded == Recorded(("daily", "hourly", "new"), definition)
+
+
+def test_an_environment_that_is_awake_is_not_settled_again() -> None:
+    steps = ("create", "ready", "restore", "settle")
+    awake = State(ENVIRONMENT, "awake", last=Recorded(("daily",), "of its last sleep"))
+    assert plan_up(awake, steps, exists=True) == ("create", "ready")
+    assert "settle" in plan_up(replace(awake, made=True), steps, exists=True)
+    assert "settle" not in plan_down(awake, exists=True, settles=True)
+    assert plan_down(replace(awake, made=True), exists=True, settles=True)[:2] == (
+        "settle",
+        "record",
+    )
+
+
+def test_what_was_overtaken_while_it_waited_deletes_nothing(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    paper.ground.dags, paper.ground.rows = dict(DAGS), []
+    journal = paper.traveller().journal
+    journal.append(Began("up", datetime.now(UTC)))
+    journal.append(Stepped("create", is_done=False))  # and killed: nothing is in it
+    delete, tries = paper.ground.delete, 0
+
+    def not_yet() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            other = paper.traveller().journal
+            other.append(Began("up", datetime.now(UTC) + timedelta(minutes=5)))
+        if tries < 3:
+            raise AwsUnavailableError("CREATING")
+        delete()
+
+    paper.ground.delete = not_yet  # type: ignore[method-assign]
+    with pytest.raises(HeldError, match="has taken prod over"):
+        walk(paper, "down")
+    assert (tries, paper.ground.deleting) == (2, False)
+
+
+def test_a_wait_ends_when_the_hold_is_gone(folder: Path) -> None:
+    paper = Paper(folder)
+    first = paper.traveller(lease_s=0.6)
+
+    def at_work(since: object = None) -> Pulse:
+        other = paper.traveller().journal
+        other.append(Began("up", datetime.now(UTC) + timedelta(minutes=5)))
+        time.sleep(0.5)
+        return Pulse(1, None)
+
+    paper.ground.pulse = at_work  # type: ignore[method-assign]
+    with pytest.raises(HeldError, match="has taken prod over"):
+        first.down()
+    assert paper.ground.exports == 0
+
+
+def test_after_the_gate_nothing_is_waited_for(folder: Path) -> None:
+    paper = Paper(folder)
+
+    def not_yet() -> None:
+        raise AwsUnavailableError("UPDATING")
+
+    paper.ground.delete = not_yet  # type: ignore[method-assign]
+    with pytest.raises(AwsUnavailableError, match="UPDATING"):
+        walk(paper, "down")
+    assert paper.ground.dags == DAGS
+
+
+def test_a_journey_goes_on_when_its_place_is_said_anew_on_its_way(folder: Path) -> None:
+    paper = Paper(folder)
+    pause, place = paper.ground.pause, MwaaPlace(ENVIRONMENT, region="eu-west-1")
+
+    def said(dags: Collection[str]) -> None:
+        paper.traveller().journal.append(Placed(place))
+        pause(dags)
+
+    paper.ground.pause = said  # type: ignore[method-assign]
+    assert paper.traveller().down().standing == "asleep"
+    assert (paper.state().place, paper.state().holder) == (place, None)
+
+
+def test_a_save_that_nobody_answered_is_the_runs_own(folder: Path) -> None:
+    for moment in range(1, 20):
+        paper = Paper(folder / str(moment))
+        traveller = paper.traveller()
+        save, saves = paper.lake.store.save, iter(range(20))
+
+        def unanswered(path: str, data: bytes) -> None:
+            save(path, data)  # noqa: B023
+            if next(saves, None) == moment:  # noqa: B023
+                raise StoreError("no answer")
+
+        paper.lake.store.save = unanswered  # type: ignore[method-assign]
+        with suppress(StoreError):
+            traveller.down()
+        assert paper.state().holder is None
+        if paper.ground.is_whole():
+            assert paper.ground.dags == DAGS
+
+
 def test_a_hold_that_was_not_renewed_can_be_taken(folder: Path) -> None:
     paper = Paper(folder)
     paper.traveller().journal.append(Began("down", datetime.now(UTC) - timedelta(seconds=1)))
@@ -208,6 +372,117 @@ def test_an_environment_that_somebody_else_made_is_not_deleted(folder: Path) -> 
     with pytest.raises(JourneyError, match="is asleep by its record, and exists"):
         walk(paper, "down")
     assert paper.ground.rows == ["theirs"]
+
+
+def test_what_somebody_else_made_and_uses_is_not_restored_over(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    paper.ground.dags, paper.ground.rows = {"other": False}, []
+    paper.ground.at_work = 1
+    with pytest.raises(JourneyError, match="works in it, which a restore would overwrite"):
+        walk(paper, "up")
+    assert paper.ground.dags == {"other": False}
+    paper.ground.at_work = 0  # nothing has ever run there
+    walk(paper, "up")
+    assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+
+
+def lose_the_restore(paper: Paper, *, is_committed: bool) -> None:
+    """One run up whose restore was begun, and that did not hear of its end."""
+    restore = paper.ground.restore
+
+    def lost(*given: object) -> None:
+        if is_committed:
+            restore(*given)  # type: ignore[arg-type]
+        raise AwsError("ExpiredToken")
+
+    paper.ground.restore = lost  # type: ignore[method-assign,assignment]
+    with pytest.raises(AwsError, match="ExpiredToken"):
+        walk(paper, "up")
+    paper.ground.restore = restore  # type: ignore[method-assign]
+
+
+def test_what_was_woken_unheard_is_looked_at_before_it_goes(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    lose_the_restore(paper, is_committed=True)
+    paper.ground.rows.append("of the day")
+    down = walk(paper, "down")
+    assert down is not None
+    assert "gate" in [s.name for s in down.steps]
+    walk(paper, "up")
+    assert paper.ground.rows == [*ROWS, "of the day"]
+
+
+def test_what_was_never_restored_is_deleted_and_not_exported(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    lose_the_restore(paper, is_committed=False)
+    down = walk(paper, "down")
+    assert down is not None
+    assert [s.name for s in down.steps] == ["delete", "gone"]
+    walk(paper, "up")
+    assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+
+
+def test_what_was_to_be_made_of_a_snapshot_is_made_of_it_by_the_next_run(folder: Path) -> None:
+    for source in (None, "latest"):
+        paper = Paper(folder / str(source))
+        down = walk(paper, "down")
+        walk(paper, "up")
+        assert down is not None
+        delete_by_hand(paper)
+        restore = paper.ground.restore
+        paper.ground.restore = refuse  # type: ignore[method-assign,assignment]
+        for _ in range(2):
+            with pytest.raises(AwsError, match="no job"):
+                paper.traveller().up(snapshot=down.snapshot)
+            assert paper.state().standing == "asleep"
+        paper.ground.restore = restore  # type: ignore[method-assign]
+        assert paper.traveller().up(snapshot=source and down.snapshot).standing == "awake"
+        assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+
+
+def test_a_snapshot_of_ones_choice_goes_into_nothing_that_was_restored(folder: Path) -> None:
+    paper = Paper(folder)
+    down = walk(paper, "down")
+    assert down is not None
+    lose_the_restore(paper, is_committed=True)
+    with pytest.raises(JourneyError, match="put this one to sleep first"):
+        paper.traveller().up(snapshot=down.snapshot)
+
+
+def delete_by_hand(paper: Paper) -> None:
+    paper.ground.dags, paper.ground.rows = None, []
+
+
+def refuse(*_: object) -> None:
+    """What AWS says."""
+    raise AwsError("no job")
+
+
+def test_what_cannot_be_asked_whether_it_was_restored_stays(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    lose_the_restore(paper, is_committed=True)
+
+    def unanswered(_: object) -> bool:
+        raise AwsUnavailableError("no answer")
+
+    paper.ground.is_restored = unanswered  # type: ignore[method-assign,assignment]
+    with pytest.raises(JourneyError, match=r"was begun .* no answer. Run airkeep up prod first"):
+        walk(paper, "down")
+    assert paper.ground.rows == ROWS
+
+
+def test_a_restore_that_is_still_at_work_is_not_deleted_under(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    lose_the_restore(paper, is_committed=False)
+    paper.ground.at_work = 1
+    with pytest.raises(JourneyError, match="something is at work in it"):
+        walk(paper, "down")
+    assert paper.ground.exists()
 
 
 def test_an_environment_that_is_gone_cannot_be_put_to_sleep(folder: Path) -> None:

@@ -134,3 +134,15 @@ def test_run_without_a_sound_address_to_tell_does_nothing(lake: Path) -> None:
     ran = ask(lake, "run", "--notify", "http://example.com/T0KEN")
     assert isinstance(ran.exception, ConfigError)
     assert "T0KEN" not in str(ran.exception)
+
+
+def test_a_journal_that_cannot_be_read_stops_no_other_environment(lake: Path) -> None:
+    say(lake, "a", [Placed(MwaaPlace("a")), Scheduled("0 20 * * *", None)])
+    say(lake, "prod", [Scheduled("0 20 * * *", None)], ago=timedelta(minutes=1))
+    broken = lake / "environments/environment=a/journal/000000000001.json"
+    broken.chmod(0o644)
+    broken.write_text("{")
+    ran = ask(lake, "run", "--dry-run")
+    assert isinstance(ran.exception, JourneyError)
+    assert "is no entry of a journal" in str(ran.exception)
+    assert ran.stdout.startswith("prod: ")

@@ -53,17 +53,21 @@ def run(ctx: Context, environments: tuple[str, ...], *, dry_run: bool, attempts:
     turns: list[Turn] = []
     failures: list[AirkeepError] = []
     for name in environments or known(lake.store):
-        journal, state = read_state(lake, name)
-        if environments:
-            need_place(lake, state)
-        elif state.schedule is None:
+        try:
+            journal, state = read_state(lake, name)
+            if environments:
+                need_place(lake, state)
+            elif state.schedule is None:
+                continue
+            turn, failure = take_turn(journal, keeping, dry_run=dry_run)
+        except AirkeepError as error:  # of this one: the others have their turn
+            failures.append(error)
             continue
-        turn, failure = take_turn(journal, keeping, dry_run=dry_run)
         turns.append(turn)
         if failure is None and overdue(turn):
             failure = JourneyError(f"{name}: {turn.why}")
         failures += [failure] if failure else []
-    ctx.output.result(turns, lambda: _show(turns, ctx.output))
+    ctx.output.result(turns, lambda: _show(turns, ctx.output, failed=bool(failures)))
     for failure in failures[1:]:
         ctx.output.warn(str(failure))
     if failures:
@@ -111,8 +115,8 @@ def _walker_of(ctx: Context, lake: Lake) -> WalkerOf:
     return walker_of
 
 
-def _show(turns: list[Turn], out: Output) -> None:
-    if not turns:
+def _show(turns: list[Turn], out: Output, *, failed: bool) -> None:
+    if not turns and not failed:
         out.line("no environment of this lake has a schedule")
     for turn in turns:
         journey = turn.due.journey if turn.due else ""

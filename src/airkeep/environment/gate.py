@@ -1,8 +1,8 @@
 """The gate before a deletion: what speaks against it, each in one sentence. Pure.
 
 A snapshot lets an environment go when it is complete, was verified whole in this same run, when
-each of its secrets opens with a key that outlives the environment, and when nothing has ended, or
-is at work, since it was taken.
+each of its secrets opens with a key that outlives the environment, and when nothing has begun or
+ended since it was taken, or is at work.
 """
 
 from __future__ import annotations
@@ -48,11 +48,14 @@ def against(found: Findings) -> tuple[str, ...]:
     reasons += _secrets(found)
     if found.pulse.running:
         reasons.append(f"{found.pulse.running} tasks are at work: what they do will be lost")
-    if found.pulse.finished_since:
-        reasons.append(
-            f"{found.pulse.finished_since} runs have ended since {name} was taken "
-            f"({id_time(manifest.id):%H:%M:%S} UTC): they are not in it"
-        )
+    pulse, taken = found.pulse, f"{name} was taken ({id_time(manifest.id):%H:%M:%S} UTC)"
+    for number, what in (
+        (pulse.finished_since, "runs have ended"),
+        (pulse.begun_since, "runs have begun"),
+        (pulse.tasks_since, "tasks have ended"),
+    ):
+        if number:
+            reasons.append(f"{number} {what} since {taken}: they are not in it")
     return tuple(reasons)
 
 

@@ -23,11 +23,15 @@ class Pulse:
         running: tasks and runs at work, the export's own run aside.
         last_finish: when the newest of the other runs ended; None where none has.
         finished_since: runs that ended after the instant that was asked for.
+        begun_since: runs that began after it, and have not ended.
+        tasks_since: tasks that ended after it.
     """
 
     running: int
     last_finish: datetime | None
     finished_since: int = 0
+    begun_since: int = 0
+    tasks_since: int = 0
 
 
 class Ground(Protocol):
@@ -67,7 +71,11 @@ class Ground(Protocol):
         """Whether nothing of it is deleted yet, though that may have been about to begin."""
 
     def delete(self) -> None:
-        """Begin to delete it; nothing of it is needed any more."""
+        """Begin to delete it now; nothing of it is needed any more.
+
+        Raises:
+            AirkeepError: where it is retryable, it cannot be deleted yet.
+        """
 
     def is_gone(self) -> bool:
         """Whether its deletion is through."""

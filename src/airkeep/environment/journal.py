@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from airkeep.environment.events import Entry, Event
+from airkeep.environment.events import Entry, Event, Placed, Scheduled, Unscheduled
 from airkeep.errors import AlreadySavedError, HeldError, JourneyError, NewerFormatError
 from airkeep.snapshot.decode import decode
 from airkeep.store.interface import Store
@@ -29,6 +29,8 @@ from airkeep.version import __version__
 FORMAT = 1
 _NAME = re.compile(r"\d{12}")
 _LOADERS = 16
+_BETWEEN = 100  # others that may say something between two of our own words
+_OF_NO_JOURNEY = (Placed, Scheduled, Unscheduled)
 
 
 def folder_of(environment: str) -> str:
@@ -80,11 +82,34 @@ class Journal:
     def append(self, event: Event) -> Entry:
         """Say what comes next.
 
+        Where somebody has said meanwhile what is no journey's, such as another place, or a save of
+        our own was done though nobody answered, that comes first.
+
         Raises:
-            HeldError: somebody else has said something since this was read; nothing was said.
+            HeldError: another run has set out since this was read; nothing was said.
         """
+        for _ in range(_BETWEEN):
+            entry = self._next(event)
+            try:
+                self._store.save(self._path(entry.number), msgspec.json.encode(entry) + b"\n")
+            except AlreadySavedError:
+                there = self._load(self._path(entry.number))
+                if not (there.run == self.author.run or isinstance(there.event, _OF_NO_JOURNEY)):
+                    break
+                self.entries.append(there)
+                if there == entry:
+                    return there
+            else:
+                self.entries.append(entry)
+                return entry
+        raise HeldError(
+            f"another run has taken {self.environment} over meanwhile; this one has stopped. "
+            f"airkeep status {self.environment} tells how far that one is"
+        )
+
+    def _next(self, event: Event) -> Entry:
         author = self.author
-        entry = Entry(
+        return Entry(
             number=len(self.entries) + 1,
             at=author.clock(),
             run=author.run,
@@ -93,15 +118,6 @@ class Journal:
             airkeep=__version__,
             event=event,
         )
-        try:
-            self._store.save(self._path(entry.number), msgspec.json.encode(entry) + b"\n")
-        except AlreadySavedError:
-            raise HeldError(
-                f"another run has taken {self.environment} over meanwhile; this one has stopped. "
-                f"airkeep status {self.environment} tells how far that one is"
-            ) from None
-        self.entries.append(entry)
-        return entry
 
     def remove(self) -> None:
         """Delete it, from its end: what is left of it when this is stopped is still in order."""

@@ -19,10 +19,20 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from airkeep.environment import contents, gate, keys
-from airkeep.environment.events import Began, Ended, Event, Journey, Kept, Planned, Renewed, Stepped
+from airkeep.environment.events import (
+    Began,
+    Ended,
+    Event,
+    Journey,
+    Kept,
+    Planned,
+    Recorded,
+    Renewed,
+    Stepped,
+)
 from airkeep.environment.ground import Ground
 from airkeep.environment.journal import Journal
-from airkeep.environment.plan import plan_down, plan_up
+from airkeep.environment.plan import is_somebody_elses, may_be_restored, plan_down, plan_up
 from airkeep.environment.state import Holder, Standing, State, fold, recorded_with
 from airkeep.errors import AirkeepError, GateError, HeldError, JourneyError, TooLongError
 from airkeep.snapshot.lake import Lake, Snapshot
@@ -154,6 +164,7 @@ class _Run:
         self.lost: tuple[str, ...] = ()
         self.verified: VerifyResult | None = None
         self.lock = threading.Lock()
+        self.overtaken: HeldError | None = None
 
     def run(self, *, take_over: bool) -> Arrived:
         began = monotonic()
@@ -210,8 +221,13 @@ class _Run:
 
         def renew() -> None:
             while not done.wait(self.way.patience.lease_s / 3):
-                with suppress(AirkeepError):  # the next event of the run itself meets it, too
+                try:
                     self.say(Renewed(self.until()))
+                except HeldError as error:
+                    self.overtaken = error
+                    return
+                except AirkeepError:  # the next event of the run itself meets it, too
+                    continue
 
         renewer = threading.Thread(target=renew, daemon=True)
         renewer.start()
@@ -235,15 +251,22 @@ class _Run:
 
     def give_back(self, error: BaseException) -> None:
         why = str(error) if isinstance(error, AirkeepError) else "interrupted"
-        if "pause" in self.begun and "delete" not in self.begun:
+        if "pause" in self.begun and "gone" not in self.begun:
             try:
-                self.way.ground.unpause(self.active)
-                self.say(Stepped("unpause", is_done=True))
+                self.unpause_again()
             except HeldError:
                 raise
             except AirkeepError as left:
                 why += f"; and its DAGs are still paused: {left}"
         self.say(Ended("failed", why))
+
+    def unpause_again(self) -> None:
+        """Said first: whoever was overtaken meanwhile must not unpause what another run paused."""
+        if "delete" in self.begun and not self.way.ground.is_whole():
+            return
+        self.say(Stepped("unpause", is_done=False))
+        self.way.ground.unpause(self.active)
+        self.say(Stepped("unpause", is_done=True))
 
     # Steps.
 
@@ -251,15 +274,54 @@ class _Run:
         ground, exists = self.way.ground, self.way.ground.exists()
         whole = self.state.deleting and ground.is_whole()
         if self.journey == "down":
-            return plan_down(self.state, exists=exists, whole=whole)
+            if exists and (whole or not self.state.deleting):
+                self.learn_if_restored()
+            settles = "settle" in ground.wake_steps
+            return plan_down(self.state, exists=exists, whole=whole, settles=settles)
         if self.wanted is not None:
-            if exists or self.state.deleting:
+            if self.state.deleting or (exists and not self.is_half_made()):
                 raise JourneyError(
                     f"{ground.name} is there: a snapshot of one's choice goes into a new one, put "
                     f"this one to sleep first"
                 )
             self.keep(self.way.lake.find(self.wanted, complete=True))
-        return plan_up(self.state, ground.wake_steps, exists=exists, whole=whole)
+        used = is_somebody_elses(self.state, exists=exists) and self.is_used()
+        return plan_up(self.state, ground.wake_steps, exists=exists, whole=whole, used=used)
+
+    def is_used(self) -> bool:
+        pulse = self.way.ground.pulse()
+        return bool(pulse.running) or pulse.last_finish is not None
+
+    def is_half_made(self) -> bool:
+        """Whether it was begun to be made, and nothing is in it yet."""
+        self.learn_if_restored()
+        state = self.state
+        return state.standing == "asleep" and state.made and not state.restored
+
+    def learn_if_restored(self) -> None:
+        """A restore may have been committed though its run did not live to hear of it.
+
+        Raises:
+            JourneyError: it cannot be told, or something is at work in what is not restored.
+        """
+        ground = self.way.ground
+        if not may_be_restored(self.state):
+            return
+        try:
+            is_restored = ground.is_restored(self.snapshot)
+            is_used = self.is_used()
+        except AirkeepError as error:
+            raise JourneyError(self.unsure(f"it cannot be asked: {error}")) from error
+        if is_restored:
+            self.say(Stepped("restore", is_done=True))
+        elif is_used:
+            raise JourneyError(self.unsure("something is at work in it, or was"))
+
+    def unsure(self, why: str) -> str:
+        return (
+            f"{self.way.ground.name}: the restore of {self.snapshot.name} was begun and its end is "
+            f"not known, and {why}. Run airkeep up {self.state.environment} first"
+        )
 
     def take(self, step: str) -> None:
         began = monotonic()
@@ -270,7 +332,9 @@ class _Run:
         self.taken.append(StepTaken(step, round(monotonic() - began, 3)))
 
     def record(self) -> None:
-        self.say(self.way.ground.record())
+        now, owed = self.way.ground.record(), self.state.recorded
+        active = set(now.active) | set(() if owed is None else owed.active)
+        self.say(Recorded(tuple(sorted(active)), now.definition))
 
     def pause(self) -> None:
         self.way.ground.pause(self.active)
@@ -313,7 +377,19 @@ class _Run:
             raise GateError(way.ground.name, self.lost)
 
     def delete(self) -> None:
-        self.way.ground.delete()
+        """Begin it; where that has to wait, the hold is asked for anew before each attempt."""
+
+        def is_begun() -> bool:
+            self.say(Renewed(self.until()))
+            try:
+                self.way.ground.delete()
+            except AirkeepError as error:
+                if not error.retryable or "gate" in self.begun:
+                    raise  # what the gate saw is not true for ever
+                return False
+            return True
+
+        self.wait(is_begun, self.way.patience.gone_s, "it could not be deleted")
 
     def gone(self) -> None:
         self.wait(self.way.ground.is_gone, self.way.patience.gone_s, "it is still there")
@@ -387,6 +463,8 @@ class _Run:
         """
         began = monotonic()
         while not until():
+            if self.overtaken is not None:
+                raise self.overtaken
             if monotonic() - began >= most_s:
                 raise TooLongError(
                     f"{self.way.ground.name}: waited {most_s:g} s, and {why}; run it again to go "

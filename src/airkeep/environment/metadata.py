@@ -61,20 +61,24 @@ class Metadata:
             db.commit()
 
     def pulse(self, since: datetime | None) -> Pulse:
-        """What is at work, and what has ended since."""
+        """What is at work, has begun or ended since; nothing where there are no tables."""
         states = ", ".join(map(literal, AT_WORK))
-        after = (
-            "false" if since is None else f"end_date > {literal(since.isoformat())}::timestamptz"
-        )
+        at = "NULL" if since is None else literal(since.isoformat())
+        after, ended_states = f"> {at}::timestamptz", "state IN ('success', 'failed')"
+        if not self.is_made():
+            return Pulse(0, None)
         with self._open() as db:
-            [(running,)] = db.query(
-                f"SELECT count(*) FROM {self.schema}.task_instance WHERE state IN ({states})"
+            [(running, tasks)] = db.query(
+                f"SELECT count(*) FILTER (WHERE state IN ({states})), "
+                f"count(*) FILTER (WHERE end_date {after}) FROM {self.schema}.task_instance"
             )
-            [(last, ended)] = db.query(
-                f"SELECT max(end_date), count(*) FILTER (WHERE {after}) "
-                f"FROM {self.schema}.dag_run WHERE state IN ('success', 'failed')"
+            [(last, ended, begun)] = db.query(
+                f"SELECT max(end_date) FILTER (WHERE {ended_states}), "
+                f"count(*) FILTER (WHERE end_date {after} AND {ended_states}), "
+                f"count(*) FILTER (WHERE start_date {after} AND NOT {ended_states}) "
+                f"FROM {self.schema}.dag_run"
             )
-        return Pulse(running, last, ended)
+        return Pulse(running, last, ended, begun, tasks)
 
     @contextmanager
     def _open(self) -> Iterator[PostgresWriter]:

@@ -3,10 +3,13 @@
 down    record -> pause -> drain -> export -> verify -> gate -> delete -> gone
 up      create, ready, restore and settle as the kind orders them -> unpause
 
-`record` comes before anything changes and is never done twice before what it recorded was given
-back: a second look would find every DAG paused. Once something of it is deleted there is only
-forward: delete, gone, and from there up again. Where deletion was about to begin and nothing is
-deleted yet, somebody may have worked there since: all is looked at again.
+`record` comes before anything changes. Where what an earlier run recorded was not given back yet,
+both looks count: the second finds DAGs paused that are owed, and what people have changed since.
+Options that are still held come back first: what is recorded is what people want.
+
+Once something of it is deleted there is only forward: delete, gone, and from there up again. Where
+deletion was about to begin and nothing is deleted yet, somebody may have worked there since: all is
+looked at again.
 """
 
 from __future__ import annotations
@@ -18,11 +21,20 @@ LOOKS = ("record", "pause", "drain", "export", "verify", "gate")
 LEAVES = ("delete", "gone")
 
 
-def plan_down(state: State, *, exists: bool, whole: bool = False) -> tuple[str, ...]:
+def may_be_restored(state: State) -> bool:
+    """Whether its restore was begun, and nobody has said that it came to its end: it may have."""
+    unsure = state.restoring and not state.restored
+    return state.standing == "asleep" and state.made and unsure
+
+
+def plan_down(
+    state: State, *, exists: bool, whole: bool = False, settles: bool = False
+) -> tuple[str, ...]:
     """The steps to take now; none where it sleeps.
 
     Args:
         whole: nothing of it is deleted yet.
+        settles: its kind has that step.
 
     Raises:
         JourneyError: it sleeps, and yet is there: somebody else made it.
@@ -35,31 +47,58 @@ def plan_down(state: State, *, exists: bool, whole: bool = False) -> tuple[str, 
         if not state.made:
             raise JourneyError(
                 f"{state.environment} is asleep by its record, and exists: somebody made it "
-                f"without airkeep. Wake it (airkeep up {state.environment}), which restores into "
-                f"it, or delete it"
+                f"without airkeep. {_choose(state.environment)}"
             )
         if not state.restored:
-            return LEAVES  # what slept is still whole in the lake
+            return LEAVES  # nothing was ever in it: what slept is still whole in the lake
     if not exists:
         raise JourneyError(
             f"{state.environment} is not there, so nothing can be kept of it: if it was deleted "
             f"without airkeep, `airkeep up {state.environment} --from latest` makes it from its "
             f"newest snapshot"
         )
-    looks = LOOKS if state.recorded is None else LOOKS[1:]
-    return (*looks, *LEAVES)
+    settles = settles and state.made
+    return (*(("settle",) if settles else ()), *LOOKS, *LEAVES)
+
+
+def is_somebody_elses(state: State, *, exists: bool) -> bool:
+    """Whether it sleeps by its record, and is there though we did not make it."""
+    return exists and state.standing == "asleep" and not (state.made or state.deleting)
+
+
+def _choose(environment: str) -> str:
+    return (
+        f"To go on with it as it is: airkeep env forget {environment} --force, and airkeep env add "
+        f"it again. To have what sleeps: delete it, and airkeep up {environment}"
+    )
 
 
 def plan_up(
-    state: State, wake_steps: tuple[str, ...], *, exists: bool, whole: bool = False
+    state: State,
+    wake_steps: tuple[str, ...],
+    *,
+    exists: bool,
+    whole: bool = False,
+    used: bool = False,
 ) -> tuple[str, ...]:
     """The steps to take now.
 
     Args:
         wake_steps: the kind's `create`, `ready`, `restore` and `settle`, in its order.
         whole: nothing of it is deleted yet.
+        used: something has run in it.
+
+    Raises:
+        JourneyError: it sleeps, and yet somebody else made it and works in it.
     """
-    makes = tuple(s for s in wake_steps if s != "restore")
+    if used and is_somebody_elses(state, exists=exists):
+        raise JourneyError(
+            f"{state.environment} is asleep by its record, and exists: somebody made it without "
+            f"airkeep, and works in it, which a restore would overwrite. "
+            f"{_choose(state.environment)}"
+        )
+    is_new = state.made or not exists
+    makes = tuple(s for s in wake_steps if s != "restore" and (is_new or s != "settle"))
     if state.deleting and not whole:
         return (*LEAVES, *wake_steps, "unpause")
     if state.standing == "asleep" or (state.kept is not None and not exists):

@@ -62,7 +62,8 @@ class State:
         last: what was recorded last, owed or not: how to make it where somebody else deleted it.
         kept: the snapshot that it sleeps as, or is about to.
         deleting: deletion was begun, or about to: what is left of it must not be used.
-        made: we began to make it since it slept last; `restored`: what slept is in it again.
+        made: we began to make it, and it is not awake yet; `restored`: what slept is in it
+            again, and `restoring`: that was begun at least.
         why: what ended the last journey, where it failed.
         schedule: when it is to sleep and to wake; `scheduled_at`: since when that holds.
     """
@@ -78,6 +79,7 @@ class State:
     deleting: bool = False
     made: bool = False
     restored: bool = False
+    restoring: bool = False
     why: str = ""
     schedule: Scheduled | None = None
     scheduled_at: datetime | None = None
@@ -118,7 +120,7 @@ def _after(state: State, entry: Entry) -> State:
             holder = Holder(journey, entry.run, entry.host, entry.pid, entry.at, until)
             return replace(state, holder=holder, why="")
         case Planned(steps):
-            return _held(state, steps=steps)
+            return _planned(state, steps, entry.at)
         case Renewed(until):
             return _held(state, until=until)
         case Stepped(step, is_done):
@@ -143,6 +145,13 @@ def _told(state: State, said: Recorded | Kept | Scheduled | Unscheduled, at: dat
             return replace(state, schedule=None, scheduled_at=None)
 
 
+def _planned(state: State, steps: tuple[str, ...], at: datetime) -> State:
+    state = _held(state, steps=steps)
+    if "restore" not in steps or state.standing == "asleep" or state.deleting:
+        return state
+    return replace(_asleep(state), since=at)  # it is made anew: until that is through, it sleeps
+
+
 def _held(state: State, **changes: object) -> State:
     holder = None if state.holder is None else replace(state.holder, **changes)  # type: ignore[arg-type]
     return replace(state, holder=holder)
@@ -159,12 +168,18 @@ def _stepped(state: State, step: str, at: datetime, *, is_done: bool) -> State:
         case "create", False:
             return replace(state, made=True)
         case "gone", True:
-            return replace(state, deleting=False, made=False, restored=False, standing="asleep")
+            return _asleep(replace(state, deleting=False))
+        case "restore", False:
+            return replace(state, restoring=True)
         case "restore", True:
             return replace(state, restored=True)
         case "unpause", True:
             return replace(state, recorded=None)
     return state
+
+
+def _asleep(state: State) -> State:
+    return replace(state, standing="asleep", made=False, restored=False, restoring=False)
 
 
 def _ended(state: State, ended: Ended, at: datetime) -> State:
@@ -174,4 +189,6 @@ def _ended(state: State, ended: Ended, at: datetime) -> State:
     if ended.how == "failed":
         return replace(state, holder=None, why=ended.why)
     standing: Standing = "asleep" if holder.journey == "down" else "awake"
-    return replace(state, holder=None, standing=standing, since=at, deleting=False, why="")
+    return replace(
+        state, holder=None, standing=standing, since=at, deleting=False, made=False, why=""
+    )

@@ -114,6 +114,21 @@ class Airflow:
             count += 1
         return last, count
 
+    def begun(self, since: datetime, own: Own) -> int:
+        """Runs that began since then and have not ended; our own aside."""
+        asked = {"start_date_gte": since.isoformat(), "order_by": "-start_date"}
+        return sum(
+            run.get("state") not in _ENDED and not _is_own(run, own)
+            for run in self._pages("/dags/~/dagRuns/list", "dag_runs", asked)
+        )
+
+    def tasks_ended(self, since: datetime, own: Own) -> int:
+        """Tasks that have ended since then; our own runs' aside."""
+        asked = {"end_date_gte": since.isoformat()}
+        path = "/dags/~/dagRuns/~/taskInstances/list"
+        tasks = self._pages(path, "task_instances", asked)
+        return sum(not _is_own(task, own) for task in tasks)
+
     def has(self, run: Run) -> bool:
         """Whether it has that run."""
         at = run.started.isoformat()

@@ -5,7 +5,7 @@ is reached from inside of the environment's network only. With the environment g
 so what leaves it is sealed with the archive key.
 
 AWS changes an environment in minutes and takes no other change meanwhile. So what must not be
-refused half way waits until AWS is done: `record`, `delete` and `settle`.
+refused half way waits until AWS is done: `record`, `export` (for `delete`) and `settle`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from airkeep.environment.ground import Pulse
 from airkeep.environment.mwaa.airflow import Airflow
 from airkeep.environment.mwaa.definition import (
     OPTIONS,
-    PAUSED,
     held,
     options_of,
     runs_new_dags,
@@ -38,7 +37,14 @@ from airkeep.environment.mwaa.definition import (
     unseal,
 )
 from airkeep.environment.mwaa.job import RunJob, snapshot_named, succeeded
-from airkeep.errors import AlreadySavedError, AwsError, JourneyError, MissingKeyError, TooLongError
+from airkeep.errors import (
+    AlreadySavedError,
+    AwsError,
+    AwsUnavailableError,
+    JourneyError,
+    MissingKeyError,
+    TooLongError,
+)
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.manifest import DagRunEntry, SecretsMode
 from airkeep.snapshot.names import id_time
@@ -109,7 +115,7 @@ class MwaaGround:
 
     def is_whole(self) -> bool:
         found = self._find()
-        return found is not None and found.status not in LOST
+        return found is not None and found.status not in ("DELETING", "DELETED")
 
     def record(self) -> Recorded:
         if self.means.secrets == "seal" and not self.means.archive_key:
@@ -127,7 +133,10 @@ class MwaaGround:
     def pulse(self, since: datetime | None = None) -> Pulse:
         running = self._airflow.at_work(self._own)
         last, ended = self._airflow.ended(since, self._own)
-        return Pulse(running, last, ended)
+        if since is None:
+            return Pulse(running, last, ended)
+        begun = self._airflow.begun(since, self._own)
+        return Pulse(running, last, ended, begun, self._airflow.tasks_ended(since, self._own))
 
     # Going down.
 
@@ -144,14 +153,21 @@ class MwaaGround:
             snapshot = self._exported(f"{token}-{int(asked.timestamp()):x}")
         run = snapshot.manifest.dag_run
         self._own = () if run is None else (run,)
+        self._steady()  # here, for between the gate and `delete` nothing may wait
         return snapshot
 
     def delete(self) -> None:
-        found = self._find()
+        """Without waiting: whoever waits has to look whether he may, still."""
+        found = mwaa.find(self.place.name, self._aws)
         if found is None or found.status in ("DELETING", "DELETED"):
             return
-        if found.status not in LOST:
-            self._steady()
+        if found.status == "UNAVAILABLE":
+            raise self._lost(found)
+        if found.status not in (*READY, "CREATE_FAILED"):
+            raise AwsUnavailableError(
+                f"{self.name} is {found.status}, and cannot be deleted while AWS changes it: run "
+                f"this again when that is done"
+            )
         mwaa.delete(self.place.name, self._aws)
 
     def is_gone(self) -> bool:
@@ -213,9 +229,10 @@ class MwaaGround:
     def settle(self, recorded: Recorded | None) -> None:
         if recorded is None or not runs_new_dags(definition := self._definition(recorded)):
             return
-        found, wish = self._steady(), options_of(definition)
-        if options_of(found).get(PAUSED) == wish[PAUSED]:
+        now, ours = options_of(self._steady()), options_of(held(definition))
+        if now != ours:  # given back already, or changed by somebody since
             return
+        wish = options_of(definition)
         # Tasks that have begun are let finish: DAGs are active since the restore.
         changes = {OPTIONS: wish, "WorkerReplacementStrategy": "GRACEFUL"}
         mwaa.update(self.place.name, changes, self._aws)
