@@ -1,6 +1,8 @@
 """What a local environment keeps on its machine, and whether somebody is running it.
 
 <folder>/postgres/      the server's data, gone while the environment sleeps
+<folder>/postgres.part/ one that is being made; only its rename makes it a database
+<folder>/postgres.gone/ one whose deletion has begun, and its rename began it
 <folder>/airflow/       AIRFLOW_HOME: logs, plugins
 <folder>/logs/          what each process said
 <folder>/secrets.json   its Fernet key and others; they outlive its sleep
@@ -48,6 +50,14 @@ class Folder:
     @property
     def postgres(self) -> Path:
         return self.path / "postgres"
+
+    @property
+    def part(self) -> Path:
+        return self.path / "postgres.part"
+
+    @property
+    def gone(self) -> Path:
+        return self.path / "postgres.gone"
 
     @property
     def home(self) -> Path:

@@ -137,13 +137,29 @@ class LocalGround:
             self._wait_for_end()
         self._stack.close()
         self._server = None
-        shutil.rmtree(self.folder.postgres, ignore_errors=True)
+        self._remove()
+
+    def _remove(self) -> None:
+        """Its rename is all or nothing; what has another name is no database of anybody's."""
+        folder = self.folder
+        try:
+            if folder.postgres.exists():
+                if folder.gone.exists():
+                    shutil.rmtree(folder.gone)
+                folder.postgres.rename(folder.gone)
+            if folder.gone.exists():
+                shutil.rmtree(folder.gone)
+        except OSError as error:
+            raise LocalAirflowError(
+                f"{error.filename or folder.path} cannot be removed: {error.strerror}. Remove it, "
+                f"then run this again"
+            ) from None
 
     def is_whole(self) -> bool:
-        return False  # a folder goes file by file
+        return self.folder.postgres.exists()
 
     def is_gone(self) -> bool:
-        return not self.folder.postgres.exists()
+        return not (self.folder.postgres.exists() or self.folder.gone.exists())
 
     def _wait_for_end(self) -> None:
         until = time.monotonic() + _END_S
@@ -253,15 +269,22 @@ class LocalGround:
             self._stack.enter_context(self.folder.hold())
 
     def _started(self) -> Server:
-        is_whole = self.folder.path / "database"
-        if self.folder.postgres.exists() and not is_whole.exists():
-            shutil.rmtree(self.folder.postgres)  # its making was cut short
+        if not self.folder.postgres.exists():
+            self._make_server()
         server = self._stack.enter_context(Server.start(self.folder.postgres, options=_DURABLE))
         there = f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"
         if not server.run("psql", "-At", stdin=there).strip():
             server.create(DATABASE)
-        is_whole.touch()
         return server
+
+    def _make_server(self) -> None:
+        """Beside its place, so that what lies there is whole."""
+        part = self.folder.part
+        if part.exists():
+            shutil.rmtree(part)  # its making was cut short
+        with Server.start(part, options=_DURABLE) as server:
+            server.create(DATABASE)
+        part.rename(self.folder.postgres)
 
     def _address(self) -> Address:
         if self._server is None and (running := self.folder.running()) is not None:

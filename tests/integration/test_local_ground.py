@@ -1,0 +1,74 @@
+"""A local environment's database, its making and its removal, with no Airflow over it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airkeep.environment.events import LocalPlace
+from airkeep.environment.local.ground import LocalGround, LocalMeans
+from airkeep.errors import LocalAirflowError
+from airkeep.snapshot.lake import Lake
+from servers import reachable_folder
+
+
+class Bare(LocalGround):
+    """Without the packages of an Airflow."""
+
+    venv = Path("/none")  # type: ignore[assignment]
+
+
+@pytest.fixture
+def project() -> Iterator[Path]:
+    with reachable_folder() as folder:
+        yield folder
+
+
+def ground(project: Path) -> Bare:
+    place = LocalPlace(str(project / "local"), "3.3.2", "/dags")
+    return Bare("local", place, LocalMeans(Lake(project / "lake"), project))
+
+
+def test_it_is_whole_until_its_removal_has_begun(project: Path) -> None:
+    one = ground(project)
+    one.folder.postgres.mkdir(parents=True)
+    assert (one.is_whole(), one.is_gone()) == (True, False)
+    one.folder.postgres.rename(one.folder.gone)  # as a killed removal leaves it
+    assert (one.exists(), one.is_whole(), one.is_gone()) == (False, False, False)
+    one.delete()
+    assert one.is_gone()
+
+
+def test_what_cannot_be_removed_is_said(project: Path) -> None:
+    one = ground(project)
+    one.folder.path.mkdir(parents=True)
+    one.folder.gone.write_text("a file, where a folder is awaited")
+    with pytest.raises(LocalAirflowError, match="postgres.gone cannot be removed: Not a directory"):
+        one.delete()
+
+
+def test_only_what_was_never_whole_is_made_anew(project: Path) -> None:
+    with ground(project) as one:
+        one.folder.part.mkdir(parents=True)
+        (one.folder.part / "half").touch()
+        one.create(None)
+        (one.folder.postgres / "ours").touch()
+    with ground(project) as again:
+        again.create(None)
+        assert (again.folder.postgres / "ours").exists()
+        again.delete()
+        assert again.is_gone()
+        again.create(None)
+        assert not (again.folder.postgres / "ours").exists()
+
+
+def test_data_that_nothing_else_speaks_of_is_not_removed(project: Path) -> None:
+    one = ground(project)
+    (one.folder.postgres / "data").mkdir(parents=True)
+    shutil.copy(__file__, one.folder.postgres / "precious")
+    with one:
+        one.create(None)
+    assert (one.folder.postgres / "precious").exists()
