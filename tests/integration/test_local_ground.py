@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from airkeep.environment.events import LocalPlace
+from airkeep.environment.local.folder import Running
 from airkeep.environment.local.ground import LocalGround, LocalMeans
-from airkeep.errors import LocalAirflowError
+from airkeep.errors import HeldError, LocalAirflowError
 from airkeep.snapshot.lake import Lake
 from servers import reachable_folder
 
@@ -72,3 +76,38 @@ def test_data_that_nothing_else_speaks_of_is_not_removed(project: Path) -> None:
     with one:
         one.create(None)
     assert (one.folder.postgres / "precious").exists()
+
+
+def test_what_another_process_holds_is_neither_removed_nor_anybody_ended(project: Path) -> None:
+    one = ground(project)
+    one.folder.make()
+    one.folder.postgres.mkdir()
+    with subprocess.Popen(["/bin/sleep", "60"]) as stranger:
+        try:
+            # Left by a run that was killed; the next one holds the folder, and has told nothing yet.
+            one.folder.tell(Running(stranger.pid, 8080, 1))
+            with one.folder.hold():
+                assert one.folder.running() is None
+                with pytest.raises(HeldError, match="is being run: end that one first"):
+                    one.delete()
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+    assert one.is_whole()
+
+
+def test_a_process_that_has_just_ended_stops_no_removal(project: Path) -> None:
+    one = ground(project)
+    one.folder.make()
+    one.folder.postgres.mkdir()
+    with subprocess.Popen(["/bin/true"]) as ended:
+        pass
+
+    with ExitStack() as holding:
+        holding.enter_context(one.folder.hold())
+        one.folder.tell(Running(ended.pid, 8080, 1))
+        timer = threading.Timer(1, holding.close)
+        timer.start()
+        one.delete()
+        timer.join()
+    assert one.is_gone()

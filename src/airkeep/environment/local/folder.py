@@ -110,6 +110,8 @@ class Folder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise HeldError(self._taken()) from None
+            # Of one that was killed: its process id may be anybody's by now.
+            (self.path / "running.json").unlink(missing_ok=True)
             try:
                 yield
             finally:

@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
@@ -133,11 +133,14 @@ class LocalGround:
     def delete(self) -> None:
         running = None if self._server is not None else self.folder.running()
         if running is not None:
-            os.kill(running.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(running.pid, signal.SIGTERM)
             self._wait_for_end()
         self._stack.close()
         self._server = None
-        self._remove()
+        if self.folder.path.exists():
+            with self.folder.hold():  # nobody's server is over it, nor will be
+                self._remove()
 
     def _remove(self) -> None:
         """Its rename is all or nothing; what has another name is no database of anybody's."""
