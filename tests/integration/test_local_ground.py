@@ -5,16 +5,18 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+import airkeep
+from airkeep.database.address import Address
 from airkeep.environment.events import LocalPlace
 from airkeep.environment.local.folder import Running
 from airkeep.environment.local.ground import LocalGround, LocalMeans
-from airkeep.errors import HeldError, LocalAirflowError
+from airkeep.errors import AirkeepError, HeldError, LocalAirflowError
 from airkeep.snapshot.lake import Lake
 from servers import reachable_folder
 
@@ -22,7 +24,14 @@ from servers import reachable_folder
 class Bare(LocalGround):
     """Without the packages of an Airflow."""
 
-    venv = Path("/none")  # type: ignore[assignment]
+    venv = Path("/none")
+    migrated = False
+
+    def _migrate(self, address: Address) -> None:
+        assert self._server is not None
+        tables = "CREATE TABLE dag_run (id int); CREATE TABLE dag (dag_id text, is_paused bool);"
+        self._server.run("psql", database=address.database, stdin=tables)
+        self.migrated = True
 
 
 @pytest.fixture
@@ -50,7 +59,7 @@ def test_what_cannot_be_removed_is_said(project: Path) -> None:
     one = ground(project)
     one.folder.path.mkdir(parents=True)
     one.folder.gone.write_text("a file, where a folder is awaited")
-    with pytest.raises(LocalAirflowError, match="postgres.gone cannot be removed: Not a directory"):
+    with pytest.raises(LocalAirflowError, match=r"gone cannot be removed: Not a dir"):
         one.delete()
 
 
@@ -84,7 +93,7 @@ def test_what_another_process_holds_is_neither_removed_nor_anybody_ended(project
     one.folder.postgres.mkdir()
     with subprocess.Popen(["/bin/sleep", "60"]) as stranger:
         try:
-            # Left by a run that was killed; the next one holds the folder, and has told nothing yet.
+            # Left by a run that was killed; the next one has told nothing yet.
             one.folder.tell(Running(stranger.pid, 8080, 1))
             with one.folder.hold():
                 assert one.folder.running() is None
@@ -111,3 +120,30 @@ def test_a_process_that_has_just_ended_stops_no_removal(project: Path) -> None:
         one.delete()
         timer.join()
     assert one.is_gone()
+
+
+def test_a_restore_that_failed_halfway_is_not_taken_for_one(
+    project: Path, airflow_dump: Callable[[str], str]
+) -> None:
+    lake = Lake(project / "lake")
+    old = airkeep.export(airflow_dump("airflow-2112"), lake, environment="older", secrets="drop")
+    new = airkeep.export(airflow_dump("airflow-332"), lake, environment="local", secrets="drop")
+    with ground(project) as one:
+        one.create(None)
+        assert not one.is_restored(old)
+        # The newer Airflow has made its tables; the older one's environment cannot be had.
+        with pytest.raises(AirkeepError):
+            one.restore(old, None, "t")
+        assert one.migrated
+        assert not one.is_restored(old)
+        one.restore(new, None, "t")
+        assert one.is_restored(new)
+        runs = new.manifest.table("dag_run")
+        assert runs is not None
+        assert _count(one) >= runs.rows > 0  # and those in flight
+
+
+def _count(one: Bare) -> int:
+    assert one._server is not None
+    said = one._server.run("psql", "-At", database="airflow", stdin="SELECT count(*) FROM dag_run")
+    return int(said)

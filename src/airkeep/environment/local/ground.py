@@ -44,8 +44,13 @@ from airkeep.upgrade.airflow import Airflows
 from airkeep.upgrade.into import restore_upgraded
 
 DATABASE = "airflow"
+_RESTORING = "airflow_restoring"  # becomes the database when all of it is there
 # Unlike a scratch server's, what is in there is the only one of its kind.
 _DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+_TAKE_PLACE = f"""
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_RESTORING}';
+ALTER DATABASE {_RESTORING} RENAME TO {DATABASE};
+"""
 _END_S = 90
 _MIGRATE_S = 600
 _LOOK_S = 1.0
@@ -188,7 +193,7 @@ class LocalGround:
         plugins = self.place.plugins
         lay_out_plugins(Path(plugins) if plugins else None, self.folder.home / "plugins")
         if not self._metadata().is_made():
-            self._migrate()
+            self._migrate(self._address())
         assert self._server is not None  # noqa: S101 - `create` comes first
         self.folder.tell(Running(os.getpid(), self.place.port, self._server.port))
         self._stack.callback(self._processes.stop)
@@ -210,8 +215,15 @@ class LocalGround:
         return self._metadata().is_made()
 
     def restore(self, snapshot: Snapshot, active: Collection[str] | None, token: str) -> None:
-        """Into the empty database as it was; for another Airflow into one that this one made."""
-        means, address = self.means, self._address()
+        """As it was; for another Airflow into tables that this one made.
+
+        Beside the empty database, and in its place when it is done: what fails leaves no tables
+        there that look like a restore.
+        """
+        server = self._server
+        assert server is not None  # noqa: S101 - `create` comes first
+        server.drop(_RESTORING)
+        means, address = self.means, parse_address(server.create(_RESTORING))
         given: dict[str, Any] = {
             "active": active,
             "in_flight": "keep",
@@ -224,8 +236,10 @@ class LocalGround:
         if self._is_of_ours(snapshot):
             restore(means.lake, snapshot, address, create_schema=True, **given)
         else:
-            self._migrate()
+            self._migrate(address)
             restore_upgraded(means.lake, snapshot, address, cache=means.cache, **given)
+        server.drop(DATABASE)
+        server.run("psql", stdin=_TAKE_PLACE)
 
     def settle(self, recorded: Recorded | None) -> None: ...
 
@@ -256,7 +270,7 @@ class LocalGround:
             dags=Path(self.place.dags),
             venv=self.venv,
             port=self.place.port,
-            database=self._address().reveal().replace("postgresql:", "postgresql+psycopg2:", 1),
+            database=_of_sqlalchemy(self._address()),
             secrets=self.folder.secrets(),
             own=self.means.own,
         )
@@ -308,8 +322,9 @@ class LocalGround:
         theirs = set(snapshot.manifest.revisions)
         return bool(theirs & set(revisions_of(self.place.airflow)))
 
-    def _migrate(self) -> None:
+    def _migrate(self, address: Address) -> None:
         """Make Airflow's tables, as its own command does."""
+        given = replace(self._given, database=_of_sqlalchemy(address))
         word = (
             "migrate" if version_order(self.place.airflow) >= version_order("2.7.0") else "upgrade"
         )
@@ -317,12 +332,16 @@ class LocalGround:
         with log.open("ab") as said:
             done = subprocess.run(  # noqa: S603 - a path of ours, and no shell
                 [str(self.venv / "bin" / "airflow"), "db", word],
-                env=variables(self._given, "migrate-db"), cwd=self.folder.home,
+                env=variables(given, "migrate-db"), cwd=self.folder.home,
                 stdin=subprocess.DEVNULL, stdout=said, stderr=said,
                 timeout=_MIGRATE_S, check=False,
             )  # fmt: skip
-        if not self._metadata().is_made():
+        if not Metadata(address, self.means.spool).is_made():
             raise LocalAirflowError(
                 f"`airflow db {word}` ended with status {done.returncode} and made no tables: "
                 f"{log} says why"
             )
+
+
+def _of_sqlalchemy(address: Address) -> str:
+    return address.reveal().replace("postgresql:", "postgresql+psycopg2:", 1)
