@@ -42,7 +42,7 @@ def project() -> Iterator[Path]:
 
 def ground(project: Path) -> Bare:
     place = LocalPlace(str(project / "local"), "3.3.2", "/dags")
-    return Bare("local", place, LocalMeans(Lake(project / "lake"), project))
+    return Bare("local", place, LocalMeans(Lake(project / "lake"), project, is_new=True))
 
 
 def test_it_is_whole_until_its_removal_has_begun(project: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_version_that_cannot_be_is_refused(version: str, why: str) -> None:
 
 def test_a_database_of_one_airflow_does_not_become_anothers_awake() -> None:
     first = place(None, Said("3.1.8"))
-    with pytest.raises(ConfigError, match=r"awake with Airflow 3\.1\.8; put it to sleep first"):
+    with pytest.raises(ConfigError, match=r"is of Airflow 3\.1\.8; put it to sleep first"):
         place(first, Said("3.3.2"), has_database=True)
     assert place(first, Said("3.1.8"), has_database=True) == first
 
@@ -111,7 +111,12 @@ def test_one_process_runs_it_and_says_where(tmp_path: Path) -> None:
 
 def test_its_secrets_are_made_once_and_for_its_user_alone(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "local")
+    with pytest.raises(LocalAirflowError, match="not on this machine, or was moved"):
+        folder.secrets()
+    folder.make()
+    folder.make_secrets()
     first = folder.secrets()
+    folder.make_secrets()
     assert folder.secrets() == first
     file = folder.path / "secrets.json"
     assert file.stat().st_mode & 0o777 == 0o600

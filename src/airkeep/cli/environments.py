@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airkeep.environment.journal import Journal
     from airkeep.environment.journey import Traveller
     from airkeep.environment.local.ground import LocalGround
+    from airkeep.environment.local.place import Said
     from airkeep.environment.state import State
     from airkeep.snapshot.lake import Lake
     from airkeep.snapshot.progress import Progress
@@ -82,8 +83,26 @@ def unknown_environment(lake: Lake, environment: str) -> JourneyError:
     )
 
 
+def placed_here(state: State, said: Said) -> LocalPlace:
+    """A local environment's place as the flags say, on top of what it was."""
+    from airkeep.environment.events import LocalPlace
+    from airkeep.environment.local.folder import Folder
+    from airkeep.environment.local.place import local_place
+
+    before = state.place if isinstance(state.place, LocalPlace) else None
+    folder = str((FOLDER / state.environment).absolute())
+    there = Folder(Path(said.folder or (folder if before is None else before.folder)))
+    return local_place(before, said, folder=folder, has_database=there.has_database)
+
+
 def local_ground(
-    ctx: Context, lake: Lake, environment: str, place: LocalPlace, progress: Progress
+    ctx: Context,
+    lake: Lake,
+    environment: str,
+    place: LocalPlace,
+    progress: Progress,
+    *,
+    is_new: bool = False,
 ) -> LocalGround:
     """A local environment's ground, with the keys and variables of this process."""
     from airkeep.environment.local.ground import LocalGround, LocalMeans
@@ -98,6 +117,7 @@ def local_ground(
         settings.source_fernet_key,
         ctx.spool,
         progress,
+        is_new=is_new,
     )
     return LocalGround(environment, place, means)
 
@@ -112,7 +132,8 @@ def local_traveller(
         lake,
         journal,
         ground,
-        Keys(ctx.settings.archive_key, ground.fernet_key),
+        # A new one has no key yet, and nothing that was locked with it.
+        Keys(ctx.settings.archive_key, None if ground.means.is_new else ground.fernet_key),
         Patience(every_s=0.5, ready_s=600),
         key_dies=False,
         spool=ctx.spool,

@@ -77,23 +77,35 @@ class Folder:
             place.mkdir(mode=0o711, parents=True, exist_ok=True)
         (self.path / ".gitignore").write_text("*\n")
 
-    def secrets(self) -> Secrets:
-        """Those that were made when it was first asked."""
+    def make_secrets(self) -> None:
+        """Those of an environment that is new; what has been made stays."""
         from cryptography.fernet import Fernet
 
         file = self.path / "secrets.json"
         if not file.exists():
-            self.make()
             made = Secrets(
                 Fernet.generate_key().decode(), secrets.token_hex(32), secrets.token_hex(32)
             )
             _write_private(file, msgspec.json.encode(made))
+
+    def secrets(self) -> Secrets:
+        """Those that were made when it was new.
+
+        Raises:
+            LocalAirflowError: they are not there.
+        """
+        file = self.path / "secrets.json"
         try:
             return msgspec.json.decode(file.read_bytes(), type=Secrets)
+        except FileNotFoundError:
+            raise LocalAirflowError(
+                f"{file} is missing: the environment is not on this machine, or was moved: "
+                f"airkeep env add ENVIRONMENT --kind local --folder FOLDER says where to"
+            ) from None
         except msgspec.DecodeError:
             raise LocalAirflowError(
                 f"{file} cannot be read: put it back from a copy. Without it the environment's "
-                f"secrets do not open; once it is removed others are made"
+                f"secrets do not open"
             ) from None
 
     # Running it.

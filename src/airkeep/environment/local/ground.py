@@ -65,6 +65,7 @@ class LocalMeans:
         cache: where Airflows are kept.
         own: the user's variables that reach Airflow: `AIRFLOW__...`, `AIRFLOW_VAR_...`, `AWS_...`.
         source_fernet_key: of a snapshot from elsewhere.
+        is_new: it never was awake, and may be given secrets of its own.
     """
 
     lake: Lake
@@ -75,6 +76,7 @@ class LocalMeans:
     source_fernet_key: str | None = None
     spool: Path | None = None
     progress: Progress = silent
+    is_new: bool = False
 
 
 class LocalGround:
@@ -184,6 +186,8 @@ class LocalGround:
     def create(self, recorded: Recorded | None) -> None:
         """Airflow's packages, and a server with an empty database."""
         self.folder.make()
+        if self.means.is_new:
+            self.folder.make_secrets()
         self._hold()
         self.venv  # noqa: B018 - made before anything else, for it may fail
         self._server = self._server or self._started()
