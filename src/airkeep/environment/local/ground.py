@@ -30,7 +30,7 @@ from airkeep.environment.events import LocalPlace, Recorded
 from airkeep.environment.ground import Pulse
 from airkeep.environment.local.folder import Folder, Running
 from airkeep.environment.local.packages import lay_out_plugins
-from airkeep.environment.local.processes import Processes
+from airkeep.environment.local.processes import Processes, end_leftovers
 from airkeep.environment.local.variables import WEBSERVER_CONFIG, Given, commands, variables
 from airkeep.environment.metadata import Metadata
 from airkeep.errors import LocalAirflowError, TooLongError
@@ -288,6 +288,7 @@ class LocalGround:
     def _hold(self) -> None:
         if self._server is None:
             self._stack.enter_context(self.folder.hold())
+            end_leftovers(self.folder.home)
 
     def _started(self) -> Server:
         if not self.folder.postgres.exists():
