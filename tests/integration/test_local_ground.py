@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import airkeep
@@ -147,3 +149,12 @@ def _count(one: Bare) -> int:
     assert one._server is not None
     said = one._server.run("psql", "-At", database="airflow", stdin="SELECT count(*) FROM dag_run")
     return int(said)
+
+
+def test_a_port_that_another_one_has_is_refused(project: Path) -> None:
+    one = ground(project)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        one.place = msgspec.structs.replace(one.place, port=port)
+        with pytest.raises(LocalAirflowError, match=f"port {port} cannot be had .*--port"):
+            one.start()

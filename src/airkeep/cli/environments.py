@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,21 @@ FOLDER = Path(".airkeep")
 _OWN = re.compile(
     r"AIRFLOW(__\w+__\w+|_VAR_\w+|_CONN_\w+)|AWS_\w+|(HTTPS?|NO)_PROXY", re.IGNORECASE
 )
+
+
+def own_variables(environ: Mapping[str, str], home: Path) -> dict[str, str]:
+    """What of the user's variables an Airflow on this machine is to see.
+
+    Its home is another, where AWS's tools would look for the profile in vain.
+    """
+    own = {name: value for name, value in environ.items() if _OWN.fullmatch(name)}
+    if "AWS_PROFILE" not in own:
+        return own
+    files = {
+        "AWS_CONFIG_FILE": str(home / ".aws" / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(home / ".aws" / "credentials"),
+    }
+    return files | own
 
 
 def open_lake(ctx: Context, environment: str | None) -> Lake:
@@ -111,7 +127,7 @@ def local_ground(
     means = LocalMeans(
         lake,
         ctx.cache("airflow"),
-        {name: value for name, value in os.environ.items() if _OWN.fullmatch(name)},
+        own_variables(os.environ, Path.home()),
         settings.secrets,
         settings.archive_key,
         settings.source_fernet_key,

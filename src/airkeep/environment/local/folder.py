@@ -22,6 +22,7 @@ from pathlib import Path
 
 import msgspec
 
+from airkeep.database.programs import unprivileged_user
 from airkeep.errors import HeldError, LocalAirflowError
 
 
@@ -72,9 +73,15 @@ class Folder:
         return (self.postgres / "data" / "PG_VERSION").exists()
 
     def make(self) -> None:
-        """Make what is not there; others may pass through it, and read nothing."""
+        """Make what is not there, closed to others.
+
+        Where PostgreSQL runs as another user, he may pass through to its data, and no further.
+        """
         for place in (self.path, self.home, self.logs):
-            place.mkdir(mode=0o711, parents=True, exist_ok=True)
+            place.mkdir(parents=True, exist_ok=True)
+            place.chmod(0o700)
+        if unprivileged_user() is not None:
+            self.path.chmod(0o711)
         (self.path / ".gitignore").write_text("*\n")
 
     def make_secrets(self) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -193,6 +194,7 @@ class LocalGround:
         self._server = self._server or self._started()
 
     def start(self) -> None:
+        self._check_port()
         self.folder.home.joinpath("webserver_config.py").write_text(WEBSERVER_CONFIG)
         plugins = self.place.plugins
         lay_out_plugins(Path(plugins) if plugins else None, self.folder.home / "plugins")
@@ -257,6 +259,18 @@ class LocalGround:
             self._processes.look()
 
     # Its parts.
+
+    def _check_port(self) -> None:
+        """Refuse a port where another one would answer for this one."""
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self.place.port))
+            except OSError as error:
+                raise LocalAirflowError(
+                    f"port {self.place.port} cannot be had ({error.strerror}): end what listens "
+                    f"there, or choose another (airkeep up {self.environment} --port PORT)"
+                ) from None
 
     @cached_property
     def venv(self) -> Path:
