@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from airkeep.cli.environments import own_variables
+from airkeep.database.programs import unprivileged_user
 from airkeep.environment.events import LocalPlace
 from airkeep.environment.local.folder import Folder, Running, Secrets
 from airkeep.environment.local.packages import lay_out_plugins
@@ -49,7 +51,7 @@ def test_a_version_that_cannot_be_is_refused(version: str, why: str) -> None:
 
 def test_a_database_of_one_airflow_does_not_become_anothers_awake() -> None:
     first = place(None, Said("3.1.8"))
-    with pytest.raises(ConfigError, match=r"awake with Airflow 3\.1\.8; put it to sleep first"):
+    with pytest.raises(ConfigError, match=r"is of Airflow 3\.1\.8; put it to sleep first"):
         place(first, Said("3.3.2"), has_database=True)
     assert place(first, Said("3.1.8"), has_database=True) == first
 
@@ -111,7 +113,12 @@ def test_one_process_runs_it_and_says_where(tmp_path: Path) -> None:
 
 def test_its_secrets_are_made_once_and_for_its_user_alone(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "local")
+    with pytest.raises(LocalAirflowError, match="not on this machine, or was moved"):
+        folder.secrets()
+    folder.make()
+    folder.make_secrets()
     first = folder.secrets()
+    folder.make_secrets()
     assert folder.secrets() == first
     file = folder.path / "secrets.json"
     assert file.stat().st_mode & 0o777 == 0o600
@@ -137,3 +144,40 @@ def test_plugins_are_a_zip_or_a_folder_and_nothing_else(tmp_path: Path) -> None:
     assert list(place.iterdir()) == []
     with pytest.raises(ConfigError, match="expected a zip file or a folder"):
         lay_out_plugins(tmp_path / "none.zip", place)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA",
+        "AIRFLOW__CORE__SQL_ALCHEMY_SCHEMA",
+        "AIRFLOW__CORE__FERNET_KEY_CMD",
+        "AIRFLOW__CORE__FERNET_KEY_SECRET",
+    ],
+)
+def test_no_variable_leads_airflow_away_from_its_database_and_key(
+    name: str, tmp_path: Path
+) -> None:
+    found = variables(given(tmp_path, "3.3.2", **{name: "elsewhere"}), "scheduler")
+    assert name not in found
+    assert found["AIRFLOW__CORE__FERNET_KEY"] == "fernet"
+
+
+def test_a_profile_is_looked_for_in_the_users_home(tmp_path: Path) -> None:
+    own = own_variables({"AWS_PROFILE": "mine", "AWS_CONFIG_FILE": "/c", "EDITOR": "vi"}, tmp_path)
+    assert own == {
+        "AWS_PROFILE": "mine",
+        "AWS_CONFIG_FILE": "/c",
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / ".aws" / "credentials"),
+    }
+    assert own_variables({"AWS_REGION": "eu-west-1"}, tmp_path) == {"AWS_REGION": "eu-west-1"}
+
+
+def test_its_folders_are_closed_but_for_the_way_to_the_data(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "local")
+    folder.path.mkdir(mode=0o755)
+    folder.make()
+    way = 0o700 if unprivileged_user() is None else 0o711
+    modes = [place.stat().st_mode & 0o777 for place in (folder.path, folder.home, folder.logs)]
+    assert modes == [way, 0o700, 0o700]

@@ -9,11 +9,11 @@ import click
 
 from airkeep.cli.context import Context, shared_options
 from airkeep.cli.environments import (
-    FOLDER,
     lake_option,
     need_file,
     need_place,
     open_lake,
+    placed_here,
     read_state,
 )
 from airkeep.cli.output import Output
@@ -42,13 +42,17 @@ def env() -> None:
 @click.option(
     "--jobs",
     type=click.Choice(["dag", "here"]),
-    default="dag",
-    show_default=True,
-    help="mwaa: where its export and restore run: in its DAG airkeep_job, or where airkeep runs.",
+    help="mwaa: where its export and restore run: in its DAG airkeep_job, or where airkeep runs.  "
+    "[dag]",
 )
 @click.option("--airflow", "version", metavar="VERSION", help="local: which Airflow.  [newest]")
 @click.option("--dags", type=click.Path(path_type=Path), help="local: its folder of DAGs.")
 @click.option("--port", type=click.IntRange(1, 65_535), help="local: of the page.  [8080]")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    help="local: where its data is, or was moved to.  [.airkeep/ENVIRONMENT]",
+)
 @lake_option
 @shared_options("lake", tuning=False)
 def add(
@@ -61,24 +65,38 @@ def add(
     profile: str | None,
     role_arn: str | None,
     external_id: str | None,
-    jobs: Literal["dag", "here"],
+    jobs: Literal["dag", "here"] | None,
     version: str | None,
     dags: Path | None,
     port: int | None,
+    folder: Path | None,
 ) -> None:
-    """Make ENVIRONMENT known; of one that is known, change where it is."""
+    """Make ENVIRONMENT known; of one that is known, change where it is.
+
+    What is not given stays as it was.
+    """
     from airkeep.environment.events import MwaaPlace, Placed
-    from airkeep.environment.local.place import Said, local_place
+    from airkeep.environment.local.place import Said
 
     lake = open_lake(ctx, environment)
     journal, state = read_state(lake, environment)
     place: Place
+    _check_kind(state, kind)
     if kind == "mwaa":
-        place = MwaaPlace(name or environment, region, profile, role_arn, external_id, jobs)
+        before = state.place if isinstance(state.place, MwaaPlace) else MwaaPlace(environment)
+        place = MwaaPlace(
+            name or before.name,
+            region or before.region,
+            profile or before.profile,
+            role_arn or before.role_arn,
+            external_id or before.external_id,
+            jobs or before.jobs,
+        )
     else:
-        said = Said(version, need_file("--dags", dags), port=port)
-        folder = str((FOLDER / environment).absolute())
-        place = local_place(None, said, folder=folder, has_database=state.standing == "awake")
+        there = need_file("--folder", folder)
+        place = placed_here(
+            state, Said(version, need_file("--dags", dags), port=port, folder=there)
+        )
     if place != state.place:
         journal.append(Placed(place))
     ctx.output.result(place, lambda: ctx.output.line(f"{environment} is known: {_where(place)}"))
@@ -147,6 +165,21 @@ def forget(ctx: Context, environment: str, *, force: bool) -> None:
     ctx.output.result(
         {"forgotten": environment}, lambda: ctx.output.line(f"{environment} is forgotten")
     )
+
+
+def _check_kind(state: State, kind: str) -> None:
+    """Refuse to take what is there, or sleeps, for something of another kind."""
+    from airkeep.environment.events import LocalPlace
+    from airkeep.errors import JourneyError
+
+    if state.place is None or (state.standing == "new" and not state.made):
+        return
+    known = "local" if isinstance(state.place, LocalPlace) else "mwaa"
+    if kind != known:
+        raise JourneyError(
+            f"{state.environment} is {state.standing}, and of the kind {known}: forget it first "
+            f"(airkeep env forget {state.environment}), or choose another name"
+        )
 
 
 def _where(place: Place) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from airkeep.environment.journal import Journal
     from airkeep.environment.journey import Traveller
     from airkeep.environment.local.ground import LocalGround
+    from airkeep.environment.local.place import Said
     from airkeep.environment.state import State
     from airkeep.snapshot.lake import Lake
     from airkeep.snapshot.progress import Progress
@@ -33,6 +35,21 @@ FOLDER = Path(".airkeep")
 _OWN = re.compile(
     r"AIRFLOW(__\w+__\w+|_VAR_\w+|_CONN_\w+)|AWS_\w+|(HTTPS?|NO)_PROXY", re.IGNORECASE
 )
+
+
+def own_variables(environ: Mapping[str, str], home: Path) -> dict[str, str]:
+    """What of the user's variables an Airflow on this machine is to see.
+
+    Its home is another, where AWS's tools would look for the profile in vain.
+    """
+    own = {name: value for name, value in environ.items() if _OWN.fullmatch(name)}
+    if "AWS_PROFILE" not in own:
+        return own
+    files = {
+        "AWS_CONFIG_FILE": str(home / ".aws" / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(home / ".aws" / "credentials"),
+    }
+    return files | own
 
 
 def open_lake(ctx: Context, environment: str | None) -> Lake:
@@ -82,8 +99,26 @@ def unknown_environment(lake: Lake, environment: str) -> JourneyError:
     )
 
 
+def placed_here(state: State, said: Said) -> LocalPlace:
+    """A local environment's place as the flags say, on top of what it was."""
+    from airkeep.environment.events import LocalPlace
+    from airkeep.environment.local.folder import Folder
+    from airkeep.environment.local.place import local_place
+
+    before = state.place if isinstance(state.place, LocalPlace) else None
+    folder = str((FOLDER / state.environment).absolute())
+    there = Folder(Path(said.folder or (folder if before is None else before.folder)))
+    return local_place(before, said, folder=folder, has_database=there.has_database)
+
+
 def local_ground(
-    ctx: Context, lake: Lake, environment: str, place: LocalPlace, progress: Progress
+    ctx: Context,
+    lake: Lake,
+    environment: str,
+    place: LocalPlace,
+    progress: Progress,
+    *,
+    is_new: bool = False,
 ) -> LocalGround:
     """A local environment's ground, with the keys and variables of this process."""
     from airkeep.environment.local.ground import LocalGround, LocalMeans
@@ -92,12 +127,13 @@ def local_ground(
     means = LocalMeans(
         lake,
         ctx.cache("airflow"),
-        {name: value for name, value in os.environ.items() if _OWN.fullmatch(name)},
+        own_variables(os.environ, Path.home()),
         settings.secrets,
         settings.archive_key,
         settings.source_fernet_key,
         ctx.spool,
         progress,
+        is_new=is_new,
     )
     return LocalGround(environment, place, means)
 
@@ -112,7 +148,8 @@ def local_traveller(
         lake,
         journal,
         ground,
-        Keys(ctx.settings.archive_key, ground.fernet_key),
+        # A new one has no key yet, and nothing that was locked with it.
+        Keys(ctx.settings.archive_key, None if ground.means.is_new else ground.fernet_key),
         Patience(every_s=0.5, ready_s=600),
         key_dies=False,
         spool=ctx.spool,

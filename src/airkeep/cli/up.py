@@ -13,7 +13,6 @@ import click
 
 from airkeep.cli.context import Context, shared_options
 from airkeep.cli.environments import (
-    FOLDER,
     LOCAL,
     lake_option,
     local_ground,
@@ -21,6 +20,7 @@ from airkeep.cli.environments import (
     need_file,
     need_place,
     open_lake,
+    placed_here,
     read_state,
     take_over_option,
 )
@@ -91,19 +91,16 @@ def up(
         _up_mwaa(ctx, lake, journal, state.place, source=source, take_over=take_over)
         return
     place = _placed(journal, state, said)
-    _up_local(ctx, lake, journal, place, source=source, take_over=take_over)
+    new = state.standing in ("unknown", "new") and not state.restored
+    _up_local(ctx, lake, journal, place, source=source, take_over=take_over, is_new=new)
 
 
 def _placed(journal: Journal, state: State, said: Said) -> LocalPlace:
     """The place as the flags say, on top of what it was; told to the journal where it is new."""
-    from airkeep.environment.events import LocalPlace, Placed
-    from airkeep.environment.local.place import local_place
+    from airkeep.environment.events import Placed
 
-    before = state.place if isinstance(state.place, LocalPlace) else None
-    folder = str((FOLDER / state.environment).absolute())
-    awake = state.standing == "awake" or state.deleting
-    place = local_place(before, said, folder=folder, has_database=awake)
-    if place != before:
+    place = placed_here(state, said)
+    if place != state.place:
         journal.append(Placed(place))
     return place
 
@@ -116,10 +113,11 @@ def _up_local(
     *,
     source: str | None,
     take_over: bool,
+    is_new: bool,
 ) -> None:
     out = ctx.output
     with out.progress("up") as progress:
-        ground = local_ground(ctx, lake, journal.environment, place, progress)
+        ground = local_ground(ctx, lake, journal.environment, place, progress, is_new=is_new)
         ground.folder.check_free()
         with ground:
             traveller = local_traveller(ctx, lake, journal, ground, progress)

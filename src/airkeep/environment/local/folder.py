@@ -1,6 +1,8 @@
 """What a local environment keeps on its machine, and whether somebody is running it.
 
 <folder>/postgres/      the server's data, gone while the environment sleeps
+<folder>/postgres.part/ one that is being made; only its rename makes it a database
+<folder>/postgres.gone/ one whose deletion has begun, and its rename began it
 <folder>/airflow/       AIRFLOW_HOME: logs, plugins
 <folder>/logs/          what each process said
 <folder>/secrets.json   its Fernet key and others; they outlive its sleep
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import msgspec
 
+from airkeep.database.programs import unprivileged_user
 from airkeep.errors import HeldError, LocalAirflowError
 
 
@@ -50,6 +53,14 @@ class Folder:
         return self.path / "postgres"
 
     @property
+    def part(self) -> Path:
+        return self.path / "postgres.part"
+
+    @property
+    def gone(self) -> Path:
+        return self.path / "postgres.gone"
+
+    @property
     def home(self) -> Path:
         return self.path / "airflow"
 
@@ -62,28 +73,46 @@ class Folder:
         return (self.postgres / "data" / "PG_VERSION").exists()
 
     def make(self) -> None:
-        """Make what is not there; others may pass through it, and read nothing."""
+        """Make what is not there, closed to others.
+
+        Where PostgreSQL runs as another user, he may pass through to its data, and no further.
+        """
         for place in (self.path, self.home, self.logs):
-            place.mkdir(mode=0o711, parents=True, exist_ok=True)
+            place.mkdir(parents=True, exist_ok=True)
+            place.chmod(0o700)
+        if unprivileged_user() is not None:
+            self.path.chmod(0o711)
         (self.path / ".gitignore").write_text("*\n")
 
-    def secrets(self) -> Secrets:
-        """Those that were made when it was first asked."""
+    def make_secrets(self) -> None:
+        """Those of an environment that is new; what has been made stays."""
         from cryptography.fernet import Fernet
 
         file = self.path / "secrets.json"
         if not file.exists():
-            self.make()
             made = Secrets(
                 Fernet.generate_key().decode(), secrets.token_hex(32), secrets.token_hex(32)
             )
             _write_private(file, msgspec.json.encode(made))
+
+    def secrets(self) -> Secrets:
+        """Those that were made when it was new.
+
+        Raises:
+            LocalAirflowError: they are not there.
+        """
+        file = self.path / "secrets.json"
         try:
             return msgspec.json.decode(file.read_bytes(), type=Secrets)
+        except FileNotFoundError:
+            raise LocalAirflowError(
+                f"{file} is missing: the environment is not on this machine, or was moved: "
+                f"airkeep env add ENVIRONMENT --kind local --folder FOLDER says where to"
+            ) from None
         except msgspec.DecodeError:
             raise LocalAirflowError(
                 f"{file} cannot be read: put it back from a copy. Without it the environment's "
-                f"secrets do not open; once it is removed others are made"
+                f"secrets do not open"
             ) from None
 
     # Running it.
@@ -100,6 +129,8 @@ class Folder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise HeldError(self._taken()) from None
+            # Of one that was killed: its process id may be anybody's by now.
+            (self.path / "running.json").unlink(missing_ok=True)
             try:
                 yield
             finally:

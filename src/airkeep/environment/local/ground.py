@@ -11,13 +11,14 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
@@ -30,7 +31,7 @@ from airkeep.environment.events import LocalPlace, Recorded
 from airkeep.environment.ground import Pulse
 from airkeep.environment.local.folder import Folder, Running
 from airkeep.environment.local.packages import lay_out_plugins
-from airkeep.environment.local.processes import Processes
+from airkeep.environment.local.processes import Processes, end_leftovers
 from airkeep.environment.local.variables import WEBSERVER_CONFIG, Given, commands, variables
 from airkeep.environment.metadata import Metadata
 from airkeep.errors import LocalAirflowError, TooLongError
@@ -44,8 +45,13 @@ from airkeep.upgrade.airflow import Airflows
 from airkeep.upgrade.into import restore_upgraded
 
 DATABASE = "airflow"
+_RESTORING = "airflow_restoring"  # becomes the database when all of it is there
 # Unlike a scratch server's, what is in there is the only one of its kind.
 _DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+_TAKE_PLACE = f"""
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_RESTORING}';
+ALTER DATABASE {_RESTORING} RENAME TO {DATABASE};
+"""
 _END_S = 90
 _MIGRATE_S = 600
 _LOOK_S = 1.0
@@ -60,6 +66,7 @@ class LocalMeans:
         cache: where Airflows are kept.
         own: the user's variables that reach Airflow: `AIRFLOW__...`, `AIRFLOW_VAR_...`, `AWS_...`.
         source_fernet_key: of a snapshot from elsewhere.
+        is_new: it never was awake, and may be given secrets of its own.
     """
 
     lake: Lake
@@ -70,6 +77,7 @@ class LocalMeans:
     source_fernet_key: str | None = None
     spool: Path | None = None
     progress: Progress = silent
+    is_new: bool = False
 
 
 class LocalGround:
@@ -133,17 +141,36 @@ class LocalGround:
     def delete(self) -> None:
         running = None if self._server is not None else self.folder.running()
         if running is not None:
-            os.kill(running.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(running.pid, signal.SIGTERM)
             self._wait_for_end()
         self._stack.close()
         self._server = None
-        shutil.rmtree(self.folder.postgres, ignore_errors=True)
+        if self.folder.path.exists():
+            with self.folder.hold():  # nobody's server is over it, nor will be
+                self._remove()
+
+    def _remove(self) -> None:
+        """Its rename is all or nothing; what has another name is no database of anybody's."""
+        folder = self.folder
+        try:
+            if folder.postgres.exists():
+                if folder.gone.exists():
+                    shutil.rmtree(folder.gone)
+                folder.postgres.rename(folder.gone)
+            if folder.gone.exists():
+                shutil.rmtree(folder.gone)
+        except OSError as error:
+            raise LocalAirflowError(
+                f"{error.filename or folder.path} cannot be removed: {error.strerror}. Remove it, "
+                f"then run this again"
+            ) from None
 
     def is_whole(self) -> bool:
-        return False  # a folder goes file by file
+        return self.folder.postgres.exists()
 
     def is_gone(self) -> bool:
-        return not self.folder.postgres.exists()
+        return not (self.folder.postgres.exists() or self.folder.gone.exists())
 
     def _wait_for_end(self) -> None:
         until = time.monotonic() + _END_S
@@ -160,16 +187,19 @@ class LocalGround:
     def create(self, recorded: Recorded | None) -> None:
         """Airflow's packages, and a server with an empty database."""
         self.folder.make()
+        if self.means.is_new:
+            self.folder.make_secrets()
         self._hold()
         self.venv  # noqa: B018 - made before anything else, for it may fail
         self._server = self._server or self._started()
 
     def start(self) -> None:
+        self._check_port()
         self.folder.home.joinpath("webserver_config.py").write_text(WEBSERVER_CONFIG)
         plugins = self.place.plugins
         lay_out_plugins(Path(plugins) if plugins else None, self.folder.home / "plugins")
         if not self._metadata().is_made():
-            self._migrate()
+            self._migrate(self._address())
         assert self._server is not None  # noqa: S101 - `create` comes first
         self.folder.tell(Running(os.getpid(), self.place.port, self._server.port))
         self._stack.callback(self._processes.stop)
@@ -191,8 +221,15 @@ class LocalGround:
         return self._metadata().is_made()
 
     def restore(self, snapshot: Snapshot, active: Collection[str] | None, token: str) -> None:
-        """Into the empty database as it was; for another Airflow into one that this one made."""
-        means, address = self.means, self._address()
+        """As it was; for another Airflow into tables that this one made.
+
+        Beside the empty database, and in its place when it is done: what fails leaves no tables
+        there that look like a restore.
+        """
+        server = self._server
+        assert server is not None  # noqa: S101 - `create` comes first
+        server.drop(_RESTORING)
+        means, address = self.means, parse_address(server.create(_RESTORING))
         given: dict[str, Any] = {
             "active": active,
             "in_flight": "keep",
@@ -205,8 +242,10 @@ class LocalGround:
         if self._is_of_ours(snapshot):
             restore(means.lake, snapshot, address, create_schema=True, **given)
         else:
-            self._migrate()
+            self._migrate(address)
             restore_upgraded(means.lake, snapshot, address, cache=means.cache, **given)
+        server.drop(DATABASE)
+        server.run("psql", stdin=_TAKE_PLACE)
 
     def settle(self, recorded: Recorded | None) -> None: ...
 
@@ -220,6 +259,18 @@ class LocalGround:
             self._processes.look()
 
     # Its parts.
+
+    def _check_port(self) -> None:
+        """Refuse a port where another one would answer for this one."""
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self.place.port))
+            except OSError as error:
+                raise LocalAirflowError(
+                    f"port {self.place.port} cannot be had ({error.strerror}): end what listens "
+                    f"there, or choose another (airkeep up {self.environment} --port PORT)"
+                ) from None
 
     @cached_property
     def venv(self) -> Path:
@@ -237,7 +288,7 @@ class LocalGround:
             dags=Path(self.place.dags),
             venv=self.venv,
             port=self.place.port,
-            database=self._address().reveal().replace("postgresql:", "postgresql+psycopg2:", 1),
+            database=_of_sqlalchemy(self._address()),
             secrets=self.folder.secrets(),
             own=self.means.own,
         )
@@ -251,17 +302,25 @@ class LocalGround:
     def _hold(self) -> None:
         if self._server is None:
             self._stack.enter_context(self.folder.hold())
+            end_leftovers(self.folder.home)
 
     def _started(self) -> Server:
-        is_whole = self.folder.path / "database"
-        if self.folder.postgres.exists() and not is_whole.exists():
-            shutil.rmtree(self.folder.postgres)  # its making was cut short
+        if not self.folder.postgres.exists():
+            self._make_server()
         server = self._stack.enter_context(Server.start(self.folder.postgres, options=_DURABLE))
         there = f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"
         if not server.run("psql", "-At", stdin=there).strip():
             server.create(DATABASE)
-        is_whole.touch()
         return server
+
+    def _make_server(self) -> None:
+        """Beside its place, so that what lies there is whole."""
+        part = self.folder.part
+        if part.exists():
+            shutil.rmtree(part)  # its making was cut short
+        with Server.start(part, options=_DURABLE) as server:
+            server.create(DATABASE)
+        part.rename(self.folder.postgres)
 
     def _address(self) -> Address:
         if self._server is None and (running := self.folder.running()) is not None:
@@ -282,8 +341,9 @@ class LocalGround:
         theirs = set(snapshot.manifest.revisions)
         return bool(theirs & set(revisions_of(self.place.airflow)))
 
-    def _migrate(self) -> None:
+    def _migrate(self, address: Address) -> None:
         """Make Airflow's tables, as its own command does."""
+        given = replace(self._given, database=_of_sqlalchemy(address))
         word = (
             "migrate" if version_order(self.place.airflow) >= version_order("2.7.0") else "upgrade"
         )
@@ -291,12 +351,16 @@ class LocalGround:
         with log.open("ab") as said:
             done = subprocess.run(  # noqa: S603 - a path of ours, and no shell
                 [str(self.venv / "bin" / "airflow"), "db", word],
-                env=variables(self._given, "migrate-db"), cwd=self.folder.home,
+                env=variables(given, "migrate-db"), cwd=self.folder.home,
                 stdin=subprocess.DEVNULL, stdout=said, stderr=said,
                 timeout=_MIGRATE_S, check=False,
             )  # fmt: skip
-        if not self._metadata().is_made():
+        if not Metadata(address, self.means.spool).is_made():
             raise LocalAirflowError(
                 f"`airflow db {word}` ended with status {done.returncode} and made no tables: "
                 f"{log} says why"
             )
+
+
+def _of_sqlalchemy(address: Address) -> str:
+    return address.reveal().replace("postgresql:", "postgresql+psycopg2:", 1)

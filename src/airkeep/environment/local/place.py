@@ -19,7 +19,7 @@ class Said:
     """What a command line says of it; None is what it says nothing of.
 
     Attributes:
-        dags, requirements, plugins: absolute.
+        dags, requirements, plugins, folder: absolute.
     """
 
     airflow: str | None = None
@@ -27,6 +27,7 @@ class Said:
     requirements: str | None = None
     plugins: str | None = None
     port: int | None = None
+    folder: str | None = None
 
 
 def local_place(
@@ -47,11 +48,11 @@ def local_place(
     _check(version)
     if has_database and version != old.airflow:
         raise ConfigError(
-            f"--airflow {version}: it is awake with Airflow {old.airflow}; put it to sleep first "
+            f"--airflow {version}: its database is of Airflow {old.airflow}; put it to sleep first "
             f"(airkeep down), and it wakes in {version}"
         )
     return LocalPlace(
-        old.folder,
+        said.folder or old.folder,
         version,
         said.dags or old.dags,
         said.requirements or old.requirements,

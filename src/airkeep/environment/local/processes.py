@@ -1,8 +1,9 @@
 """An Airflow's processes: started as groups of their own, watched, ended in order.
 
-A small shell beside each waits for our end, however it comes, and ends the group then: nothing of
-an environment outlives the process that runs it. One that ends by itself is started again, a few
-times.
+A small shell beside each waits for our end, however it comes, and ends the group then. Tasks are in
+groups of their own, so what may have outlived its group is looked for by its variables: when all
+are stopped, and by the next one that runs the environment. One that ends by itself is started
+again, a few times.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,6 +110,7 @@ class Processes:
         for process in self._all:
             if process.group is None or process.group.poll() is None:
                 continue
+            process.signal(signal.SIGKILL)  # its children; a new one has its own
             process.release()
             if time.monotonic() - process.began > _STEADY_S:
                 process.starts = 0
@@ -129,7 +132,29 @@ class Processes:
         for process in self._all:
             process.signal(signal.SIGKILL)  # what of its group has outlived it
             process.release()
+        homes = {Path(process.environment["AIRFLOW_HOME"]) for process in self._all}
         self._all.clear()
+        for home in homes:
+            end_leftovers(home)
 
     def _log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
+
+
+def end_leftovers(home: Path) -> None:
+    """End every component and task of an environment that nobody runs any more.
+
+    A process that wrote its title over its variables is known by its words and its folder.
+    """
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is another user's
+            if _is_of(folder, home):
+                os.kill(int(folder.name), signal.SIGKILL)
+
+
+def _is_of(process: Path, home: Path) -> bool:
+    variables = (process / "environ").read_bytes().split(b"\0")
+    if b"AIRFLOW_HOME=" + bytes(home) in variables:  # a user's own shell has no component
+        return any(v.startswith(b"MWAA_AIRFLOW_COMPONENT=") for v in variables)
+    words = (process / "cmdline").read_bytes()
+    return words.startswith(b"airflow ") and (process / "cwd").readlink() == home.resolve()

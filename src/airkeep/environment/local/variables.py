@@ -2,7 +2,8 @@
 
 Names and defaults: amazon-mwaa-docker-images, images/airflow/*/python/mwaa/config. Left out is what
 only AWS has (queues, CloudWatch, IAM). A user's own `AIRFLOW__...` win over the defaults, as an
-environment's configuration options do there, and not over what holds it together. Pure.
+environment's configuration options do there, and not over what holds it together: the database is
+airkeep's. Pure.
 """
 
 from __future__ import annotations
@@ -64,13 +65,24 @@ def variables(given: Given, component: str) -> dict[str, str]:
     Args:
         component: as MWAA calls it: scheduler, webserver, worker, triggerer, dag-processor.
     """
+    ours = _ours(given, component)
+    own = {name: value for name, value in given.own.items() if not _stands_against(name, ours)}
+    return {**_DEFAULTS, **own, **ours}
+
+
+def _stands_against(name: str, ours: Mapping[str, str]) -> bool:
+    """Whether a user's variable would lead Airflow to something else than ours says."""
+    is_of_database = name.startswith(("AIRFLOW__DATABASE__", "AIRFLOW__CORE__SQL_ALCHEMY_"))
+    asked = name.removesuffix("_CMD").removesuffix("_SECRET")
+    return is_of_database or asked in ours
+
+
+def _ours(given: Given, component: str) -> dict[str, str]:
     plugins = given.folder.home / "plugins"
     return {
         "PATH": f"{given.venv / 'bin'}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(given.folder.home),
         "LC_ALL": "C.UTF-8",
-        **_DEFAULTS,
-        **given.own,
         "TZ": "UTC",
         "PYTHONPATH": f"{given.dags}:{plugins}",
         "AIRFLOW_HOME": str(given.folder.home),

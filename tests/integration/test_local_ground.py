@@ -1,0 +1,160 @@
+"""A local environment's database, its making and its removal, with no Airflow over it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import airkeep
+from airkeep.database.address import Address
+from airkeep.environment.events import LocalPlace
+from airkeep.environment.local.folder import Running
+from airkeep.environment.local.ground import LocalGround, LocalMeans
+from airkeep.errors import AirkeepError, HeldError, LocalAirflowError
+from airkeep.snapshot.lake import Lake
+from servers import reachable_folder
+
+
+class Bare(LocalGround):
+    """Without the packages of an Airflow."""
+
+    venv = Path("/none")
+    migrated = False
+
+    def _migrate(self, address: Address) -> None:
+        assert self._server is not None
+        tables = "CREATE TABLE dag_run (id int); CREATE TABLE dag (dag_id text, is_paused bool);"
+        self._server.run("psql", database=address.database, stdin=tables)
+        self.migrated = True
+
+
+@pytest.fixture
+def project() -> Iterator[Path]:
+    with reachable_folder() as folder:
+        yield folder
+
+
+def ground(project: Path) -> Bare:
+    place = LocalPlace(str(project / "local"), "3.3.2", "/dags")
+    return Bare("local", place, LocalMeans(Lake(project / "lake"), project, is_new=True))
+
+
+def test_it_is_whole_until_its_removal_has_begun(project: Path) -> None:
+    one = ground(project)
+    one.folder.postgres.mkdir(parents=True)
+    assert (one.is_whole(), one.is_gone()) == (True, False)
+    one.folder.postgres.rename(one.folder.gone)  # as a killed removal leaves it
+    assert (one.exists(), one.is_whole(), one.is_gone()) == (False, False, False)
+    one.delete()
+    assert one.is_gone()
+
+
+def test_what_cannot_be_removed_is_said(project: Path) -> None:
+    one = ground(project)
+    one.folder.path.mkdir(parents=True)
+    one.folder.gone.write_text("a file, where a folder is awaited")
+    with pytest.raises(LocalAirflowError, match=r"gone cannot be removed: Not a dir"):
+        one.delete()
+
+
+def test_only_what_was_never_whole_is_made_anew(project: Path) -> None:
+    with ground(project) as one:
+        one.folder.part.mkdir(parents=True)
+        (one.folder.part / "half").touch()
+        one.create(None)
+        (one.folder.postgres / "ours").touch()
+    with ground(project) as again:
+        again.create(None)
+        assert (again.folder.postgres / "ours").exists()
+        again.delete()
+        assert again.is_gone()
+        again.create(None)
+        assert not (again.folder.postgres / "ours").exists()
+
+
+def test_data_that_nothing_else_speaks_of_is_not_removed(project: Path) -> None:
+    one = ground(project)
+    (one.folder.postgres / "data").mkdir(parents=True)
+    shutil.copy(__file__, one.folder.postgres / "precious")
+    with one:
+        one.create(None)
+    assert (one.folder.postgres / "precious").exists()
+
+
+def test_what_another_process_holds_is_neither_removed_nor_anybody_ended(project: Path) -> None:
+    one = ground(project)
+    one.folder.make()
+    one.folder.postgres.mkdir()
+    with subprocess.Popen(["/bin/sleep", "60"]) as stranger:
+        try:
+            # Left by a run that was killed; the next one has told nothing yet.
+            one.folder.tell(Running(stranger.pid, 8080, 1))
+            with one.folder.hold():
+                assert one.folder.running() is None
+                with pytest.raises(HeldError, match="is being run: end that one first"):
+                    one.delete()
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+    assert one.is_whole()
+
+
+def test_a_process_that_has_just_ended_stops_no_removal(project: Path) -> None:
+    one = ground(project)
+    one.folder.make()
+    one.folder.postgres.mkdir()
+    with subprocess.Popen(["/bin/true"]) as ended:
+        pass
+
+    with ExitStack() as holding:
+        holding.enter_context(one.folder.hold())
+        one.folder.tell(Running(ended.pid, 8080, 1))
+        timer = threading.Timer(1, holding.close)
+        timer.start()
+        one.delete()
+        timer.join()
+    assert one.is_gone()
+
+
+def test_a_restore_that_failed_halfway_is_not_taken_for_one(
+    project: Path, airflow_dump: Callable[[str], str]
+) -> None:
+    lake = Lake(project / "lake")
+    old = airkeep.export(airflow_dump("airflow-2112"), lake, environment="older", secrets="drop")
+    new = airkeep.export(airflow_dump("airflow-332"), lake, environment="local", secrets="drop")
+    with ground(project) as one:
+        one.create(None)
+        assert not one.is_restored(old)
+        # The newer Airflow has made its tables; the older one's environment cannot be had.
+        with pytest.raises(AirkeepError):
+            one.restore(old, None, "t")
+        assert one.migrated
+        assert not one.is_restored(old)
+        one.restore(new, None, "t")
+        assert one.is_restored(new)
+        runs = new.manifest.table("dag_run")
+        assert runs is not None
+        assert _count(one) >= runs.rows > 0  # and those in flight
+
+
+def _count(one: Bare) -> int:
+    assert one._server is not None
+    said = one._server.run("psql", "-At", database="airflow", stdin="SELECT count(*) FROM dag_run")
+    return int(said)
+
+
+def test_a_port_that_another_one_has_is_refused(project: Path) -> None:
+    one = ground(project)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        one.place = msgspec.structs.replace(one.place, port=port)
+        with pytest.raises(LocalAirflowError, match=f"port {port} cannot be had .*--port"):
+            one.start()

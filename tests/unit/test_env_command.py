@@ -1,0 +1,112 @@
+"""`airkeep env` and `airkeep up` over a journal: what a place becomes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from airkeep.cli.main import cli
+from airkeep.environment.events import Began, Ended, Event, LocalPlace, MwaaPlace, Place, Placed
+from airkeep.environment.journal import Journal
+from airkeep.environment.state import fold
+from airkeep.errors import ConfigError, JourneyError, LocalAirflowError
+from airkeep.store.local import LocalStore
+
+PROD = MwaaPlace("prod", "eu-central-1", None, "arn:aws:iam::123456789012:role/it", "x", "here")
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> LocalPlace:
+    return LocalPlace(str(tmp_path / "env"), "3.1.8", str(tmp_path), "/needs.txt", "/plugins", 8090)
+
+
+def say(lake: Path, environment: str, *events: Event) -> None:
+    journal = Journal(LocalStore(lake), environment)
+    journal.read()
+    for event in events:
+        journal.append(event)
+
+
+def wake(lake: Path, environment: str, place: Place) -> None:
+    say(lake, environment, Placed(place), Began("up", datetime.now(UTC)), Ended("done"))
+
+
+def ask(lake: Path, *words: str) -> Result:
+    return CliRunner().invoke(cli, [*words, "--lake", str(lake)])
+
+
+def place(lake: Path, environment: str) -> Place | None:
+    return fold(environment, Journal(LocalStore(lake), environment).read()).place
+
+
+def database(local: LocalPlace) -> None:
+    data = Path(local.folder) / "postgres" / "data"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").touch()
+
+
+def test_what_is_not_given_again_stays_as_it_was(lake: Path, local: LocalPlace) -> None:
+    wake(lake, "here", local)
+    wake(lake, "prod", PROD)
+    ask(lake, "env", "add", "here", "--kind", "local", "--port", "9000")
+    ask(lake, "env", "add", "prod", "--kind", "mwaa", "--region", "eu-west-1")
+    assert place(lake, "here") == LocalPlace(
+        local.folder, "3.1.8", local.dags, "/needs.txt", "/plugins", 9000
+    )
+    assert place(lake, "prod") == MwaaPlace(
+        "prod", "eu-west-1", None, PROD.role_arn, PROD.external_id, "here"
+    )
+
+
+def test_what_is_awake_does_not_become_another_kind(lake: Path, local: LocalPlace) -> None:
+    wake(lake, "here", local)
+    wake(lake, "prod", PROD)
+    for name, kind in (("here", "mwaa"), ("prod", "local")):
+        refused = ask(lake, "env", "add", name, "--kind", kind)
+        assert isinstance(refused.exception, JourneyError)
+        assert "forget it first" in str(refused.exception)
+    say(lake, "new", Placed(PROD))
+    assert ask(lake, "env", "add", "new", "--kind", "local").exception is None
+    assert isinstance(place(lake, "new"), LocalPlace)
+
+
+@pytest.mark.parametrize("command", [["env", "add", "here", "--kind", "local"], ["up", "here"]])
+def test_a_database_that_is_there_keeps_its_airflow_however_its_journal_stands(
+    lake: Path, local: LocalPlace, command: list[str]
+) -> None:
+    say(lake, "here", Placed(local))
+    database(local)
+    refused = ask(lake, *command, "--airflow", "3.3.2")
+    assert isinstance(refused.exception, ConfigError)
+    assert "its database is of Airflow 3.1.8" in str(refused.exception)
+
+
+@pytest.mark.parametrize("command", ["up", "down"])
+def test_one_that_is_not_on_this_machine_gets_no_new_secrets(
+    lake: Path, local: LocalPlace, command: str
+) -> None:
+    wake(lake, "here", local)
+    refused = ask(lake, command, "here")
+    assert isinstance(refused.exception, LocalAirflowError)
+    assert "is not on this machine, or was moved" in str(refused.exception)
+    assert not Path(local.folder).exists()
+
+
+def test_one_that_was_moved_is_told_where_it_is(
+    lake: Path, local: LocalPlace, tmp_path: Path
+) -> None:
+    wake(lake, "here", local)
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    ask(lake, "env", "add", "here", "--kind", "local", "--folder", str(moved))
+    found = place(lake, "here")
+    assert isinstance(found, LocalPlace)
+    assert (found.folder, found.airflow) == (str(moved), "3.1.8")
