@@ -23,6 +23,7 @@ from logging import Logger
 from threading import Thread
 from typing import IO, Any
 
+from airkeep.config import Settings
 from airkeep.errors import AlreadySavedError, ConfigError, NotFoundError, did_you_mean
 from airkeep.store import Store, open_store
 
@@ -80,6 +81,25 @@ def read_job(conf: object) -> Job:
             "- for the database of the task's own settings"
         )
     return Job(tuple(words), result)
+
+
+def variables_of(
+    settings: Settings, environ: Mapping[str, str], *, aws_region: str = "", address: str = ""
+) -> dict[str, str]:
+    """The environment of a command that is to mean what its task means.
+
+    Args:
+        settings: the task's: an argument stands over a variable, in the command too.
+        address: of the task's connection, which stands over both; empty without one.
+    """
+    told = {
+        "AWS_REGION": aws_region,
+        "AWS_DEFAULT_REGION": aws_region,
+        "AIRKEEP_LAKE": settings.lake,
+        "AIRKEEP_ENVIRONMENT": settings.environment,
+        "AIRKEEP_DATABASE": address or settings.database or "env:",
+    }
+    return {**environ, **{name: value for name, value in told.items() if value}}
 
 
 def run_command(words: Sequence[str], *, environ: Mapping[str, str], log: Logger) -> Finished:
