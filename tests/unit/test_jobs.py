@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,15 +15,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airkeep.aws.policies import JOBS, Names
+from airkeep.aws.session import HERE
+from airkeep.aws.wait import Patience
 from airkeep.cli.main import run
 from airkeep.database.address import Address
 from airkeep.errors import AddressError, ConfigError, JobError, JobFailedError
 from airkeep.jobs.connection import from_jdbc, to_jdbc
-from airkeep.jobs.glue_plan import SCRIPT, GlueShape, job_definition, run_arguments, script_name
+from airkeep.jobs.glue import _Job
+from airkeep.jobs.glue_plan import (
+    SCRIPT,
+    TOKEN,
+    GlueShape,
+    job_definition,
+    run_arguments,
+    script_name,
+)
 from airkeep.jobs.here import run_here
 from airkeep.jobs.inside import run_inside
 from airkeep.jobs.job import Result, check_command, check_token, make_token, read_result
 from airkeep.jobs.record import Record
+from told_glue import told_glue
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
@@ -154,6 +166,38 @@ def test_a_command_here_gives_its_document_and_its_status(tmp_path: Any) -> None
     assert bad.result.error.startswith("there is no folder")
     plain = run_here(["--version"], os.environ, token="t")
     assert plain.result.summary.startswith("airkeep, version")
+
+
+def _run_of_glue(state: str) -> dict[str, Any]:
+    return {"Id": "jr_1", "JobRunState": state, "StartedOn": 1.0, "Arguments": {TOKEN: "t"}}
+
+
+@pytest.mark.parametrize(
+    ("states", "refused", "said"),
+    [
+        (["RUNNING", "STOPPING", "STOPPED"], False, "was stopped"),
+        (["RUNNING"], False, "was asked to stop, and still works"),
+        (["RUNNING", "SUCCEEDED"], False, "ended as SUCCEEDED meanwhile"),
+        (["RUNNING"], True, "could not be stopped .*OperationNotPermitted"),
+        (["STOPPED"], True, "was stopped"),
+    ],
+)
+def test_a_run_is_said_to_be_stopped_only_when_it_is(
+    states: list[str], refused: bool, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    runs = [_run_of_glue(state) for state in states]
+    errors = [{"JobRunId": "jr_1", "ErrorDetail": {"ErrorCode": "OperationNotPermitted"}}]
+    replies: dict[str, list[dict[str, Any]]] = {
+        "GetJobRuns": [{"JobRuns": [run]} for run in runs],
+        "BatchStopJobRun": [{"Errors": errors} if refused else {}],
+    }
+    now = [0.0]
+    patience = Patience(0, 10, lambda: now[0], lambda s: now.__setitem__(0, now[0] + s))
+    with told_glue(replies) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), patience, HERE, print)
+        assert re.search(rf"and {said}", str(job.stop()))
 
 
 def test_a_job_that_was_given_nothing_says_so() -> None:
