@@ -30,9 +30,17 @@ from airkeep.jobs.glue_plan import (
     run_arguments,
     script_name,
 )
-from airkeep.jobs.here import run_here
+from airkeep.jobs.here import run_command, run_here
 from airkeep.jobs.inside import run_inside
-from airkeep.jobs.job import Result, check_command, check_token, make_token, read_result
+from airkeep.jobs.job import (
+    Result,
+    check_command,
+    check_token,
+    cut_bytes,
+    make_token,
+    read_result,
+    told_of_cut,
+)  # fmt: skip
 from airkeep.jobs.record import Record
 from told_glue import told_glue
 
@@ -166,6 +174,28 @@ def test_a_command_here_gives_its_document_and_its_status(tmp_path: Any) -> None
     assert bad.result.error.startswith("there is no folder")
     plain = run_here(["--version"], os.environ, token="t")
     assert plain.result.summary.startswith("airkeep, version")
+
+
+def test_what_a_command_prints_is_whole_or_said_to_be_cut(tmp_path: Any) -> None:
+    """A short limit in place of a long output."""
+    lines: list[str] = []
+    command = ["iam", "--for", "bucket", "--bucket", "b"]
+    whole = run_command(command, os.environ, lines.append)
+    cut = run_command(command, os.environ, lines.append, most_bytes=100)
+    bytes_ = cut.summary["cut"]
+    assert (cut.status, cut.summary) == (0, {"cut": bytes_})
+    assert lines == [told_of_cut(bytes_)]
+    assert cut_bytes(cut) == bytes_ > 100 > cut_bytes(whole) == 0
+    assert "put-bucket-encryption" in whole.summary
+    assert run_command(command, os.environ, print, most_bytes=bytes_) == whole
+
+
+def test_a_long_output_comes_through_from_here(capsys: pytest.CaptureFixture[str]) -> None:
+    bucket = "b" * 120_000  # it is in several of the resources
+    command = ["iam", "--for", "deploy", "--dags-bucket", bucket]
+    assert run(["job", "run", "--on", "here", "--", *command]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(json.dumps(told)) > 240_000
 
 
 def _run_of_glue(state: str) -> dict[str, Any]:

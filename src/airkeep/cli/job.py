@@ -165,8 +165,12 @@ def _on_glue(command: list[str], given: dict[str, Any], options: dict[str, Any])
 
 
 def _show(ctx: Context, outcome: Outcome) -> None:
+    from airkeep.jobs.job import cut_bytes, told_of_cut
+
     found = outcome.result.summary
-    if found is not None:
+    if cut := cut_bytes(outcome.result):
+        ctx.output.warn(told_of_cut(cut))
+    elif found is not None:
         ctx.output.line(found if isinstance(found, str) else json.dumps(found, indent=2))
     if outcome.run:
         ctx.output.note(f"{outcome.run} ended with {outcome.result.status}; logs: {outcome.logs}")

@@ -7,6 +7,7 @@ of which the last one is kept. It asks nobody anything: its standard input is cl
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from airkeep.jobs.job import MAX_SUMMARY_BYTES, Outcome, Result, check_command
+from airkeep.jobs.job import Outcome, Result, check_command, told_of_cut
 
 
 def run_here(
@@ -39,9 +40,17 @@ def run_here(
 
 
 def run_command(
-    command: Sequence[str], environ: Mapping[str, str], tell: Callable[[str], None]
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    tell: Callable[[str], None],
+    *,
+    most_bytes: int | None = None,
 ) -> Result:
-    """Run `airkeep COMMAND` with this interpreter and its modules."""
+    """Run `airkeep COMMAND` with this interpreter and its modules.
+
+    Args:
+        most_bytes: of what it prints that are kept; None for all.
+    """
     modules = {"PYTHONPATH": ":".join(path for path in sys.path if path)}  # Glue adds to it itself
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
@@ -59,17 +68,19 @@ def run_command(
             for line in process.stderr or ():
                 last = line.rstrip() or last
                 tell(line.rstrip())
+        printed_bytes = output.seek(0, os.SEEK_END)
         output.seek(0)
-        printed = output.read(MAX_SUMMARY_BYTES + 1)
+        is_cut = most_bytes is not None and printed_bytes > most_bytes
+        summary = {"cut": printed_bytes} if is_cut else _summary(output.read())
+    if is_cut:
+        tell(told_of_cut(printed_bytes))
     error = last.removeprefix("airkeep: ") if process.returncode else ""
-    return Result(process.returncode, _summary(printed), error)
+    return Result(process.returncode, summary, error)
 
 
 def _summary(printed: bytes) -> Any:
-    text = printed[:MAX_SUMMARY_BYTES].decode(errors="replace")
-    if len(printed) <= MAX_SUMMARY_BYTES:
-        try:
-            return json.loads(text)
-        except ValueError:
-            pass
-    return text.strip() or None
+    text = printed.decode(errors="replace")
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.strip() or None
