@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import socket
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -196,6 +200,31 @@ def test_a_long_output_comes_through_from_here(capsys: pytest.CaptureFixture[str
     assert run(["job", "run", "--on", "here", "--", *command]) == 0
     told = json.loads(capsys.readouterr().out)
     assert len(json.dumps(told)) > 240_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_command_ends_with_the_one_that_started_it(number: signal.Signals, tmp_path: Any) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        deaf.settimeout(30)
+        url = f"postgresql://me@127.0.0.1:{deaf.getsockname()[1]}/db?connect_timeout=60"
+        words = ["export", url, str(tmp_path / "lake"), "-e", "prod"]
+        starter = subprocess.Popen(
+            [sys.executable, "-m", "airkeep.cli", "job", "run", "--on", "here", "--", *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            connection, _ = deaf.accept()
+            with connection:
+                starter.send_signal(number)
+                connection.settimeout(30)  # the command line gives up after 20 s
+                while connection.recv(1024):  # what it asked; then the end, as it is gone
+                    pass
+        finally:
+            starter.kill()
+            starter.wait(30)
 
 
 def _run_of_glue(state: str) -> dict[str, Any]:

@@ -11,13 +11,10 @@ started it may ask twice, and reads the whole outcome or none. Nothing of Airflo
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from logging import Logger
 from threading import Thread
@@ -25,6 +22,7 @@ from typing import IO, Any
 
 from airkeep.config import Settings
 from airkeep.errors import AlreadySavedError, ConfigError, NotFoundError, did_you_mean
+from airkeep.jobs.here import stop
 from airkeep.store import Store, open_store
 
 # All but `shell`, which waits for somebody, and `key`, whose answer is a secret.
@@ -33,8 +31,6 @@ COMMANDS = (
     "models", "report", "register", "diff", "clean", "compact", "rekey",
 )  # fmt: skip
 MAX_SUMMARY_BYTES = 1 << 20
-# The command line itself gives up after 20 s; Airflow kills a task after 60 s.
-STOP_S = 30.0
 
 _LOGIN = re.compile(r"://[^/@\s]*:[^@\s]+@|[?&]password=")
 
@@ -128,7 +124,7 @@ def run_command(words: Sequence[str], *, environ: Mapping[str, str], log: Logger
             said = process.stdout.read()
             status = process.wait()
         except BaseException:
-            _stop(process)
+            stop(process)
             raise
         telling.join()
     return Finished(status, _summary(said), last[0] if status and last else "")
@@ -138,16 +134,6 @@ def _tell(stream: IO[str], log: Logger, last: list[str]) -> None:
     for line in stream:
         log.info("%s", line.rstrip())
         last[:] = [line.rstrip()]
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    """Let it clean up, then end it and what it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _summary(said: str) -> Any:
