@@ -32,6 +32,7 @@ from airkeep.errors import (
     StoreAccessError,
 )
 from airkeep.jobs.glue import run_on_glue
+from airkeep.provider.process import Finished, Outcome
 from airkeep.store.open import open_store
 from airkeep.store.retry import Retry
 from aws_server import AwsServer, running_aws_server
@@ -232,11 +233,24 @@ def read_keys(a: Account) -> None:
     assert secrets.variables(a.names.secret) == {"AIRKEEP_ARCHIVE_KEY": "k"}
 
 
+def save_result(a: Account) -> None:
+    """As the DAG run of a job does."""
+    place = Outcome.at(f"{a.lake}/jobs/{uuid.uuid4().hex}/result.json", {})
+    assert place.load() is None
+    assert place.save(Finished(0, "done")) == Finished(0, "done")
+    assert place.load() == Finished(0, "done")
+
+
 DEEDS: dict[tuple[Purpose, Role], dict[str, Callable[[Account], None]]] = {
     ("export", "mwaa"): {
         "ListLake": list_lake, "WriteLake": write_lake, "EndUploads": end_uploads,
     },
-    ("restore", "mwaa"): {"ListLake": list_lake, "ReadLake": read_lake},
+    ("restore", "mwaa"): {
+        "ListLake": list_lake, "ReadLake": read_lake, "SaveResult": save_result,
+    },
+    ("sleep", "mwaa"): {
+        "ListLake": list_lake, "WriteLake": save_result, "EndUploads": end_uploads,
+    },
     ("sleep", "operator"): {
         "Environment": live, "ListEnvironments": list_environments, "AskAirflow": ask_airflow,
         "LookAtDagsFiles": look_at_files, "Tell": tell,

@@ -160,9 +160,11 @@ def policies(names: Names, purposes: Iterable[Purpose] = PURPOSES) -> tuple[Poli
         if purpose == "export":
             found.append(Policy(purpose, "mwaa", tuple(_write_lake(names))))
         elif purpose == "restore":
-            found.append(Policy(purpose, "mwaa", tuple(_read_lake(names))))
+            found.append(Policy(purpose, "mwaa", tuple(_restore(names))))
         elif purpose == "sleep":
             found.append(Policy(purpose, "operator", tuple(_sleep(names))))
+            # Its jobs, in DAG runs: the export before, the restore after, each one's result.
+            found.append(Policy(purpose, "mwaa", tuple(_write_lake(names))))
         elif purpose == "deploy":
             found.append(Policy(purpose, "operator", tuple(_deploy(names))))
         else:
@@ -181,10 +183,12 @@ def placeholders(document: object) -> tuple[str, ...]:
     return tuple(_PLACEHOLDER.findall(document)) if isinstance(document, str) else ()
 
 
-def _read_lake(names: Names) -> Iterable[Statement]:
+def _restore(names: Names) -> Iterable[Statement]:
     yield _list(names)
     yield Statement("ReadLake", ("s3:GetObject",), (names.objects("*"),))
-    yield from _key(names, "kms:Decrypt")
+    # A restore that is a job is not done before its result is there.
+    yield Statement("SaveResult", ("s3:PutObject",), (names.objects(JOBS, "*"),))
+    yield from _key(names, "kms:Decrypt", "kms:GenerateDataKey")
 
 
 def _write_lake(names: Names) -> Iterable[Statement]:
