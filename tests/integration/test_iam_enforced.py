@@ -80,7 +80,11 @@ def for_emulator(policy: Policy) -> dict[str, Any]:
     document = policy.document()
     for statement in document["Statement"]:
         arns = statement["Resource"]
-        named = [re.sub(r":(job|connection|database)/", ":table/", arn) for arn in arns if ":glue:" in arn]
+        named = [
+            re.sub(r":(job|connection|database)/", ":table/", arn)
+            for arn in arns
+            if ":glue:" in arn
+        ]
         statement["Resource"] = ["*" if ":airflow:" in arn else arn for arn in [*arns, *named]]
     return document
 
