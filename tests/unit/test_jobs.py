@@ -278,10 +278,13 @@ def test_the_command_line_ends_as_the_jobs_command_did(
     [(["--on", "here", "--", "exprot"], 2, "did you mean export"),
      (["--on", "here", "--", "shell", "x"], 2, "no command for a job"),
      (["--on", "here", "--", "job", "run"], 2, "no command for a job"),
-     (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--", "iam"], 3, "--glue-role"),
+     (["--on", "here", "--", "key"], 2, "no command for a job"),
+     (["--on", "glue", "--", "key"], 2, "no command for a job"),
+     (["--on", "dag", "--", "down", "prod"], 2, "--on dag takes export"),
+     (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--", "clean"], 3, "--glue-role"),
      (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--glue-role", "r", "--subnet", "s",
-       "--", "iam"], 2, "go together"),
-     (["--on", "dag", "-e", "prod", "--", "iam"], 3, "no lake is set")],
+       "--", "clean"], 2, "go together"),
+     (["--on", "dag", "-e", "prod", "--", "clean"], 3, "no lake is set")],
 )  # fmt: skip
 def test_what_cannot_be_a_job_is_refused_at_once(
     arguments: list[str], status: int, words: str, capsys: pytest.CaptureFixture[str]

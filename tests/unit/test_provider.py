@@ -22,10 +22,10 @@ import pytest
 from airkeep.cli import main
 from airkeep.config import load_settings
 from airkeep.errors import AddressError, ConfigError
+from airkeep.jobs.job import INSIDE
 from airkeep.provider.connection import address_of
 from airkeep.provider.info import get_provider_info
 from airkeep.provider.process import (
-    COMMANDS,
     Finished,
     Outcome,
     read_job,
@@ -47,10 +47,10 @@ NOT_INSIDE = {
 
 
 def test_a_task_may_run_every_command_on_databases_and_lakes() -> None:
-    assert set(COMMANDS) == set(main.COMMANDS) - NOT_INSIDE
+    assert set(INSIDE) == set(main.COMMANDS) - NOT_INSIDE
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", INSIDE)
 def test_every_command_that_a_task_may_run_speaks_json(name: str) -> None:
     command = main.cli.get_command(click.Context(main.cli), name)
     assert command is not None

@@ -22,11 +22,11 @@ from airkeep.jobs.job import Outcome, Result, check_command, told_of_cut
 
 # The command line itself gives up after 20 s; Airflow kills a task after 60 s.
 STOP_S = 30.0
-# Linux tells the command of its starter's end, also of a SIGKILL, which nobody can pass on.
+# Linux ends the command with its starter, also after a SIGKILL, which nobody can pass on.
 _BEGIN = """
 import ctypes, os, signal, sys
 if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() != int(sys.argv.pop(1)):
     sys.exit(143)
 from airkeep.cli.main import main

@@ -15,6 +15,12 @@ from typing import Any
 
 from airkeep.errors import ConfigError, JobError
 
+# What a job elsewhere may run: commands on databases and lakes. Not `shell`, which waits for
+# somebody, nor `key`, whose answer is a secret, nor what is done to an environment from outside.
+INSIDE = (
+    "export", "adopt", "snapshots", "show", "verify", "restore", "upgrade", "prune", "query",
+    "models", "report", "register", "diff", "clean", "compact", "rekey",
+)  # fmt: skip
 MAX_SUMMARY_BYTES = 1 << 20  # a result elsewhere keeps no more, and says so
 TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 # A URL with a password, or libpq's words for one: a job's arguments are shown in consoles.

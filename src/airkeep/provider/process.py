@@ -1,7 +1,7 @@
 """airkeep's command line in a process of its own: any command, no shell.
 
 What a DAG run's conf asks for is checked before anything starts: a list of words, the first one of
-`COMMANDS`. The process is this interpreter's. It is told of a kill, and waited for: an export or a
+`INSIDE`. The process is this interpreter's. It is told of a kill, and waited for: an export or a
 restore that is stopped leaves nothing half done.
 
 The outcome is saved once, when the command has ended; who finds it there does nothing again. So who
@@ -23,13 +23,9 @@ from typing import IO, Any
 from airkeep.config import Settings
 from airkeep.errors import AlreadySavedError, ConfigError, NotFoundError, did_you_mean
 from airkeep.jobs.here import stop
+from airkeep.jobs.job import INSIDE
 from airkeep.store import Store, open_store
 
-# All but `shell`, which waits for somebody, and `key`, whose answer is a secret.
-COMMANDS = (
-    "export", "adopt", "snapshots", "show", "verify", "restore", "upgrade", "prune", "query",
-    "models", "report", "register", "diff", "clean", "compact", "rekey",
-)  # fmt: skip
 MAX_SUMMARY_BYTES = 1 << 20
 
 _LOGIN = re.compile(r"://[^/@\s]*:[^@\s]+@|[?&]password=")
@@ -66,10 +62,10 @@ def read_job(conf: object) -> Job:
     if not isinstance(result, str) or (result and "/" not in result):
         raise ConfigError("result: expected a URL or a path of a file: s3://bucket/results/1.json")
     first = words[0] if words else ""
-    if first not in COMMANDS:
+    if first not in INSIDE:
         raise ConfigError(
-            f"command: {first!r} cannot be run by a task{did_you_mean(first, COMMANDS)}: expected "
-            f"one of {', '.join(COMMANDS)}"
+            f"command: {first!r} cannot be run by a task{did_you_mean(first, INSIDE)}: expected "
+            f"one of {', '.join(INSIDE)}"
         )
     if any("\0" in word or _LOGIN.search(word) for word in words):
         raise ConfigError(
