@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airkeep.aws import glue_connections, mwaa, s3, secrets, sns
+from airkeep.aws import glue, glue_connections, mwaa, s3, secrets, sns
 from airkeep.aws.airflow_rest import AirflowRest
+from airkeep.aws.hive import HivePartition, HiveTable
 from airkeep.aws.mwaa import Definition
 from airkeep.aws.policies import Names, Policy, Purpose, Role, policies
 from airkeep.aws.session import client
@@ -32,6 +36,8 @@ from airkeep.errors import (
     StoreAccessError,
 )
 from airkeep.jobs.glue import run_on_glue
+from airkeep.provider.process import Finished, Outcome
+from airkeep.provider.reports import save_report
 from airkeep.store.open import open_store
 from airkeep.store.retry import Retry
 from aws_server import AwsServer, running_aws_server
@@ -74,7 +80,11 @@ def for_emulator(policy: Policy) -> dict[str, Any]:
     document = policy.document()
     for statement in document["Statement"]:
         arns = statement["Resource"]
-        named = [re.sub(r":(job|connection)/", ":table/", arn) for arn in arns if ":glue:" in arn]
+        named = [
+            re.sub(r":(job|connection|database)/", ":table/", arn)
+            for arn in arns
+            if ":glue:" in arn
+        ]
         statement["Resource"] = ["*" if ":airflow:" in arn else arn for arn in [*arns, *named]]
     return document
 
@@ -220,8 +230,8 @@ def start_job(a: Account) -> None:
 
 
 def read_connection(a: Account) -> None:
-    glue = a.server.client("glue")
-    glue.create_connection(ConnectionInput={
+    own = a.server.client("glue")
+    own.create_connection(ConnectionInput={
         "Name": a.names.connection, "ConnectionType": "JDBC", "ConnectionProperties": {},
     })  # fmt: skip
     assert glue_connections.find(a.names.connection) is not None
@@ -232,11 +242,45 @@ def read_keys(a: Account) -> None:
     assert secrets.variables(a.names.secret) == {"AIRKEEP_ARCHIVE_KEY": "k"}
 
 
+def save_result(a: Account) -> None:
+    """As the DAG run of a job does."""
+    place = Outcome.at(f"{a.lake}/jobs/{uuid.uuid4().hex}/result.json", {})
+    assert place.load() is None
+    assert place.save(Finished(0, "done")) == Finished(0, "done")
+    assert place.load() == Finished(0, "done")
+
+
+def keep_one_report(a: Account) -> None:
+    """As the ready DAG does from its 31st report on."""
+    store = open_store(a.lake)
+    with tempfile.NamedTemporaryFile() as file:
+        for _ in range(2):
+            save_report(store, Path(file.name), at=datetime.now(UTC), keep=1)
+
+
+def register_tables(a: Account) -> None:
+    """One that is new, one that has changed, one that is gone; and their partitions."""
+    tables, snapshots = f"{a.lake}/tables", [f"id={name}" for name in "ab"]
+    for columns, found in (("n",), snapshots), (("n", "m"), snapshots[1:]):
+        partitions = tuple(HivePartition((one,), f"{tables}/{one}") for one in found)
+        table = HiveTable(
+            "dag_run", "", tuple((name, "bigint") for name in columns), ("id",), tables, partitions
+        )
+        glue.register(a.names.catalog, [table], a.lake)
+    glue.register(a.names.catalog, [], a.lake)
+
+
 DEEDS: dict[tuple[Purpose, Role], dict[str, Callable[[Account], None]]] = {
     ("export", "mwaa"): {
         "ListLake": list_lake, "WriteLake": write_lake, "EndUploads": end_uploads,
+        "EndReports": keep_one_report, "Catalog": register_tables,
     },
-    ("restore", "mwaa"): {"ListLake": list_lake, "ReadLake": read_lake},
+    ("restore", "mwaa"): {
+        "ListLake": list_lake, "ReadLake": read_lake, "SaveResult": save_result,
+    },
+    ("sleep", "mwaa"): {
+        "ListLake": list_lake, "WriteLake": save_result, "EndUploads": end_uploads,
+    },
     ("sleep", "operator"): {
         "Environment": live, "ListEnvironments": list_environments, "AskAirflow": ask_airflow,
         "LookAtDagsFiles": look_at_files, "Tell": tell,

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
+import socket
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,15 +19,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airkeep.aws.policies import JOBS, Names
+from airkeep.aws.session import HERE
+from airkeep.aws.wait import Patience
 from airkeep.cli.main import run
 from airkeep.database.address import Address
 from airkeep.errors import AddressError, ConfigError, JobError, JobFailedError
 from airkeep.jobs.connection import from_jdbc, to_jdbc
-from airkeep.jobs.glue_plan import SCRIPT, GlueShape, job_definition, run_arguments, script_name
-from airkeep.jobs.here import run_here
+from airkeep.jobs.glue import _Job
+from airkeep.jobs.glue_plan import (
+    SCRIPT,
+    TOKEN,
+    GlueShape,
+    job_definition,
+    run_arguments,
+    script_name,
+)
+from airkeep.jobs.here import run_command, run_here
 from airkeep.jobs.inside import run_inside
-from airkeep.jobs.job import Result, check_command, check_token, make_token, read_result
+from airkeep.jobs.job import (
+    Result,
+    check_command,
+    check_token,
+    cut_bytes,
+    make_token,
+    read_result,
+    told_of_cut,
+)  # fmt: skip
 from airkeep.jobs.record import Record
+from told_glue import told_glue
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
@@ -156,6 +180,85 @@ def test_a_command_here_gives_its_document_and_its_status(tmp_path: Any) -> None
     assert plain.result.summary.startswith("airkeep, version")
 
 
+def test_what_a_command_prints_is_whole_or_said_to_be_cut(tmp_path: Any) -> None:
+    """A short limit in place of a long output."""
+    lines: list[str] = []
+    command = ["iam", "--for", "bucket", "--bucket", "b"]
+    whole = run_command(command, os.environ, lines.append)
+    cut = run_command(command, os.environ, lines.append, most_bytes=100)
+    bytes_ = cut.summary["cut"]
+    assert (cut.status, cut.summary) == (0, {"cut": bytes_})
+    assert lines == [told_of_cut(bytes_)]
+    assert cut_bytes(cut) == bytes_ > 100 > cut_bytes(whole) == 0
+    assert "put-bucket-encryption" in whole.summary
+    assert run_command(command, os.environ, print, most_bytes=bytes_) == whole
+
+
+def test_a_long_output_comes_through_from_here(capsys: pytest.CaptureFixture[str]) -> None:
+    bucket = "b" * 120_000  # it is in several of the resources
+    command = ["iam", "--for", "deploy", "--dags-bucket", bucket]
+    assert run(["job", "run", "--on", "here", "--", *command]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(json.dumps(told)) > 240_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_command_ends_with_the_one_that_started_it(number: signal.Signals, tmp_path: Any) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        deaf.settimeout(30)
+        url = f"postgresql://me@127.0.0.1:{deaf.getsockname()[1]}/db?connect_timeout=60"
+        words = ["export", url, str(tmp_path / "lake"), "-e", "prod"]
+        starter = subprocess.Popen(
+            [sys.executable, "-m", "airkeep.cli", "job", "run", "--on", "here", "--", *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            connection, _ = deaf.accept()
+            with connection:
+                starter.send_signal(number)
+                connection.settimeout(30)  # the command line gives up after 20 s
+                while connection.recv(1024):  # what it asked; then the end, as it is gone
+                    pass
+        finally:
+            starter.kill()
+            starter.wait(30)
+
+
+def _run_of_glue(state: str) -> dict[str, Any]:
+    return {"Id": "jr_1", "JobRunState": state, "StartedOn": 1.0, "Arguments": {TOKEN: "t"}}
+
+
+@pytest.mark.parametrize(
+    ("states", "refused", "said"),
+    [
+        (["RUNNING", "STOPPING", "STOPPED"], False, "was stopped"),
+        (["RUNNING"], False, "was asked to stop, and still works"),
+        (["RUNNING", "SUCCEEDED"], False, "ended as SUCCEEDED meanwhile"),
+        (["RUNNING"], True, "could not be stopped .*OperationNotPermitted"),
+        (["STOPPED"], True, "was stopped"),
+    ],
+)
+def test_a_run_is_said_to_be_stopped_only_when_it_is(
+    states: list[str], refused: bool, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    runs = [_run_of_glue(state) for state in states]
+    errors = [{"JobRunId": "jr_1", "ErrorDetail": {"ErrorCode": "OperationNotPermitted"}}]
+    replies: dict[str, list[dict[str, Any]]] = {
+        "GetJobRuns": [{"JobRuns": [run]} for run in runs],
+        "BatchStopJobRun": [{"Errors": errors} if refused else {}],
+    }
+    now = [0.0]
+    patience = Patience(0, 10, lambda: now[0], lambda s: now.__setitem__(0, now[0] + s))
+    with told_glue(replies) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), patience, HERE, print)
+        assert re.search(rf"and {said}", str(job.stop()))
+
+
 def test_a_job_that_was_given_nothing_says_so() -> None:
     assert "was not given --AIRKEEP_JOB_RESULT" in run_inside([], {}, print)
 
@@ -175,10 +278,13 @@ def test_the_command_line_ends_as_the_jobs_command_did(
     [(["--on", "here", "--", "exprot"], 2, "did you mean export"),
      (["--on", "here", "--", "shell", "x"], 2, "no command for a job"),
      (["--on", "here", "--", "job", "run"], 2, "no command for a job"),
-     (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--", "iam"], 3, "--glue-role"),
+     (["--on", "here", "--", "key"], 2, "no command for a job"),
+     (["--on", "glue", "--", "key"], 2, "no command for a job"),
+     (["--on", "dag", "--", "down", "prod"], 2, "--on dag takes export"),
+     (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--", "clean"], 3, "--glue-role"),
      (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--glue-role", "r", "--subnet", "s",
-       "--", "iam"], 2, "go together"),
-     (["--on", "dag", "-e", "prod", "--", "iam"], 3, "no lake is set")],
+       "--", "clean"], 2, "go together"),
+     (["--on", "dag", "-e", "prod", "--", "clean"], 3, "no lake is set")],
 )  # fmt: skip
 def test_what_cannot_be_a_job_is_refused_at_once(
     arguments: list[str], status: int, words: str, capsys: pytest.CaptureFixture[str]

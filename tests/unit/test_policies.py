@@ -14,6 +14,7 @@ from airkeep.aws.bucket import bucket_settings, covers
 from airkeep.aws.mwaa import Definition
 from airkeep.aws.policies import Names, Policy, placeholders, policies
 from airkeep.cli.main import cli, run
+from airkeep.provider.dags.variables import lake_of_bucket
 
 with warnings.catch_warnings():  # of what it imports pkg_resources by
     warnings.simplefilter("ignore")
@@ -132,7 +133,8 @@ def test_the_exports_go_to_glacier_and_end_as_they_should() -> None:
 @pytest.mark.parametrize(
     ("exports", "lake", "covered"),
     [("exports", "exports", True), ("exports/", "exports/prod", True), ("", "lake", True),
-     ("exports", "exports2", False), ("exports/csv", "exports", False)],
+     ("exports", "exports2", False), ("exports/csv", "exports", False),
+     ("exports/tables", "exports", True), ("csv", "", False), ("exports", "", True)],
 )  # fmt: skip
 def test_a_lifecycle_that_takes_snapshots_is_known(exports: str, lake: str, covered: bool) -> None:
     assert covers(exports, lake) is covered
@@ -161,9 +163,32 @@ def test_a_lake_that_is_known_needs_no_flag_for_its_bucket(
 ) -> None:
     monkeypatch.setenv("AIRKEEP_LAKE", "s3://keep/exports/prod")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    told = iam("--for", "bucket", "--strict")
-    assert json.loads(told.stdout)["put-bucket-encryption"]["Bucket"] == "keep"
-    assert "takes the lake's snapshots too" in told.stderr
+    told = json.loads(iam("--for", "bucket", "--strict").stdout)
+    assert told["put-bucket-encryption"]["Bucket"] == "keep"
+    assert expiring(told) == "exports/prod/csv/"
+
+
+def expiring(settings: dict[str, Any]) -> str:
+    lifecycle = settings["put-bucket-lifecycle-configuration"]["LifecycleConfiguration"]
+    [prefix] = [rule["Filter"]["Prefix"] for rule in lifecycle["Rules"] if "Expiration" in rule]
+    return str(prefix)
+
+
+@pytest.mark.parametrize("flags", [(), ("--prefix", "exports")])
+def test_the_lifecycle_leaves_the_lake_of_the_ready_dags_alone(flags: tuple[str, ...]) -> None:
+    lake = lake_of_bucket("b").removeprefix("s3://b/")
+    told = iam("--for", "bucket", "--bucket", "b", *flags)
+    assert expiring(json.loads(told.stdout)) == f"{lake}/csv/"
+
+
+@pytest.mark.parametrize("exports", ["exports", "exports/tables", ""])
+def test_a_lifecycle_that_takes_snapshots_is_refused(
+    exports: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["iam", "--for", "bucket", "--bucket", "b", "--exports", exports]) == 3
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "--exports exports/csv" in told.err
 
 
 def test_strict_refuses_placeholders_and_names_their_flags(

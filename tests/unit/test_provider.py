@@ -20,10 +20,18 @@ import click
 import pytest
 
 from airkeep.cli import main
+from airkeep.config import load_settings
 from airkeep.errors import AddressError, ConfigError
+from airkeep.jobs.job import INSIDE
 from airkeep.provider.connection import address_of
 from airkeep.provider.info import get_provider_info
-from airkeep.provider.process import COMMANDS, Finished, Outcome, read_job, run_command
+from airkeep.provider.process import (
+    Finished,
+    Outcome,
+    read_job,
+    run_command,
+    variables_of,
+)
 from airkeep.provider.reports import newest_report, save_report
 from airkeep.provider.values import days, yes
 from airkeep.store import open_store
@@ -39,10 +47,10 @@ NOT_INSIDE = {
 
 
 def test_a_task_may_run_every_command_on_databases_and_lakes() -> None:
-    assert set(COMMANDS) == set(main.COMMANDS) - NOT_INSIDE
+    assert set(INSIDE) == set(main.COMMANDS) - NOT_INSIDE
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", INSIDE)
 def test_every_command_that_a_task_may_run_speaks_json(name: str) -> None:
     command = main.cli.get_command(click.Context(main.cli), name)
     assert command is not None
@@ -99,6 +107,28 @@ def test_a_command_that_fails_says_why_in_the_log(
     assert (done.status, done.summary) == (34, None)
     assert "there is no folder" in done.error
     assert done.error in caplog.text
+
+
+STANDBY, PROD = "postgresql://keeper@standby/airflow", "postgresql://keeper@prod/airflow"
+
+
+@pytest.mark.parametrize(
+    ("argument", "variable", "connection", "meant"),
+    [
+        (STANDBY, PROD, "", STANDBY),
+        (None, PROD, "", PROD),
+        (STANDBY, None, "", STANDBY),
+        (STANDBY, PROD, "postgresql://me@third/airflow", "postgresql://me@third/airflow"),
+        (None, None, "", "env:"),
+    ],
+)
+def test_a_command_is_of_the_same_database_as_its_task(
+    argument: str | None, variable: str | None, connection: str, meant: str
+) -> None:
+    environ = {"AIRKEEP_DATABASE": variable} if variable else {}
+    settings = load_settings({"database": argument}, environ, None)
+    told = variables_of(settings, environ, address=connection)
+    assert load_settings({}, told, None).database == meant
 
 
 class _KilledError(BaseException):

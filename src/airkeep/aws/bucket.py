@@ -1,8 +1,8 @@
 """How the lake's bucket should be set up: the JSON that `aws s3api` takes. Pure.
 
-A lifecycle rule moves and deletes what lies below the prefix of dated exports, which are read now
-and then. Snapshots are not below it: one in Glacier is not restored before it is brought back, and
-one that has expired is gone, with every increment on it.
+A lifecycle rule moves and deletes what lies below the prefix of dated exports, a lake's `csv/`,
+which are read now and then. Snapshots are not below it: one in Glacier is not restored before it is
+brought back, and one that has expired is gone, with every increment on it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 IA_DAYS, GLACIER_DAYS, EXPIRE_DAYS = 30, 90, 365
+READY = "exports"  # the prefix of the ready DAGs' lake
 _UPLOAD_DAYS = 7  # a killed process cannot abort its multipart upload
 
 
@@ -42,8 +43,10 @@ def bucket_settings(bucket: str, *, exports: str, kms_key: str | None = None) ->
 
 
 def covers(exports: str, lake: str) -> bool:
-    """Whether the lifecycle of the exports' prefix would take snapshots of a lake's prefix too."""
-    return f"{lake.strip('/')}/".startswith(f"{exports.strip('/')}/") or not exports.strip("/")
+    """Whether the lifecycle of the exports' prefix would take more of a lake than its CSV files."""
+    ends, kept = f"{exports.strip('/')}/", f"{lake.strip('/')}/".lstrip("/")
+    is_csv = ends.startswith(f"{kept}csv/")
+    return ends == "/" or kept.startswith(ends) or (ends.startswith(kept) and not is_csv)
 
 
 def _encryption(kms_key: str | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from airkeep.aws.session import HERE, AwsPlace, client, explained
+from airkeep.errors import AwsError
 
 MOST_RUNS = 1_000  # that are looked through for one of ours, the newest first
 DONE = frozenset({"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"})
@@ -81,14 +82,21 @@ def newest_run(job: str, argument: tuple[str, str], place: AwsPlace = HERE) -> J
 
 
 def stop(job: str, run: str, place: AwsPlace = HERE) -> None:
-    """Ask a run to end; one that has is fine.
+    """Ask a run to end; one that has is fine. It ends some time later.
 
     Raises:
         AwsError: AWS refused or failed.
     """
     glue = client("glue", place)
     with explained(f"stopping the run {run}"):
-        glue.batch_stop_job_run(JobName=job, JobRunIds=[run])
+        told = glue.batch_stop_job_run(JobName=job, JobRunIds=[run])
+        # A refusal is part of an answer that is fine otherwise.
+        refused = [one.get("ErrorDetail", {}) for one in told.get("Errors", ())]
+        runs = glue.get_job_runs(JobName=job)["JobRuns"] if refused else ()
+    if not refused or any(_run(one).is_done for one in runs if one["Id"] == run):
+        return
+    code = refused[0].get("ErrorCode", "unknown")
+    raise AwsError(f"stopping the run {run} failed: {code}")
 
 
 def _run(told: Mapping[str, Any]) -> JobRun:

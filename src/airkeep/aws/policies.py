@@ -35,6 +35,7 @@ class Names:
         execution_role, glue_role: a role's name or ARN.
         kms_key: the ARN of the key that encrypts the lake's bucket; None for S3's own.
         environment_key: the ARN of the key that encrypts the environment, likewise.
+        catalog: the database of the Glue catalog that has the lake's tables.
         topic: the ARN of an SNS topic that is told; None for no such right.
         secret: the ARN of a secret that holds keys for jobs on Glue; None for no such right.
     """
@@ -52,6 +53,7 @@ class Names:
     security_groups: tuple[str, ...] = ()
     kms_key: str | None = None
     environment_key: str | None = None
+    catalog: str = "airflow_metadb"
     topic: str | None = None
     secret: str | None = None
 
@@ -158,11 +160,13 @@ def policies(names: Names, purposes: Iterable[Purpose] = PURPOSES) -> tuple[Poli
     found: list[Policy] = []
     for purpose in purposes:
         if purpose == "export":
-            found.append(Policy(purpose, "mwaa", tuple(_write_lake(names))))
+            found.append(Policy(purpose, "mwaa", tuple(_export(names))))
         elif purpose == "restore":
-            found.append(Policy(purpose, "mwaa", tuple(_read_lake(names))))
+            found.append(Policy(purpose, "mwaa", tuple(_restore(names))))
         elif purpose == "sleep":
             found.append(Policy(purpose, "operator", tuple(_sleep(names))))
+            # Its jobs, in DAG runs: the export before, the restore after, each one's result.
+            found.append(Policy(purpose, "mwaa", tuple(_write_lake(names))))
         elif purpose == "deploy":
             found.append(Policy(purpose, "operator", tuple(_deploy(names))))
         else:
@@ -181,10 +185,12 @@ def placeholders(document: object) -> tuple[str, ...]:
     return tuple(_PLACEHOLDER.findall(document)) if isinstance(document, str) else ()
 
 
-def _read_lake(names: Names) -> Iterable[Statement]:
+def _restore(names: Names) -> Iterable[Statement]:
     yield _list(names)
     yield Statement("ReadLake", ("s3:GetObject",), (names.objects("*"),))
-    yield from _key(names, "kms:Decrypt")
+    # A restore that is a job is not done before its result is there.
+    yield Statement("SaveResult", ("s3:PutObject",), (names.objects(JOBS, "*"),))
+    yield from _key(names, "kms:Decrypt", "kms:GenerateDataKey")
 
 
 def _write_lake(names: Names) -> Iterable[Statement]:
@@ -197,6 +203,20 @@ def _write_lake(names: Names) -> Iterable[Statement]:
     # A large file is whole under uploads/ before it is copied to its place.
     yield Statement("EndUploads", ("s3:DeleteObject",), (names.objects("uploads", "*"),))
     yield from _key(names, "kms:Decrypt", "kms:GenerateDataKey")
+
+
+def _export(names: Names) -> Iterable[Statement]:
+    """What the ready DAG of exports does: it also keeps reports, and registers tables."""
+    yield from _write_lake(names)
+    yield Statement("EndReports", ("s3:DeleteObject",), (names.objects("reports", "*"),))
+    yield Statement(
+        "Catalog",
+        ("glue:GetDatabase", "glue:CreateDatabase", "glue:GetTables", "glue:CreateTable",
+         "glue:UpdateTable", "glue:DeleteTable", "glue:GetPartitions", "glue:BatchCreatePartition",
+         "glue:BatchUpdatePartition", "glue:DeletePartition"),
+        (names.arn("glue", "catalog"), names.arn("glue", f"database/{names.catalog}"),
+         names.arn("glue", f"table/{names.catalog}/*")),
+    )  # fmt: skip
 
 
 def _list(names: Names, *parts: str) -> Statement:

@@ -38,12 +38,12 @@ _ACCESS = (
     "AuthorizationError", "UnauthorizedOperation", "403",  # SNS; EC2; S3 without a body
 )  # fmt: skip
 _AGAIN = (
-    "Throttling",
-    "TooManyRequests",
-    "ServiceUnavailable",
-    "InternalServer",
-    "InternalFailure",
-)
+    "Throttling", "TooManyRequests", "ServiceUnavailable",
+    "InternalServer", "InternalFailure", "InternalError", "SlowDown", "ThrottledException",
+    "RequestLimitExceeded", "RequestThrottled", "RequestTimeout", "OperationTimeout",
+    "ConcurrentRunsExceeded",
+)  # fmt: skip
+_AGAIN_STATUS = 429  # and every one from 500 on, whatever its code
 _LONGEST = 600
 
 
@@ -177,7 +177,8 @@ def explained(doing: str) -> Iterator[None]:
     try:
         yield
     except boto.ClientError as error:
-        told = _refused(doing, error.response.get("Error", {}))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        told = _refused(doing, error.response.get("Error", {}), status)
     except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError):
         told = AwsAccessError(f"{doing}: no AWS credentials were found: set AWS_PROFILE or a role")
     except boto.NoRegionError:
@@ -194,12 +195,12 @@ def explained(doing: str) -> Iterator[None]:
     raise told
 
 
-def _refused(doing: str, error: dict[str, Any]) -> AwsError:
+def _refused(doing: str, error: dict[str, Any], status: int) -> AwsError:
     code = str(error.get("Code", "unknown"))
     words = " ".join(str(error.get("Message", "")).split())
     said = f"{code}: {words[:_LONGEST]}" if words and code.startswith(_TELLING) else code
     if code.startswith(_ACCESS):
         return AwsAccessError(f"{doing} was refused: {said}")
-    if code.startswith(_AGAIN):
+    if code.startswith(_AGAIN) or status == _AGAIN_STATUS or status >= 500:
         return AwsUnavailableError(f"{doing}: AWS is too busy ({said}): try again later")
     return AwsError(f"{doing} failed: {said}")

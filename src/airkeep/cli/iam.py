@@ -34,11 +34,12 @@ _PURPOSES = ("export", "restore", "sleep", "glue", "deploy", "bucket")
 @click.option("--account", help="AWS's twelve digits.")
 @click.option("--bucket", help="The lake's, if not that of AIRKEEP_LAKE.")
 @click.option("--prefix", help="The lake's, in its bucket.")
-@click.option("--exports", default="exports", show_default=True, help="The prefix that expires.")
+@click.option("--exports", help="The prefix that expires; by default csv/ of the lake.")
 @click.option("--dags-bucket", help="The environment's.")
 @click.option("--execution-role", help="The environment's: a name or an ARN.")
 @click.option("--glue-role", help="The role of jobs on Glue: a name or an ARN.")
 @click.option("--kms-key", help="The ARN of the key of the lake's bucket.")
+@click.option("--catalog", help="The lake's database in the Glue catalog; airflow_metadb.")
 @click.option("--topic", help="The ARN of an SNS topic to tell.")
 @click.option("--secret", help="The ARN of the secret that holds keys for jobs.")
 @click.option("--strict", is_flag=True, help="Fail where a placeholder would be left.")
@@ -52,7 +53,7 @@ def iam(
     trust: bool,
     describe: bool,
     strict: bool,
-    exports: str,
+    exports: str | None,
     place: AwsPlace,
     **given: str | None,
 ) -> None:
@@ -70,10 +71,9 @@ def iam(
     if role and purpose in (None, "bucket"):
         raise click.UsageError("--role needs a --for that has roles: its policy is printed bare")
     names = _names(ctx, place, given, describe=describe)
+    exports = _exports(ctx, exports, names, given["prefix"])
     document = _document(names, purpose, role, exports=exports, trust=trust)
     _check(ctx, document, strict=strict)
-    if purpose in (None, "bucket"):
-        _warn_of_lifecycle(ctx, names, exports)
     ctx.output.document(document)
 
 
@@ -146,12 +146,17 @@ def _check(ctx: Context, document: dict[str, Any], *, strict: bool) -> None:
         ctx.output.note(f"placeholders are left, for {', '.join(missing)}")
 
 
-def _warn_of_lifecycle(ctx: Context, names: Names, exports: str) -> None:
-    from airkeep.aws.bucket import EXPIRE_DAYS, GLACIER_DAYS, covers
+def _exports(ctx: Context, given: str | None, names: Names, prefix: str | None) -> str:
+    """The prefix that expires; where the lake is not known it may be the ready DAGs'."""
+    from airkeep.aws.bucket import EXPIRE_DAYS, READY, covers
 
-    if covers(exports, names.prefix):
-        ctx.output.warn(
-            f"the lifecycle of {exports}/ takes the lake's snapshots too: no restore after "
-            f"{GLACIER_DAYS} days before they are brought back from Glacier, and none after "
-            f"{EXPIRE_DAYS}: keep the lake below another prefix"
+    lake = names.prefix if prefix is not None or _lake(ctx) else READY
+    csv = f"{lake.strip('/')}/csv".lstrip("/")
+    exports = csv if given is None else given
+    if covers(exports, lake):
+        raise ConfigError(
+            f"the lifecycle of {exports}/ would take the snapshots of the lake {lake}/, too: none "
+            f"could be restored after {EXPIRE_DAYS} days. Give --exports {csv}, or the lake's "
+            f"--prefix if it is another"
         )
+    return exports

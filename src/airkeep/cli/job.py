@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from airkeep.aws.session import AwsPlace
     from airkeep.jobs.job import Outcome
 
-_NO_JOBS = ("job", "shell")  # one would start another, the other asks a person
+# One would start another, one asks a person, and the answer of one is a secret.
+_NO_JOBS = ("job", "shell", "key")
 _STARTS_MIN = 15  # that Glue, or a worker of Airflow, may take before a command begins
 
 
@@ -72,7 +73,7 @@ def run(
     token: str | None,
     **options: Any,
 ) -> None:
-    """Run COMMAND, any command of airkeep, somewhere else, and wait for its end.
+    """Run COMMAND, one on databases and lakes, somewhere else, and wait for its end.
 
     \b
     airkeep job run --on glue -e prod --glue-role airkeep -- export env: s3://bucket/lake
@@ -83,7 +84,7 @@ def run(
     """
     from airkeep.jobs.job import make_token
 
-    words = _as_json(command)
+    words = _as_json(command, on)
     token = token or make_token(datetime.now(UTC), secrets.token_hex(4))
     if on == "here":
         outcome = _here(ctx, words, token)
@@ -101,14 +102,18 @@ def run(
         )
 
 
-def _as_json(command: tuple[str, ...]) -> list[str]:
+def _as_json(command: tuple[str, ...], on: str) -> list[str]:
     """The command with --json where it knows that, so that its result is a document."""
     from airkeep.cli.main import COMMANDS, cli
+    from airkeep.jobs.job import INSIDE
 
     name = command[0]
-    if name not in COMMANDS or name in _NO_JOBS:
-        known = [one for one in COMMANDS if one not in _NO_JOBS]
-        raise click.UsageError(f"{name!r} is no command for a job{did_you_mean(name, known)}")
+    known = INSIDE if on != "here" else [one for one in COMMANDS if one not in _NO_JOBS]
+    if name not in known:
+        raise click.UsageError(
+            f"{name!r} is no command for a job{did_you_mean(name, known)}: --on {on} takes "
+            f"{', '.join(known)}"
+        )
     known_command = cli.get_command(click.Context(cli), name)
     takes_json = any(option.name == "as_json" for option in (known_command or cli).params)
     is_wanted = takes_json and "--json" not in command
@@ -165,8 +170,12 @@ def _on_glue(command: list[str], given: dict[str, Any], options: dict[str, Any])
 
 
 def _show(ctx: Context, outcome: Outcome) -> None:
+    from airkeep.jobs.job import cut_bytes, told_of_cut
+
     found = outcome.result.summary
-    if found is not None:
+    if cut := cut_bytes(outcome.result):
+        ctx.output.warn(told_of_cut(cut))
+    elif found is not None:
         ctx.output.line(found if isinstance(found, str) else json.dumps(found, indent=2))
     if outcome.run:
         ctx.output.note(f"{outcome.run} ended with {outcome.result.status}; logs: {outcome.logs}")

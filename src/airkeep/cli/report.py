@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     "totals",
     multiple=True,
     metavar="[ENV=]AMOUNT",
-    help="What the period cost, where it is known: 449.11, prod=449.11.",
+    help="What the period cost one environment, where it is known: 449.11, prod=449.11.",
 )
 @price_options
 @shared_options()

@@ -36,6 +36,7 @@ from airkeep.jobs.job import Outcome, Result, check_command, check_token
 from airkeep.jobs.record import Record
 
 CLAIM_S = 90  # until a run that somebody else starts must show
+STOP_S = 120  # until a run that was asked to stop must have ended
 RETRY_S = 180  # until Glue must have started its next attempt
 SCRIPTS = "scripts"
 
@@ -191,13 +192,27 @@ class _Job:
             return JobError(f"no run of {self.name} showed within {self.patience.timeout_s:g} s")
         try:
             glue_jobs.stop(self.name, run.id, self.place)
-            stopped = "was stopped"
+            stopped = self._ended(run.id)
         except AwsError as error:
             stopped = f"could not be stopped ({error})"
         return JobError(
             f"the run {run.id} was not done within {self.patience.timeout_s:g} s and {stopped}. "
             f"Logs: {run.logs}"
         )
+
+    def _ended(self, run_id: str) -> str:
+        """What became of a run that was asked to stop."""
+
+        def look() -> str | None:
+            run = self.newest()
+            return run.state if run and run.id == run_id and run.is_done else None
+
+        p = self.patience
+        try:
+            state = until(look, Patience(STOP_S, min(p.every_s, STOP_S / 4), p.clock, p.sleep))
+        except TimeoutError:
+            return "was asked to stop, and still works"
+        return "was stopped" if state == "STOPPED" else f"ended as {state} meanwhile"
 
     def outcome(self, run: JobRun, result: Result) -> Outcome:
         return Outcome("glue", self.record.token, run.id, run.logs, result)

@@ -18,7 +18,7 @@ from airkeep.errors import AirkeepError, JobError
 from airkeep.jobs import glue_plan, record
 from airkeep.jobs.connection import from_jdbc
 from airkeep.jobs.here import run_command
-from airkeep.jobs.job import Result, read_result
+from airkeep.jobs.job import MAX_SUMMARY_BYTES, Result, read_result
 
 
 def run_inside(
@@ -45,7 +45,9 @@ def _result(given: _Given, environ: Mapping[str, str], tell: Callable[[str], Non
         return read_result(there, url)
     try:
         variables = _variables(given, place)
-        result = run_command(_command(given), {**environ, **variables}, tell)
+        result = run_command(
+            _command(given), {**environ, **variables}, tell, most_bytes=MAX_SUMMARY_BYTES
+        )
     except AirkeepError as error:
         result = Result(error.exit_status, None, str(error))
     record.save(url, result.json(), place)

@@ -15,7 +15,13 @@ from typing import Any
 
 from airkeep.errors import ConfigError, JobError
 
-MAX_SUMMARY_BYTES = 200_000  # what a command prints beyond that is in its log only
+# What a job elsewhere may run: commands on databases and lakes. Not `shell`, which waits for
+# somebody, nor `key`, whose answer is a secret, nor what is done to an environment from outside.
+INSIDE = (
+    "export", "adopt", "snapshots", "show", "verify", "restore", "upgrade", "prune", "query",
+    "models", "report", "register", "diff", "clean", "compact", "rekey",
+)  # fmt: skip
+MAX_SUMMARY_BYTES = 1 << 20  # a result elsewhere keeps no more, and says so
 TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 # A URL with a password, or libpq's words for one: a job's arguments are shown in consoles.
 _PASSWORD = re.compile(r"://[^/\s@]*:[^@]*@|\bpassword=", re.IGNORECASE)
@@ -27,7 +33,8 @@ class Result:
 
     Attributes:
         status: its exit status.
-        summary: the JSON document that it printed, else its text.
+        summary: the JSON document that it printed, else its text; `{"cut": bytes}` of more than a
+            result keeps, never a part.
         error: the last line that it complained with.
     """
 
@@ -55,6 +62,21 @@ class Outcome:
     run: str
     logs: str
     result: Result
+
+
+def cut_bytes(result: Result) -> int:
+    """How much the command printed, where that was too much to keep; else 0."""
+    told = result.summary
+    found = told.get("cut") if isinstance(told, dict) and len(told) == 1 else 0
+    return found if isinstance(found, int) else 0
+
+
+def told_of_cut(printed_bytes: int) -> str:
+    """What is said of a summary that was too long."""
+    return (
+        f"the command printed {printed_bytes:,} bytes, more than a job's result keeps "
+        f"({MAX_SUMMARY_BYTES:,}): none of it is kept"
+    )
 
 
 def read_result(text: str | bytes, where: str) -> Result:

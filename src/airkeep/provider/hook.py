@@ -21,6 +21,7 @@ from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.errors import AddressError, ConfigError
 from airkeep.provider.compatibility import IS_AIRFLOW_3, BaseHook
 from airkeep.provider.connection import address_of
+from airkeep.provider.process import variables_of
 from airkeep.snapshot.lake import Lake
 from airkeep.snapshot.progress import Progress, Step
 
@@ -114,14 +115,10 @@ class AirkeepHook(BaseHook):
 
     def variables(self) -> dict[str, str]:
         """The environment of a process that is to mean what this task means."""
-        told = {
-            "AWS_REGION": self.aws_region,
-            "AWS_DEFAULT_REGION": self.aws_region,
-            "AIRKEEP_LAKE": self.settings.lake,
-            "AIRKEEP_ENVIRONMENT": self.settings.environment,
-            "AIRKEEP_DATABASE": self.address().reveal() if self.conn_id else "",
-        }
-        return {**self.environ, **{name: value for name, value in told.items() if value}}
+        address = self.address().reveal() if self.conn_id else ""
+        return variables_of(
+            self.settings, self.environ, aws_region=self.aws_region, address=address
+        )
 
     @property
     def limits(self) -> ReadLimits:

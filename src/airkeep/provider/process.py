@@ -1,7 +1,7 @@
 """airkeep's command line in a process of its own: any command, no shell.
 
 What a DAG run's conf asks for is checked before anything starts: a list of words, the first one of
-`COMMANDS`. The process is this interpreter's. It is told of a kill, and waited for: an export or a
+`INSIDE`. The process is this interpreter's. It is told of a kill, and waited for: an export or a
 restore that is stopped leaves nothing half done.
 
 The outcome is saved once, when the command has ended; who finds it there does nothing again. So who
@@ -11,29 +11,22 @@ started it may ask twice, and reads the whole outcome or none. Nothing of Airflo
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from logging import Logger
 from threading import Thread
 from typing import IO, Any
 
+from airkeep.config import Settings
 from airkeep.errors import AlreadySavedError, ConfigError, NotFoundError, did_you_mean
+from airkeep.jobs.here import stop
+from airkeep.jobs.job import INSIDE
 from airkeep.store import Store, open_store
 
-# All but `shell`, which waits for somebody, and `key`, whose answer is a secret.
-COMMANDS = (
-    "export", "adopt", "snapshots", "show", "verify", "restore", "upgrade", "prune", "query",
-    "models", "report", "register", "diff", "clean", "compact", "rekey",
-)  # fmt: skip
 MAX_SUMMARY_BYTES = 1 << 20
-# The command line itself gives up after 20 s; Airflow kills a task after 60 s.
-STOP_S = 30.0
 
 _LOGIN = re.compile(r"://[^/@\s]*:[^@\s]+@|[?&]password=")
 
@@ -69,10 +62,10 @@ def read_job(conf: object) -> Job:
     if not isinstance(result, str) or (result and "/" not in result):
         raise ConfigError("result: expected a URL or a path of a file: s3://bucket/results/1.json")
     first = words[0] if words else ""
-    if first not in COMMANDS:
+    if first not in INSIDE:
         raise ConfigError(
-            f"command: {first!r} cannot be run by a task{did_you_mean(first, COMMANDS)}: expected "
-            f"one of {', '.join(COMMANDS)}"
+            f"command: {first!r} cannot be run by a task{did_you_mean(first, INSIDE)}: expected "
+            f"one of {', '.join(INSIDE)}"
         )
     if any("\0" in word or _LOGIN.search(word) for word in words):
         raise ConfigError(
@@ -80,6 +73,25 @@ def read_job(conf: object) -> Job:
             "- for the database of the task's own settings"
         )
     return Job(tuple(words), result)
+
+
+def variables_of(
+    settings: Settings, environ: Mapping[str, str], *, aws_region: str = "", address: str = ""
+) -> dict[str, str]:
+    """The environment of a command that is to mean what its task means.
+
+    Args:
+        settings: the task's: an argument stands over a variable, in the command too.
+        address: of the task's connection, which stands over both; empty without one.
+    """
+    told = {
+        "AWS_REGION": aws_region,
+        "AWS_DEFAULT_REGION": aws_region,
+        "AIRKEEP_LAKE": settings.lake,
+        "AIRKEEP_ENVIRONMENT": settings.environment,
+        "AIRKEEP_DATABASE": address or settings.database or "env:",
+    }
+    return {**environ, **{name: value for name, value in told.items() if value}}
 
 
 def run_command(words: Sequence[str], *, environ: Mapping[str, str], log: Logger) -> Finished:
@@ -108,7 +120,7 @@ def run_command(words: Sequence[str], *, environ: Mapping[str, str], log: Logger
             said = process.stdout.read()
             status = process.wait()
         except BaseException:
-            _stop(process)
+            stop(process)
             raise
         telling.join()
     return Finished(status, _summary(said), last[0] if status and last else "")
@@ -118,16 +130,6 @@ def _tell(stream: IO[str], log: Logger, last: list[str]) -> None:
     for line in stream:
         log.info("%s", line.rstrip())
         last[:] = [line.rstrip()]
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    """Let it clean up, then end it and what it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _summary(said: str) -> Any:

@@ -70,7 +70,8 @@ def plan_bills(bills: Bills, newest: Mapping[str, datetime], since: datetime | N
         newest: when each environment's newest snapshot was taken.
 
     Raises:
-        ConfigError: there is no environment of that name, or a number makes no sense.
+        ConfigError: there is no environment of that name, or of several it is not said whose
+            total it is, or a number makes no sense.
         NoPriceError: a price is not known.
     """
     for name in bills:
@@ -79,6 +80,12 @@ def plan_bills(bills: Bills, newest: Mapping[str, datetime], since: datetime | N
                 f"there is no environment {name!r} to price{did_you_mean(name, newest)}: "
                 f"the report is about {', '.join(sorted(newest)) or 'none'}"
             )
+    every = bills.get("")
+    if isinstance(every, Paid) and len(newest) > 1:
+        raise ConfigError(
+            f"a total is of one environment, and the report is about {', '.join(sorted(newest))}: "
+            f"name it, --total {min(newest)}={every.total}"
+        )
     found, without = [], []
     for name, at in sorted(newest.items()):
         paid = bills.get(name, bills.get(""))
