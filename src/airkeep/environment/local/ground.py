@@ -190,14 +190,14 @@ class LocalGround:
         if self.means.is_new:
             self.folder.make_secrets()
         self._hold()
+        # Written by the Airflow that ran here last, whose defaults may not be this one's: 2.11
+        # names an auth manager that 3.x has as a provider only.
+        self.folder.home.joinpath("airflow.cfg").unlink(missing_ok=True)
         self.venv  # noqa: B018 - made before anything else, for it may fail
         self._server = self._server or self._started()
 
     def start(self) -> None:
         self._check_port()
-        # Written by the Airflow that ran here last, whose defaults may not be this one's: 2.11 names
-        # an auth manager that 3.x has as a provider only.
-        self.folder.home.joinpath("airflow.cfg").unlink(missing_ok=True)
         self.folder.home.joinpath("webserver_config.py").write_text(WEBSERVER_CONFIG)
         plugins = self.place.plugins
         lay_out_plugins(Path(plugins) if plugins else None, self.folder.home / "plugins")
