@@ -156,11 +156,15 @@ def test_who_runs_a_schedule_is_told_by_its_variable_and_the_address_is_not_prin
     """A local environment that is not there cannot be put to sleep: a journey that fails."""
     from airkeep.environment.events import LocalPlace, Placed, Scheduled
     from airkeep.environment.journal import Author, Journal
+    from airkeep.environment.local.folder import Folder
     from airkeep.store.local import LocalStore
 
     week_ago = datetime.now(UTC) - timedelta(days=7)
     journal = Journal(LocalStore(tmp_path), "here", Author(clock=lambda: week_ago))
-    journal.append(Placed(LocalPlace(str(tmp_path / "none"), "3.1.8", str(tmp_path))))
+    folder = Folder(tmp_path / "none")
+    folder.make()
+    folder.make_secrets()
+    journal.append(Placed(LocalPlace(str(folder.path), "3.1.8", str(tmp_path))))
     journal.append(Scheduled("0 20 * * *", None))
     url = f"http://127.0.0.1:{listener.port}/{TOKEN}"
     listener.statuses = [403]
