@@ -19,7 +19,7 @@ from airflows import ENVIRONMENTS
 from running import free_port
 
 UP_S, DONE_S = 240, 180
-_KEPT = ("PATH", "HOME", "LANG", "CI", "UV", "SYSTEMROOT")
+_KEPT = ("PATH", "HOME", "LANG", "CI", "UV", "PIP_", "SSL_")  # uv's index among them
 
 
 class LocalAirflow:
@@ -31,11 +31,13 @@ class LocalAirflow:
 
     def __init__(self, folder: Path, version: str) -> None:
         self.folder, self.version, self.port = folder, version, free_port()
-        cache = folder / "cache" / "airkeep"
-        cache.mkdir(parents=True)
-        (cache / "airflow").symlink_to(ENVIRONMENTS)
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        self.variables = {**kept, "XDG_CACHE_HOME": str(folder / "cache"), "AIRFLOW_VAR_MINE": "1"}
+        # Of the project, for a virtual environment works only where it was made.
+        cache = ENVIRONMENTS.parent / "xdg"
+        (cache / "airkeep").mkdir(parents=True, exist_ok=True)
+        if not (cache / "airkeep" / "airflow").exists():
+            (cache / "airkeep" / "airflow").symlink_to(ENVIRONMENTS)
+        kept = {name: value for name, value in os.environ.items() if name.startswith(_KEPT)}
+        self.variables = {**kept, "XDG_CACHE_HOME": str(cache), "AIRFLOW_VAR_MINE": "1"}
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """One command to its end."""
@@ -71,8 +73,12 @@ class LocalAirflow:
         with self.start(*words) as process:
             assert process.stdout is not None
             try:
-                said = process.stdout.readline()
-                assert "is up" in said, said + process.stdout.read() + self.logs()
+                said: list[str] = []
+                for line in process.stdout:  # how far it is, now and then, and then that it is up
+                    said.append(line)
+                    if "is up" in line:
+                        break
+                assert "is up" in "".join(said[-1:]), "".join(said) + self.logs()
                 yield process
                 if process.poll() is None:
                     process.send_signal(signal.SIGINT)
