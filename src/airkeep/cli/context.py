@@ -82,12 +82,9 @@ class Context:
         return self._limited(question_bytes())
 
     def _limited(self, memory_bytes: int) -> ReadLimits:
-        from airkeep.database.limits import ReadLimits
+        from airkeep.database.limits import limits_of
 
-        s = self.settings
-        return ReadLimits(
-            s.memory_bytes or memory_bytes, s.threads, s.lock_timeout_s, s.statement_timeout_s
-        )
+        return limits_of(self.settings, memory_bytes)
 
     @property
     def spool(self) -> Path | None:

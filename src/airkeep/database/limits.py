@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from airkeep.config import DEFAULT_MEMORY_BYTES, check_setting
+from airkeep.config import DEFAULT_MEMORY_BYTES, Settings, check_setting
 
 _QUESTION_BYTES = 2_000_000_000
 # What a container may take, by cgroup 2 and 1; both say so in other words where it is unbounded.
@@ -37,6 +37,18 @@ class ReadLimits:
     def __post_init__(self) -> None:
         for limit in fields(self):
             check_setting(limit.name, getattr(self, limit.name))
+
+
+def limits_of(settings: Settings, memory_bytes: int) -> ReadLimits:
+    """The limits of these settings.
+
+    Args:
+        memory_bytes: where nobody said.
+    """
+    s = settings
+    return ReadLimits(
+        s.memory_bytes or memory_bytes, s.threads, s.lock_timeout_s, s.statement_timeout_s
+    )
 
 
 def question_bytes(machine_bytes: int | None = None) -> int:

@@ -23,13 +23,13 @@ from airkeep.environment.saved import usage_of
 from airkeep.environment.schedule import zone_of
 from airkeep.environment.sleep_report import History, SleepReport, Tariff, Wanted, report_sleep
 from airkeep.environment.trips import Trip, trips, usual
-from airkeep.errors import ConfigError, NoSuchSnapshotError
-from airkeep.lake.connect import OpenLake, connect
+from airkeep.errors import ConfigError
+from airkeep.lake.connect import connect
 from airkeep.lake.manifests import Warn
 from airkeep.models.build import make_models
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Lake, LakePlace, open_lake
-from airkeep.snapshot.names import id_time, utc
+from airkeep.snapshot.names import utc
 from airkeep.snapshot.progress import Progress, silent
 
 USUAL = timedelta(days=30)
@@ -98,7 +98,7 @@ def plan_sleep(
             warn=warn,
         ) as opened,
     ):
-        name, newest = _environment(opened)
+        name, newest = opened.one_environment("a plan", "a history")
         begin, end = _weeks(newest, since)
         make_models(opened, _WHOLE, folder, progress=progress)
         where = {model: f"{at} >= {_time(begin - _BEFORE)}" for model, at in _WORK.items()}
@@ -125,18 +125,6 @@ def _weeks(newest: datetime, since: datetime | timedelta) -> tuple[datetime, dat
         )
     end = newest.replace(minute=0, second=0, microsecond=0)
     return end - timedelta(weeks=weeks), end
-
-
-def _environment(opened: OpenLake) -> tuple[str, datetime]:
-    manifests = opened.manifests()
-    names: Sequence[str] = sorted({m.environment for m in manifests})
-    if not names:
-        raise NoSuchSnapshotError(f"{opened.url} has no snapshot to tell a history from")
-    if len(names) > 1:
-        raise ConfigError(
-            f"a plan is of one environment, found {', '.join(names)}: name it with --environment"
-        )
-    return names[0], max(id_time(m.id) for m in manifests)
 
 
 # What the models are asked.

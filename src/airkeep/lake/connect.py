@@ -36,7 +36,7 @@ from airkeep.lake.views import (
     versions_view,
 )
 from airkeep.snapshot.lake import Lake
-from airkeep.snapshot.names import manifest_path
+from airkeep.snapshot.names import id_time, manifest_path
 from airkeep.snapshot.outline import Outline
 from airkeep.snapshot.results import gravest, newest_verified_of
 
@@ -218,6 +218,27 @@ class OpenLake:
     def manifests(self) -> list[Outline]:
         """Those of every snapshot, each environment's newest first."""
         return self._manifests.all()
+
+    def one_environment(self, what: str, told: str) -> tuple[str, datetime]:
+        """The only environment that is open, and when its newest snapshot was taken.
+
+        Args:
+            what: is asked for, and `told` what it is made from, to end messages with.
+
+        Raises:
+            NoSuchSnapshotError: there is no snapshot.
+            ConfigError: there are several environments.
+        """
+        manifests = self.manifests()
+        names = sorted({m.environment for m in manifests})
+        if not names:
+            raise NoSuchSnapshotError(f"{self.url} has no snapshot to tell {told} from")
+        if len(names) > 1:
+            raise ConfigError(
+                f"{what} is of one environment, found {', '.join(names)}: name it with "
+                f"--environment"
+            )
+        return names[0], max(id_time(m.id) for m in manifests)
 
     def rows_of(self, place: str, name: str, *, copy: bool) -> Iterator[dict[str, Any]]:
         """The rows of a table of an attached database, each a dict, read as they are asked for.

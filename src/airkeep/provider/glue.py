@@ -13,7 +13,6 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
-from importlib import import_module
 from threading import Thread
 from typing import Any, ClassVar
 
@@ -150,24 +149,22 @@ def run_on_glue(
     Raises:
         AirkeepError: it failed, or could not be started.
     """
-    try:
-        run = import_module("airkeep.jobs.glue").run_on_glue
-        patience = import_module("airkeep.aws.wait").Patience
-        place = import_module("airkeep.aws.session").AwsPlace
-        shape = import_module("airkeep.jobs.glue_plan").GlueShape
-    except ModuleNotFoundError as error:
-        raise AirkeepError(f"this airkeep has no jobs on Glue ({error.name})") from None
-    outcome = run(
+    from airkeep.aws.session import AwsPlace
+    from airkeep.aws.wait import Patience
+    from airkeep.jobs import glue
+    from airkeep.jobs.glue_plan import GlueShape
+
+    outcome = glue.run_on_glue(
         asked["command"],
         environment=hook.need("environment"),
         folder=f"{hook.need('lake').rstrip('/')}/jobs",
         role=asked["role"],
         secret=asked["secret"] or None,
         token=asked["token"],
-        patience=patience(asked["timeout_s"]),
+        patience=Patience(asked["timeout_s"]),
         address=hook.address(),
-        shape=shape(**asked["shape"]),
-        place=place(region=hook.aws_region or None),
+        shape=GlueShape(**asked["shape"]),
+        place=AwsPlace(region=hook.aws_region or None),
         tell=tell,
     )
     if outcome.result.status:

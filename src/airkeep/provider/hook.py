@@ -17,7 +17,7 @@ from typing import Literal
 
 from airkeep.config import BY_NAME, DEFAULT_MEMORY_BYTES, Settings, load_settings
 from airkeep.database.address import Address, resolve_address
-from airkeep.database.limits import ReadLimits, question_bytes
+from airkeep.database.limits import ReadLimits, limits_of, question_bytes
 from airkeep.errors import AddressError, ConfigError
 from airkeep.provider.compatibility import IS_AIRFLOW_3, BaseHook
 from airkeep.provider.connection import address_of
@@ -122,18 +122,12 @@ class AirkeepHook(BaseHook):
 
     @property
     def limits(self) -> ReadLimits:
-        return self._limited(DEFAULT_MEMORY_BYTES)
+        return limits_of(self.settings, DEFAULT_MEMORY_BYTES)
 
     @property
     def question_limits(self) -> ReadLimits:
         """Those of SQL over a lake."""
-        return self._limited(question_bytes())
-
-    def _limited(self, memory_bytes: int) -> ReadLimits:
-        s = self.settings
-        return ReadLimits(
-            s.memory_bytes or memory_bytes, s.threads, s.lock_timeout_s, s.statement_timeout_s
-        )
+        return limits_of(self.settings, question_bytes())
 
     @property
     def spool(self) -> Path | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,13 +21,13 @@ from airkeep.cost.prices import Prices
 from airkeep.cost.share import By, Cost, Share, Shared, Use, share, whole_cents
 from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.database.sql import literal
-from airkeep.errors import ConfigError, NoSuchSnapshotError
-from airkeep.lake.connect import OpenLake, connect
+from airkeep.errors import ConfigError
+from airkeep.lake.connect import connect
 from airkeep.lake.manifests import Warn
 from airkeep.models.build import make_models
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import LakePlace, open_lake
-from airkeep.snapshot.names import id_time, utc
+from airkeep.snapshot.names import utc
 from airkeep.snapshot.progress import Progress, silent
 
 MARTS = ("slot_waste_by_task", "busy_by_day")
@@ -124,7 +124,7 @@ def cost_by(
             warn=warn,
         ) as opened,
     ):
-        name, newest = _environment(opened)
+        name, newest = opened.one_environment("a bill", "a cost")
         period = period_to(newest, since)
         cost, estimated = cost_of(paid, period)
         staging = ("dags", "dag_tags") if by == "tag" else ("dags",)
@@ -222,19 +222,6 @@ def _tags(ask: Ask, own: str) -> dict[str, list[str]]:
     ):
         found[str(dag_id)].append(str(tag))
     return found
-
-
-def _environment(opened: OpenLake) -> tuple[str, datetime]:
-    """The one environment that is asked about, and when its newest snapshot was taken."""
-    manifests = opened.manifests()
-    names: Sequence[str] = sorted({m.environment for m in manifests})
-    if not names:
-        raise NoSuchSnapshotError(f"{opened.url} has no snapshot to tell a cost from")
-    if len(names) > 1:
-        raise ConfigError(
-            f"a bill is of one environment, found {', '.join(names)}: name it with --environment"
-        )
-    return names[0], max(id_time(m.id) for m in manifests)
 
 
 def _day(at: datetime) -> str:
