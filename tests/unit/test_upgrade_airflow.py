@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from airkeep.errors import MigrationError
 from airkeep.upgrade.airflow import Airflows
 from airkeep.upgrade.complaints import complaints
 
@@ -51,6 +52,26 @@ def test_what_installs_an_airflow_gets_no_key_of_ours(
     assert said.count("PATH=") >= 2, "it ran for the environment and for the packages"
     for name, value in needed.items():
         assert f"{name}={value}\n" in said
+
+
+def test_an_airflow_that_cannot_be_made_says_why_and_what_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text("#!/bin/sh\necho 'error: no airflow 9.9.9.'; exit 1\n")
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    with pytest.raises(MigrationError) as for_an_upgrade:
+        Airflows([], tmp_path / "made").get("9.9.9", fab=False)
+    with pytest.raises(MigrationError) as for_a_laptop:
+        Airflows([], tmp_path / "made", otherwise="Name another").get("9.9.9", fab=False)
+
+    why = "Airflow 9.9.9 cannot be installed with uv: error: no airflow 9.9.9"
+    assert str(for_an_upgrade.value) == (
+        f"{why}. Give a virtual environment that has it with --airflow"
+    )
+    assert str(for_a_laptop.value) == f"{why}. Name another"
 
 
 FAILED = """\

@@ -174,13 +174,20 @@ class Airflows:
         given: virtual environments, or their `airflow` programs.
         cache: the folder of those that are made here.
         constraints: where official constraints are, `{version}` in it.
+        otherwise: what to do where none can be made.
     """
 
     def __init__(
-        self, given: Sequence[Path], cache: Path, *, constraints: str = CONSTRAINTS
+        self,
+        given: Sequence[Path],
+        cache: Path,
+        *,
+        constraints: str = CONSTRAINTS,
+        otherwise: str = "Give a virtual environment that has it with --airflow",
     ) -> None:
         self._given = [_opened(place) for place in given]
         self._cache, self._constraints = cache.absolute(), constraints
+        self._otherwise = otherwise
 
     @property
     def given_versions(self) -> tuple[str, ...]:
@@ -206,7 +213,10 @@ class Airflows:
         if more is not None:
             folder = folder.with_name(f"{folder.name}-{more.digest[:12]}")
         if not (folder / "complete").exists():
-            self._make(version, folder, fab=fab and version_order(version) >= (3,), more=more)
+            try:
+                self._make(version, folder, fab=fab and version_order(version) >= (3,), more=more)
+            except MigrationError as error:
+                raise MigrationError(f"{error}. {self._otherwise}") from None
         return Airflow(version, folder, fab=fab)
 
     def _folder(self, version: str, *, fab: bool) -> Path:
@@ -221,15 +231,12 @@ class Airflows:
         try:
             _find_uv(version)
         except MigrationError as error:
-            return str(error)
+            return f"{error}. {self._otherwise}"
         return f"Airflow {version} is installed with uv first"
 
     def _make(self, version: str, folder: Path, *, fab: bool, more: _Requirements | None) -> None:
         if version_order(version) < version_order(OLDEST):
-            raise MigrationError(
-                f"Airflow {version} runs on no Python that still is: give a virtual environment "
-                f"that has it with --airflow"
-            )
+            raise MigrationError(f"Airflow {version} runs on no Python that still is")
         uv = _find_uv(version)
         self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(self._cache / f"{folder.name}.lock"):
@@ -260,7 +267,9 @@ class Airflows:
                 failed = str(error)
             else:
                 return
-        raise MigrationError(failed or _no_way(version))
+        raise MigrationError(
+            failed or f"Airflow {version} cannot be installed: its constraints are not to be had"
+        )
 
     def _ways(self, version: str) -> Iterator[list[str]]:
         """Official constraints, then the date; a local copy of them may be meant, too."""
@@ -290,13 +299,6 @@ class _Requirements:
             raise ConfigError(f"--requirements {file}: {error.strerror}") from None
         named = re.search(rb"(-c|--constraint)[ =]", data)
         return cls(file.absolute(), sha256(data).hexdigest(), named is not None)
-
-
-def _no_way(version: str) -> str:
-    return (
-        f"Airflow {version} cannot be installed: its constraints are not to be had. Make a "
-        f"virtual environment that has it, and give it with --airflow"
-    )
 
 
 def _opened(place: Path) -> Airflow:
@@ -329,8 +331,7 @@ def _find_uv(version: str) -> str:
     uv = shutil.which("uv") or shutil.which("uv", path=beside) or os.environ.get("UV")
     if uv is None:
         raise MigrationError(
-            f"there is no uv to install Airflow {version} with: put it on the PATH "
-            f"(pip install uv), or give a virtual environment that has it with --airflow"
+            f"there is no uv to install Airflow {version} with: put it on the PATH (pip install uv)"
         )
     return uv
 
@@ -340,11 +341,8 @@ def _uv(command: Sequence[str], version: str) -> None:
     status, output = _run(command, environment, timeout_s=INSTALL_TIMEOUT_S)
     if status != 0:
         last = [re.sub(r"^\W+", "", line) for line in output.splitlines() if line.strip()]
-        said = "; ".join(line[:_WIDE] for line in last[:2]) or f"status {status}"
-        raise MigrationError(
-            f"Airflow {version} cannot be installed with uv: {said}. Give a virtual environment "
-            f"that has it with --airflow"
-        )
+        said = "; ".join(line[:_WIDE] for line in last[:2]).rstrip(".") or f"status {status}"
+        raise MigrationError(f"Airflow {version} cannot be installed with uv: {said}")
 
 
 @contextlib.contextmanager

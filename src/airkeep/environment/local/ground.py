@@ -279,7 +279,10 @@ class LocalGround:
     def venv(self) -> Path:
         named = self.place.requirements
         requirements = Path(named) if named else None
-        airflows = Airflows([], self.means.cache)
+        otherwise = f"Name another: airkeep up {self.environment} --airflow VERSION"
+        if requirements is not None:
+            otherwise += f", or mend {requirements}"
+        airflows = Airflows([], self.means.cache, otherwise=otherwise)
         return airflows.get(self.place.airflow, fab=False, requirements=requirements).folder
 
     @cached_property
