@@ -452,6 +452,20 @@ def test_a_snapshot_of_ones_choice_goes_into_nothing_that_was_restored(folder: P
         paper.traveller().up(snapshot=down.snapshot)
 
 
+def test_what_was_deleted_by_hand_is_not_made_of_an_old_snapshot_unasked(folder: Path) -> None:
+    paper = Paper(folder)
+    down = walk(paper, "down")
+    walk(paper, "up")
+    delete_by_hand(paper)
+    assert down is not None
+    words = rf"--from prod/latest for its newest, .* --from {down.snapshot} for the one of its last"
+    with pytest.raises(JourneyError, match=words):
+        walk(paper, "up")
+    assert paper.ground.dags is None
+    assert paper.traveller().up(snapshot="prod/latest").standing == "awake"
+    assert paper.ground.rows == ROWS
+
+
 def delete_by_hand(paper: Paper) -> None:
     paper.ground.dags, paper.ground.rows = None, []
 

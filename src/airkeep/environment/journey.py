@@ -286,7 +286,14 @@ class _Run:
                 )
             self.keep(self.way.lake.find(self.wanted, complete=True))
         used = is_somebody_elses(self.state, exists=exists) and self.is_used()
-        return plan_up(self.state, ground.wake_steps, exists=exists, whole=whole, used=used)
+        return plan_up(
+            self.state,
+            ground.wake_steps,
+            exists=exists,
+            whole=whole,
+            used=used,
+            chosen=self.wanted is not None,
+        )
 
     def is_used(self) -> bool:
         pulse = self.way.ground.pulse()
