@@ -135,7 +135,7 @@ class PaperGround:
             self.dags, self.rows, self.deleting = None, [], False
         return self.dags is None
 
-    def create(self, recorded: Recorded | None) -> None:
+    def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
         self.switch.tick()
         if self.dags is None:
             self.dags, self.rows = {}, []

@@ -80,8 +80,12 @@ class Ground(Protocol):
     def is_gone(self) -> bool:
         """Whether its deletion is through."""
 
-    def create(self, recorded: Recorded | None) -> None:
-        """Begin to make it, as recorded, or as its place says where nothing is."""
+    def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
+        """Begin to make it, as recorded, or as its place says where nothing is.
+
+        Args:
+            snapshot: that will be put into it.
+        """
 
     def start(self) -> None:
         """Begin to run what was made, where making it does not."""

@@ -402,7 +402,8 @@ class _Run:
         self.wait(self.way.ground.is_gone, self.way.patience.gone_s, "it is still there")
 
     def create(self) -> None:
-        self.way.ground.create(self.state.last)
+        asleep = self.state.standing == "asleep" and self.state.kept is not None
+        self.way.ground.create(self.state.last, self.snapshot if asleep else None)
 
     def start(self) -> None:
         self.way.ground.start()

@@ -184,7 +184,7 @@ class LocalGround:
 
     # Coming up.
 
-    def create(self, recorded: Recorded | None) -> None:
+    def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
         """Airflow's packages, and a server with an empty database."""
         self.folder.make()
         if self.means.is_new:
