@@ -85,9 +85,13 @@ class PaperGround:
     name: str = ENVIRONMENT
     exports: int = 0
     restores: int = 0
+    doubtful: tuple[str, ...] = ()
 
     def exists(self) -> bool:
         return self.dags is not None
+
+    def doubts(self) -> tuple[str, ...]:
+        return self.doubtful
 
     def record(self) -> Recorded:
         assert self.dags is not None

@@ -189,6 +189,12 @@ def test_objects_have_versions_where_the_bucket_keeps_them(aws: AwsServer) -> No
     versioned = s3.object_version(bucket, "requirements.txt")
     assert versioned is not None
     assert (versioned.version, versioned.bytes) == (told["VersionId"], 2)
+    own.delete_object(Bucket=bucket, Key="requirements.txt")
+    assert s3.object_version(bucket, "requirements.txt") is None
+    old = s3.object_version(bucket, "requirements.txt", version=told["VersionId"])
+    assert old == versioned
+    own.delete_object(Bucket=bucket, Key="requirements.txt", VersionId=told["VersionId"])
+    assert s3.object_version(bucket, "requirements.txt", version=told["VersionId"]) is None
 
 
 def test_a_message_reaches_who_subscribed(aws: AwsServer) -> None:

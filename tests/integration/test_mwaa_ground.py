@@ -26,7 +26,6 @@ from mwaa_journeys import variables
 from told_mwaa import told_mwaa
 from written_lake import Written
 
-READY = {"Status": "AVAILABLE", "AirflowVersion": "3.0.6"}
 QUICK = Patience(0.5, 0.01)
 
 
@@ -48,7 +47,9 @@ def asked() -> list[str]:
 
 
 @contextmanager
-def saying(folder: Path, asked: list[str], *replies: dict[str, Any]) -> Iterator[MwaaGround]:
+def saying(
+    folder: Path, asked: list[str], *replies: dict[str, Any], version: str = "3.0.6"
+) -> Iterator[MwaaGround]:
     """One whose Airflow says this, one after the other, the last one for ever."""
 
     def run(words: Sequence[str], token: str) -> Result:
@@ -58,9 +59,10 @@ def saying(folder: Path, asked: list[str], *replies: dict[str, Any]) -> Iterator
     means = MwaaMeans(
         Lake(LocalStore(folder)), run, job_dag=DAG, busy=QUICK, steady=QUICK, parsing=QUICK
     )
-    with told_mwaa([READY], [(200, reply) for reply in replies]) as mwaa:
-        there = {**AwsServer(mwaa.endpoint).variables, "AWS_ENDPOINT_URL_MWAA": mwaa.endpoint}
-        with variables(there):
+    there = {"Status": "AVAILABLE", "AirflowVersion": version}
+    with told_mwaa([there], [(200, reply) for reply in replies]) as mwaa:
+        aws = {**AwsServer(mwaa.endpoint).variables, "AWS_ENDPOINT_URL_MWAA": mwaa.endpoint}
+        with variables(aws):
             yield MwaaGround("prod", MwaaPlace("prod"), means)
 
 
@@ -77,6 +79,16 @@ def test_the_restores_own_run_proves_it_where_the_snapshot_has_none(
 ) -> None:
     with saying(tmp_path, asked, runs(state)) as ground:
         assert ground.is_restored(snapshot(tmp_path)) is is_restored
+
+
+@pytest.mark.parametrize(("version", "doubts"), [("2.6.3", 1), ("2.7.2", 0), ("2.10.3", 0)])
+def test_an_airflow_that_aws_makes_no_more_would_sleep_for_good(
+    version: str, doubts: int, tmp_path: Path, asked: list[str]
+) -> None:
+    with saying(tmp_path, asked, QUIET, version=version) as ground:
+        found = ground.doubts()
+    assert len(found) == doubts
+    assert all(f"no environment of Airflow {version} any more" in doubt for doubt in found)
 
 
 def test_a_restore_that_failed_is_no_work_of_anybodys(tmp_path: Path, asked: list[str]) -> None:

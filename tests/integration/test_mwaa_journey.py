@@ -90,6 +90,24 @@ def test_a_file_that_is_gone_from_its_bucket_is_missed_before_anything_is_touche
     assert not way.jobs
 
 
+def test_a_file_is_missed_in_the_version_that_is_installed(mwaa: MwaaServer, way: Way) -> None:
+    told, s3 = mwaa.made[way.name].told, mwaa.aws.client("s3")
+    told["LastUpdate"] = {"CreatedAt": "2020-01-01T00:00:00+00:00"}
+    bucket = told["SourceBucketArn"].rpartition(":")[2]
+    pinned = s3.put_object(Bucket=bucket, Key="plugins.zip", Body=b"1")["VersionId"]
+    told["PluginsS3ObjectVersion"] = pinned
+    s3.delete_object(Bucket=bucket, Key="plugins.zip")
+    with variables(way.variables):
+        document = way.traveller().ground.record().definition
+        assert f'"PluginsS3ObjectVersion": "{pinned}"' in document
+        assert [line.split()[0].rpartition("/")[2] for line in way.said] == [
+            "requirements.txt", "startup.sh"
+        ]  # fmt: skip
+        s3.delete_object(Bucket=bucket, Key="plugins.zip", VersionId=pinned)
+        with pytest.raises(JourneyError, match=rf"plugins\.zip is gone in its version {pinned}"):
+            way.traveller().ground.record()
+
+
 def test_aws_may_be_busy_and_change_it_meanwhile(mwaa: MwaaServer, way: Way) -> None:
     made = mwaa.made[way.name]
     made.changing = ["UPDATING"] * 4

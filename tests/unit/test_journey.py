@@ -162,6 +162,15 @@ def test_force_says_what_is_lost_and_deletes(folder: Path) -> None:
     assert not paper.ground.exists()
 
 
+def test_what_its_kind_has_against_it_is_said_before_anything_is_paused(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.ground.doubtful = ("nothing would wake it",)
+    with pytest.raises(GateError, match=r"prod was not deleted: nothing would wake it\. --force"):
+        walk(paper, "down")
+    assert (paper.ground.exports, paper.state().recorded) == (0, None)
+    assert paper.traveller().down(force=True).lost == ("nothing would wake it",)
+
+
 def test_tasks_that_do_not_end_are_waited_for_and_no_longer(folder: Path) -> None:
     paper = Paper(folder)
     paper.ground.at_work = 1

@@ -51,6 +51,9 @@ class Ground(Protocol):
     def exists(self) -> bool:
         """Whether it is there, whatever state it is in."""
 
+    def doubts(self) -> tuple[str, ...]:
+        """What its kind has against its deletion, whatever its snapshot will be, in sentences."""
+
     def record(self) -> Recorded:
         """Look at what must be known to make it again."""
 

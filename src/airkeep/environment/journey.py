@@ -339,6 +339,8 @@ class _Run:
         self.taken.append(StepTaken(step, round(monotonic() - began, 3)))
 
     def record(self) -> None:
+        self.lost = self.way.ground.doubts()
+        self.check_nothing_lost()
         now, owed = self.way.ground.record(), self.state.recorded
         active = set(now.active) | set(() if owed is None else owed.active)
         self.say(Recorded(tuple(sorted(active)), now.definition))
@@ -379,9 +381,12 @@ class _Run:
             dies=way.key_dies,
             pulse=way.ground.pulse(id_time(snapshot.id)),
         )
-        self.lost = gate.against(found)
+        self.lost += gate.against(found)
+        self.check_nothing_lost()
+
+    def check_nothing_lost(self) -> None:
         if self.lost and not self.force:
-            raise GateError(way.ground.name, self.lost)
+            raise GateError(self.way.ground.name, self.lost)
 
     def delete(self) -> None:
         """Begin it; where that has to wait, the hold is asked for anew before each attempt."""

@@ -106,6 +106,9 @@ class LocalGround:
     def exists(self) -> bool:
         return self.folder.postgres.exists()
 
+    def doubts(self) -> tuple[str, ...]:
+        return ()
+
     def record(self) -> Recorded:
         definition = {"airflow": self.place.airflow}
         return Recorded(self._metadata().active_dags(), json.dumps(definition))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from airkeep.aws import mwaa
 from airkeep.aws.airflow_rest import AirflowRest
-from airkeep.aws.mwaa import LOST, READY, Definition
+from airkeep.aws.mwaa import LOST, OLDEST_MADE, READY, Definition
 from airkeep.aws.s3 import object_version
 from airkeep.aws.session import AwsPlace
 from airkeep.aws.wait import Patience, until
@@ -51,6 +51,7 @@ from airkeep.snapshot.manifest import DagRunEntry, SecretsMode
 from airkeep.snapshot.names import id_time
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.seal import ARCHIVE_KEY
+from airkeep.tables.revisions import version_order
 
 # An export that a killed run began is as good as a new one for as long: what people changed by hand
 # since is not in it, and no gate sees that. A clock that is off is forgiven as much.
@@ -117,6 +118,15 @@ class MwaaGround:
     def is_whole(self) -> bool:
         found = self._find()
         return found is not None and found.status not in ("DELETING", "DELETED")
+
+    def doubts(self) -> tuple[str, ...]:
+        version = mwaa.describe(self.place.name, self._aws).airflow_version
+        if not version or version_order(version) >= version_order(OLDEST_MADE):
+            return ()
+        return (
+            f"AWS makes no environment of Airflow {version} any more, its oldest is {OLDEST_MADE}: "
+            f"nothing would wake it (update it to a newer Airflow first)",
+        )
 
     def record(self) -> Recorded:
         if self.means.secrets == "seal" and not self.means.archive_key:
@@ -323,14 +333,23 @@ class MwaaGround:
         """Its files at the versions that they have now, so that it is made again of the same."""
         versions = {}
         for file in definition.files:
-            found = object_version(definition.bucket, file.path, self._aws)
+            found = object_version(definition.bucket, file.path, self._aws, version=file.version)
+            where = f"s3://{definition.bucket}/{file.path}"
             if found is None:
+                which = f" in its version {file.version}" if file.version else ""
                 raise JourneyError(
-                    f"s3://{definition.bucket}/{file.path} is gone, and {self.name} could not be "
-                    f"made again without it: put it back, or update the environment"
+                    f"{where} is gone{which}, and {self.name} could not be made again without it: "
+                    f"put it back, or update the environment"
                 )
-            if file.version is None and found.version is not None:
+            if file.version is not None:
+                continue
+            if found.version is not None:
                 versions[file.kind] = found.version
+            if definition.installed is not None and found.modified > definition.installed:
+                self.means.warn(
+                    f"{where} was changed after AWS changed {self.name} last: it will be made "
+                    f"again of the new one"
+                )
         return definition.pinned(versions)
 
     def _definition(self, recorded: Recorded | None) -> Definition:
