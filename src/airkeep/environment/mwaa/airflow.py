@@ -67,7 +67,7 @@ class Airflow:
 
     def dags(self) -> dict[str, bool]:
         """Every DAG, and whether it is paused."""
-        listed = self._again(lambda: list(self._rest.list("/dags", "dags", **self._all)))
+        listed = self._again(lambda: self._rest.list("/dags", "dags", "dag_id", **self._all))
         return {str(dag["dag_id"]): bool(dag["is_paused"]) for dag in listed}
 
     def set_paused(self, wanted: Collection[str], *, paused: bool) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ class Airflow:
             entries = self._rest.entries(page, key, path)
             yield from entries
             offset += len(entries)
-            if not entries or offset >= int(page.get("total_entries", 0)):
+            if not entries or offset >= int(page.get("total_entries", offset + 1)):
                 return
 
     def _again(self, ask: Callable[[], Found]) -> Found:
