@@ -301,7 +301,13 @@ def test_down_and_up_know_an_environments_kind(
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     assert run(["up", "prod", "--port", "8080"]) == 3
-    assert "its flags are --from and --take-over" in capsys.readouterr().err
+    assert "its flags are --from, --take-over and --dry-run" in capsys.readouterr().err
+    entries = way.state
+    assert run(["down", "prod", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("prod would take these steps: record, pause, drain, export, verify,")
+    assert " DAGs would be paused; 0 tasks are at work" in said
+    assert (way.state, mwaa.calls, way.jobs) == (entries, [], [])
     assert run(["up", "prod"]) == 0
     assert capsys.readouterr().out.startswith("prod is up (")
     way.traveller().journal.append(Placed(structs.replace(way.place, jobs="dag")))

@@ -162,6 +162,39 @@ def test_force_says_what_is_lost_and_deletes(folder: Path) -> None:
     assert not paper.ground.exists()
 
 
+def test_what_is_foreseen_is_what_is_done_and_nothing_is_changed(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.ground.at_work, paper.ground.doubtful = 2, ("nothing would wake it",)
+    for journey in ("down", "up"):
+        before = [*folder.rglob("*")]
+        found = paper.traveller().foresee(journey)
+        assert [*folder.rglob("*")] == before
+        if journey == "down":
+            assert found.active == ("hourly", "daily")
+            assert (found.pulse, found.against) == (Pulse(2, None, 0), ("nothing would wake it",))
+        paper.ground.at_work, paper.ground.doubtful = 0, ()
+        arrived = walk(paper, journey)
+        assert arrived is not None
+        assert found.steps == tuple(step.name for step in arrived.steps)
+        assert found.snapshot == (arrived.snapshot if journey == "up" else None)
+    assert paper.traveller().foresee("up").steps == ("create", "ready")
+
+
+def test_a_journey_is_foreseen_though_nobody_heard_of_a_restore(folder: Path) -> None:
+    paper = Paper(folder)
+    down = walk(paper, "down")
+    lose_the_restore(paper, is_committed=True)
+    before = [*folder.rglob("*")]
+    assert down is not None
+    assert "gate" in paper.traveller().foresee("down").steps
+    with pytest.raises(JourneyError, match="put this one to sleep first"):
+        paper.traveller().foresee("up", snapshot=down.snapshot)
+    paper.traveller().journal.append(Began("up", datetime.now(UTC) + timedelta(minutes=5)))
+    [held] = paper.traveller(lives=True).foresee("down").against
+    assert "is at work on" in held
+    assert len([*folder.rglob("*")]) == len(before) + 1
+
+
 def test_what_its_kind_has_against_it_is_said_before_anything_is_paused(folder: Path) -> None:
     paper = Paper(folder)
     paper.ground.doubtful = ("nothing would wake it",)

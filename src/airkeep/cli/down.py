@@ -9,6 +9,7 @@ import click
 
 from airkeep.cli.context import Context, setting_option, shared_options
 from airkeep.cli.environments import (
+    dry_run_option,
     lake_option,
     need_place,
     open_lake,
@@ -16,7 +17,7 @@ from airkeep.cli.environments import (
     take_over_option,
 )
 from airkeep.cli.output import Output, seconds
-from airkeep.cli.travellers import traveller_of
+from airkeep.cli.travellers import foresee, traveller_of
 
 if TYPE_CHECKING:
     from airkeep.environment.journey import Arrived
@@ -37,11 +38,18 @@ if TYPE_CHECKING:
     help="How long tasks at work may take to end; then it is left as it was.",
 )
 @take_over_option
+@dry_run_option
 @lake_option
 @setting_option("secrets", "--secrets", help="keep, seal, drop or plain.")
 @shared_options("lake", "secrets", tuning=False)
 def down(
-    ctx: Context, environment: str, *, force: bool, drain_minutes: float, take_over: bool
+    ctx: Context,
+    environment: str,
+    *,
+    force: bool,
+    drain_minutes: float,
+    take_over: bool,
+    dry_run: bool,
 ) -> None:
     """Put ENVIRONMENT to sleep: pause, drain, export, verify, and only then delete it.
 
@@ -51,6 +59,9 @@ def down(
     lake = open_lake(ctx, environment)
     journal, state = read_state(lake, environment)
     place = need_place(lake, state)
+    if dry_run:
+        foresee(ctx, lake, journal, place, "down")
+        return
     out = ctx.output
     with (
         out.progress("down") as progress,

@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -30,7 +30,7 @@ from airkeep.environment.events import (
     Renewed,
     Stepped,
 )
-from airkeep.environment.ground import Ground
+from airkeep.environment.ground import Ground, Pulse
 from airkeep.environment.journal import Journal
 from airkeep.environment.plan import is_somebody_elses, may_be_restored, plan_down, plan_up
 from airkeep.environment.state import Holder, Standing, State, fold, recorded_with
@@ -93,6 +93,25 @@ class Arrived:
     took_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """What a journey would do, of which nothing is done.
+
+    Attributes:
+        snapshot: that would be put into it.
+        active: DAGs that would be paused.
+        pulse: of the environment now.
+        against: what would stop it, as far as that is known now, in sentences.
+    """
+
+    environment: str
+    steps: tuple[str, ...]
+    snapshot: str | None = None
+    active: tuple[str, ...] = ()
+    pulse: Pulse | None = None
+    against: tuple[str, ...] = ()
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process of this machine has that id."""
     try:
@@ -150,14 +169,29 @@ class Traveller:
         """
         return _Run(self, "up", snapshot=snapshot).run(take_over=take_over)
 
+    def foresee(self, journey: Journey, *, snapshot: str | None = None) -> Foreseen:
+        """What such a journey would do from here; the journal and the environment stay as they are.
+
+        Raises:
+            AirkeepError: it would not set out, or something cannot be looked at.
+        """
+        return _Run(self, journey, snapshot=snapshot, is_dry=True).foresee()
+
 
 class _Run:
     """One journey; a method a step."""
 
     def __init__(
-        self, way: Traveller, journey: Journey, *, force: bool = False, snapshot: str | None = None
+        self,
+        way: Traveller,
+        journey: Journey,
+        *,
+        force: bool = False,
+        snapshot: str | None = None,
+        is_dry: bool = False,
     ) -> None:
         self.way, self.journey, self.force, self.wanted = way, journey, force, snapshot
+        self.is_dry = is_dry
         self.state = State(way.journal.environment)
         self.begun: set[str] = set()
         self.taken: list[StepTaken] = []
@@ -187,6 +221,24 @@ class _Run:
         return Arrived(
             self.state.environment, self.state.standing, kept, tuple(self.taken), self.lost, took_s
         )
+
+    def foresee(self) -> Foreseen:
+        self.state, against = fold(self.state.environment, self.way.journal.read()), []
+        try:
+            self.check_free(take_over=False)
+        except HeldError as error:
+            against.append(str(error))
+        steps, ground = self.plan(), self.way.ground
+        kept = self.state.kept if "restore" in steps else None
+        found = Foreseen(
+            self.state.environment,
+            steps,
+            None if kept is None else kept.snapshot,
+            against=(*against, *(ground.doubts() if "gate" in steps else ())),
+        )
+        if "record" not in steps:
+            return found
+        return replace(found, active=ground.record().active, pulse=ground.pulse())
 
     # Holding.
 
@@ -320,7 +372,7 @@ class _Run:
         except AirkeepError as error:
             raise JourneyError(self.unsure(f"it cannot be asked: {error}")) from error
         if is_restored:
-            self.say(Stepped("restore", is_done=True))
+            self.learn(Stepped("restore", is_done=True), restored=True)
         elif is_used:
             raise JourneyError(self.unsure("something is at work in it, or was"))
 
@@ -463,7 +515,15 @@ class _Run:
         return snapshot
 
     def keep(self, snapshot: Snapshot) -> None:
-        self.say(Kept(str(snapshot.name), snapshot.manifest_sha256))
+        kept = Kept(str(snapshot.name), snapshot.manifest_sha256)
+        self.learn(kept, kept=kept)
+
+    def learn(self, event: Event, **changes: object) -> None:
+        """What a plan rests on is said; who only foresees a journey keeps it to itself."""
+        if self.is_dry:
+            self.state = replace(self.state, **changes)  # type: ignore[arg-type]
+        else:
+            self.say(event)
 
     def tell(self, doing: str) -> None:
         self.way.progress(Step(doing, 0, 0))
