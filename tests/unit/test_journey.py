@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -137,8 +137,17 @@ def test_whatever_is_killed_in_whatever_order_nothing_is_lost(
 def test_what_was_paused_is_given_back_when_the_way_down_fails(folder: Path) -> None:
     paper = Paper(folder)
     paper.ground.finished = 2
+    there: list[dict[str, bool] | None] = []
+
+    @contextmanager
+    def giving_back() -> Iterator[None]:
+        there.append(dict(paper.ground.dags or {}))
+        yield
+        there.append(dict(paper.ground.dags or {}))
+
     with pytest.raises(GateError, match=r"prod was not deleted: 2 runs have ended since .*--force"):
-        walk(paper, "down")
+        replace(paper.traveller(), giving_back=giving_back).down()
+    assert there == [dict.fromkeys(DAGS, True), DAGS]
     assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
     state = paper.state()
     assert (state.standing, state.recorded, state.holder) == ("new", None, None)

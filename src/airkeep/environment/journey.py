@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -130,6 +130,7 @@ class Traveller:
     Attributes:
         key_dies: what secrets are encrypted with goes when the environment does.
         pause: what waits between two looks.
+        giving_back: entered while what a run paused is unpaused again, which must not be cut off.
     """
 
     lake: Lake
@@ -142,6 +143,7 @@ class Traveller:
     progress: Progress = silent
     pause: Callable[[float], None] = sleep
     alive: Callable[[int], bool] = is_alive
+    giving_back: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def down(self, *, force: bool = False, take_over: bool = False) -> Arrived:
         """Put the environment to sleep.
@@ -305,7 +307,8 @@ class _Run:
         why = str(error) if isinstance(error, AirkeepError) else "interrupted"
         if "pause" in self.begun and "gone" not in self.begun:
             try:
-                self.unpause_again()
+                with self.way.giving_back():
+                    self.unpause_again()
             except HeldError:
                 raise
             except AirkeepError as left:
@@ -317,6 +320,7 @@ class _Run:
         if "delete" in self.begun and not self.way.ground.is_whole():
             return
         self.say(Stepped("unpause", is_done=False))
+        self.tell(f"unpausing {len(self.active)} DAGs again")
         self.way.ground.unpause(self.active)
         self.say(Stepped("unpause", is_done=True))
 
