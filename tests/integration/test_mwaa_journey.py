@@ -137,7 +137,7 @@ def test_what_aws_could_not_make_is_told_and_made_anew(mwaa: MwaaServer, way: Wa
     assert way.state.standing == "asleep"
     mwaa.calls.clear()
     assert travel(way, "up").standing == "awake"
-    assert mwaa.calls == [f"DELETE {way.name}", f"PUT {way.name}"]
+    assert mwaa.calls == [f"{deed} {way.name}" for deed in ("DELETE", "PUT", "PATCH")]
     assert query(mwaa.made[way.name].url, ACTIVE) == active
 
 
@@ -152,12 +152,10 @@ def test_an_environment_that_is_lost_is_not_deleted(mwaa: MwaaServer, way: Way) 
 
 
 def test_new_dags_do_not_run_before_their_past_is_there(mwaa: MwaaServer, tmp_path: Path) -> None:
+    """Some of them say that they begin unpaused, whatever the environment says."""
     wish = {PAUSED: "False", "smtp.smtp_password": SECRET}
     way = made(mwaa, tmp_path, "eager", AirflowConfigurationOptions=wish)
     active = query(mwaa.made[way.name].url, ACTIVE)
-    query(mwaa.made[way.name].url,
-          "UPDATE serialized_dag SET data = jsonb_set(data::jsonb, "
-          "'{dag,is_paused_upon_creation}', 'false') WHERE data IS NOT NULL")  # fmt: skip
     travel(way, "down")
     asked: list[object] = []
 
