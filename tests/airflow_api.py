@@ -19,8 +19,8 @@ from command import AIRKEEP, VARIABLE
 from rekeyed import ARCHIVE_KEY
 from servers import query
 
-_QUERY = {"2": {"limit", "offset", "only_active", "dag_id_pattern", "update_mask"},
-          "3": {"limit", "offset", "exclude_stale", "dag_id_pattern", "update_mask"}}  # fmt: skip
+_USUAL = {"limit", "offset", "order_by", "dag_id_pattern", "update_mask"}
+_QUERY = {"2": _USUAL | {"only_active"}, "3": _USUAL | {"exclude_stale"}}
 _RUNS = {"order_by", "page_offset", "page_limit", "dag_ids", "states", "start_date_gte",
          "start_date_lte", "end_date_gte", "end_date_lte"}  # fmt: skip
 _TASKS = {"page_offset", "page_limit", "dag_ids", "state", "end_date_gte"}

@@ -165,10 +165,10 @@ class MwaaServer:
         told: dict[str, Any] = {}
         if status != "DELETING":
             told = self._forward("GET", f"/environments/{name}", b"", headers)["Environment"]
-        update = {"Status": "SUCCESS"}
+        update = {**made.told.get("LastUpdate", {}), "Status": "SUCCESS"}
         if status == "CREATE_FAILED":
             error = {"ErrorCode": "INCORRECT_CONFIGURATION", "ErrorMessage": made.failed}
-            update = {"Status": "FAILED", "Error": error}  # type: ignore[dict-item]
+            update = {"Status": "FAILED", "Error": error}
         more = {"Name": name, "Status": status, "LastUpdate": update}
         return {"Environment": {**told, **made.told, **more}}
 

@@ -85,9 +85,13 @@ class PaperGround:
     name: str = ENVIRONMENT
     exports: int = 0
     restores: int = 0
+    doubtful: tuple[str, ...] = ()
 
     def exists(self) -> bool:
         return self.dags is not None
+
+    def doubts(self) -> tuple[str, ...]:
+        return self.doubtful
 
     def record(self) -> Recorded:
         assert self.dags is not None
@@ -135,7 +139,7 @@ class PaperGround:
             self.dags, self.rows, self.deleting = None, [], False
         return self.dags is None
 
-    def create(self, recorded: Recorded | None) -> None:
+    def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
         self.switch.tick()
         if self.dags is None:
             self.dags, self.rows = {}, []

@@ -21,6 +21,7 @@ import click
 
 from airkeep import config, errors
 from airkeep.cli import main
+from airkeep.cli.ending import ending
 from airkeep.database import address
 from airkeep.snapshot import manifest
 
@@ -41,8 +42,9 @@ OTHER_STATUSES = (
         main.INTERRUPTED,
         "",
         "Ctrl-C. Nothing is half-done (a commit under way may have ended). What does not answer is "
-        f"waited for {main.GIVE_UP_S} s at most; then temporary files are left. Before its own "
-        "code runs, some 0.2 s, Python answers, with a traceback.",
+        f"waited for {ending().give_up_s} s at most; then temporary files are left. What `down` "
+        "has paused is unpaused within six minutes at most. Before its own code runs, some 0.2 s, "
+        "Python answers, with a traceback.",
     ),
     (main.UNREAD, "", "Done, but standard output was closed before all was printed."),
     (main.TERMINATED, "", "SIGTERM. As Ctrl-C."),

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from airkeep.errors import ConfigError, did_you_mean
+from airkeep.errors import ConfigError, did_you_mean, shown
 
 FILE = "airkeep.toml"
 STORE_PREFIX = "AIRKEEP_STORE_"
@@ -337,7 +337,7 @@ def _read(setting: Setting, source: str, value: object) -> object:
         return setting.read(value)
     except ValueError:
         hidden = setting.is_secret or setting.name == "database"
-        found = "" if hidden else f", found {value!r}"
+        found = "" if hidden else f", found {shown(value)}"
         message = f"{source}: expected {setting.expected}{found}"
     raise ConfigError(message)
 

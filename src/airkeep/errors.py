@@ -81,6 +81,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {spelled[near[0]]}?)" if near else ""
 
 
+def shown(value: object, most: int = 100) -> str:
+    """A value that was given, for a message: quoted, and the beginning only where it is long."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+
+
 class AirkeepError(Exception):
     """The root: whatever a user can cause or meet."""
 

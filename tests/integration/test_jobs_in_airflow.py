@@ -63,9 +63,9 @@ def test_an_airflow_exports_its_own_database_when_it_is_asked_to(
         assert ask(patience=Patience(0)) == done
 
         rest = AirflowRest("prod")
-        [dag] = rest.list("/dags", "dags")
+        [dag] = rest.list("/dags", "dags", "dag_id")
         assert (dag["dag_id"], dag["is_paused"]) == ("airkeep_job", False)
-        [run] = rest.list("/dags/airkeep_job/dagRuns", "dag_runs")
+        [run] = rest.list("/dags/airkeep_job/dagRuns", "dag_runs", "run_id")
         assert (run["dag_run_id"], run["state"]) == ("airkeep__t", "success")
         again = {"dag_run_id": "airkeep__t", "logical_date": run["logical_date"], "conf": {}}
         with pytest.raises(AirflowRestError) as refused:

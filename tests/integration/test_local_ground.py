@@ -69,14 +69,14 @@ def test_only_what_was_never_whole_is_made_anew(project: Path) -> None:
     with ground(project) as one:
         one.folder.part.mkdir(parents=True)
         (one.folder.part / "half").touch()
-        one.create(None)
+        one.create(None, None)
         (one.folder.postgres / "ours").touch()
     with ground(project) as again:
-        again.create(None)
+        again.create(None, None)
         assert (again.folder.postgres / "ours").exists()
         again.delete()
         assert again.is_gone()
-        again.create(None)
+        again.create(None, None)
         assert not (again.folder.postgres / "ours").exists()
 
 
@@ -85,7 +85,7 @@ def test_data_that_nothing_else_speaks_of_is_not_removed(project: Path) -> None:
     (one.folder.postgres / "data").mkdir(parents=True)
     shutil.copy(__file__, one.folder.postgres / "precious")
     with one:
-        one.create(None)
+        one.create(None, None)
     assert (one.folder.postgres / "precious").exists()
 
 
@@ -131,7 +131,7 @@ def test_a_restore_that_failed_halfway_is_not_taken_for_one(
     old = airkeep.export(airflow_dump("airflow-2112"), lake, environment="older", secrets="drop")
     new = airkeep.export(airflow_dump("airflow-332"), lake, environment="local", secrets="drop")
     with ground(project) as one:
-        one.create(None)
+        one.create(None, None)
         assert not one.is_restored(old)
         # The newer Airflow has made its tables; the older one's environment cannot be had.
         with pytest.raises(AirkeepError):

@@ -143,16 +143,45 @@ def test_what_is_not_being_deleted_is_not_waited_for(monkeypatch: pytest.MonkeyP
             mwaa.wait_gone("prod", Time().patience(3600))
 
 
-def test_airflow_is_asked_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    pages: list[tuple[int, dict[str, Any]]] = [
-        (200, {"dags": [{"dag_id": "a"}, {"dag_id": "b"}], "total_entries": 3}),
-        (200, {"dags": [{"dag_id": "c"}], "total_entries": 3}),
-    ]
+def page(*dags: str, **more: Any) -> tuple[int, dict[str, Any]]:
+    return 200, {"dags": [{"dag_id": dag} for dag in dags], **more}
+
+
+@pytest.mark.parametrize(
+    ("pages", "offsets"),
+    [([page("a", "b", total_entries=3), page("b", "c", total_entries=3)], [0, 1]),
+     ([page("a", "b"), page("b", "c"), page("c")], [0, 1, 2]),
+     # b went after it was read: c would be missed.
+     ([page("a", "b", total_entries=4), page("c", "d", total_entries=3),
+       page("a", "c", total_entries=3), page("c", "d", total_entries=3)], [0, 1, 0, 1])],
+    ids=["all", "no total", "one went"],
+)  # fmt: skip
+def test_airflow_is_asked_page_by_page(
+    pages: list[tuple[int, dict[str, Any]]], offsets: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = [one["dag_id"] for one in pages[-1][1]["dags"]]
     with told_mwaa(rest=pages) as told:
         use(told, monkeypatch)
-        found = [one["dag_id"] for one in AirflowRest("prod").list("/dags", "dags", paused=True)]
-    assert found == ["a", "b", "c"]
-    assert [body["QueryParameters"]["offset"] for _, _, body in told.asked] == [0, 2]
+        dags = AirflowRest("prod").list("/dags", "dags", "dag_id", paused=True)
+        found = [one["dag_id"] for one in dags]
+    assert found == sorted({*found, *last})
+    assert len(found) == 3
+    assert [body["QueryParameters"]["offset"] for _, _, body in told.asked] == offsets
+
+
+def test_a_list_that_changes_all_the_time_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with told_mwaa(rest=[page("a", "b", total_entries=9)]) as told:
+        use(told, monkeypatch)
+        with pytest.raises(AirflowRestError, match="dags changed while they were read"):
+            AirflowRest("prod").list("/dags", "dags", "dag_id")
+
+
+@pytest.mark.parametrize("body", ["<html>", [1]])
+def test_what_is_no_document_is_said_so(body: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with told_mwaa(rest=[(200, body)]) as told:
+        use(told, monkeypatch)
+        with pytest.raises(AirflowRestError, match=r"answered 200, with a (str|list), no document"):
+            AirflowRest("prod").get("/version")
 
 
 @pytest.mark.parametrize(
@@ -189,6 +218,12 @@ def test_objects_have_versions_where_the_bucket_keeps_them(aws: AwsServer) -> No
     versioned = s3.object_version(bucket, "requirements.txt")
     assert versioned is not None
     assert (versioned.version, versioned.bytes) == (told["VersionId"], 2)
+    own.delete_object(Bucket=bucket, Key="requirements.txt")
+    assert s3.object_version(bucket, "requirements.txt") is None
+    old = s3.object_version(bucket, "requirements.txt", version=told["VersionId"])
+    assert old == versioned
+    own.delete_object(Bucket=bucket, Key="requirements.txt", VersionId=told["VersionId"])
+    assert s3.object_version(bucket, "requirements.txt", version=told["VersionId"]) is None
 
 
 def test_a_message_reaches_who_subscribed(aws: AwsServer) -> None:

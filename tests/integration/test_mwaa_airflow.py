@@ -14,7 +14,6 @@ from airkeep.aws.airflow_rest import AirflowRest
 from airkeep.aws.wait import Patience
 from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
-from airkeep.environment.contents import Run
 from airkeep.environment.metadata import Metadata
 from airkeep.environment.mwaa.airflow import Airflow
 from airkeep.errors import AirflowRestError, AwsUnavailableError, JourneyError
@@ -155,14 +154,11 @@ def test_what_began_or_ended_since_is_counted_though_nothing_is_at_work(place: P
 
 def test_a_run_is_there_or_not(place: Place) -> None:
     _, made, airflow = place
-    [(dag, run, started)] = query(
-        made.url,
-        "SELECT dag_id::text, run_id::text, start_date FROM dag_run "
-        "ORDER BY start_date DESC LIMIT 1",
-    )
-    assert airflow.has(Run(dag, run, started))
-    assert not airflow.has(Run(dag, "another", started))
-    assert not airflow.has(Run(dag, run, datetime(2020, 1, 1, tzinfo=UTC)))
+    [(dag, run)] = query(made.url, ENDED)
+    assert airflow.has(DagRunEntry(dag, run))
+    assert not airflow.has(DagRunEntry(dag, "another"))
+    assert not airflow.has(DagRunEntry("another", run))
+    assert airflow.states(dag)[run] == "success"
 
 
 def told(reply: tuple[int, dict[str, Any]]) -> AbstractContextManager[Airflow]:

@@ -17,7 +17,7 @@ from airkeep.aws.wait import Patience
 from airkeep.cli.main import run
 from airkeep.environment.events import Placed, Recorded
 from airkeep.environment.journey import Traveller
-from airkeep.environment.mwaa.definition import PAUSED
+from airkeep.environment.mwaa.definition import PAUSED, SCHEDULES
 from airkeep.environment.mwaa.ground import MwaaGround
 from airkeep.environment.mwaa.job import on_dag
 from airkeep.errors import AwsUnavailableError, JourneyError, MissingKeyError
@@ -90,6 +90,24 @@ def test_a_file_that_is_gone_from_its_bucket_is_missed_before_anything_is_touche
     assert not way.jobs
 
 
+def test_a_file_is_missed_in_the_version_that_is_installed(mwaa: MwaaServer, way: Way) -> None:
+    told, s3 = mwaa.made[way.name].told, mwaa.aws.client("s3")
+    told["LastUpdate"] = {"CreatedAt": "2020-01-01T00:00:00+00:00"}
+    bucket = told["SourceBucketArn"].rpartition(":")[2]
+    pinned = s3.put_object(Bucket=bucket, Key="plugins.zip", Body=b"1")["VersionId"]
+    told["PluginsS3ObjectVersion"] = pinned
+    s3.delete_object(Bucket=bucket, Key="plugins.zip")
+    with variables(way.variables):
+        document = way.traveller().ground.record().definition
+        assert f'"PluginsS3ObjectVersion": "{pinned}"' in document
+        assert [line.split()[0].rpartition("/")[2] for line in way.said] == [
+            "requirements.txt", "startup.sh"
+        ]  # fmt: skip
+        s3.delete_object(Bucket=bucket, Key="plugins.zip", VersionId=pinned)
+        with pytest.raises(JourneyError, match=rf"plugins\.zip is gone in its version {pinned}"):
+            way.traveller().ground.record()
+
+
 def test_aws_may_be_busy_and_change_it_meanwhile(mwaa: MwaaServer, way: Way) -> None:
     made = mwaa.made[way.name]
     made.changing = ["UPDATING"] * 4
@@ -119,7 +137,7 @@ def test_what_aws_could_not_make_is_told_and_made_anew(mwaa: MwaaServer, way: Wa
     assert way.state.standing == "asleep"
     mwaa.calls.clear()
     assert travel(way, "up").standing == "awake"
-    assert mwaa.calls == [f"DELETE {way.name}", f"PUT {way.name}"]
+    assert mwaa.calls == [f"{deed} {way.name}" for deed in ("DELETE", "PUT", "PATCH")]
     assert query(mwaa.made[way.name].url, ACTIVE) == active
 
 
@@ -134,21 +152,23 @@ def test_an_environment_that_is_lost_is_not_deleted(mwaa: MwaaServer, way: Way) 
 
 
 def test_new_dags_do_not_run_before_their_past_is_there(mwaa: MwaaServer, tmp_path: Path) -> None:
+    """Some of them say that they begin unpaused, whatever the environment says."""
     wish = {PAUSED: "False", "smtp.smtp_password": SECRET}
     way = made(mwaa, tmp_path, "eager", AirflowConfigurationOptions=wish)
     active = query(mwaa.made[way.name].url, ACTIVE)
     travel(way, "down")
-    asked: list[list[tuple[object, ...]]] = []
+    asked: list[object] = []
 
     def run(words: Sequence[str], token: str) -> Result:
-        asked.append(query(mwaa.made[way.name].url, ACTIVE))
+        now = mwaa.made[way.name]
+        asked.append((query(now.url, ACTIVE), now.told["AirflowConfigurationOptions"]))
         return way.run(words, token)
 
     with variables(way.variables):
         traveller = way.traveller()
         ground = MwaaGround("eager", way.place, replace(ground_of(traveller).means, run=run))
         assert replace(traveller, ground=ground).up().standing == "awake"
-    assert asked == [[]]
+    assert asked == [([], {**wish, PAUSED: "True", SCHEDULES: "False"})]
     assert mwaa.made[way.name].told["AirflowConfigurationOptions"] == wish
     assert mwaa.calls[-1] == f"PATCH {way.name}"
     assert query(mwaa.made[way.name].url, ACTIVE) == active
@@ -279,7 +299,13 @@ def test_down_and_up_know_an_environments_kind(
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     assert run(["up", "prod", "--port", "8080"]) == 3
-    assert "its flags are --from and --take-over" in capsys.readouterr().err
+    assert "its flags are --from, --take-over and --dry-run" in capsys.readouterr().err
+    entries = way.state
+    assert run(["down", "prod", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("prod would take these steps: record, pause, drain, export, verify,")
+    assert " DAGs would be paused; 0 tasks are at work" in said
+    assert (way.state, mwaa.calls, way.jobs) == (entries, [], [])
     assert run(["up", "prod"]) == 0
     assert capsys.readouterr().out.startswith("prod is up (")
     way.traveller().journal.append(Placed(structs.replace(way.place, jobs="dag")))

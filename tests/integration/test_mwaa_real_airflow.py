@@ -21,8 +21,8 @@ from airflows import Airflow as Installed
 from airkeep.aws.airflow_rest import AirflowRest
 from airkeep.aws.wait import Patience
 from airkeep.database.server import Cluster
-from airkeep.environment.contents import Run
 from airkeep.environment.mwaa.airflow import Airflow
+from airkeep.snapshot.manifest import DagRunEntry
 from aws_server import AwsServer
 from mwaa_environments import ACTIVE, definition, made
 from mwaa_journeys import travel, variables
@@ -174,9 +174,9 @@ def test_a_real_airflow_understands_what_it_is_asked(
             own.url, "SELECT count(*) FROM task_instance WHERE state IN ('running', 'queued')"
         )  # fmt: skip
         assert ours.at_work(()) == tasks
-        [(dag, run, at)] = query(
-            own.url, "SELECT dag_id::text, run_id::text, start_date FROM dag_run "
+        [(dag, run)] = query(
+            own.url, "SELECT dag_id::text, run_id::text FROM dag_run "
                      "ORDER BY start_date DESC LIMIT 1"
         )  # fmt: skip
-        assert ours.has(Run(dag, run, at))
-        assert not ours.has(Run(dag, "another", at))
+        assert ours.has(DagRunEntry(dag, run))
+        assert not ours.has(DagRunEntry(dag, "another"))

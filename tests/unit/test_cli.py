@@ -413,25 +413,43 @@ def test_pressing_on_leaves_no_files(early: bool, tmp_path: Path) -> None:
 STUCK = """
 import os, signal, time
 from airkeep.cli import main
+from airkeep.cli.ending import Ending, ends_as
 def meet(*_, **__):
-    try:
-        os.kill(os.getpid(), signal.SIGTERM)
-    finally:
-        time.sleep(60)
+    with ends_as(Ending(0.2, "nothing half-done counts")):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            {meanwhile}
+            time.sleep(60)
 main.cli.main = meet
-main.GIVE_UP_S = 0.2
 main.main([])
+"""
+GIVING_BACK = """
+            with ends_as(Ending(2, "its DAGs may be paused")):
+                time.sleep(1)
+                print("given back", flush=True)
+                time.sleep(60)
 """
 
 
 def test_what_never_answers_does_not_hold_a_stop_back_for_ever() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", STUCK], capture_output=True, text=True, check=False, timeout=20
-    )
+        [sys.executable, "-c", STUCK.format(meanwhile="")],
+        capture_output=True, text=True, check=False, timeout=20,
+    )  # fmt: skip
     assert done.returncode == 143
     assert re.fullmatch(
         r"airkeep: terminated; something does not answer .*remove airkeep-\*.*\n", done.stderr
     )
+
+
+def test_what_gives_back_has_its_own_time_and_words() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK.format(meanwhile=GIVING_BACK.strip())],
+        capture_output=True, text=True, check=False, timeout=20,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (143, "given back\n")
+    assert "not answer for 2 s, so this ends at once: its DAGs may be paused; re" in done.stderr
 
 
 DONE = """

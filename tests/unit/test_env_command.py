@@ -66,6 +66,30 @@ def test_what_is_not_given_again_stays_as_it_was(lake: Path, local: LocalPlace) 
     )
 
 
+def test_a_local_one_is_foreseen_and_not_made(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.joinpath("dags").mkdir()
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    done = ask(lake, "up", "local", "--airflow", "3.1.8", "--port", "9000", "--dry-run")
+    steps = "create, start, ready"
+    assert done.output == f"local would take these steps: {steps}\n"
+    assert sorted(tmp_path.rglob("*")) == before
+    assert place(lake, "local") is None
+
+
+def test_an_airflow_2_without_a_dag_file_is_not_begun(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.joinpath("dags", "lib").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    done = ask(lake, "up", "local", "--airflow", "2.11.2")
+    assert isinstance(done.exception, LocalAirflowError)
+    assert "dags holds no DAG file, and Airflow 2.11.2's DAG processor ends" in str(done.exception)
+    assert not tmp_path.joinpath(".airkeep", "local").exists()
+
+
 def test_what_is_awake_does_not_become_another_kind(lake: Path, local: LocalPlace) -> None:
     wake(lake, "here", local)
     wake(lake, "prod", PROD)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -67,8 +69,32 @@ def test_a_password_at_a_wrong_place_is_not_said_again(
         ("'postgresql+psycopg2://me:a%40'b@host'", "'postgresql+psycopg2://me:***@host'"),
         ("redis://:pw@host", "redis://:***@host"),
         ("http://localhost:4566/ is it, me@host", "http://localhost:4566/ is it, me@host"),
+        ("x1+postgresql://me:pw@host", "x1+postgresql://me:***@host"),
+        ("1postgresql:///me:pw@host", "1postgresql:///me:***@host"),
+        ("a://b,postgresql://me:pw@host", "a://b,postgresql:***@host"),
         ("s3://bucket/lake: no snapshot prod@2026", "s3://bucket/lake: no snapshot prod@2026"),
     ],
 )
 def test_only_a_password_is_hidden(text: str, said: str) -> None:
     assert hidden(text) == said
+
+
+@pytest.mark.parametrize("part", ["a", "a:/", "a:/b:", "a@", "://", "/", "a:" + "/" * 9])
+def test_a_long_line_is_said_at_once(part: str) -> None:
+    text = part * (1_000_000 // len(part))
+    began = time.monotonic()
+    hidden(text), hidden(f"a:/{text}"), hidden(f"a:/{text}@")
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["up"], ["env", "forget"], ["export", "a", "b", "-e"]]
+)
+def test_a_name_of_any_length_is_one_short_line(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake = [] if words[0] == "export" else ["--lake", str(tmp_path)]
+    assert run([*words, "a" * 100_000, *lake]) == 3
+    assert re.search(r"1 to 80 .*", said := capsys.readouterr().err)
+    assert "100,002 characters" in said
+    assert len(said) < 300

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -137,8 +137,17 @@ def test_whatever_is_killed_in_whatever_order_nothing_is_lost(
 def test_what_was_paused_is_given_back_when_the_way_down_fails(folder: Path) -> None:
     paper = Paper(folder)
     paper.ground.finished = 2
+    there: list[dict[str, bool] | None] = []
+
+    @contextmanager
+    def giving_back() -> Iterator[None]:
+        there.append(dict(paper.ground.dags or {}))
+        yield
+        there.append(dict(paper.ground.dags or {}))
+
     with pytest.raises(GateError, match=r"prod was not deleted: 2 runs have ended since .*--force"):
-        walk(paper, "down")
+        replace(paper.traveller(), giving_back=giving_back).down()
+    assert there == [dict.fromkeys(DAGS, True), DAGS]
     assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
     state = paper.state()
     assert (state.standing, state.recorded, state.holder) == ("new", None, None)
@@ -160,6 +169,48 @@ def test_force_says_what_is_lost_and_deletes(folder: Path) -> None:
     assert arrived.lost[0] == "3 tasks are at work: what they do will be lost"
     assert arrived.lost[1].startswith(f"1 runs have ended since {arrived.snapshot} was taken")
     assert not paper.ground.exists()
+
+
+def test_what_is_foreseen_is_what_is_done_and_nothing_is_changed(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.ground.at_work, paper.ground.doubtful = 2, ("nothing would wake it",)
+    for journey in ("down", "up"):
+        before = [*folder.rglob("*")]
+        found = paper.traveller().foresee(journey)
+        assert [*folder.rglob("*")] == before
+        if journey == "down":
+            assert found.active == ("hourly", "daily")
+            assert (found.pulse, found.against) == (Pulse(2, None, 0), ("nothing would wake it",))
+        paper.ground.at_work, paper.ground.doubtful = 0, ()
+        arrived = walk(paper, journey)
+        assert arrived is not None
+        assert found.steps == tuple(step.name for step in arrived.steps)
+        assert found.snapshot == (arrived.snapshot if journey == "up" else None)
+    assert paper.traveller().foresee("up").steps == ("create", "ready")
+
+
+def test_a_journey_is_foreseen_though_nobody_heard_of_a_restore(folder: Path) -> None:
+    paper = Paper(folder)
+    down = walk(paper, "down")
+    lose_the_restore(paper, is_committed=True)
+    before = [*folder.rglob("*")]
+    assert down is not None
+    assert "gate" in paper.traveller().foresee("down").steps
+    with pytest.raises(JourneyError, match="put this one to sleep first"):
+        paper.traveller().foresee("up", snapshot=down.snapshot)
+    paper.traveller().journal.append(Began("up", datetime.now(UTC) + timedelta(minutes=5)))
+    [held] = paper.traveller(lives=True).foresee("down").against
+    assert "is at work on" in held
+    assert len([*folder.rglob("*")]) == len(before) + 1
+
+
+def test_what_its_kind_has_against_it_is_said_before_anything_is_paused(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.ground.doubtful = ("nothing would wake it",)
+    with pytest.raises(GateError, match=r"prod was not deleted: nothing would wake it\. --force"):
+        walk(paper, "down")
+    assert (paper.ground.exports, paper.state().recorded) == (0, None)
+    assert paper.traveller().down(force=True).lost == ("nothing would wake it",)
 
 
 def test_tasks_that_do_not_end_are_waited_for_and_no_longer(folder: Path) -> None:
@@ -450,6 +501,20 @@ def test_a_snapshot_of_ones_choice_goes_into_nothing_that_was_restored(folder: P
     lose_the_restore(paper, is_committed=True)
     with pytest.raises(JourneyError, match="put this one to sleep first"):
         paper.traveller().up(snapshot=down.snapshot)
+
+
+def test_what_was_deleted_by_hand_is_not_made_of_an_old_snapshot_unasked(folder: Path) -> None:
+    paper = Paper(folder)
+    down = walk(paper, "down")
+    walk(paper, "up")
+    delete_by_hand(paper)
+    assert down is not None
+    words = rf"--from prod/latest for its newest, .* --from {down.snapshot} for the one of its last"
+    with pytest.raises(JourneyError, match=words):
+        walk(paper, "up")
+    assert paper.ground.dags is None
+    assert paper.traveller().up(snapshot="prod/latest").standing == "awake"
+    assert paper.ground.rows == ROWS
 
 
 def delete_by_hand(paper: Paper) -> None:

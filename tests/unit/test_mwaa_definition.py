@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from airkeep.aws.mwaa import CREATABLE, TOLD_ONLY, Definition
+from airkeep.aws.mwaa import CREATABLE, OLDEST_MADE, TOLD_ONLY, Definition
+from airkeep.tables.revisions import version_order
 
 TOLD: dict[str, Any] = {
     "Name": "prod",
@@ -50,6 +52,12 @@ def test_botos_model_has_no_field_that_we_do_not_know() -> None:
     get = model().operation_model("GetEnvironment").output_shape.members["Environment"].members
     assert set(create) == CREATABLE
     assert set(get) - CREATABLE == TOLD_ONLY
+
+
+def test_the_oldest_airflow_that_aws_makes_is_the_one_that_boto_names() -> None:
+    version = model().operation_model("CreateEnvironment").input_shape.members["AirflowVersion"]
+    named = re.findall(r"<code>([\d.]+)</code>", version.documentation)
+    assert min(named, key=version_order) == OLDEST_MADE
 
 
 def test_what_is_sent_back_is_what_aws_takes() -> None:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from airkeep.aws.mwaa import Definition
 from airkeep.environment.mwaa.definition import (
     PAUSED,
+    SCHEDULES,
+    given_back,
     held,
     options_of,
-    runs_new_dags,
     seal,
     unseal,
 )
@@ -56,11 +57,28 @@ def test_what_is_no_definition_is_said_so(document: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "is_so"),
+    ("wish", "is_held"),
     [("False", True), ("false", True), (" f ", True), ("0", True), ("True", False), ("t", False)],
 )
-def test_new_dags_are_paused_whatever_its_owner_wants(wish: str, is_so: bool) -> None:
+def test_new_dags_are_paused_whatever_its_owner_wants(wish: str, is_held: bool) -> None:
     own = definition(**{PAUSED: wish, "a": "b"})
-    assert runs_new_dags(own) is is_so
-    assert options_of(held(own)) == {PAUSED: "True" if is_so else wish, "a": "b"}
-    assert held(definition()) == definition()
+    made = options_of(held(own, begins_active=False))
+    assert made == {PAUSED: "True" if is_held else wish, "a": "b"}
+    assert given_back(own, made) == options_of(own)
+    assert held(definition(), begins_active=False) == definition()
+
+
+@pytest.mark.parametrize("wish", [{}, {SCHEDULES: "false"}, {SCHEDULES: "t"}, {PAUSED: "False"}])
+def test_nothing_is_scheduled_where_a_dag_begins_unpaused(wish: dict[str, str]) -> None:
+    own = definition(a="b", **wish)
+    made = options_of(held(own, begins_active=True))
+    assert made[SCHEDULES] == wish.get(SCHEDULES, "False").replace("t", "False")
+    assert given_back(own, made) == options_of(own)
+    assert options_of(held(definition(), begins_active=True)) == {SCHEDULES: "False"}
+    assert given_back(definition(), {SCHEDULES: "False"}) == {}
+
+
+def test_what_somebody_has_changed_since_stays() -> None:
+    own = definition(**{PAUSED: "False", "a": "b"})
+    assert given_back(own, {PAUSED: "True", "a": "c"}) == {PAUSED: "False", "a": "c"}
+    assert given_back(own, {PAUSED: "False", "a": "c"}) == {PAUSED: "False", "a": "c"}

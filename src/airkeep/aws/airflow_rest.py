@@ -8,13 +8,14 @@ not there, lest a page of somebody else's be read as "nothing".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from airkeep.aws.session import HERE, AwsPlace, client, explained
 from airkeep.errors import AirflowRestError
 
 PAGE = 100  # what every Airflow gives at once, whatever its maximum_page_limit
+_READS = 5  # of a list that changes
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 
@@ -47,20 +48,40 @@ class AirflowRest:
         """As `get`, for what is to go."""
         return self._call("DELETE", path)
 
-    def list(self, path: str, key: str, **query: Any) -> Iterator[dict[str, Any]]:
+    def list(self, path: str, key: str, by: str, **query: Any) -> Sequence[dict[str, Any]]:
         """Every entry of a list, page by page.
+
+        Each page begins with the last entry of the one before. Where that is another one, rows
+        came or went meanwhile, and the page may have passed over one: all is read again.
 
         Args:
             key: the list's name in the document, such as `dags`.
+            by: what orders it, and is of one entry alone.
+
+        Raises:
+            AirflowRestError: also where it changes all the time.
         """
-        offset = 0
+        for _ in range(_READS):
+            found = self._read(path, key, by, query)
+            if found is not None:
+                return found
+        doing = f"asking Airflow in {self.environment} for {path}"
+        raise AirflowRestError(doing, 200, f"and its {key} changed while they were read: try again")
+
+    def _read(
+        self, path: str, key: str, by: str, query: Mapping[str, Any]
+    ) -> Sequence[dict[str, Any]] | None:
+        found: list[dict[str, Any]] = []
         while True:
-            page = self.get(path, limit=PAGE, offset=offset, **query)
+            at = max(len(found) - 1, 0)
+            page = self.get(path, limit=PAGE, offset=at, order_by=by, **query)
             entries = self.entries(page, key, path)
-            yield from entries
-            offset += len(entries)
-            if not entries or offset >= int(page.get("total_entries", 0)):
-                return
+            if found and [one[by] for one in entries[:1]] != [found[-1][by]]:
+                return None
+            new = entries[1:] if found else entries
+            found += new
+            if not new or len(found) >= int(page.get("total_entries", len(found) + 1)):
+                return found
 
     def entries(self, page: Mapping[str, Any], key: str, path: str) -> Sequence[dict[str, Any]]:
         """The list in a reply.
@@ -100,6 +121,8 @@ class AirflowRest:
         status, reply = int(told.get("RestApiStatusCode", 0)), told.get("RestApiResponse") or {}
         if status >= 400:
             raise AirflowRestError(doing, status, _words(reply))
+        if not isinstance(reply, Mapping):
+            raise AirflowRestError(doing, status, f"with a {type(reply).__name__}, no document")
         return dict(reply)
 
 

@@ -33,6 +33,9 @@ TOLD_ONLY = frozenset({
     "Arn", "CeleryExecutorQueue", "CreatedAt", "DatabaseVpcEndpointService", "LastUpdate",
     "ServiceRoleArn", "Status", "WebserverUrl", "WebserverVpcEndpointService",
 })  # fmt: skip
+# The oldest Airflow of which AWS still makes environments, as boto 1.43.106 tells it (2026-11):
+# older ones run on, and cannot be made again. A test compares.
+OLDEST_MADE = "2.7.2"
 _LOG_SETTINGS = ("Enabled", "LogLevel")  # of a log, what may be said when it is made
 _FILES = ("Plugins", "Requirements", "StartupScript")
 _RESERVED_TAG = "aws:"  # AWS's own: sent back they are refused
@@ -118,6 +121,12 @@ class Definition:
     @property
     def security_groups(self) -> tuple[str, ...]:
         return self._network("SecurityGroupIds")
+
+    @property
+    def installed(self) -> datetime | None:
+        """When AWS last made or changed it; None where it does not say."""
+        at = self.told.get("LastUpdate", {}).get("CreatedAt") or self.told.get("CreatedAt")
+        return datetime.fromisoformat(at) if at else None
 
     @property
     def reason(self) -> str:

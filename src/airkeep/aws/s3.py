@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from airkeep.aws.session import HERE, AwsPlace, client, explained
@@ -14,6 +15,12 @@ from airkeep.errors import ConfigError
 
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
 _ABSENT = ("404", "NoSuchKey", "NotFound")
+_NO_VERSION = (
+    *_ABSENT,
+    "400",
+    "405",
+    "NoSuchVersion",
+)  # 400: no version's id; 405: a delete marker
 _THERE = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
@@ -28,6 +35,7 @@ class ObjectVersion:
     version: str | None
     etag: str
     bytes: int
+    modified: datetime
 
 
 def split_url(url: str) -> tuple[str, str]:
@@ -42,8 +50,10 @@ def split_url(url: str) -> tuple[str, str]:
     return found[1], found[2] or ""
 
 
-def object_version(bucket: str, key: str, place: AwsPlace = HERE) -> ObjectVersion | None:
-    """What an object is now; None where there is none.
+def object_version(
+    bucket: str, key: str, place: AwsPlace = HERE, *, version: str | None = None
+) -> ObjectVersion | None:
+    """What an object is now, or in that version; None where there is none.
 
     Raises:
         AwsError: AWS refused or failed.
@@ -51,16 +61,18 @@ def object_version(bucket: str, key: str, place: AwsPlace = HERE) -> ObjectVersi
     s3 = client("s3", place)
     with explained(f"looking at s3://{bucket}/{key}"):
         try:
-            told = s3.head_object(Bucket=bucket, Key=key)
+            named = {"VersionId": version} if version else {}
+            told = s3.head_object(Bucket=bucket, Key=key, **named)
         except s3.exceptions.ClientError as error:
-            if _code(error) in _ABSENT:
+            if _code(error) in (_NO_VERSION if version else _ABSENT):
                 return None
             raise
-    version = told.get("VersionId")
+    found = told.get("VersionId")
     return ObjectVersion(
-        None if version in (None, "null") else str(version),
+        None if found in (None, "null") else str(found),
         str(told["ETag"]).strip('"'),
         int(told["ContentLength"]),
+        told["LastModified"],
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from airkeep.cli.context import Context, setting_option, shared_options
+from airkeep.cli.ending import Ending, ending, ends_as
 from airkeep.cli.environments import (
+    dry_run_option,
     lake_option,
     need_place,
     open_lake,
@@ -16,10 +19,13 @@ from airkeep.cli.environments import (
     take_over_option,
 )
 from airkeep.cli.output import Output, seconds
-from airkeep.cli.travellers import traveller_of
+from airkeep.cli.travellers import foresee, traveller_of
 
 if TYPE_CHECKING:
     from airkeep.environment.journey import Arrived
+
+# AWS that is too busy is asked for 300 s, and 250 DAGs take half a minute.
+_GIVING_BACK_S = 360
 
 
 @click.command()
@@ -37,11 +43,18 @@ if TYPE_CHECKING:
     help="How long tasks at work may take to end; then it is left as it was.",
 )
 @take_over_option
+@dry_run_option
 @lake_option
 @setting_option("secrets", "--secrets", help="keep, seal, drop or plain.")
 @shared_options("lake", "secrets", tuning=False)
 def down(
-    ctx: Context, environment: str, *, force: bool, drain_minutes: float, take_over: bool
+    ctx: Context,
+    environment: str,
+    *,
+    force: bool,
+    drain_minutes: float,
+    take_over: bool,
+    dry_run: bool,
 ) -> None:
     """Put ENVIRONMENT to sleep: pause, drain, export, verify, and only then delete it.
 
@@ -51,13 +64,21 @@ def down(
     lake = open_lake(ctx, environment)
     journal, state = read_state(lake, environment)
     place = need_place(lake, state)
+    if dry_run:
+        foresee(ctx, lake, journal, place, "down")
+        return
+    paused = f"its DAGs may be paused: airkeep up {environment}"
+    giving_back = partial(ends_as, Ending(_GIVING_BACK_S, paused))
+    told = f"airkeep status {environment} tells where it stands"
     out = ctx.output
     with (
+        ends_as(Ending(ending().give_up_s, told)),
         out.progress("down") as progress,
         traveller_of(ctx, lake, journal, place, progress) as traveller,
     ):
         patience = replace(traveller.patience, drain_s=drain_minutes * 60)
-        arrived = replace(traveller, patience=patience).down(force=force, take_over=take_over)
+        patient = replace(traveller, patience=patience, giving_back=giving_back)
+        arrived = patient.down(force=force, take_over=take_over)
     out.result(arrived, lambda: _show(arrived, out))
 
 

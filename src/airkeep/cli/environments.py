@@ -29,6 +29,10 @@ take_over_option = click.option(
     "--take-over", is_flag=True, help="Another run's hold on it is not waited for."
 )
 
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Print what would be done, and change nothing."
+)
+
 LOCAL = "local"  # an environment of this name needs no `env add`
 FOLDER = Path(".airkeep")
 # The user's variables that an Airflow on this machine is to see.

@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -19,6 +20,7 @@ from typing import Any, NoReturn
 
 import click
 
+from airkeep.cli.ending import Ending, ending
 from airkeep.cli.hidden import hidden, say_error
 from airkeep.cli.streams import take_streams
 from airkeep.errors import AirkeepError, did_you_mean
@@ -57,8 +59,6 @@ HUNG_UP = 129
 INTERRUPTED = 130
 TERMINATED = 143
 UNREAD = 141  # as a shell shows SIGPIPE
-GIVE_UP_S = 20  # twice what a connection may take, and below the 30 s after which Kubernetes kills
-
 
 _VERBOSE = re.compile(r"-[qv]+|--verbose")
 
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         status = status or _lost(output.error)
         sys.stderr.flush()
     except _Stopped:  # before the command began, or after its end
-        status = _fail(*_STOPS[_stopped_by[0]])
+        status = _fail(*_STOPS[_stopped_by[0][0]])
     os._exit(status)
 
 
@@ -120,9 +120,10 @@ def run(arguments: list[str]) -> int:
     _stopped_by.clear()
     status = _run(arguments)
     if status and _stopped_by:
-        word, status = _STOPS[_stopped_by[0]]
+        number, meant = _stopped_by[0]
+        word, status = _STOPS[number]
         more = "; 'airkeep clean' removes what a snapshot left in the lake"
-        told = f"{word}; nothing half-done counts, temporary files are gone"
+        told = f"{word}; {meant.left}, temporary files are gone"
         return _fail(told + more if arguments[:1] in (["export"], ["adopt"]) else told, status)
     return status
 
@@ -137,7 +138,7 @@ def _run(arguments: list[str]) -> int:
         where = "" if context is None else f" (see {context.command_path} --help)"
         return _fail(error.format_message().rstrip(".") + where, error.exit_code)
     except (_Stopped, KeyboardInterrupt, click.Abort):
-        _stopped_by.append(signal.SIGINT)  # the first one in the list counts
+        _stopped_by.append((signal.SIGINT, ending()))  # the first one in the list counts
         return INTERRUPTED
     except OSError as error:
         return _os_failure(error, str(error.filename or "a file"))
@@ -175,7 +176,7 @@ _STOPS = {
     signal.SIGTERM: ("terminated", TERMINATED),
 }
 # Kept, because DuckDB and ADBC make an error of their own of what is raised while they wait.
-_stopped_by: list[signal.Signals] = []
+_stopped_by: list[tuple[signal.Signals, Ending]] = []
 
 
 class _Stopped(BaseException):
@@ -185,19 +186,20 @@ class _Stopped(BaseException):
 def _stop(number: int, _frame: FrameType | None) -> Any:
     if _stopped_by:
         return  # another would break the unwinding off: kernel and shell both send a SIGHUP
-    _stopped_by.append(signal.Signals(number))
-    last = threading.Timer(GIVE_UP_S, _give_up)
-    last.daemon = True
-    last.start()
+    _stopped_by.append((signal.Signals(number), ending()))
+    threading.Thread(target=_give_up, daemon=True).start()
     raise _Stopped
 
 
 def _give_up() -> None:
     """End the process all the same: a server that is gone is waited for in C, deaf to signals."""
-    word, status = _STOPS[_stopped_by[0]]
+    began = time.monotonic()
+    while (left_s := ending().give_up_s - (time.monotonic() - began)) > 0:
+        time.sleep(left_s)
+    word, status = _STOPS[_stopped_by[0][0]]
     _fail(
-        f"{word}; something does not answer for {GIVE_UP_S} s, so this ends at once. Nothing "
-        f"half-done counts; remove airkeep-* among the temporary files (--spool)",
+        f"{word}; something does not answer for {ending().give_up_s:g} s, so this ends at once: "
+        f"{ending().left}; remove airkeep-* among the temporary files (--spool)",
         status,
     )
     os._exit(status)

@@ -40,8 +40,9 @@ def status(ctx: Context, environment: str | None, *, watch: bool) -> None:
 def _found(lake: Lake, environment: str | None) -> list[Status]:
     from airkeep.environment.journal import Journal, environments
     from airkeep.environment.status import status_of
+    from airkeep.snapshot.names import check_environment
 
-    wanted = environments(lake.store) if environment is None else [environment]
+    wanted = environments(lake.store) if environment is None else [check_environment(environment)]
     now = datetime.now(UTC)
     told = (status_of(name, Journal(lake.store, name).read(), now) for name in wanted)
     found = [one for one in told if one is not None]

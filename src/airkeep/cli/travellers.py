@@ -10,28 +10,77 @@ from typing import TYPE_CHECKING
 
 from airkeep.cli.context import Context
 from airkeep.cli.environments import local_ground, local_traveller
+from airkeep.cli.output import Output
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
-    from airkeep.environment.events import MwaaPlace, Place
+    from airkeep.environment.events import Journey, MwaaPlace, Place
     from airkeep.environment.journal import Journal
-    from airkeep.environment.journey import Traveller
+    from airkeep.environment.journey import Foreseen, Traveller
     from airkeep.snapshot.lake import Lake
     from airkeep.snapshot.progress import Progress
 
 
 @contextmanager
 def traveller_of(
-    ctx: Context, lake: Lake, journal: Journal, place: Place, progress: Progress
+    ctx: Context,
+    lake: Lake,
+    journal: Journal,
+    place: Place,
+    progress: Progress,
+    *,
+    is_new: bool = False,
 ) -> Iterator[Traveller]:
-    """Of any environment, wherever it is."""
+    """Of any environment, wherever it is.
+
+    Args:
+        is_new: it never was awake.
+    """
     from airkeep.environment.events import MwaaPlace
 
     if isinstance(place, MwaaPlace):
         yield mwaa_traveller(ctx, lake, journal, place, progress)
         return
-    with local_ground(ctx, lake, journal.environment, place, progress) as ground:
+    ground = local_ground(ctx, lake, journal.environment, place, progress, is_new=is_new)
+    with ground:
         yield local_traveller(ctx, lake, journal, ground, progress)
+
+
+def foresee(
+    ctx: Context,
+    lake: Lake,
+    journal: Journal,
+    place: Place,
+    journey: Journey,
+    *,
+    source: str | None = None,
+    is_new: bool = False,
+) -> None:
+    """Print what a journey would do; for `--dry-run`."""
+    out = ctx.output
+    with (
+        out.progress(journey) as progress,
+        traveller_of(ctx, lake, journal, place, progress, is_new=is_new) as traveller,
+    ):
+        found = traveller.foresee(journey, snapshot=source)
+    out.result(found, lambda: _show(found, out))
+
+
+def _show(found: Foreseen, out: Output) -> None:
+    """What a journey would do, for people."""
+    if not found.steps:
+        out.line(f"{found.environment} is where it is to be: nothing would be done")
+        return
+    out.line(f"{found.environment} would take these steps: {', '.join(found.steps)}")
+    if found.snapshot is not None:
+        out.line(f"restored would be {found.snapshot}")
+    if found.pulse is not None:
+        out.line(
+            f"{len(found.active)} DAGs would be paused; {found.pulse.running} tasks are at work, "
+            f"whose end would be waited for"
+        )
+    for reason in found.against:
+        out.line(f"it would be refused: {reason}")
 
 
 def _tell(progress: Progress, line: str) -> None:

@@ -14,6 +14,7 @@ import click
 from airkeep.cli.context import Context, shared_options
 from airkeep.cli.environments import (
     LOCAL,
+    dry_run_option,
     lake_option,
     local_ground,
     local_traveller,
@@ -25,15 +26,13 @@ from airkeep.cli.environments import (
     take_over_option,
 )
 from airkeep.cli.output import seconds
-from airkeep.cli.travellers import mwaa_traveller
+from airkeep.cli.travellers import foresee, mwaa_traveller
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
     from airkeep.environment.events import LocalPlace, MwaaPlace
     from airkeep.environment.journal import Journal
     from airkeep.environment.journey import Arrived
-    from airkeep.environment.local.place import Said
-    from airkeep.environment.state import State
     from airkeep.snapshot.lake import Lake
 
 
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     "--from", "source", metavar="SNAPSHOT", help="Not the snapshot that it sleeps as, but this one."
 )
 @take_over_option
+@dry_run_option
 @lake_option
 @shared_options("lake", tuning=False)
 def up(
@@ -65,13 +65,14 @@ def up(
     port: int | None,
     source: str | None,
     take_over: bool,
+    dry_run: bool,
 ) -> None:
     """Wake ENVIRONMENT from its snapshot, or make it.
 
     A local one runs until Ctrl-C, and goes on where it was at the next `up`; `airkeep down` puts it
     to sleep: its database is gone then, and comes back with all that was in it.
     """
-    from airkeep.environment.events import MwaaPlace
+    from airkeep.environment.events import MwaaPlace, Placed
     from airkeep.environment.local.place import Said
 
     lake = open_lake(ctx, environment)
@@ -85,24 +86,21 @@ def up(
         need_file("--plugins", plugins),
         port,
     )
-    if isinstance(state.place, MwaaPlace):
-        if said != Said():
-            raise ConfigError(f"{environment} is of MWAA: its flags are --from and --take-over")
-        _up_mwaa(ctx, lake, journal, state.place, source=source, take_over=take_over)
-        return
-    place = _placed(journal, state, said)
+    if isinstance(state.place, MwaaPlace) and said != Said():
+        raise ConfigError(
+            f"{environment} is of MWAA: its flags are --from, --take-over and --dry-run"
+        )
+    place = state.place if isinstance(state.place, MwaaPlace) else placed_here(state, said)
     new = state.standing in ("unknown", "new") and not state.restored
-    _up_local(ctx, lake, journal, place, source=source, take_over=take_over, is_new=new)
-
-
-def _placed(journal: Journal, state: State, said: Said) -> LocalPlace:
-    """The place as the flags say, on top of what it was; told to the journal where it is new."""
-    from airkeep.environment.events import Placed
-
-    place = placed_here(state, said)
+    if dry_run:
+        foresee(ctx, lake, journal, place, "up", source=source, is_new=new)
+        return
+    if isinstance(place, MwaaPlace):
+        _up_mwaa(ctx, lake, journal, place, source=source, take_over=take_over)
+        return
     if place != state.place:
         journal.append(Placed(place))
-    return place
+    _up_local(ctx, lake, journal, place, source=source, take_over=take_over, is_new=new)
 
 
 def _up_local(

@@ -51,6 +51,9 @@ class Ground(Protocol):
     def exists(self) -> bool:
         """Whether it is there, whatever state it is in."""
 
+    def doubts(self) -> tuple[str, ...]:
+        """What its kind has against its deletion, whatever its snapshot will be, in sentences."""
+
     def record(self) -> Recorded:
         """Look at what must be known to make it again."""
 
@@ -80,8 +83,12 @@ class Ground(Protocol):
     def is_gone(self) -> bool:
         """Whether its deletion is through."""
 
-    def create(self, recorded: Recorded | None) -> None:
-        """Begin to make it, as recorded, or as its place says where nothing is."""
+    def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
+        """Begin to make it, as recorded, or as its place says where nothing is.
+
+        Args:
+            snapshot: that will be put into it.
+        """
 
     def start(self) -> None:
         """Begin to run what was made, where making it does not."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -30,7 +30,7 @@ from airkeep.environment.events import (
     Renewed,
     Stepped,
 )
-from airkeep.environment.ground import Ground
+from airkeep.environment.ground import Ground, Pulse
 from airkeep.environment.journal import Journal
 from airkeep.environment.plan import is_somebody_elses, may_be_restored, plan_down, plan_up
 from airkeep.environment.state import Holder, Standing, State, fold, recorded_with
@@ -93,6 +93,25 @@ class Arrived:
     took_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """What a journey would do, of which nothing is done.
+
+    Attributes:
+        snapshot: that would be put into it.
+        active: DAGs that would be paused.
+        pulse: of the environment now.
+        against: what would stop it, as far as that is known now, in sentences.
+    """
+
+    environment: str
+    steps: tuple[str, ...]
+    snapshot: str | None = None
+    active: tuple[str, ...] = ()
+    pulse: Pulse | None = None
+    against: tuple[str, ...] = ()
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process of this machine has that id."""
     try:
@@ -111,6 +130,7 @@ class Traveller:
     Attributes:
         key_dies: what secrets are encrypted with goes when the environment does.
         pause: what waits between two looks.
+        giving_back: entered while what a run paused is unpaused again, which must not be cut off.
     """
 
     lake: Lake
@@ -123,6 +143,7 @@ class Traveller:
     progress: Progress = silent
     pause: Callable[[float], None] = sleep
     alive: Callable[[int], bool] = is_alive
+    giving_back: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def down(self, *, force: bool = False, take_over: bool = False) -> Arrived:
         """Put the environment to sleep.
@@ -150,14 +171,29 @@ class Traveller:
         """
         return _Run(self, "up", snapshot=snapshot).run(take_over=take_over)
 
+    def foresee(self, journey: Journey, *, snapshot: str | None = None) -> Foreseen:
+        """What such a journey would do from here; the journal and the environment stay as they are.
+
+        Raises:
+            AirkeepError: it would not set out, or something cannot be looked at.
+        """
+        return _Run(self, journey, snapshot=snapshot, is_dry=True).foresee()
+
 
 class _Run:
     """One journey; a method a step."""
 
     def __init__(
-        self, way: Traveller, journey: Journey, *, force: bool = False, snapshot: str | None = None
+        self,
+        way: Traveller,
+        journey: Journey,
+        *,
+        force: bool = False,
+        snapshot: str | None = None,
+        is_dry: bool = False,
     ) -> None:
         self.way, self.journey, self.force, self.wanted = way, journey, force, snapshot
+        self.is_dry = is_dry
         self.state = State(way.journal.environment)
         self.begun: set[str] = set()
         self.taken: list[StepTaken] = []
@@ -187,6 +223,24 @@ class _Run:
         return Arrived(
             self.state.environment, self.state.standing, kept, tuple(self.taken), self.lost, took_s
         )
+
+    def foresee(self) -> Foreseen:
+        self.state, against = fold(self.state.environment, self.way.journal.read()), []
+        try:
+            self.check_free(take_over=False)
+        except HeldError as error:
+            against.append(str(error))
+        steps, ground = self.plan(), self.way.ground
+        kept = self.state.kept if "restore" in steps else None
+        found = Foreseen(
+            self.state.environment,
+            steps,
+            None if kept is None else kept.snapshot,
+            against=(*against, *(ground.doubts() if "gate" in steps else ())),
+        )
+        if "record" not in steps:
+            return found
+        return replace(found, active=ground.record().active, pulse=ground.pulse())
 
     # Holding.
 
@@ -253,7 +307,8 @@ class _Run:
         why = str(error) if isinstance(error, AirkeepError) else "interrupted"
         if "pause" in self.begun and "gone" not in self.begun:
             try:
-                self.unpause_again()
+                with self.way.giving_back():
+                    self.unpause_again()
             except HeldError:
                 raise
             except AirkeepError as left:
@@ -265,6 +320,7 @@ class _Run:
         if "delete" in self.begun and not self.way.ground.is_whole():
             return
         self.say(Stepped("unpause", is_done=False))
+        self.tell(f"unpausing {len(self.active)} DAGs again")
         self.way.ground.unpause(self.active)
         self.say(Stepped("unpause", is_done=True))
 
@@ -286,7 +342,14 @@ class _Run:
                 )
             self.keep(self.way.lake.find(self.wanted, complete=True))
         used = is_somebody_elses(self.state, exists=exists) and self.is_used()
-        return plan_up(self.state, ground.wake_steps, exists=exists, whole=whole, used=used)
+        return plan_up(
+            self.state,
+            ground.wake_steps,
+            exists=exists,
+            whole=whole,
+            used=used,
+            chosen=self.wanted is not None,
+        )
 
     def is_used(self) -> bool:
         pulse = self.way.ground.pulse()
@@ -313,7 +376,7 @@ class _Run:
         except AirkeepError as error:
             raise JourneyError(self.unsure(f"it cannot be asked: {error}")) from error
         if is_restored:
-            self.say(Stepped("restore", is_done=True))
+            self.learn(Stepped("restore", is_done=True), restored=True)
         elif is_used:
             raise JourneyError(self.unsure("something is at work in it, or was"))
 
@@ -332,6 +395,8 @@ class _Run:
         self.taken.append(StepTaken(step, round(monotonic() - began, 3)))
 
     def record(self) -> None:
+        self.lost = self.way.ground.doubts()
+        self.check_nothing_lost()
         now, owed = self.way.ground.record(), self.state.recorded
         active = set(now.active) | set(() if owed is None else owed.active)
         self.say(Recorded(tuple(sorted(active)), now.definition))
@@ -372,9 +437,12 @@ class _Run:
             dies=way.key_dies,
             pulse=way.ground.pulse(id_time(snapshot.id)),
         )
-        self.lost = gate.against(found)
+        self.lost += gate.against(found)
+        self.check_nothing_lost()
+
+    def check_nothing_lost(self) -> None:
         if self.lost and not self.force:
-            raise GateError(way.ground.name, self.lost)
+            raise GateError(self.way.ground.name, self.lost)
 
     def delete(self) -> None:
         """Begin it; where that has to wait, the hold is asked for anew before each attempt."""
@@ -395,7 +463,8 @@ class _Run:
         self.wait(self.way.ground.is_gone, self.way.patience.gone_s, "it is still there")
 
     def create(self) -> None:
-        self.way.ground.create(self.state.last)
+        asleep = self.state.standing == "asleep" and self.state.kept is not None
+        self.way.ground.create(self.state.last, self.snapshot if asleep else None)
 
     def start(self) -> None:
         self.way.ground.start()
@@ -450,7 +519,15 @@ class _Run:
         return snapshot
 
     def keep(self, snapshot: Snapshot) -> None:
-        self.say(Kept(str(snapshot.name), snapshot.manifest_sha256))
+        kept = Kept(str(snapshot.name), snapshot.manifest_sha256)
+        self.learn(kept, kept=kept)
+
+    def learn(self, event: Event, **changes: object) -> None:
+        """What a plan rests on is said; who only foresees a journey keeps it to itself."""
+        if self.is_dry:
+            self.state = replace(self.state, **changes)  # type: ignore[arg-type]
+        else:
+            self.say(event)
 
     def tell(self, doing: str) -> None:
         self.way.progress(Step(doing, 0, 0))

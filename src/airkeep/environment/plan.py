@@ -54,8 +54,8 @@ def plan_down(
     if not exists:
         raise JourneyError(
             f"{state.environment} is not there, so nothing can be kept of it: if it was deleted "
-            f"without airkeep, `airkeep up {state.environment} --from latest` makes it from its "
-            f"newest snapshot"
+            f"without airkeep, `airkeep up {state.environment} --from {state.environment}/latest` "
+            f"makes it from its newest snapshot"
         )
     settles = settles and state.made
     return (*(("settle",) if settles else ()), *LOOKS, *LEAVES)
@@ -80,6 +80,7 @@ def plan_up(
     exists: bool,
     whole: bool = False,
     used: bool = False,
+    chosen: bool = False,
 ) -> tuple[str, ...]:
     """The steps to take now.
 
@@ -87,9 +88,11 @@ def plan_up(
         wake_steps: the kind's `create`, `ready`, `restore` and `settle`, in its order.
         whole: nothing of it is deleted yet.
         used: something has run in it.
+        chosen: somebody said which snapshot it is to be made of.
 
     Raises:
-        JourneyError: it sleeps, and yet somebody else made it and works in it.
+        JourneyError: it sleeps, and yet somebody else made it and works in it; or it does not
+            sleep, is gone, and nobody said what of.
     """
     if used and is_somebody_elses(state, exists=exists):
         raise JourneyError(
@@ -101,6 +104,14 @@ def plan_up(
     makes = tuple(s for s in wake_steps if s != "restore" and (is_new or s != "settle"))
     if state.deleting and not whole:
         return (*LEAVES, *wake_steps, "unpause")
-    if state.standing == "asleep" or (state.kept is not None and not exists):
+    asleep = state.standing == "asleep"
+    if state.kept is not None and not exists and not (asleep or chosen):
+        up = f"airkeep up {state.environment} --from"
+        raise JourneyError(
+            f"{state.environment} is not there and does not sleep: somebody deleted it without "
+            f"airkeep. Say which snapshot it is to be made of: {up} {state.environment}/latest for "
+            f"its newest, {up} {state.kept.snapshot} for the one of its last journey"
+        )
+    if asleep or (state.kept is not None and not exists):
         return (*(makes if state.restored and exists else wake_steps), "unpause")
     return (*makes, "unpause") if state.recorded is not None else makes

@@ -22,6 +22,11 @@ DAG = "airkeep_job"
 _BUSY = (429, 502, 503, 504)  # of a web server that is starting, or has too much to do
 
 
+def run_id(token: str) -> str:
+    """Of the run that a token names."""
+    return f"airkeep__{token}"
+
+
 def run_on_dag(
     command: Sequence[str],
     *,
@@ -50,7 +55,7 @@ def run_on_dag(
     """
     words, at = check_command(command), now or datetime.now(UTC)
     record = Record(folder, check_token(token), place)
-    run = _Run(AirflowRest(environment, place), f"airkeep__{token}", record, patience, tell)
+    run = _Run(AirflowRest(environment, place), run_id(token), record, patience, tell)
     if (done := record.result()) is None:
         record.ask("dag", environment, words, at)
         run.wake()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-from airkeep.errors import ConfigError, NoSuchSnapshotError
+from airkeep.errors import ConfigError, NoSuchSnapshotError, shown
 
 ENVIRONMENT = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
@@ -43,7 +43,8 @@ def check_environment(name: str) -> str:
     """
     if not ENVIRONMENT.fullmatch(name) or set(name) == {"."}:
         raise ConfigError(
-            f"{name!r} cannot name an environment: use 1 to 80 of A-Z a-z 0-9 . _ - (--environment)"
+            f"{shown(name)} cannot name an environment: use 1 to 80 of A-Z a-z 0-9 . _ - "
+            f"(--environment)"
         )
     return name
 

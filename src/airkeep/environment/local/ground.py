@@ -106,6 +106,9 @@ class LocalGround:
     def exists(self) -> bool:
         return self.folder.postgres.exists()
 
+    def doubts(self) -> tuple[str, ...]:
+        return ()
+
     def record(self) -> Recorded:
         definition = {"airflow": self.place.airflow}
         return Recorded(self._metadata().active_dags(), json.dumps(definition))
@@ -184,8 +187,9 @@ class LocalGround:
 
     # Coming up.
 
-    def create(self, recorded: Recorded | None) -> None:
+    def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
         """Airflow's packages, and a server with an empty database."""
+        self._check_dags()
         self.folder.make()
         if self.means.is_new:
             self.folder.make_secrets()
@@ -262,6 +266,18 @@ class LocalGround:
             self._processes.look()
 
     # Its parts.
+
+    def _check_dags(self) -> None:
+        """Airflow 2's DAG processor ends where it has never had a file: it forgets an import."""
+        found = os.walk(self.place.dags, followlinks=True)
+        if not self.place.airflow.startswith("2.") or any(
+            name.endswith((".py", ".zip")) for _, _, names in found for name in names
+        ):
+            return
+        raise LocalAirflowError(
+            f"{self.place.dags} holds no DAG file, and Airflow {self.place.airflow}'s DAG "
+            f"processor ends without one: put one there (or --dags), then run this again"
+        )
 
     def _check_port(self) -> None:
         """Refuse a port where another one would answer for this one."""

@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 from airkeep.aws.airflow_rest import PAGE, AirflowRest
 from airkeep.aws.wait import Patience, until
-from airkeep.environment.contents import Run
 from airkeep.errors import AirflowRestError, AwsUnavailableError, JourneyError
 from airkeep.snapshot.manifest import DagRunEntry
 
@@ -68,7 +67,7 @@ class Airflow:
 
     def dags(self) -> dict[str, bool]:
         """Every DAG, and whether it is paused."""
-        listed = self._again(lambda: list(self._rest.list("/dags", "dags", **self._all)))
+        listed = self._again(lambda: self._rest.list("/dags", "dags", "dag_id", **self._all))
         return {str(dag["dag_id"]): bool(dag["is_paused"]) for dag in listed}
 
     def set_paused(self, wanted: Collection[str], *, paused: bool) -> tuple[str, ...]:
@@ -129,12 +128,15 @@ class Airflow:
         tasks = self._pages(path, "task_instances", asked)
         return sum(not _is_own(task, own) for task in tasks)
 
-    def has(self, run: Run) -> bool:
-        """Whether it has that run."""
-        at = run.started.isoformat()
-        asked = {"dag_ids": [run.dag_id], "start_date_gte": at, "start_date_lte": at}
+    def has(self, run: DagRunEntry) -> bool:
+        """Whether it has that run: by its name, for one that is cleared has another time."""
+        return run.run_id in self.states(run.dag_id)
+
+    def states(self, dag: str) -> dict[str, str]:
+        """Of a DAG's runs, those first that began last: the state of each."""
+        asked = {"dag_ids": [dag], "order_by": "-start_date"}
         found = self._pages("/dags/~/dagRuns/list", "dag_runs", asked)
-        return any(one["dag_run_id"] == run.run_id for one in found)
+        return {str(run["dag_run_id"]): str(run["state"]) for run in found}
 
     def _set(
         self, dag: str, *, known: Mapping[str, bool], wanted: Collection[str], paused: bool
@@ -159,7 +161,7 @@ class Airflow:
             entries = self._rest.entries(page, key, path)
             yield from entries
             offset += len(entries)
-            if not entries or offset >= int(page.get("total_entries", 0)):
+            if not entries or offset >= int(page.get("total_entries", offset + 1)):
                 return
 
     def _again(self, ask: Callable[[], Found]) -> Found:

@@ -1,8 +1,9 @@
 """An environment's definition on its way into the lake and out again. Pure.
 
 Its options may hold passwords, so their values are sealed with the archive key; all else stands as
-AWS told it. While it is made again its new DAGs are paused whatever it says: a DAG that is parsed
-before the restore would run without its past.
+AWS told it. While it is made again its new DAGs are paused whatever it says, and nothing is
+scheduled where a DAG says itself that it begins unpaused: a DAG that is parsed before the restore
+would run without its past.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from airkeep.snapshot.seal import ARCHIVE_KEY, PREFIX, Keyring, open_keyring
 
 OPTIONS = "AirflowConfigurationOptions"
 PAUSED = "core.dags_are_paused_at_creation"
+SCHEDULES = "scheduler.use_job_schedule"
+_HELD = {PAUSED: "True", SCHEDULES: "False"}  # Airflow's own default of both is True
 _SEALED = f"{PREFIX}p:"
 
 
@@ -65,16 +68,29 @@ def options_of(definition: Definition) -> dict[str, str]:
     return {str(k): str(v) for k, v in (definition.told.get(OPTIONS) or {}).items()}
 
 
-def runs_new_dags(definition: Definition) -> bool:
-    """Whether its new DAGs would run at once."""
-    return options_of(definition).get(PAUSED, "True").strip().lower() in ("false", "f", "0")
+def held(definition: Definition, *, begins_active: bool) -> Definition:
+    """The same, made so that nothing of it runs yet.
+
+    Args:
+        begins_active: of its DAGs one says that it is not paused when it is created.
+    """
+    options, names = options_of(definition), (PAUSED, SCHEDULES) if begins_active else (PAUSED,)
+    more = {n: _HELD[n] for n in names if _is_true(options, n) != (_HELD[n] == "True")}
+    return _with_options(definition, {**options, **more})
 
 
-def held(definition: Definition) -> Definition:
-    """The same, its new DAGs paused."""
-    if not runs_new_dags(definition):
-        return definition
-    return _with_options(definition, {**options_of(definition), PAUSED: "True"})
+def given_back(definition: Definition, now: Mapping[str, str]) -> dict[str, str]:
+    """The options that it has now, those that are held as its owner wants them."""
+    wish, back = options_of(definition), dict(now)
+    for name, value in _HELD.items():
+        if now.get(name) == value and _is_true(wish, name) != (value == "True"):
+            del back[name]
+            back |= {name: wish[name]} if name in wish else {}
+    return back
+
+
+def _is_true(options: Mapping[str, str], name: str) -> bool:
+    return options.get(name, "True").strip().lower() not in ("false", "f", "0")
 
 
 def _opened(value: str, ring: Keyring) -> str | None:
@@ -83,6 +99,6 @@ def _opened(value: str, ring: Keyring) -> str | None:
 
 
 def _with_options(definition: Definition, options: Mapping[str, Any]) -> Definition:
-    if OPTIONS not in definition.told:
+    if not options:
         return definition
     return Definition({**definition.told, OPTIONS: dict(options)})

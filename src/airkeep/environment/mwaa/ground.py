@@ -20,7 +20,7 @@ from pathlib import Path
 
 from airkeep.aws import mwaa
 from airkeep.aws.airflow_rest import AirflowRest
-from airkeep.aws.mwaa import LOST, READY, Definition
+from airkeep.aws.mwaa import LOST, OLDEST_MADE, READY, Definition
 from airkeep.aws.s3 import object_version
 from airkeep.aws.session import AwsPlace
 from airkeep.aws.wait import Patience, until
@@ -30,9 +30,9 @@ from airkeep.environment.ground import Pulse
 from airkeep.environment.mwaa.airflow import Airflow
 from airkeep.environment.mwaa.definition import (
     OPTIONS,
+    given_back,
     held,
     options_of,
-    runs_new_dags,
     seal,
     unseal,
 )
@@ -45,11 +45,13 @@ from airkeep.errors import (
     MissingKeyError,
     TooLongError,
 )
+from airkeep.jobs.dag import run_id
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.manifest import DagRunEntry, SecretsMode
 from airkeep.snapshot.names import id_time
 from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.snapshot.seal import ARCHIVE_KEY
+from airkeep.tables.revisions import version_order
 
 # An export that a killed run began is as good as a new one for as long: what people changed by hand
 # since is not in it, and no gate sees that. A clock that is off is forgiven as much.
@@ -117,6 +119,15 @@ class MwaaGround:
         found = self._find()
         return found is not None and found.status not in ("DELETING", "DELETED")
 
+    def doubts(self) -> tuple[str, ...]:
+        version = mwaa.describe(self.place.name, self._aws).airflow_version
+        if not version or version_order(version) >= version_order(OLDEST_MADE):
+            return ()
+        return (
+            f"AWS makes no environment of Airflow {version} any more, its oldest is {OLDEST_MADE}: "
+            f"nothing would wake it (update it to a newer Airflow first)",
+        )
+
     def record(self) -> Recorded:
         if self.means.secrets == "seal" and not self.means.archive_key:
             raise MissingKeyError(
@@ -132,7 +143,9 @@ class MwaaGround:
 
     def pulse(self, since: datetime | None = None) -> Pulse:
         running = self._airflow.at_work(self._own)
-        last, ended = self._airflow.ended(since, self._own)
+        # A restore is nobody's work: one that failed leaves what it found.
+        restores = [DagRunEntry(str(self.means.job_dag), run) for run in self._restores()]
+        last, ended = self._airflow.ended(since, (*self._own, *restores))
         if since is None:
             return Pulse(running, last, ended)
         begun = self._airflow.begun(since, self._own)
@@ -176,7 +189,7 @@ class MwaaGround:
 
     # Coming up.
 
-    def create(self, recorded: Recorded | None) -> None:
+    def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
         """Ask AWS for it; one that AWS could not make is deleted first: nothing was ever in it."""
         found = self._find()
         if found is not None and found.status == "CREATE_FAILED":
@@ -187,9 +200,10 @@ class MwaaGround:
             raise self._lost(found)
         elif found is not None:
             return
-        definition = held(self._definition(recorded))
+        definition = self._definition(recorded)
+        eager = snapshot and contents.begins_active(snapshot, spool=self.means.spool)
         try:
-            mwaa.create(definition, self._aws)
+            mwaa.create(held(definition, begins_active=bool(eager)), self._aws)
         except AwsError:
             if self._find() is None:  # else the run before this one has just asked for it
                 raise
@@ -207,7 +221,12 @@ class MwaaGround:
         return found.status in READY and self._airflow.answers()
 
     def is_restored(self, snapshot: Snapshot) -> bool:
-        """A restore is all or nothing, so one run proves it; who is new has none of its own."""
+        """A restore is all or nothing, so its own run proves it, or one of the snapshot's.
+
+        Also an older restore's: it is there because it came with what was restored.
+        """
+        if "success" in self._restores().values():
+            return True
         run = contents.newest_run(snapshot, spool=self.means.spool)
         return run is not None and self._airflow.has(run)
 
@@ -216,6 +235,8 @@ class MwaaGround:
         own = self.means.job_dag
         if own is not None:
             self._wait_for_jobs(own)
+            if self._waited_for_restores(token) and self.is_restored(snapshot):
+                return
             if active is not None and own in contents.dags(snapshot, spool=self.means.spool):
                 active = {*active, own}
         words = [
@@ -227,14 +248,14 @@ class MwaaGround:
         succeeded(f"the restore of {snapshot.name}", self.means.run(tuple(words), token))
 
     def settle(self, recorded: Recorded | None) -> None:
-        if recorded is None or not runs_new_dags(definition := self._definition(recorded)):
+        if recorded is None:
             return
-        now, ours = options_of(self._steady()), options_of(held(definition))
-        if now != ours:  # given back already, or changed by somebody since
+        now = options_of(self._steady())
+        back = given_back(self._definition(recorded), now)
+        if back == now:
             return
-        wish = options_of(definition)
         # Tasks that have begun are let finish: DAGs are active since the restore.
-        changes = {OPTIONS: wish, "WorkerReplacementStrategy": "GRACEFUL"}
+        changes = {OPTIONS: back, "WorkerReplacementStrategy": "GRACEFUL"}
         mwaa.update(self.place.name, changes, self._aws)
 
     # Its parts.
@@ -275,6 +296,32 @@ class MwaaGround:
         except TimeoutError:
             raise self._no_jobs() from None
 
+    def _restores(self) -> dict[str, str]:
+        """The state of each run that is a restore of ours, by its id."""
+        if self.means.job_dag is None:
+            return {}
+        states = self._airflow.states(self.means.job_dag)
+        return {run: state for run, state in states.items() if run.startswith(run_id("up-"))}
+
+    def _waited_for_restores(self, token: str) -> bool:
+        """Wait for those that runs before this one began: two would write at once."""
+
+        def at_work() -> list[str]:
+            done = {"success", "failed", run_id(token)}
+            return [run for run, state in self._restores().items() if not {run, state} & done]
+
+        if not (others := at_work()):
+            return False
+        self._tell(f"waiting for the restore {others[0]}")
+        try:
+            until(lambda: not at_work() or None, self.means.steady)
+        except TimeoutError:
+            raise TooLongError(
+                f"{self.name}: the restore {others[0]} of its DAG {self.means.job_dag} is still at "
+                f"work: wait for its end, or mark it as failed in Airflow, then run this again"
+            ) from None
+        return True
+
     def _no_jobs(self) -> JourneyError:
         return JourneyError(
             f"{self.name} has no DAG {self.means.job_dag}, which runs its export and its restore: "
@@ -286,14 +333,23 @@ class MwaaGround:
         """Its files at the versions that they have now, so that it is made again of the same."""
         versions = {}
         for file in definition.files:
-            found = object_version(definition.bucket, file.path, self._aws)
+            found = object_version(definition.bucket, file.path, self._aws, version=file.version)
+            where = f"s3://{definition.bucket}/{file.path}"
             if found is None:
+                which = f" in its version {file.version}" if file.version else ""
                 raise JourneyError(
-                    f"s3://{definition.bucket}/{file.path} is gone, and {self.name} could not be "
-                    f"made again without it: put it back, or update the environment"
+                    f"{where} is gone{which}, and {self.name} could not be made again without it: "
+                    f"put it back, or update the environment"
                 )
-            if file.version is None and found.version is not None:
+            if file.version is not None:
+                continue
+            if found.version is not None:
                 versions[file.kind] = found.version
+            if definition.installed is not None and found.modified > definition.installed:
+                self.means.warn(
+                    f"{where} was changed after AWS changed {self.name} last: it will be made "
+                    f"again of the new one"
+                )
         return definition.pinned(versions)
 
     def _definition(self, recorded: Recorded | None) -> Definition:

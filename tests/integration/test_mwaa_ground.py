@@ -1,0 +1,139 @@
+"""What the ground of an environment of MWAA makes of what its Airflow says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from airkeep.aws.wait import Patience
+from airkeep.environment.contents import begins_active
+from airkeep.environment.events import MwaaPlace
+from airkeep.environment.ground import Pulse
+from airkeep.environment.mwaa.ground import MwaaGround, MwaaMeans
+from airkeep.errors import TooLongError
+from airkeep.jobs.dag import DAG
+from airkeep.jobs.job import Result
+from airkeep.snapshot.lake import Lake, Snapshot
+from airkeep.snapshot.names import SnapshotName
+from airkeep.store.local import LocalStore
+from aws_server import AwsServer
+from mwaa_journeys import variables
+from told_mwaa import told_mwaa
+from written_lake import Written
+
+QUICK = Patience(0.5, 0.01)
+
+
+def runs(state: str, run: str = "airkeep__up-3-ab") -> dict[str, Any]:
+    """What Airflow lists: this one."""
+    at = "2026-11-22T10:00:00+00:00"
+    one = {"dag_id": DAG, "dag_run_id": run, "state": state, "end_date": at}
+    return {"dag_runs": [one], "total_entries": 1}
+
+
+DAGS = {"dags": [{"dag_id": DAG, "is_paused": False}], "total_entries": 1}
+QUIET: dict[str, Any] = {"task_instances": [], "total_entries": 0}
+
+
+@pytest.fixture
+def asked() -> list[str]:
+    """The tokens of the jobs that were begun."""
+    return []
+
+
+@contextmanager
+def saying(
+    folder: Path, asked: list[str], *replies: dict[str, Any], version: str = "3.0.6"
+) -> Iterator[MwaaGround]:
+    """One whose Airflow says this, one after the other, the last one for ever."""
+
+    def run(words: Sequence[str], token: str) -> Result:
+        asked.append(token)
+        return Result(0)
+
+    means = MwaaMeans(
+        Lake(LocalStore(folder)), run, job_dag=DAG, busy=QUICK, steady=QUICK, parsing=QUICK
+    )
+    there = {"Status": "AVAILABLE", "AirflowVersion": version}
+    with told_mwaa([there], [(200, reply) for reply in replies]) as mwaa:
+        aws = {**AwsServer(mwaa.endpoint).variables, "AWS_ENDPOINT_URL_MWAA": mwaa.endpoint}
+        with variables(aws):
+            yield MwaaGround("prod", MwaaPlace("prod"), means)
+
+
+def snapshot(folder: Path) -> Snapshot:
+    """One in which no DAG has ever run."""
+    store = LocalStore(folder)
+    made = Written(store).save("prod", {"dag": pa.table({"id": ["daily"]})})
+    return Lake(store).get(SnapshotName("prod", made.id))
+
+
+@pytest.mark.parametrize(("state", "is_restored"), [("success", True), ("failed", False)])
+def test_the_restores_own_run_proves_it_where_the_snapshot_has_none(
+    state: str, is_restored: bool, tmp_path: Path, asked: list[str]
+) -> None:
+    with saying(tmp_path, asked, runs(state)) as ground:
+        assert ground.is_restored(snapshot(tmp_path)) is is_restored
+
+
+@pytest.mark.parametrize(("version", "doubts"), [("2.6.3", 1), ("2.7.2", 0), ("2.10.3", 0)])
+def test_an_airflow_that_aws_makes_no_more_would_sleep_for_good(
+    version: str, doubts: int, tmp_path: Path, asked: list[str]
+) -> None:
+    with saying(tmp_path, asked, QUIET, version=version) as ground:
+        found = ground.doubts()
+    assert len(found) == doubts
+    assert all(f"no environment of Airflow {version} any more" in doubt for doubt in found)
+
+
+def test_a_restore_that_failed_is_no_work_of_anybodys(tmp_path: Path, asked: list[str]) -> None:
+    with saying(tmp_path, asked, QUIET, runs("failed")) as ground:
+        assert ground.pulse() == Pulse(0, None)
+    with saying(tmp_path, asked, QUIET, runs("failed", "airkeep__other")) as ground:
+        assert ground.pulse().last_finish is not None
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"),
+    [('{"dag": {"is_paused_upon_creation": false}}', True), (None, True),
+     ('{"dag": {"is_paused_upon_creation": true}}', False), ('{"dag": {}}', False)],
+)  # fmt: skip
+def test_a_snapshot_tells_whether_a_dag_begins_unpaused(
+    form: str | None, begins: bool, tmp_path: Path
+) -> None:
+    store = LocalStore(tmp_path)
+    rows = pa.table({"id": ["a", "b"], "data": pa.array(["{}", form], pa.string())})
+    made = Written(store).save("prod", {"serialized_dag": rows})
+    assert begins_active(Lake(store).get(SnapshotName("prod", made.id))) is begins
+    assert not begins_active(snapshot(tmp_path / "none"))
+
+
+def test_no_restore_begins_beside_one_that_is_at_work(tmp_path: Path, asked: list[str]) -> None:
+    at_work, asleep = runs("running"), snapshot(tmp_path)
+    with saying(tmp_path, asked, DAGS, at_work, at_work, runs("success")) as ground:
+        ground.restore(asleep, None, "up-4-ab")
+        assert asked == []
+    with saying(tmp_path, asked, DAGS, at_work, at_work, runs("failed")) as ground:
+        ground.restore(asleep, None, "up-4-ab")
+        assert asked == ["up-4-ab"]
+    with saying(tmp_path, asked, DAGS, at_work) as ground:
+        ground.restore(asleep, None, "up-3-ab")  # the same one: its job waits for it
+        assert asked == ["up-4-ab", "up-3-ab"]
+    words = r"airkeep__up-3-ab .* still at work: wait for its"
+    with (
+        saying(tmp_path, asked, DAGS, at_work) as ground,
+        pytest.raises(TooLongError, match=words),
+    ):
+        ground.restore(asleep, None, "up-4-ab")
+
+
+def test_a_restore_that_none_is_beside_is_begun(tmp_path: Path, asked: list[str]) -> None:
+    none = {"dag_runs": [], "total_entries": 0}
+    with saying(tmp_path, asked, DAGS, none) as ground:
+        ground.restore(snapshot(tmp_path), None, "up-4-ab")
+    assert asked == ["up-4-ab"]
