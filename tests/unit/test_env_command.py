@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 from airkeep.cli.main import cli
 from airkeep.environment.events import Began, Ended, Event, LocalPlace, MwaaPlace, Place, Placed
 from airkeep.environment.journal import Journal
-from airkeep.environment.state import fold
 from airkeep.errors import ConfigError, JourneyError, LocalAirflowError
 from airkeep.store.local import LocalStore
 
@@ -44,7 +43,7 @@ def ask(lake: Path, *words: str) -> Result:
 
 
 def place(lake: Path, environment: str) -> Place | None:
-    return fold(environment, Journal(LocalStore(lake), environment).read()).place
+    return Journal(LocalStore(lake), environment).read().state.place
 
 
 def database(local: LocalPlace) -> None:

@@ -8,7 +8,6 @@ event says so and it stops.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from time import monotonic, sleep
 
-from airkeep.environment import contents, gate, keys
+from airkeep.environment import contents, gate, hold, keys
 from airkeep.environment.events import (
     Began,
     Ended,
@@ -33,7 +32,7 @@ from airkeep.environment.events import (
 from airkeep.environment.ground import Ground
 from airkeep.environment.journal import Journal
 from airkeep.environment.plan import is_somebody_elses, may_be_restored, plan_down, plan_up
-from airkeep.environment.state import Holder, Standing, State, fold, recorded_with
+from airkeep.environment.state import Holder, Standing, State, recorded_with
 from airkeep.errors import AirkeepError, GateError, HeldError, JourneyError, TooLongError
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.names import id_time
@@ -93,17 +92,6 @@ class Arrived:
     took_s: float = 0.0
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine has that id."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 @dataclass(frozen=True)
 class Traveller:
     """What a journey needs; one object a run.
@@ -111,6 +99,7 @@ class Traveller:
     Attributes:
         key_dies: what secrets are encrypted with goes when the environment does.
         pause: what waits between two looks.
+        alive: whether the process of a holder, of this machine, is.
     """
 
     lake: Lake
@@ -122,7 +111,7 @@ class Traveller:
     spool: Path | None = None
     progress: Progress = silent
     pause: Callable[[float], None] = sleep
-    alive: Callable[[int], bool] = is_alive
+    alive: Callable[[Holder], bool] = hold.is_alive
 
     def down(self, *, force: bool = False, take_over: bool = False) -> Arrived:
         """Put the environment to sleep.
@@ -158,23 +147,27 @@ class _Run:
         self, way: Traveller, journey: Journey, *, force: bool = False, snapshot: str | None = None
     ) -> None:
         self.way, self.journey, self.force, self.wanted = way, journey, force, snapshot
-        self.state = State(way.journal.environment)
         self.begun: set[str] = set()
         self.taken: list[StepTaken] = []
         self.lost: tuple[str, ...] = ()
         self.verified: VerifyResult | None = None
         self.lock = threading.Lock()
-        self.overtaken: HeldError | None = None
+        self.overtaken: HeldError | None = None  # by another run: nothing here is ours any more
+
+    @property
+    def state(self) -> State:
+        return self.way.journal.summary.state
 
     def run(self, *, take_over: bool) -> Arrived:
         began = monotonic()
-        self.state = fold(self.state.environment, self.way.journal.read())
+        self.way.journal.read()
         if self.state.place is None:
             raise JourneyError(
                 f"{self.state.environment} is not known here: airkeep env add "
                 f"{self.state.environment} --kind mwaa, or local"
             )
-        self.check_free(take_over=take_over)
+        if not take_over:
+            hold.check_free(self.way.journal, self.way.alive)
         self.say(Began(self.journey, self.until(), force=self.force))
         with self.held(), self.giving_back():
             steps = self.plan()
@@ -190,44 +183,32 @@ class _Run:
 
     # Holding.
 
-    def check_free(self, *, take_over: bool) -> None:
-        holder, author = self.state.holder, self.way.journal.author
-        if holder is None or take_over or self.is_dead(holder):
-            return
-        if author.clock() < holder.until:
-            raise HeldError(
-                f"an `airkeep {holder.journey} {self.state.environment}` is at work on "
-                f"{holder.host} since {holder.began:%H:%M:%S} UTC (process {holder.pid}, step "
-                f"{holder.step or 'begun'}): wait for it, or if it is dead, run again after "
-                f"{holder.until:%H:%M:%S} UTC or with --take-over"
-            )
-
-    def is_dead(self, holder: Holder) -> bool:
-        return holder.host == self.way.journal.author.host and not self.way.alive(holder.pid)
-
     def until(self) -> datetime:
         return self.way.journal.author.clock() + timedelta(seconds=self.way.patience.lease_s)
 
     def say(self, event: Event) -> None:
         with self.lock:
-            entry = self.way.journal.append(event)
-            self.state = fold(self.state.environment, self.way.journal.entries)
-            assert entry.number == len(self.way.journal.entries)  # noqa: S101
+            try:
+                self.way.journal.append(event)
+            except HeldError as error:
+                self.overtaken = error
+                raise
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Renew the hold while the block runs."""
-        done = threading.Event()
+        done, lease_s = threading.Event(), self.way.patience.lease_s
 
         def renew() -> None:
-            while not done.wait(self.way.patience.lease_s / 3):
+            wait_s = lease_s / 2
+            while not done.wait(wait_s):
                 try:
                     self.say(Renewed(self.until()))
-                except HeldError as error:
-                    self.overtaken = error
+                    wait_s = lease_s / 2
+                except HeldError:
                     return
                 except AirkeepError:  # the next event of the run itself meets it, too
-                    continue
+                    wait_s = lease_s / 8
 
         renewer = threading.Thread(target=renew, daemon=True)
         renewer.start()
@@ -242,23 +223,20 @@ class _Run:
         """What a run paused and does not bring to its end is unpaused."""
         try:
             yield
-        except HeldError:
-            raise  # it is another run's now
         except BaseException as error:
-            with suppress(AirkeepError):
-                self.give_back(error)
+            if self.overtaken is None:
+                with suppress(AirkeepError):
+                    self.give_back(error)
             raise
 
     def give_back(self, error: BaseException) -> None:
-        why = str(error) if isinstance(error, AirkeepError) else "interrupted"
+        why = _why(error)
         if "pause" in self.begun and "gone" not in self.begun:
             try:
                 self.unpause_again()
-            except HeldError:
-                raise
             except AirkeepError as left:
                 why += f"; and its DAGs are still paused: {left}"
-        self.say(Ended("failed", why))
+        self.say(Ended("failed", why))  # who was overtaken meanwhile hears it again
 
     def unpause_again(self) -> None:
         """Said first: whoever was overtaken meanwhile must not unpause what another run paused."""
@@ -381,15 +359,13 @@ class _Run:
 
         def is_begun() -> bool:
             self.say(Renewed(self.until()))
-            try:
-                self.way.ground.delete()
-            except AirkeepError as error:
-                if not error.retryable or "gate" in self.begun:
-                    raise  # what the gate saw is not true for ever
-                return False
+            self.way.ground.delete()
             return True
 
-        self.wait(is_begun, self.way.patience.gone_s, "it could not be deleted")
+        if "gate" in self.begun:
+            is_begun()  # what the gate saw is not true for ever
+        else:
+            self.wait(is_begun, self.way.patience.gone_s, "it could not be deleted")
 
     def gone(self) -> None:
         self.wait(self.way.ground.is_gone, self.way.patience.gone_s, "it is still there")
@@ -424,8 +400,9 @@ class _Run:
     def active_there(self) -> tuple[str, ...] | None:
         """Those that the snapshot has: one that was deleted since would stop its restore."""
         snapshot = self.snapshot
-        asleep = recorded_with(self.way.journal.entries, str(snapshot.name))
-        recorded = self.state.recorded or asleep
+        recorded = self.state.recorded or recorded_with(
+            self.way.journal.entries(), str(snapshot.name)
+        )
         if recorded is None:
             return None
         there = contents.dags(snapshot, spool=self.way.spool)
@@ -434,9 +411,8 @@ class _Run:
     @property
     def token(self) -> str:
         """Of this attempt, whichever run makes it: another one when a run has ended."""
-        entries = self.way.journal.entries
-        ended = max((e.number for e in entries if isinstance(e.event, Ended)), default=0)
         of = sha256(self.state.environment.encode()).hexdigest()[:8]
+        ended = self.way.journal.summary.ended
         return f"{self.journey}-{ended}-{of}"  # short: an id of Airflow's runs is made of it
 
     @property
@@ -456,21 +432,36 @@ class _Run:
         self.way.progress(Step(doing, 0, 0))
 
     def wait(self, until: Callable[[], bool], most_s: float, why: str) -> None:
-        """Look until it is so.
+        """Look until it is so; a look that is not answered is no reason to end.
 
         Raises:
             TooLongError: it was not within the time.
+            AirkeepError: nor was the last look answered.
         """
         began = monotonic()
-        while not until():
+        while True:
+            unanswered: AirkeepError | None = None
+            try:
+                if until():
+                    return
+            except AirkeepError as error:
+                if not error.retryable or self.overtaken is not None:
+                    raise
+                unanswered = error
             if self.overtaken is not None:
                 raise self.overtaken
             if monotonic() - began >= most_s:
-                raise TooLongError(
+                raise unanswered or TooLongError(
                     f"{self.way.ground.name}: waited {most_s:g} s, and {why}; run it again to go "
                     f"on waiting"
                 )
             self.way.pause(self.way.patience.every_s)
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, AirkeepError):
+        return str(error)
+    return f"a bug: {type(error).__name__}" if isinstance(error, Exception) else "interrupted"
 
 
 _DEEDS: dict[str, Callable[[_Run], None]] = {

@@ -17,12 +17,12 @@ from airkeep.cost.estimate import Usage
 from airkeep.cost.prices import Prices
 from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.database.sql import literal
-from airkeep.environment.journal import Journal, environments
+from airkeep.environment.journal import Journal
 from airkeep.environment.needs import KnownDag, PastRun
 from airkeep.environment.saved import usage_of
 from airkeep.environment.schedule import zone_of
 from airkeep.environment.sleep_report import History, SleepReport, Tariff, Wanted, report_sleep
-from airkeep.environment.trips import Trip, trips, usual
+from airkeep.environment.trips import Trip, usual
 from airkeep.errors import ConfigError
 from airkeep.lake.connect import connect
 from airkeep.lake.manifests import Warn
@@ -199,13 +199,13 @@ def _maybe(at: datetime | None) -> datetime | None:
 
 
 def _journal(lake: Lake, name: str, bill: Bill | None) -> tuple[tuple[Trip, ...], Tariff | None]:
-    entries = Journal(lake.store, name).read() if name in environments(lake.store) else []
+    summary = Journal(lake.store, name).read()
     if bill is None:
-        return trips(entries), None
+        return summary.trips, None
     if bill.usage is not None and bill.region is not None:
-        return trips(entries), Tariff(bill.usage, bill.region, bill.prices)
-    known = usage_of(entries)
-    return trips(entries), None if known is None else Tariff(*known, bill.prices)
+        return summary.trips, Tariff(bill.usage, bill.region, bill.prices)
+    known = usage_of(summary)
+    return summary.trips, None if known is None else Tariff(*known, bill.prices)
 
 
 def _lead(asked: timedelta | None, made: Sequence[Trip]) -> tuple[timedelta, str]:
