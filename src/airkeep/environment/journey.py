@@ -8,16 +8,14 @@ event says so and it stops.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic, sleep
 
-from airkeep.environment import contents, gate, hold, keys
+from airkeep.environment import contents, gate, keys
 from airkeep.environment.events import (
     Began,
     Ended,
@@ -30,10 +28,11 @@ from airkeep.environment.events import (
     Stepped,
 )
 from airkeep.environment.ground import Ground
+from airkeep.environment.hold import Hold, check_free, is_alive
 from airkeep.environment.journal import Journal
 from airkeep.environment.plan import is_somebody_elses, may_be_restored, plan_down, plan_up
 from airkeep.environment.state import Holder, Standing, State, recorded_with
-from airkeep.errors import AirkeepError, GateError, HeldError, JourneyError, TooLongError
+from airkeep.errors import AirkeepError, GateError, JourneyError, TooLongError
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.names import id_time
 from airkeep.snapshot.progress import Progress, Step, silent
@@ -111,7 +110,7 @@ class Traveller:
     spool: Path | None = None
     progress: Progress = silent
     pause: Callable[[float], None] = sleep
-    alive: Callable[[Holder], bool] = hold.is_alive
+    alive: Callable[[Holder], bool] = is_alive
 
     def down(self, *, force: bool = False, take_over: bool = False) -> Arrived:
         """Put the environment to sleep.
@@ -151,8 +150,7 @@ class _Run:
         self.taken: list[StepTaken] = []
         self.lost: tuple[str, ...] = ()
         self.verified: VerifyResult | None = None
-        self.lock = threading.Lock()
-        self.overtaken: HeldError | None = None  # by another run: nothing here is ours any more
+        self.hold = Hold(way.journal, way.patience.lease_s)
 
     @property
     def state(self) -> State:
@@ -167,9 +165,9 @@ class _Run:
                 f"{self.state.environment} --kind mwaa, or local"
             )
         if not take_over:
-            hold.check_free(self.way.journal, self.way.alive)
-        self.say(Began(self.journey, self.until(), force=self.force))
-        with self.held(), self.giving_back():
+            check_free(self.way.journal, self.way.alive)
+        self.say(Began(self.journey, self.hold.until(), force=self.force))
+        with self.hold.kept(), self.giving_back():
             steps = self.plan()
             self.say(Planned(steps))
             for step in steps:
@@ -181,42 +179,8 @@ class _Run:
             self.state.environment, self.state.standing, kept, tuple(self.taken), self.lost, took_s
         )
 
-    # Holding.
-
-    def until(self) -> datetime:
-        return self.way.journal.author.clock() + timedelta(seconds=self.way.patience.lease_s)
-
     def say(self, event: Event) -> None:
-        with self.lock:
-            try:
-                self.way.journal.append(event)
-            except HeldError as error:
-                self.overtaken = error
-                raise
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Renew the hold while the block runs."""
-        done, lease_s = threading.Event(), self.way.patience.lease_s
-
-        def renew() -> None:
-            wait_s = lease_s / 2
-            while not done.wait(wait_s):
-                try:
-                    self.say(Renewed(self.until()))
-                    wait_s = lease_s / 2
-                except HeldError:
-                    return
-                except AirkeepError:  # the next event of the run itself meets it, too
-                    wait_s = lease_s / 8
-
-        renewer = threading.Thread(target=renew, daemon=True)
-        renewer.start()
-        try:
-            yield
-        finally:
-            done.set()
-            renewer.join()
+        self.hold.say(event)
 
     @contextmanager
     def giving_back(self) -> Iterator[None]:
@@ -224,7 +188,7 @@ class _Run:
         try:
             yield
         except BaseException as error:
-            if self.overtaken is None:
+            if self.hold.lost is None:
                 with suppress(AirkeepError):
                     self.give_back(error)
             raise
@@ -358,7 +322,7 @@ class _Run:
         """Begin it; where that has to wait, the hold is asked for anew before each attempt."""
 
         def is_begun() -> bool:
-            self.say(Renewed(self.until()))
+            self.say(Renewed(self.hold.until()))
             self.way.ground.delete()
             return True
 
@@ -445,11 +409,12 @@ class _Run:
                 if until():
                     return
             except AirkeepError as error:
-                if not error.retryable or self.overtaken is not None:
+                if not error.retryable or self.hold.lost is not None:
                     raise
+                self.tell(str(error))
                 unanswered = error
-            if self.overtaken is not None:
-                raise self.overtaken
+            if self.hold.lost is not None:
+                raise self.hold.lost
             if monotonic() - began >= most_s:
                 raise unanswered or TooLongError(
                     f"{self.way.ground.name}: waited {most_s:g} s, and {why}; run it again to go "

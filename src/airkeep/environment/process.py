@@ -40,4 +40,4 @@ def has_ended(pid: int, since: int) -> bool:
         return True
     except PermissionError:
         pass  # another user's, whom /proc may hide
-    return started(pid) not in (0, since)
+    return bool(since) and started(pid) not in (0, since)
