@@ -68,5 +68,5 @@ def made(mwaa: MwaaServer, folder: Path, environment: str, **more: Any) -> Way:
 
 
 def recorded(way: Way) -> Recorded:
-    entries = Journal(way.lake.store, way.environment).read()
+    entries = Journal(way.lake.store, way.environment).entries()
     return [e.event for e in entries if isinstance(e.event, Recorded)][-1]

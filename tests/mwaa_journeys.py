@@ -24,7 +24,7 @@ from airkeep.environment.events import MwaaPlace, Placed
 from airkeep.environment.journal import Journal, folder_of
 from airkeep.environment.journey import Arrived, Keys, Patience, Traveller
 from airkeep.environment.mwaa.ground import MwaaGround, MwaaMeans
-from airkeep.environment.state import State, fold
+from airkeep.environment.state import State
 from airkeep.errors import AirkeepError
 from airkeep.jobs.job import Result
 from airkeep.snapshot.lake import Lake
@@ -78,7 +78,7 @@ class Way:
 
     @property
     def state(self) -> State:
-        return fold(self.environment, Journal(self.lake.store, self.environment).read())
+        return Journal(self.lake.store, self.environment).read().state
 
     @property
     def said(self) -> list[str]:
@@ -210,4 +210,4 @@ def elsewhere(way: Way, **changes: Any) -> Way:
 
 def entries(way: Way) -> int:
     """How many entries its journal has."""
-    return len(list((way.folder / "lake" / folder_of(way.environment)).glob("*.json")))
+    return len(list((way.folder / "lake" / folder_of(way.environment)).glob("*/????????????.json")))

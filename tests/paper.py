@@ -17,7 +17,8 @@ from airkeep.environment.events import MwaaPlace, Placed, Recorded
 from airkeep.environment.ground import Pulse
 from airkeep.environment.journal import Author, Journal
 from airkeep.environment.journey import Patience, Traveller
-from airkeep.environment.state import State, fold
+from airkeep.environment.state import State
+from airkeep.environment.summary import Summary, fold
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.names import SnapshotName
 from airkeep.store.local import LocalStore
@@ -194,7 +195,10 @@ class Paper:
         )  # fmt: skip
 
     def state(self) -> State:
-        return fold(ENVIRONMENT, Journal(LocalStore(self.folder), ENVIRONMENT).read())
+        """By its journal, whose checkpoints say what its entries say."""
+        journal = Journal(LocalStore(self.folder), ENVIRONMENT)
+        assert journal.read() == fold(Summary(State(ENVIRONMENT)), journal.entries())
+        return journal.summary.state
 
     def is_whole(self) -> bool:
         """Whether its rows are there, or in the snapshot that the journal names."""

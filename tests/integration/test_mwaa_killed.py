@@ -38,7 +38,7 @@ def until_done(way: Way, journey: str, at: Iterable[int], when: Iterable[When]) 
 
 
 def journal(way: Way) -> list[Entry]:
-    return list(Journal(way.lake.store, way.environment).read())
+    return list(Journal(way.lake.store, way.environment).entries())
 
 
 def check_no_deletion_without_a_gate(entries: list[Entry]) -> None:

@@ -85,7 +85,7 @@ def test_without_a_class_nothing_is_said_of_money(lake: Lake) -> None:
     assert {one["saving"] for one in asked(lake)["candidates"]} == {None}
 
 
-def test_the_journal_tells_how_long_waking_takes_and_what_is_billed(
+def test_the_journal_tells_how_long_journeys_take_and_what_is_billed(
     lake: Lake, tmp_path: Path
 ) -> None:
     own = Lake(str(tmp_path / "lake"))
@@ -101,8 +101,12 @@ def test_the_journal_tells_how_long_waking_takes_and_what_is_billed(
     journal.append(Recorded((), json.dumps(definition)))
     now += timedelta(minutes=33)
     journal.append(Ended("done"))
+    journal.append(Began("down", now + timedelta(minutes=5)))
+    now += timedelta(minutes=11, seconds=5)
+    journal.append(Ended("done"))
     found = airkeep.plan_sleep(own, since=SINCE, bill=airkeep.Bill(airkeep.load_prices()))
     assert (found.lead_min, found.lead_by) == (33, "the longest of its last journeys")
+    assert found.down_min == 12
     saving = found.candidates[0].saving
     assert saving is not None
     assert saving.cost > Decimal("0.74") * 24 * 28

@@ -22,8 +22,9 @@ from airkeep.environment.events import (
     Stepped,
     Unscheduled,
 )
-from airkeep.environment.state import fold
-from airkeep.environment.trips import trips, usual
+from airkeep.environment.state import State
+from airkeep.environment.summary import Summary, fold
+from airkeep.environment.trips import usual
 
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
 SCHEDULE = Scheduled("0 20 * * MON-FRI", "0 6 * * MON-FRI")
@@ -33,14 +34,14 @@ class Told:
     """A journal, written with times of one's own."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.summary = Summary(State("prod"))
         self.say(MONDAY - timedelta(days=10), Placed(MwaaPlace("prod")))
         self.say(MONDAY - timedelta(days=9), SCHEDULE)
 
     def say(self, at: datetime, event: Event) -> Told:
-        number = len(self.entries) + 1
+        number = self.summary.number + 1
         entry = Entry(number=number, at=at, run="r", host="h", pid=1, airkeep="0", event=event)
-        self.entries.append(entry)
+        self.summary = fold(self.summary, [entry])
         return self
 
     def travel(
@@ -57,7 +58,7 @@ class Told:
         return self
 
     def now(self, at: datetime) -> Verdict:
-        return decide(fold("prod", self.entries), trips(self.entries), at)
+        return decide(self.summary, at)
 
 
 def on(day: int, hour: int, minute: int = 0) -> datetime:
@@ -165,9 +166,9 @@ def test_without_a_schedule_nothing_is_ever_due(awake: Told) -> None:
 
 def test_a_killed_journey_and_the_one_that_goes_on_with_it_are_two() -> None:
     told = Told().travel("down", on(1, 20), "open").travel("down", on(1, 20, 30), minutes=7)
-    assert [(t.journey, t.how) for t in trips(told.entries)] == [("down", "open"), ("down", "done")]
-    assert usual(trips(told.entries), "down") == timedelta(minutes=7)
-    assert usual(trips(told.entries), "up") is None
+    assert [(t.journey, t.how) for t in told.summary.trips] == [("down", "open"), ("down", "done")]
+    assert usual(told.summary.trips, "down") == timedelta(minutes=7)
+    assert usual(told.summary.trips, "up") is None
 
 
 @settings(deadline=None, max_examples=15)

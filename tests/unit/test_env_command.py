@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ from click.testing import CliRunner, Result
 from airkeep.cli.main import cli
 from airkeep.environment.events import Began, Ended, Event, LocalPlace, MwaaPlace, Place, Placed
 from airkeep.environment.journal import Journal
-from airkeep.environment.state import fold
 from airkeep.errors import ConfigError, JourneyError, LocalAirflowError
 from airkeep.store.local import LocalStore
 
@@ -44,7 +44,7 @@ def ask(lake: Path, *words: str) -> Result:
 
 
 def place(lake: Path, environment: str) -> Place | None:
-    return fold(environment, Journal(LocalStore(lake), environment).read()).place
+    return Journal(LocalStore(lake), environment).read().state.place
 
 
 def database(local: LocalPlace) -> None:
@@ -134,3 +134,23 @@ def test_one_that_was_moved_is_told_where_it_is(
     found = place(lake, "here")
     assert isinstance(found, LocalPlace)
     assert (found.folder, found.airflow) == (str(moved), "3.1.8")
+
+
+def test_a_status_is_watched_until_the_journey_has_ended(lake: Path, local: LocalPlace) -> None:
+    wake(lake, "here", local)
+    wake(lake, "prod", PROD)
+    journey = Journal(LocalStore(lake), "prod")
+    journey.read()
+    journey.append(Began("down", datetime.now(UTC) + timedelta(minutes=5)))
+    ending = threading.Timer(1.5, journey.append, [Ended("failed", "the gate is shut")])
+    ending.start()
+    watched = ask(lake, "status", "--watch")
+    ending.join()
+    assert "prod: down: begun, 0 of 0 done" in watched.stderr
+    assert "prod: its last journey failed: the gate is shut" in watched.stderr
+    assert [line.split()[:3] for line in watched.stdout.splitlines()[-2:]] == [
+        ["here", "local", "awake"], ["prod", "mwaa", "awake"],
+    ]  # fmt: skip
+    unknown = ask(lake, "status", "prd")
+    assert isinstance(unknown.exception, JourneyError)
+    assert "knows no environment 'prd' (did you mean prod?)" in str(unknown.exception)

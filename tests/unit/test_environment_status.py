@@ -1,4 +1,4 @@
-"""What a journal comes to, what a status tells of it, and that a journal holds together."""
+"""What a journal comes to, and what a status tells of it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from airkeep.environment.events import (
     Renewed,
     Stepped,
 )
-from airkeep.environment.journal import Author, Journal, environments, folder_of
+from airkeep.environment.journal import Author, Journal, environments
 from airkeep.environment.status import Status, pace, status_of
-from airkeep.errors import HeldError, JourneyError, NewerFormatError
 from airkeep.store.local import LocalStore
 
 THEN = datetime(2026, 11, 22, 8, tzinfo=UTC)
@@ -46,7 +45,7 @@ class Told:
         self.say(Stepped(name, is_done=True))
 
     def status(self) -> Status:
-        found = status_of("prod", self.journal.read(), self.now)
+        found = status_of(self.journal.read(), self.now)
         assert found is not None
         return found
 
@@ -107,42 +106,14 @@ def test_a_status_says_what_is_owed_and_why_it_failed(told: Told) -> None:
 
 def test_what_is_forgotten_is_not_known_and_can_be_placed_again(told: Told) -> None:
     told.say(PLACE, Began("down", THEN), Ended("done"), Forgotten())
-    assert status_of("prod", told.journal.read(), THEN) is None
+    assert status_of(told.journal.read(), THEN) is None
     told.say(PLACE)
     assert told.status().standing == "new"
 
 
 def test_a_journal_is_read_as_it_was_written_and_listed(told: Told, tmp_path: Path) -> None:
     told.say(PLACE, Recorded(("é", "\n"), "{}"))
-    assert [e.event for e in Journal(LocalStore(tmp_path), "prod").read()] == [
+    assert [e.event for e in Journal(LocalStore(tmp_path), "prod").entries()] == [
         PLACE, Recorded(("é", "\n"), "{}"),
     ]  # fmt: skip
     assert environments(LocalStore(tmp_path)) == ["prod"]
-
-
-def test_of_two_writers_one_is_told_that_the_other_was_first(told: Told, tmp_path: Path) -> None:
-    told.say(PLACE)
-    other = Journal(LocalStore(tmp_path), "prod")
-    other.read()
-    told.say(Ended("done"))
-    with pytest.raises(HeldError, match="another run has taken prod over"):
-        other.append(Ended("done"))
-
-
-def test_a_journal_with_a_hole_or_a_stranger_is_refused(told: Told, tmp_path: Path) -> None:
-    told.say(PLACE, Began("down", THEN), Ended("done"))
-    folder = tmp_path / folder_of("prod")
-    second = folder / "000000000002.json"
-    text = second.read_text()
-    second.write_text(text.replace('"number":2', '"number":3'))
-    with pytest.raises(JourneyError, match="is not the entry of its number"):
-        told.journal.read()
-    second.write_text("{}")
-    with pytest.raises(JourneyError, match="is no entry of a journal"):
-        told.journal.read()
-    second.write_text(text.replace('"format":1', '"format":2'))
-    with pytest.raises(NewerFormatError, match="pip install --upgrade airkeep"):
-        told.journal.read()
-    second.unlink()
-    with pytest.raises(JourneyError, match=r"000000000002\.json is not in .*somebody removed it"):
-        told.journal.read()

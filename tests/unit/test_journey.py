@@ -242,8 +242,10 @@ def test_of_two_runs_the_second_is_told_of_the_first(folder: Path) -> None:
     paper = Paper(folder)
     first = paper.traveller()
     first.journal.append(Began("down", datetime.now(UTC) + timedelta(minutes=5)))
+    said = len(first.journal.entries())
     with pytest.raises(HeldError, match=r"`airkeep down prod` is at work on .*--take-over"):
         paper.traveller(lives=True).up()
+    assert len(first.journal.entries()) == said
     assert paper.traveller(lives=True).up(take_over=True).standing == "awake"
     with pytest.raises(HeldError, match="has taken prod over"):
         first.journal.append(Began("down", datetime.now(UTC)))
@@ -408,6 +410,62 @@ def test_a_save_that_nobody_answered_is_the_runs_own(folder: Path) -> None:
         assert paper.state().holder is None
         if paper.ground.is_whole():
             assert paper.ground.dags == DAGS
+
+
+def test_a_look_that_is_not_answered_ends_no_wait(folder: Path) -> None:
+    paper, failures = Paper(folder), iter([AwsUnavailableError("Throttling")] * 3)
+    is_gone = paper.ground.is_gone
+
+    def unanswered() -> bool:
+        if failure := next(failures, None):
+            raise failure
+        return is_gone()
+
+    paper.ground.is_gone = unanswered  # type: ignore[method-assign]
+    assert paper.traveller().down().standing == "asleep"
+    assert next(failures, None) is None
+
+
+def test_who_is_never_answered_is_told_so_when_the_time_is_over(folder: Path) -> None:
+    paper = Paper(folder)
+
+    def unanswered(since: object = None) -> Pulse:
+        raise AwsUnavailableError("Throttling")
+
+    paper.ground.pulse = unanswered  # type: ignore[method-assign]
+    with pytest.raises(AwsUnavailableError, match="Throttling"):
+        replace(paper.traveller(), patience=Patience(drain_s=0)).down()
+    assert paper.ground.dags == DAGS
+
+
+def test_a_folder_that_somebody_runs_is_a_failure_and_no_other_journey(folder: Path) -> None:
+    paper = Paper(folder)
+
+    def taken(dags: Collection[str]) -> None:
+        raise HeldError("prod is being run by process 7: end that one first")
+
+    paper.ground.pause = taken  # type: ignore[method-assign]
+    with pytest.raises(HeldError, match="process 7"):
+        walk(paper, "down")
+    state = paper.state()
+    assert (state.holder, state.recorded) == (None, None)
+    assert "process 7" in state.why
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [(ZeroDivisionError(), "a bug: ZeroDivisionError"), (KeyboardInterrupt(), "interrupted")],
+)
+def test_a_bug_is_called_one(error: BaseException, why: str, folder: Path) -> None:
+    paper = Paper(folder)
+
+    def broken(dags: Collection[str]) -> None:
+        raise error
+
+    paper.ground.pause = broken  # type: ignore[method-assign]
+    with pytest.raises(type(error)):
+        walk(paper, "down")
+    assert paper.state().why == why
 
 
 def test_a_hold_that_was_not_renewed_can_be_taken(folder: Path) -> None:

@@ -132,6 +132,13 @@ def test_an_address_that_is_none_is_refused_and_not_repeated(text: str) -> None:
     assert TOKEN not in str(told.value)
 
 
+@pytest.mark.parametrize("path", ["größe", "a b", "a\n", "\x00"])
+def test_an_address_that_no_request_can_hold_is_refused_before_anything_is_done(path: str) -> None:
+    with pytest.raises(ConfigError, match="percent-encoded") as told:
+        target(f"https://hooks.example.com/{path}/{TOKEN}")
+    assert TOKEN not in str(told.value)
+
+
 def test_a_topic_is_named_by_its_arn() -> None:
     arn = "arn:aws:sns:eu-central-1:123456789012:airflow"
     assert target(f"sns:{arn}") == Topic(arn, "eu-central-1")

@@ -134,7 +134,8 @@ def test_the_exports_go_to_glacier_and_end_as_they_should() -> None:
     ("exports", "lake", "covered"),
     [("exports", "exports", True), ("exports/", "exports/prod", True), ("", "lake", True),
      ("exports", "exports2", False), ("exports/csv", "exports", False),
-     ("exports/tables", "exports", True), ("csv", "", False), ("exports", "", True)],
+     ("exports/tables", "exports", True), ("csv", "", False), ("exports", "", True),
+     ("lake/environments", "lake", True), ("environments", "", True)],
 )  # fmt: skip
 def test_a_lifecycle_that_takes_snapshots_is_known(exports: str, lake: str, covered: bool) -> None:
     assert covers(exports, lake) is covered

@@ -12,10 +12,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from airkeep.cli.main import cli
-from airkeep.environment.events import Began, Event, LocalPlace, MwaaPlace, Placed, Scheduled
+from airkeep.environment.events import (
+    Began,
+    Ended,
+    Event,
+    LocalPlace,
+    MwaaPlace,
+    Placed,
+    Scheduled,
+)
 from airkeep.environment.journal import Author, Journal
-from airkeep.environment.state import fold
-from airkeep.errors import ConfigError, HeldError, JourneyError
+from airkeep.errors import ConfigError, JourneyError
 from airkeep.store.local import LocalStore
 
 WEEK = timedelta(days=7)
@@ -47,7 +54,7 @@ def document(ran: Result) -> Any:
 
 
 def scheduled(lake: Path, environment: str = "prod") -> Scheduled | None:
-    return fold(environment, Journal(LocalStore(lake), environment).read()).schedule
+    return Journal(LocalStore(lake), environment).read().state.schedule
 
 
 def test_a_schedule_is_saved_shown_changed_and_cleared(lake: Path) -> None:
@@ -102,13 +109,15 @@ def test_what_cannot_be_is_one_clear_line(
     assert told in str(ran.exception)
 
 
-def test_a_schedule_is_not_changed_under_a_journey(lake: Path) -> None:
-    until = datetime.now(UTC) + timedelta(minutes=5)
-    say(lake, "prod", [Began("up", until)], ago=timedelta())
-    ran = ask(lake, "prod", "--down", "0 20 * * *")
-    assert isinstance(ran.exception, HeldError)
+def test_a_schedule_is_changed_under_a_journey_which_goes_on(lake: Path) -> None:
+    journey = Journal(LocalStore(lake), "prod")
+    journey.read()
+    journey.append(Began("up", datetime.now(UTC) + timedelta(minutes=5)))
+    assert ask(lake, "prod", "--down", "0 20 * * *").exception is None
     assert ask(lake, "run", "prod").exception is None
-    assert len(list((lake / "environments/environment=prod").rglob("0*.json"))) == 2
+    journey.append(Ended("done"))
+    state = Journal(LocalStore(lake), "prod").read().state
+    assert (state.standing, state.schedule) == ("awake", Scheduled("0 20 * * *", None))
 
 
 def test_run_looks_at_those_that_have_a_schedule(lake: Path) -> None:
@@ -139,7 +148,7 @@ def test_run_without_a_sound_address_to_tell_does_nothing(lake: Path) -> None:
 def test_a_journal_that_cannot_be_read_stops_no_other_environment(lake: Path) -> None:
     say(lake, "a", [Placed(MwaaPlace("a")), Scheduled("0 20 * * *", None)])
     say(lake, "prod", [Scheduled("0 20 * * *", None)], ago=timedelta(minutes=1))
-    broken = lake / "environments/environment=a/journal/000000000001.json"
+    broken = lake / "environments/environment=a/journal/000000000/000000000001.json"
     broken.chmod(0o644)
     broken.write_text("{")
     ran = ask(lake, "run", "--dry-run")

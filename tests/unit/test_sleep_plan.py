@@ -15,6 +15,7 @@ from airkeep.environment.needs import KnownDag, Need, PastRun, needs
 from airkeep.environment.schedule import coming
 from airkeep.environment.sleep_plan import (
     SleepPlan,
+    Takes,
     best_plan,
     blockers,
     judge,
@@ -29,7 +30,7 @@ from airkeep.environment.week import ALL, HOURS, bits, hours_in, touched, week_o
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
-NONE, LEAD = timedelta(), timedelta(minutes=40)
+NONE, LEAD = Takes(timedelta()), Takes(timedelta(minutes=40))
 
 MASKS = st.sets(st.integers(0, HOURS - 1)).map(lambda hours: sum(1 << h for h in hours))
 FEW_HOURS = st.sets(st.integers(0, HOURS - 1), max_size=5)
@@ -51,7 +52,8 @@ NEEDS = st.lists(
     ),
     max_size=12,
 )
-LEADS = st.sampled_from([NONE, LEAD, timedelta(hours=2)])
+BOTH = Takes(timedelta(minutes=40), timedelta(minutes=20))
+TAKES = st.sampled_from([NONE, LEAD, BOTH, Takes(timedelta(hours=2))])
 NIGHTS = st.tuples(st.integers(0, 23), st.integers(0, 23)).filter(
     lambda hours: hours[0] != hours[1]
 )
@@ -127,6 +129,14 @@ def test_waking_is_paid() -> None:
     assert (round(paid + asleep, 6), round(asleep, 2)) == (168, 57.33)
 
 
+def test_falling_asleep_is_paid_too() -> None:
+    [nights, weekends, _] = usual_plans(20, 6, BOTH)
+    assert unpaid(nights.asleep, BOTH) == 7 * 9
+    assert nights.up == "20 5 * * *"  # it begins to wake no earlier for that
+    paid, asleep = real_hours(weekends, MONDAY, MONDAY + timedelta(days=7), ZoneInfo("UTC"), BOTH)
+    assert (round(paid + asleep, 6), round(asleep, 6)) == (168, 57)
+
+
 # Cron.
 
 
@@ -185,21 +195,21 @@ def test_what_is_scheduled_is_missed_what_is_asked_for_is_late_and_work_is_waite
 
 
 @settings(deadline=None, max_examples=25)
-@given(NEEDS, LEADS)
-def test_the_best_plan_costs_no_run_and_waits_for_none(needed: list[Need], lead: timedelta) -> None:
-    found = judge(best_plan("best", needed, lead), needed, 1, lead)
+@given(NEEDS, TAKES)
+def test_the_best_plan_costs_no_run_and_waits_for_none(needed: list[Need], takes: Takes) -> None:
+    found = judge(best_plan("best", needed, takes), needed, 1, takes)
     assert (found.missed, found.late, found.holding) == (0, 0, 0)
 
 
 @settings(deadline=None, max_examples=25)
-@given(NEEDS, st.lists(plans(), max_size=8), LEADS)
+@given(NEEDS, st.lists(plans(), max_size=8), TAKES)
 def test_no_plan_that_costs_nothing_sleeps_longer_than_the_best(
-    needed: list[Need], others: list[SleepPlan], lead: timedelta
+    needed: list[Need], others: list[SleepPlan], takes: Takes
 ) -> None:
-    best = unpaid(best_plan("best", needed, lead).asleep, lead)
-    for other in (*others, *usual_plans(20, 6, lead)):
+    best = unpaid(best_plan("best", needed, takes).asleep, takes)
+    for other in (*others, *usual_plans(20, 6, takes)):
         if not any(one.touches & other.asleep for one in needed):
-            assert unpaid(other.asleep, lead) <= best + 1e-9
+            assert unpaid(other.asleep, takes) <= best + 1e-9
 
 
 def test_days_on_which_nothing_is_due_are_slept_through() -> None:

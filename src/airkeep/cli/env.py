@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -132,29 +133,35 @@ def show(ctx: Context, environment: str) -> None:
     lake = open_lake(ctx, environment)
     journal, state = read_state(lake, environment)
     place = need_place(lake, state)
+    entries = journal.entries()
     ctx.output.result(
-        {"state": state, "journal": journal.entries},
-        lambda: _show(state, place, journal.entries, ctx.output),
+        {"state": state, "journal": entries}, lambda: _show(state, place, entries, ctx.output)
     )
 
 
 @env.command()
 @click.argument("environment")
-@click.option("--force", is_flag=True, help="Also when it sleeps: nothing could wake it then.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also when it sleeps, or a journey died half way: nothing could wake it then.",
+)
 @lake_option
 @shared_options("lake", tuning=False)
 def forget(ctx: Context, environment: str, *, force: bool) -> None:
     """Care for ENVIRONMENT no longer; it, and its snapshots, stay as they are."""
     from airkeep.environment.events import Forgotten
-    from airkeep.errors import HeldError, JourneyError
+    from airkeep.environment.hold import check_free
+    from airkeep.errors import JourneyError
 
     lake = open_lake(ctx, environment)
     journal, state = read_state(lake, environment)
     need_place(lake, state)
+    check_free(journal)  # --force or not: nobody would unpause what it has paused
     if state.holder is not None and not force:
-        raise HeldError(
-            f"{environment}: an `airkeep {state.holder.journey}` is under way; forget it when that "
-            f"has ended, or with --force"
+        raise JourneyError(
+            f"an `airkeep {state.holder.journey} {environment}` died half way: run it again, or "
+            f"forget it with --force"
         )
     if state.standing == "asleep" and not force:
         raise JourneyError(
@@ -192,7 +199,7 @@ def _where(place: Place) -> str:
     return f"mwaa, {place.name}{region}{role}"
 
 
-def _show(state: State, place: Place, entries: list[Entry], out: Output) -> None:
+def _show(state: State, place: Place, entries: Sequence[Entry], out: Output) -> None:
     out.line(f"{state.environment}  {state.standing}  {_where(place)}")
     if state.kept is not None:
         out.line(f"snapshot: {state.kept.snapshot}")

@@ -75,11 +75,10 @@ def open_lake(ctx: Context, environment: str | None) -> Lake:
 def read_state(lake: Lake, environment: str) -> tuple[Journal, State]:
     """An environment's journal, and what it comes to."""
     from airkeep.environment.journal import Journal
-    from airkeep.environment.state import fold
     from airkeep.snapshot.names import check_environment
 
     journal = Journal(lake.store, check_environment(environment))
-    return journal, fold(environment, journal.read())
+    return journal, journal.read().state
 
 
 def need_place(lake: Lake, state: State) -> Place:

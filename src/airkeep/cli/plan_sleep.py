@@ -145,10 +145,11 @@ def _bill(
 
 
 def _show(found: SleepReport, out: Output) -> None:
+    asleep = f"{found.down_min} min" if found.down_min else "as long as nobody knows yet"
     out.line(
         f"{found.environment}: {found.weeks} weeks up to {found.end:%Y-%m-%d %H:%M} UTC, "
         f"{found.runs:,.1f} runs a week are needed; waking takes {found.lead_min} min "
-        f"({found.lead_by})"
+        f"({found.lead_by}), falling asleep {asleep}"
     )
     _show_idle(found, out)
     _show_plans(found, out)

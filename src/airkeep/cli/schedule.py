@@ -13,7 +13,7 @@ from airkeep.cli.context import Context, shared_options
 from airkeep.cli.environments import lake_option, need_place, open_lake, read_state
 from airkeep.cli.output import Output
 from airkeep.cli.schedule_run import run
-from airkeep.errors import ConfigError, HeldError
+from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
     from airkeep.environment.events import Scheduled
@@ -94,7 +94,6 @@ def of(
     """
     from airkeep.environment.events import Unscheduled
     from airkeep.environment.schedule import for_eventbridge
-    from airkeep.environment.state import fold
 
     lake = open_lake(ctx, environment)
     journal, state = read_state(lake, environment)
@@ -102,11 +101,10 @@ def of(
     if clear and (down or up or timezone or notify):
         raise click.UsageError("--clear takes no other part of a schedule")
     if clear and state.schedule is not None:
-        _check_quiet(state)
         journal.append(Unscheduled())
     elif not clear and (down or up or timezone or notify):
         _say(journal, state, down, up, timezone, notify)
-    state = fold(environment, journal.entries)
+    state = journal.summary.state
     if eventbridge:
         if state.schedule is None:
             raise ConfigError(f"{environment} has no schedule: give --down and --up")
@@ -145,18 +143,7 @@ def _say(
             f"as it is up, so no schedule can wake it: give --down alone"
         )
     if said != state.schedule:
-        _check_quiet(state)
         journal.append(said)
-
-
-def _check_quiet(state: State) -> None:
-    """A journey under way would take a word between for another run's, and stop."""
-    holder = state.holder
-    if holder is not None and datetime.now(UTC) < holder.until:
-        raise HeldError(
-            f"an `airkeep {holder.journey} {state.environment}` is at work since "
-            f"{holder.began:%H:%M:%S} UTC: its schedule can be changed when it is done"
-        )
 
 
 def _shown(state: State, count: int, now: datetime) -> Shown:

@@ -13,8 +13,8 @@ from airkeep.cli.environments import lake_option, open_lake, unknown_environment
 from airkeep.cli.output import Output, seconds
 
 if TYPE_CHECKING:
+    from airkeep.environment.journal import Journal
     from airkeep.environment.status import Going, Status
-    from airkeep.snapshot.lake import Lake
 
 _EVERY_S = 2.0
 
@@ -26,29 +26,31 @@ _EVERY_S = 2.0
 @shared_options("lake", tuning=False)
 def status(ctx: Context, environment: str | None, *, watch: bool) -> None:
     """Where ENVIRONMENT stands, and how long its journey may still take; all without one."""
+    from airkeep.environment.journal import Journal, environments
+    from airkeep.snapshot.names import check_environment
+
     lake = open_lake(ctx, environment)
-    found = _found(lake, environment)
+    names = environments(lake.store) if environment is None else [check_environment(environment)]
+    journals = [Journal(lake.store, name) for name in names]
+    found = _found(journals)
+    if environment is not None and not found:
+        raise unknown_environment(lake, environment)
     while watch and any(s.going is not None and s.going.is_held for s in found):
         for one in found:
             if one.going is not None:
                 ctx.output.note(f"{one.environment}: {_going(one.going)}")
         time.sleep(_EVERY_S)
-        found = _found(lake, environment)
+        found = _found(journals)
     ctx.output.result(found, lambda: _show(found, ctx.output))
 
 
-def _found(lake: Lake, environment: str | None) -> list[Status]:
-    from airkeep.environment.journal import Journal, environments
+def _found(journals: list[Journal]) -> list[Status]:
+    """What each tells by now; only what is new is read."""
     from airkeep.environment.status import status_of
-    from airkeep.snapshot.names import check_environment
 
-    wanted = environments(lake.store) if environment is None else [check_environment(environment)]
     now = datetime.now(UTC)
-    told = (status_of(name, Journal(lake.store, name).read(), now) for name in wanted)
-    found = [one for one in told if one is not None]
-    if environment is not None and not found:
-        raise unknown_environment(lake, environment)
-    return found
+    told = (status_of(journal.read(), now) for journal in journals)
+    return [one for one in told if one is not None]
 
 
 def _show(found: list[Status], out: Output) -> None:

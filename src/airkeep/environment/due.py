@@ -15,6 +15,7 @@ from typing import Literal
 
 from airkeep.environment.schedule import Due, last_due
 from airkeep.environment.state import State
+from airkeep.environment.summary import Summary
 from airkeep.environment.trips import Trip
 
 What = Literal["unscheduled", "rests", "stands", "held", "waits", "gave up", "due"]
@@ -48,14 +49,9 @@ class Verdict:
     why: str
 
 
-def decide(
-    state: State, made: Sequence[Trip], now: datetime, attempts: Attempts = USUAL
-) -> Verdict:
-    """What an environment's schedule wants now.
-
-    Args:
-        made: the journeys of its journal.
-    """
+def decide(summary: Summary, now: datetime, attempts: Attempts = USUAL) -> Verdict:
+    """What an environment's schedule wants now."""
+    state = summary.state
     if state.schedule is None or state.scheduled_at is None:
         return Verdict("unscheduled", None, "it has no schedule")
     holder = state.holder
@@ -65,7 +61,7 @@ def decide(
     due = last_due(state.schedule, now)
     if due is None or due.at <= state.scheduled_at:
         return Verdict("rests", None, "nothing has fallen due since the schedule was made")
-    since = [trip for trip in made if trip.began >= due.at]
+    since = [trip for trip in summary.trips if trip.began >= due.at]
     last = since[-1] if since else None
     if last is not None and (last.how == "done" or last.journey != due.journey):
         how = "of" if last.how == "done" else "begun at"

@@ -108,10 +108,10 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     """A run has ended.
 
     Attributes:
-        how: `done`; `failed`: what was paused runs again as before; `left`: another run goes on.
+        how: `done`; `failed`: what was paused runs again as before.
     """
 
-    how: Literal["done", "failed", "left"]
+    how: Literal["done", "failed"]
     why: str = ""
 
 
@@ -150,6 +150,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         number: its place, from 1; the file's name.
         run: whose event: random, one a command.
         pid: of its process on `host`.
+        machine, started: tell that process from others of that id; see `process.py`.
     """
 
     number: int
@@ -159,4 +160,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     airkeep: str
     event: Event
+    machine: str = ""
+    started: int = 0
     format: int = 1

@@ -8,12 +8,9 @@ event says so and it stops.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic, sleep
@@ -31,9 +28,10 @@ from airkeep.environment.events import (
     Stepped,
 )
 from airkeep.environment.ground import Ground, Pulse
+from airkeep.environment.hold import Hold, check_free, is_alive
 from airkeep.environment.journal import Journal
 from airkeep.environment.plan import is_somebody_elses, may_be_restored, plan_down, plan_up
-from airkeep.environment.state import Holder, Standing, State, fold, recorded_with
+from airkeep.environment.state import Holder, Standing, State, recorded_with
 from airkeep.errors import AirkeepError, GateError, HeldError, JourneyError, TooLongError
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.names import id_time
@@ -112,17 +110,6 @@ class Foreseen:
     against: tuple[str, ...] = ()
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine has that id."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 @dataclass(frozen=True)
 class Traveller:
     """What a journey needs; one object a run.
@@ -131,6 +118,7 @@ class Traveller:
         key_dies: what secrets are encrypted with goes when the environment does.
         pause: what waits between two looks.
         giving_back: entered while what a run paused is unpaused again, which must not be cut off.
+        alive: whether the process of a holder, of this machine, is.
     """
 
     lake: Lake
@@ -142,8 +130,8 @@ class Traveller:
     spool: Path | None = None
     progress: Progress = silent
     pause: Callable[[float], None] = sleep
-    alive: Callable[[int], bool] = is_alive
     giving_back: Callable[[], AbstractContextManager[object]] = nullcontext
+    alive: Callable[[Holder], bool] = is_alive
 
     def down(self, *, force: bool = False, take_over: bool = False) -> Arrived:
         """Put the environment to sleep.
@@ -194,25 +182,29 @@ class _Run:
     ) -> None:
         self.way, self.journey, self.force, self.wanted = way, journey, force, snapshot
         self.is_dry = is_dry
-        self.state = State(way.journal.environment)
+        self.foreseen: State | None = None  # by a dry run
         self.begun: set[str] = set()
         self.taken: list[StepTaken] = []
         self.lost: tuple[str, ...] = ()
         self.verified: VerifyResult | None = None
-        self.lock = threading.Lock()
-        self.overtaken: HeldError | None = None
+        self.hold = Hold(way.journal, way.patience.lease_s)
+
+    @property
+    def state(self) -> State:
+        return self.foreseen or self.way.journal.summary.state
 
     def run(self, *, take_over: bool) -> Arrived:
         began = monotonic()
-        self.state = fold(self.state.environment, self.way.journal.read())
+        self.way.journal.read()
         if self.state.place is None:
             raise JourneyError(
                 f"{self.state.environment} is not known here: airkeep env add "
                 f"{self.state.environment} --kind mwaa, or local"
             )
-        self.check_free(take_over=take_over)
-        self.say(Began(self.journey, self.until(), force=self.force))
-        with self.held(), self.giving_back():
+        if not take_over:
+            check_free(self.way.journal, self.way.alive)
+        self.say(Began(self.journey, self.hold.until(), force=self.force))
+        with self.hold.kept(), self.giving_back():
             steps = self.plan()
             self.say(Planned(steps))
             for step in steps:
@@ -225,9 +217,10 @@ class _Run:
         )
 
     def foresee(self) -> Foreseen:
-        self.state, against = fold(self.state.environment, self.way.journal.read()), []
+        self.way.journal.read()
+        against: list[str] = []
         try:
-            self.check_free(take_over=False)
+            check_free(self.way.journal, self.way.alive)
         except HeldError as error:
             against.append(str(error))
         steps, ground = self.plan(), self.way.ground
@@ -242,78 +235,29 @@ class _Run:
             return found
         return replace(found, active=ground.record().active, pulse=ground.pulse())
 
-    # Holding.
-
-    def check_free(self, *, take_over: bool) -> None:
-        holder, author = self.state.holder, self.way.journal.author
-        if holder is None or take_over or self.is_dead(holder):
-            return
-        if author.clock() < holder.until:
-            raise HeldError(
-                f"an `airkeep {holder.journey} {self.state.environment}` is at work on "
-                f"{holder.host} since {holder.began:%H:%M:%S} UTC (process {holder.pid}, step "
-                f"{holder.step or 'begun'}): wait for it, or if it is dead, run again after "
-                f"{holder.until:%H:%M:%S} UTC or with --take-over"
-            )
-
-    def is_dead(self, holder: Holder) -> bool:
-        return holder.host == self.way.journal.author.host and not self.way.alive(holder.pid)
-
-    def until(self) -> datetime:
-        return self.way.journal.author.clock() + timedelta(seconds=self.way.patience.lease_s)
-
     def say(self, event: Event) -> None:
-        with self.lock:
-            entry = self.way.journal.append(event)
-            self.state = fold(self.state.environment, self.way.journal.entries)
-            assert entry.number == len(self.way.journal.entries)  # noqa: S101
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Renew the hold while the block runs."""
-        done = threading.Event()
-
-        def renew() -> None:
-            while not done.wait(self.way.patience.lease_s / 3):
-                try:
-                    self.say(Renewed(self.until()))
-                except HeldError as error:
-                    self.overtaken = error
-                    return
-                except AirkeepError:  # the next event of the run itself meets it, too
-                    continue
-
-        renewer = threading.Thread(target=renew, daemon=True)
-        renewer.start()
-        try:
-            yield
-        finally:
-            done.set()
-            renewer.join()
+        self.hold.say(event)
 
     @contextmanager
     def giving_back(self) -> Iterator[None]:
         """What a run paused and does not bring to its end is unpaused."""
         try:
             yield
-        except HeldError:
-            raise  # it is another run's now
         except BaseException as error:
-            with suppress(AirkeepError):
-                self.give_back(error)
+            if self.hold.lost is None:
+                with suppress(AirkeepError):
+                    self.give_back(error)
             raise
 
     def give_back(self, error: BaseException) -> None:
-        why = str(error) if isinstance(error, AirkeepError) else "interrupted"
+        why = _why(error)
         if "pause" in self.begun and "gone" not in self.begun:
             try:
                 with self.way.giving_back():
                     self.unpause_again()
-            except HeldError:
-                raise
             except AirkeepError as left:
                 why += f"; and its DAGs are still paused: {left}"
-        self.say(Ended("failed", why))
+        self.say(Ended("failed", why))  # who was overtaken meanwhile hears it again
 
     def unpause_again(self) -> None:
         """Said first: whoever was overtaken meanwhile must not unpause what another run paused."""
@@ -448,16 +392,14 @@ class _Run:
         """Begin it; where that has to wait, the hold is asked for anew before each attempt."""
 
         def is_begun() -> bool:
-            self.say(Renewed(self.until()))
-            try:
-                self.way.ground.delete()
-            except AirkeepError as error:
-                if not error.retryable or "gate" in self.begun:
-                    raise  # what the gate saw is not true for ever
-                return False
+            self.say(Renewed(self.hold.until()))
+            self.way.ground.delete()
             return True
 
-        self.wait(is_begun, self.way.patience.gone_s, "it could not be deleted")
+        if "gate" in self.begun:
+            is_begun()  # what the gate saw is not true for ever
+        else:
+            self.wait(is_begun, self.way.patience.gone_s, "it could not be deleted")
 
     def gone(self) -> None:
         self.wait(self.way.ground.is_gone, self.way.patience.gone_s, "it is still there")
@@ -493,8 +435,9 @@ class _Run:
     def active_there(self) -> tuple[str, ...] | None:
         """Those that the snapshot has: one that was deleted since would stop its restore."""
         snapshot = self.snapshot
-        asleep = recorded_with(self.way.journal.entries, str(snapshot.name))
-        recorded = self.state.recorded or asleep
+        recorded = self.state.recorded or recorded_with(
+            self.way.journal.entries(), str(snapshot.name)
+        )
         if recorded is None:
             return None
         there = contents.dags(snapshot, spool=self.way.spool)
@@ -503,9 +446,8 @@ class _Run:
     @property
     def token(self) -> str:
         """Of this attempt, whichever run makes it: another one when a run has ended."""
-        entries = self.way.journal.entries
-        ended = max((e.number for e in entries if isinstance(e.event, Ended)), default=0)
         of = sha256(self.state.environment.encode()).hexdigest()[:8]
+        ended = self.way.journal.summary.ended
         return f"{self.journey}-{ended}-{of}"  # short: an id of Airflow's runs is made of it
 
     @property
@@ -525,7 +467,7 @@ class _Run:
     def learn(self, event: Event, **changes: object) -> None:
         """What a plan rests on is said; who only foresees a journey keeps it to itself."""
         if self.is_dry:
-            self.state = replace(self.state, **changes)  # type: ignore[arg-type]
+            self.foreseen = replace(self.state, **changes)  # type: ignore[arg-type]
         else:
             self.say(event)
 
@@ -533,21 +475,37 @@ class _Run:
         self.way.progress(Step(doing, 0, 0))
 
     def wait(self, until: Callable[[], bool], most_s: float, why: str) -> None:
-        """Look until it is so.
+        """Look until it is so; a look that is not answered is no reason to end.
 
         Raises:
             TooLongError: it was not within the time.
+            AirkeepError: nor was the last look answered.
         """
         began = monotonic()
-        while not until():
-            if self.overtaken is not None:
-                raise self.overtaken
+        while True:
+            unanswered: AirkeepError | None = None
+            try:
+                if until():
+                    return
+            except AirkeepError as error:
+                if not error.retryable or self.hold.lost is not None:
+                    raise
+                self.tell(str(error))
+                unanswered = error
+            if self.hold.lost is not None:
+                raise self.hold.lost
             if monotonic() - began >= most_s:
-                raise TooLongError(
+                raise unanswered or TooLongError(
                     f"{self.way.ground.name}: waited {most_s:g} s, and {why}; run it again to go "
                     f"on waiting"
                 )
             self.way.pause(self.way.patience.every_s)
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, AirkeepError):
+        return str(error)
+    return f"a bug: {type(error).__name__}" if isinstance(error, Exception) else "interrupted"
 
 
 _DEEDS: dict[str, Callable[[_Run], None]] = {

@@ -51,7 +51,7 @@ def target(text: str) -> Topic | Hook:
     """Who is meant by `sns:arn:...` or `https://...`.
 
     Raises:
-        ConfigError: it is neither; the message does not repeat it.
+        ConfigError: it is neither, or cannot stand in a request; the message does not repeat it.
     """
     if found := _TOPIC.fullmatch(text):
         return Topic(found[1], found[2])
@@ -60,6 +60,11 @@ def target(text: str) -> Topic | Hook:
         _ = parts.port
     except ValueError:
         parts = urlsplit("")
+    if not all("!" <= c <= "~" for c in text):
+        raise ConfigError(
+            "--notify: the address has a blank or a character that is not ASCII: give it percent-"
+            "encoded (it is not shown, it may hold a token)"
+        )
     is_plain = parts.scheme == "http" and parts.hostname in _HERE
     if not parts.hostname or not (parts.scheme == "https" or is_plain):
         raise ConfigError(

@@ -6,7 +6,6 @@ it was deleted with. What it costs in the lake meanwhile is not in it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -14,8 +13,7 @@ from airkeep.aws.mwaa import Definition
 from airkeep.cost.estimate import Usage, estimate
 from airkeep.cost.period import Period
 from airkeep.cost.prices import Prices
-from airkeep.environment.events import Entry, Recorded
-from airkeep.environment.trips import trips
+from airkeep.environment.summary import Summary
 from airkeep.errors import ConfigError, NoPriceError
 
 
@@ -28,13 +26,13 @@ class Saved:
     hours: Decimal
 
 
-def usage_of(entries: Sequence[Entry]) -> tuple[Usage, str] | None:
-    """What the last definition in a journal is billed as, and its region; None where none is."""
-    recorded = [e.event for e in entries if isinstance(e.event, Recorded) and e.event.definition]
-    if not recorded:
+def usage_of(summary: Summary) -> tuple[Usage, str] | None:
+    """What the definition that was recorded last is billed as, and its region; None: none was."""
+    recorded = summary.state.last
+    if recorded is None:
         return None
     try:
-        definition = Definition.from_json(recorded[-1].definition)
+        definition = Definition.from_json(recorded.definition)
         told = definition.told
         usage = Usage(
             str(told["EnvironmentClass"]),
@@ -46,9 +44,9 @@ def usage_of(entries: Sequence[Entry]) -> tuple[Usage, str] | None:
     return (usage, definition.region) if definition.region else None
 
 
-def saved(entries: Sequence[Entry], prices: Prices) -> Saved | None:
+def saved(summary: Summary, prices: Prices) -> Saved | None:
     """What its last sleep saved; None where it is not known."""
-    made, billed = trips(entries), usage_of(entries)
+    made, billed = summary.trips, usage_of(summary)
     slept = next((t for t in reversed(made) if t.journey == "down" and t.how == "done"), None)
     if billed is None or slept is None or slept.ended is None:
         return None

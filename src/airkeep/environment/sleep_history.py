@@ -17,12 +17,13 @@ from airkeep.cost.estimate import Usage
 from airkeep.cost.prices import Prices
 from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.database.sql import literal
-from airkeep.environment.journal import Journal, environments
+from airkeep.environment.journal import Journal
 from airkeep.environment.needs import KnownDag, PastRun
 from airkeep.environment.saved import usage_of
 from airkeep.environment.schedule import zone_of
+from airkeep.environment.sleep_plan import Takes
 from airkeep.environment.sleep_report import History, SleepReport, Tariff, Wanted, report_sleep
-from airkeep.environment.trips import Trip, trips, usual
+from airkeep.environment.trips import Trip, usual
 from airkeep.errors import ConfigError
 from airkeep.lake.connect import connect
 from airkeep.lake.manifests import Warn
@@ -108,7 +109,7 @@ def plan_sleep(
     made, tariff = _journal(opened_lake, name, bill)
     return report_sleep(
         history,
-        Wanted(timezone, zone, *_lead(lead, made), night),
+        Wanted(timezone, zone, *_takes(lead, made), night),
         tariff,
         slept=_slept(made, begin),
     )
@@ -199,24 +200,30 @@ def _maybe(at: datetime | None) -> datetime | None:
 
 
 def _journal(lake: Lake, name: str, bill: Bill | None) -> tuple[tuple[Trip, ...], Tariff | None]:
-    entries = Journal(lake.store, name).read() if name in environments(lake.store) else []
+    summary = Journal(lake.store, name).read()
     if bill is None:
-        return trips(entries), None
+        return summary.trips, None
     if bill.usage is not None and bill.region is not None:
-        return trips(entries), Tariff(bill.usage, bill.region, bill.prices)
-    known = usage_of(entries)
-    return trips(entries), None if known is None else Tariff(*known, bill.prices)
+        return summary.trips, Tariff(bill.usage, bill.region, bill.prices)
+    known = usage_of(summary)
+    return summary.trips, None if known is None else Tariff(*known, bill.prices)
 
 
-def _lead(asked: timedelta | None, made: Sequence[Trip]) -> tuple[timedelta, str]:
-    """How long waking takes, and who says so."""
+def _takes(asked: timedelta | None, made: Sequence[Trip]) -> tuple[Takes, str]:
+    """How long the journeys take, and who says so of waking."""
+    down, up = _minutes(usual(made, "down")) or timedelta(), _minutes(usual(made, "up"))
     if asked is not None:
-        return asked, "as asked"
-    known = usual(made, "up")
-    if known is not None:
-        minutes = -(-known // timedelta(minutes=1))
-        return timedelta(minutes=minutes), "the longest of its last journeys"
-    return timedelta(minutes=40), "no journey of its own is known; MWAA usually takes 30 to 40 min"
+        return Takes(asked, down), "as asked"
+    if up is not None:
+        return Takes(up, down), "the longest of its last journeys"
+    told = "no journey of its own is known; MWAA usually takes 30 to 40 min"
+    return Takes(timedelta(minutes=40), down), told
+
+
+def _minutes(known: timedelta | None) -> timedelta | None:
+    """Whole ones, and no less."""
+    minute = timedelta(minutes=1)
+    return None if known is None else -(-known // minute) * minute
 
 
 def _slept(made: Sequence[Trip], begin: datetime) -> int:

@@ -17,9 +17,25 @@ from zoneinfo import ZoneInfo
 from airkeep.environment.needs import Need
 from airkeep.environment.week import ALL, DAYS, HOURS, STEP, bits, hours_in, quarters, windows
 
-# A sleep is worth its journeys when it lasts this much longer than waking does.
+# A sleep is worth its journeys when it lasts this much longer than they do.
 WORTH = timedelta(hours=2)
 _TOGETHER = 5  # DAGs that are left out of a plan at once, to see what they cost
+
+
+@dataclass(frozen=True)
+class Takes:
+    """How long the two journeys of a sleep take; both are paid.
+
+    Attributes:
+        down: nothing where it is not known.
+    """
+
+    up: timedelta
+    down: timedelta = timedelta()
+
+    @property
+    def both(self) -> timedelta:
+        return self.up + self.down
 
 
 @dataclass(frozen=True)
@@ -91,13 +107,13 @@ class Blocker:
     gained_h: float
 
 
-def plan_of(name: str, asleep: int, lead: timedelta) -> SleepPlan:
+def plan_of(name: str, asleep: int, takes: Takes) -> SleepPlan:
     """The plan of these hours; whole days apart, its windows must begin and end at one hour."""
     found, hours = windows(asleep), tuple(hours_in(asleep))
     if not found:
         return SleepPlan(name, hours, None, None)
     begins, ends = zip(*found, strict=True)
-    return SleepPlan(name, hours, _cron(begins, timedelta()), _cron(ends, lead))
+    return SleepPlan(name, hours, _cron(begins, timedelta()), _cron(ends, takes.up))
 
 
 def _cron(hours: Sequence[int], lead: timedelta) -> str:
@@ -119,7 +135,7 @@ def _days(days: Sequence[int]) -> str:
     return ",".join(DAYS[day] for day in days)
 
 
-def usual_plans(first: int, last: int, lead: timedelta) -> tuple[SleepPlan, ...]:
+def usual_plans(first: int, last: int, takes: Takes) -> tuple[SleepPlan, ...]:
     """Nights, weekends, and both.
 
     Args:
@@ -129,9 +145,9 @@ def usual_plans(first: int, last: int, lead: timedelta) -> tuple[SleepPlan, ...]
     nights = [bits(day * 24 + first, length) for day in range(7)]
     weekend = bits(4 * 24 + first, 2 * 24 + length)  # from Friday evening to Monday morning
     return (
-        plan_of("nights", _union(nights), lead),
-        plan_of("weekends", weekend, lead),
-        plan_of("nights and weekends", _union(nights) | weekend, lead),
+        plan_of("nights", _union(nights), takes),
+        plan_of("weekends", weekend, takes),
+        plan_of("nights and weekends", _union(nights) | weekend, takes),
     )
 
 
@@ -145,7 +161,7 @@ def _union(masks: Iterable[int]) -> int:
 # What a plan costs.
 
 
-def judge(plan: SleepPlan, needed: Sequence[Need], weeks: int, lead: timedelta) -> Judged:
+def judge(plan: SleepPlan, needed: Sequence[Need], weeks: int, takes: Takes) -> Judged:
     """What a plan comes to.
 
     Args:
@@ -170,7 +186,7 @@ def judge(plan: SleepPlan, needed: Sequence[Need], weeks: int, lead: timedelta) 
     return Judged(
         plan,
         asleep.bit_count(),
-        unpaid(asleep, lead),
+        unpaid(asleep, takes),
         kept / weeks,
         late / weeks,
         missed / weeks,
@@ -204,51 +220,51 @@ def _window(begin: int, count: int) -> str:
     return f"{DAYS[day]} {hour:02}-{until}"
 
 
-def unpaid(asleep: int, lead: timedelta) -> float:
-    """Hours a week that are not paid: waking takes time, too."""
-    waking_h = len(windows(asleep)) * (lead / timedelta(hours=1))
-    return max(0.0, asleep.bit_count() - waking_h)
+def unpaid(asleep: int, takes: Takes) -> float:
+    """Hours a week that are not paid: falling asleep and waking take time, too."""
+    journeys_h = len(windows(asleep)) * (takes.both / timedelta(hours=1))
+    return max(0.0, asleep.bit_count() - journeys_h)
 
 
 def real_hours(
-    plan: SleepPlan, begin: datetime, end: datetime, zone: ZoneInfo, lead: timedelta
+    plan: SleepPlan, begin: datetime, end: datetime, zone: ZoneInfo, takes: Takes
 ) -> tuple[float, float]:
     """The hours of a time for which an environment is paid, and for which not, by the real clock.
 
     Hours that the clock leaves out are in neither, those that come twice count twice.
     """
     sleeps = frozenset(plan.hours)
-    asleep = total = wakes = 0
-    was_asleep = False
-    for hour in quarters(begin, end, zone):
-        is_asleep = hour in sleeps
-        wakes += was_asleep and not is_asleep
-        asleep, total, was_asleep = asleep + is_asleep, total + 1, is_asleep
+    nights = [hour in sleeps for hour in quarters(begin, end, zone)]
+    journeys = timedelta()
+    for before, after in pairwise(nights):
+        if before != after:
+            journeys += takes.down if after else takes.up
+    total, asleep = len(nights), sum(nights)
     quarter_h = STEP / timedelta(hours=1)
-    not_paid = max(0.0, asleep * quarter_h - wakes * (lead / timedelta(hours=1)))
+    not_paid = max(0.0, asleep * quarter_h - journeys / timedelta(hours=1))
     return total * quarter_h - not_paid, not_paid
 
 
 # The best plan.
 
 
-def best_plan(name: str, needed: Iterable[Need], lead: timedelta) -> SleepPlan:
+def best_plan(name: str, needed: Iterable[Need], takes: Takes) -> SleepPlan:
     """The plan that is asleep the longest, in hours that are not paid, and that no run needs.
 
     It falls asleep at one hour of the day and wakes at one, on the days on which that is free; it
     stays asleep over days on which nothing is due at all.
     """
-    return plan_of(name, _best(_union(need.touches for need in needed), lead), lead)
+    return plan_of(name, _best(_union(need.touches for need in needed), takes), takes)
 
 
-def _best(needed: int, lead: timedelta) -> int:
+def _best(needed: int, takes: Takes) -> int:
     if not needed:
         return ALL
-    plans = (_longest(needed, d, u, lead) for d in range(24) for u in range(24) if d != u)
-    return max(plans, key=lambda mask: (unpaid(mask, lead), -len(windows(mask))))
+    plans = (_longest(needed, d, u, takes) for d in range(24) for u in range(24) if d != u)
+    return max(plans, key=lambda mask: (unpaid(mask, takes), -len(windows(mask))))
 
 
-def _longest(needed: int, down: int, up: int, lead: timedelta) -> int:
+def _longest(needed: int, down: int, up: int, takes: Takes) -> int:
     night_h = (up - down) % 24
     nights = [bits(day * 24 + down, night_h) for day in range(7)]
     days = [bits(day * 24 + down + night_h, 24 - night_h) for day in range(7)]
@@ -257,17 +273,17 @@ def _longest(needed: int, down: int, up: int, lead: timedelta) -> int:
     for day, mask in enumerate(days):
         if slept[day] and slept[(day + 1) % 7] and not mask & needed:
             asleep |= mask
-    return _union(_worthwhile(asleep, lead))
+    return _union(_worthwhile(asleep, takes))
 
 
-def _worthwhile(asleep: int, lead: timedelta) -> Iterator[int]:
-    least = (lead + WORTH) / timedelta(hours=1)
+def _worthwhile(asleep: int, takes: Takes) -> Iterator[int]:
+    least = (takes.both + WORTH) / timedelta(hours=1)
     for begin, end in windows(asleep):
         if (end - begin) % HOURS >= least:
             yield bits(begin, (end - begin) % HOURS)
 
 
-def blockers(needed: Sequence[Need], lead: timedelta) -> tuple[Blocker, ...]:
+def blockers(needed: Sequence[Need], takes: Takes) -> tuple[Blocker, ...]:
     """Who stands in the way of a longer sleep: DAGs each by itself, else some together.
 
     Those are the ones that need the most hours, as few of them as help, and five at most.
@@ -275,23 +291,23 @@ def blockers(needed: Sequence[Need], lead: timedelta) -> tuple[Blocker, ...]:
     by_dag: dict[str, int] = defaultdict(int)
     for need in needed:
         by_dag[need.dag_id] |= need.touches
-    now_h = unpaid(_best(_union(by_dag.values()), lead), lead)
+    now_h = unpaid(_best(_union(by_dag.values()), takes), takes)
     once = _needed_once(by_dag.values())
     alone = [[dag_id] for dag_id, own in by_dag.items() if own & once]
-    if found := _gains(by_dag, alone, now_h, lead):
+    if found := _gains(by_dag, alone, now_h, takes):
         return tuple(sorted(found, key=lambda one: (-one.gained_h, one.dag_ids)))
     most = sorted(by_dag, key=lambda dag_id: (-by_dag[dag_id].bit_count(), dag_id))
     together = [most[:count] for count in range(2, min(_TOGETHER, len(most)) + 1)]
-    return tuple(_gains(by_dag, together, now_h, lead)[:1])
+    return tuple(_gains(by_dag, together, now_h, takes)[:1])
 
 
 def _gains(
-    by_dag: Mapping[str, int], groups: Iterable[Sequence[str]], now_h: float, lead: timedelta
+    by_dag: Mapping[str, int], groups: Iterable[Sequence[str]], now_h: float, takes: Takes
 ) -> list[Blocker]:
     every, found = _union(by_dag.values()), []
     for group in groups:
         others = _union(mask for dag_id, mask in by_dag.items() if dag_id not in group)
-        gained_h = unpaid(_best(others, lead), lead) - now_h
+        gained_h = unpaid(_best(others, takes), takes) - now_h
         if gained_h > 0:
             found.append(Blocker(tuple(group), named(every & ~others), round(gained_h, 2)))
     return found

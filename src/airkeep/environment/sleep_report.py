@@ -19,6 +19,7 @@ from airkeep.environment.sleep_plan import (
     Blocker,
     Judged,
     SleepPlan,
+    Takes,
     best_plan,
     blockers,
     judge,
@@ -55,16 +56,16 @@ class History:
 
 @dataclass(frozen=True)
 class Wanted:
-    """On whose clock, and how long waking takes.
+    """On whose clock, and how long the journeys take.
 
     Attributes:
-        lead_by: who says how long.
+        lead_by: who says how long waking takes.
         night: the hours at which a night begins and ends.
     """
 
     timezone: str
     zone: ZoneInfo
-    lead: timedelta
+    takes: Takes
     lead_by: str
     night: tuple[int, int] = (20, 6)
 
@@ -107,6 +108,7 @@ class SleepReport:
 
     Attributes:
         weeks: that were looked at.
+        lead_min: how long waking takes; `down_min`: falling asleep, 0 where that is not known.
         idle: for each hour of the week, from Monday 00 on, the part of it in which nothing ran.
         schedules: of the DAGs that are named, in words.
         blockers: who stands in the way of sleeping longer, each by itself.
@@ -120,6 +122,7 @@ class SleepReport:
     timezone: str
     lead_min: int
     lead_by: str
+    down_min: int
     runs: float
     idle: tuple[float | None, ...]
     candidates: tuple[Candidate, ...]
@@ -140,25 +143,26 @@ def report_sleep(
         ConfigError: what is billed makes no sense.
         NoPriceError: a price is not known.
     """
-    zone, lead = wanted.zone, wanted.lead
+    zone, takes = wanted.zone, wanted.takes
     weeks = (history.end - history.begin) // timedelta(weeks=1)
     needed = needs(history.dags, history.runs, history.begin, history.end, zone)
     candidates = tuple(
         Candidate(
-            judge(plan, needed, weeks, lead),
+            judge(plan, needed, weeks, takes),
             None if tariff is None else _saving(plan, history.end, wanted, tariff),
         )
         for plan in _plans(needed, wanted)
     )
-    standing = blockers(needed, lead)
+    standing = blockers(needed, takes)
     return SleepReport(
         environment=history.environment,
         begin=history.begin,
         end=history.end,
         weeks=weeks,
         timezone=wanted.timezone,
-        lead_min=int(lead / timedelta(minutes=1)),
+        lead_min=int(takes.up / timedelta(minutes=1)),
         lead_by=wanted.lead_by,
+        down_min=int(takes.down / timedelta(minutes=1)),
         runs=sum(need.runs for need in needed) / weeks,
         idle=_idle(history, zone),
         candidates=candidates,
@@ -181,11 +185,11 @@ def _idle(history: History, zone: ZoneInfo) -> tuple[float | None, ...]:
 
 
 def _plans(needed: Sequence[Need], wanted: Wanted) -> Iterator[SleepPlan]:
-    yield from usual_plans(*wanted.night, wanted.lead)
-    best = best_plan(BEST, needed, wanted.lead)
+    yield from usual_plans(*wanted.night, wanted.takes)
+    best = best_plan(BEST, needed, wanted.takes)
     yield best
     scheduled = [need for need in needed if need.kind == "scheduled"]
-    longer = best_plan(BEST_BY_SCHEDULE, scheduled, wanted.lead)
+    longer = best_plan(BEST_BY_SCHEDULE, scheduled, wanted.takes)
     if longer.hours != best.hours:
         yield longer
 
@@ -210,7 +214,7 @@ def _saving(plan: SleepPlan, at: datetime, wanted: Wanted, tariff: Tariff) -> Sa
     """Of the month after that of the newest snapshot: a whole one, with its change of the clock."""
     first = month_of(at.year, at.month).end
     month: Period = month_of(first.year, first.month)
-    paid_h, _ = real_hours(plan, month.begin, month.end, wanted.zone, wanted.lead)
+    paid_h, _ = real_hours(plan, month.begin, month.end, wanted.zone, wanted.takes)
     hours = min(month.hours, Decimal(str(round(paid_h, 4))))
     whole = estimate(tariff.usage, month, tariff.prices, region=tariff.region)
     usage = replace(tariff.usage, hours=hours)

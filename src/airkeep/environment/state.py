@@ -1,6 +1,6 @@
-"""What a journal comes to: where an environment stands, and what a run must know to go on.
+"""Where an environment stands by its journal, and what a run must know to go on.
 
-Pure: events go in, a `State` comes out.
+Pure: events go in, a `State` comes out. Whoever changes what comes out counts `journal.SUMMARY` up.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Holder:
     """The run that is at work, or was when its process ended.
 
     Attributes:
+        until: when its hold ends, by its own clock; `heard`: the entry that says so, `heard_at`:
+            when that was, by the same clock.
         steps: all that it will take.
         step: the last one that it began, at `step_at`.
     """
@@ -43,8 +45,12 @@ class Holder:
     run: str
     host: str
     pid: int
+    machine: str
+    started: int
     began: datetime
     until: datetime
+    heard: int
+    heard_at: datetime
     steps: tuple[str, ...] = ()
     step: str = ""
     step_at: datetime | None = None
@@ -85,12 +91,27 @@ class State:
     scheduled_at: datetime | None = None
 
 
-def fold(environment: str, entries: Iterable[Entry]) -> State:
-    """The state after all of these."""
-    state = State(environment)
-    for entry in entries:
-        state = _after(state, entry)
-    return state
+def after(state: State, entry: Entry) -> State:
+    """The state after one more."""
+    match entry.event:
+        case Placed(place):
+            standing = "new" if state.standing == "unknown" else state.standing
+            since = entry.at if state.standing == "unknown" else state.since
+            return replace(state, place=place, standing=standing, since=since)
+        case Began(journey, until):
+            return replace(state, holder=_holder(journey, until, entry), why="")
+        case Planned(steps):
+            return _planned(state, steps, entry.at)
+        case Renewed(until):
+            return _held(state, until=until, heard=entry.number, heard_at=entry.at)
+        case Stepped(step, is_done):
+            return _stepped(state, step, entry.at, is_done=is_done)
+        case Recorded() | Kept() | Scheduled() | Unscheduled() as said:
+            return _told(state, said, entry.at)
+        case Ended() as ended:
+            return _ended(state, ended, entry.at)
+        case Forgotten():
+            return State(state.environment)
 
 
 def recorded_with(entries: Iterable[Entry], snapshot: str) -> Recorded | None:
@@ -110,29 +131,6 @@ def recorded_with(entries: Iterable[Entry], snapshot: str) -> Recorded | None:
     return found
 
 
-def _after(state: State, entry: Entry) -> State:
-    match entry.event:
-        case Placed(place):
-            standing = "new" if state.standing == "unknown" else state.standing
-            since = entry.at if state.standing == "unknown" else state.since
-            return replace(state, place=place, standing=standing, since=since)
-        case Began(journey, until):
-            holder = Holder(journey, entry.run, entry.host, entry.pid, entry.at, until)
-            return replace(state, holder=holder, why="")
-        case Planned(steps):
-            return _planned(state, steps, entry.at)
-        case Renewed(until):
-            return _held(state, until=until)
-        case Stepped(step, is_done):
-            return _stepped(state, step, entry.at, is_done=is_done)
-        case Recorded() | Kept() | Scheduled() | Unscheduled() as said:
-            return _told(state, said, entry.at)
-        case Ended() as ended:
-            return _ended(state, ended, entry.at)
-        case Forgotten():
-            return State(state.environment)
-
-
 def _told(state: State, said: Recorded | Kept | Scheduled | Unscheduled, at: datetime) -> State:
     match said:
         case Recorded():
@@ -143,6 +141,21 @@ def _told(state: State, said: Recorded | Kept | Scheduled | Unscheduled, at: dat
             return replace(state, schedule=said, scheduled_at=at)
         case Unscheduled():
             return replace(state, schedule=None, scheduled_at=None)
+
+
+def _holder(journey: Journey, until: datetime, entry: Entry) -> Holder:
+    return Holder(
+        journey=journey,
+        run=entry.run,
+        host=entry.host,
+        pid=entry.pid,
+        machine=entry.machine,
+        started=entry.started,
+        began=entry.at,
+        until=until,
+        heard=entry.number,
+        heard_at=entry.at,
+    )
 
 
 def _planned(state: State, steps: tuple[str, ...], at: datetime) -> State:
@@ -184,7 +197,7 @@ def _asleep(state: State) -> State:
 
 def _ended(state: State, ended: Ended, at: datetime) -> State:
     holder = state.holder
-    if holder is None or ended.how == "left":
+    if holder is None:
         return state
     if ended.how == "failed":
         return replace(state, holder=None, why=ended.why)

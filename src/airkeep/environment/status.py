@@ -1,20 +1,18 @@
 """What `status` tells of an environment: where it stands, and how long a journey may still take.
 
-Pure: it reads a journal's entries. How long a step takes is what it took in journeys before, the
-median of the last few.
+Pure. How long a step takes is what it took in journeys before, the median of the last few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
-from airkeep.environment.events import Began, Entry, Journey, Kind, Place, Stepped
-from airkeep.environment.state import Standing, State, fold
-
-_LAST = 5  # journeys that a pace is taken from
+from airkeep.environment.events import Journey, Kind, Place
+from airkeep.environment.state import Standing
+from airkeep.environment.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -58,26 +56,26 @@ class Status:
     place: Place
 
 
-def status_of(environment: str, entries: Sequence[Entry], now: datetime) -> Status | None:
+def status_of(summary: Summary, now: datetime) -> Status | None:
     """An environment's status; None where it is not, or no longer, known."""
-    state = fold(environment, entries)
+    state = summary.state
     if state.place is None:
         return None
     return Status(
-        environment=environment,
+        environment=state.environment,
         kind=state.place.__struct_config__.tag,  # type: ignore[arg-type]
         standing=state.standing,
         since=state.since,
         snapshot=None if state.kept is None else state.kept.snapshot,
         owed=0 if state.recorded is None else len(state.recorded.active),
-        going=_going(state, entries, now),
+        going=_going(summary, now),
         why=state.why,
         place=state.place,
     )
 
 
-def _going(state: State, entries: Sequence[Entry], now: datetime) -> Going | None:
-    holder = state.holder
+def _going(summary: Summary, now: datetime) -> Going | None:
+    holder = summary.state.holder
     if holder is None:
         return None
     done = holder.steps.index(holder.step) if holder.step in holder.steps else 0
@@ -90,7 +88,7 @@ def _going(state: State, entries: Sequence[Entry], now: datetime) -> Going | Non
         pid=holder.pid,
         began=holder.began,
         is_held=now < holder.until,
-        left_s=_left(holder.steps[done:], holder.step_at, pace(entries, holder.journey), now),
+        left_s=_left(holder.steps[done:], holder.step_at, pace(summary, holder.journey), now),
     )
 
 
@@ -104,17 +102,6 @@ def _left(
     return round(max(known[first] - gone_s, 0.0) + sum(known[s] for s in rest), 1)
 
 
-def pace(entries: Iterable[Entry], journey: Journey) -> dict[str, float]:
-    """How many seconds each step of such a journey took, as a rule."""
-    took: dict[str, list[float]] = {}
-    begun: dict[str, datetime] = {}
-    is_such = False
-    for entry in entries:
-        match entry.event:
-            case Began(which):
-                is_such, begun = which == journey, {}
-            case Stepped(step, False):
-                begun[step] = entry.at
-            case Stepped(step, True) if is_such and step in begun:
-                took.setdefault(step, []).append((entry.at - begun[step]).total_seconds())
-    return {step: median(times[-_LAST:]) for step, times in took.items()}
+def pace(summary: Summary, journey: Journey) -> dict[str, float]:
+    """How many seconds each step of such a journey takes, as a rule."""
+    return {step: median(times) for step, times in summary.took.get(journey, {}).items()}

@@ -1,13 +1,15 @@
-"""The journeys that a journal tells of, each with how it ended. Pure."""
+"""The journeys that a journal tells of, each with how it ended; the last few hundred. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from airkeep.environment.events import Began, Ended, Entry, Journey
+
+_KEPT = 400  # more than any schedule tries in vain, and half a year of nights; 40 kB
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Trip:
 
     journey: Journey
     began: datetime
-    how: Literal["open", "done", "failed", "left"] = "open"
+    how: Literal["open", "done", "failed"] = "open"
     ended: datetime | None = None
     why: str = ""
 
@@ -30,16 +32,14 @@ class Trip:
         return self.ended - self.began if self.how == "done" and self.ended else None
 
 
-def trips(entries: Iterable[Entry]) -> tuple[Trip, ...]:
-    """Every journey, in order; one that another run went on with is two."""
-    found: list[Trip] = []
-    for entry in entries:
-        match entry.event:
-            case Began(journey):
-                found.append(Trip(journey, entry.at))
-            case Ended(how, why) if found and found[-1].how == "open":
-                found[-1] = replace(found[-1], how=how, ended=entry.at, why=why)
-    return tuple(found)
+def with_entry(made: tuple[Trip, ...], entry: Entry) -> tuple[Trip, ...]:
+    """The journeys after one more entry; one that another run went on with is two."""
+    match entry.event:
+        case Began(journey):
+            return (*made[1 - _KEPT :], Trip(journey, entry.at))
+        case Ended(how, why) if made and made[-1].how == "open":
+            return (*made[:-1], replace(made[-1], how=how, ended=entry.at, why=why))
+    return made
 
 
 def usual(made: Sequence[Trip], journey: Journey) -> timedelta | None:

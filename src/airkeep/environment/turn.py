@@ -22,8 +22,7 @@ from airkeep.environment.journey import Arrived
 from airkeep.environment.news import News
 from airkeep.environment.saved import Saved, saved
 from airkeep.environment.schedule import Due, coming
-from airkeep.environment.state import State, fold
-from airkeep.environment.trips import trips
+from airkeep.environment.state import State
 from airkeep.errors import AirkeepError, HeldError
 
 
@@ -86,8 +85,9 @@ def take_turn(journal: Journal, keeping: Keeping, *, dry_run: bool = False) -> T
         StoreError: its journal cannot be read.
     """
     now = journal.author.clock()
-    state = fold(journal.environment, journal.read())
-    verdict = decide(state, trips(journal.entries), now, keeping.attempts)
+    summary = journal.read()
+    state = summary.state
+    verdict = decide(summary, now, keeping.attempts)
     following = None if state.schedule is None else next(coming(state.schedule, now), None)
     turn = Turn(journal.environment, verdict.what, verdict.why, verdict.due, following)
     if verdict.what != "due" or dry_run or verdict.due is None:
@@ -96,7 +96,7 @@ def take_turn(journal: Journal, keeping: Keeping, *, dry_run: bool = False) -> T
 
 
 def _travel(journal: Journal, keeping: Keeping, state: State, turn: Turn, due: Due) -> Taken:
-    before, began = len(trips(journal.entries)), monotonic()
+    before, began = journal.summary.trips[-1:], monotonic()
     try:
         with keeping.walker_of(journal, state, due.journey) as walker:
             arrived = walker.down() if due.journey == "down" else walker.up()
@@ -107,7 +107,7 @@ def _travel(journal: Journal, keeping: Keeping, state: State, turn: Turn, due: D
         turn = replace(turn, what="failed", why=str(error), took_s=took_s)
         # What fails before it begins, for want of credentials say, fails at every look: the exit
         # status tells, and nobody is told every few minutes.
-        if len(trips(journal.entries)) > before:
+        if journal.summary.trips[-1:] != before:
             keeping.tell(state, _news(turn, due))
         return turn, error
     turn = replace(
@@ -124,7 +124,7 @@ def _travel(journal: Journal, keeping: Keeping, state: State, turn: Turn, due: D
 def _saved(journal: Journal, keeping: Keeping, due: Due) -> Saved | None:
     if due.journey == "down" or keeping.prices is None:
         return None
-    return saved(journal.entries, keeping.prices)
+    return saved(journal.summary, keeping.prices)
 
 
 def _news(turn: Turn, due: Due) -> News:

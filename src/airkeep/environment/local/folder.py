@@ -176,9 +176,16 @@ class Folder:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
+    """Whole or not at all, also when the power goes: a Fernet key is nowhere else."""
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
