@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -27,6 +28,8 @@ from airkeep.errors import AddressError, ConfigError, JobError, JobFailedError
 from airkeep.jobs.connection import from_jdbc, to_jdbc
 from airkeep.jobs.glue import _Job
 from airkeep.jobs.glue_plan import (
+    CONNECTION,
+    ENVIRONMENT,
     SCRIPT,
     TOKEN,
     GlueShape,
@@ -46,7 +49,8 @@ from airkeep.jobs.job import (
     told_of_cut,
 )  # fmt: skip
 from airkeep.jobs.record import Record
-from told_glue import told_glue
+from told_glue import JSON, VARIABLES, told_glue
+from told_http import Answer, Asked, told_http
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
@@ -257,6 +261,30 @@ def test_a_run_is_said_to_be_stopped_only_when_it_is(
             monkeypatch.setenv(name, value)
         job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), patience, HERE, print)
         assert re.search(rf"and {said}", str(job.stop()))
+
+
+def test_the_result_that_was_saved_first_is_the_jobs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another attempt of the same run ends while this one looks up its database."""
+    result = tmp_path / "t" / "result.json"
+
+    def answer(asked: Asked) -> Answer:
+        result.parent.mkdir()
+        result.write_bytes(Result(7, None, "of the other").json())
+        properties = {"JDBC_CONNECTION_URL": "jdbc:postgresql://db/airflow"}
+        told = {"Connection": {"Name": "c", "ConnectionProperties": properties}}
+        return Answer(body=json.dumps(told).encode(), headers=JSON)
+
+    arguments = run_arguments(
+        ["iam", "--for", "bucket"], token="t", result=str(result), region="us-east-1", secret=None
+    )
+    words = [word for item in arguments.items() for word in item]
+    with told_http(answer) as url:
+        for name, value in {**VARIABLES, "AWS_ENDPOINT_URL_GLUE": url}.items():
+            monkeypatch.setenv(name, value)
+        failed = run_inside([*words, CONNECTION, "c", ENVIRONMENT, "prod"], os.environ, print)
+    assert failed == "exit status 7: of the other"
 
 
 def test_a_job_that_was_given_nothing_says_so() -> None:
