@@ -126,10 +126,9 @@ def shapes(operation: str) -> Any:
     return model.operation_model(operation).input_shape
 
 
-@pytest.mark.parametrize("kind", ["glueetl", "pythonshell"])
-def test_a_definition_is_what_glue_takes(kind: Any) -> None:
+def test_a_definition_is_what_glue_takes() -> None:
     definition = job_definition(
-        GlueShape(kind=kind), role="r", script="s3://b/x.py", connection="c", environment="prod"
+        GlueShape(), role="r", script="s3://b/x.py", connection="c", environment="prod"
     )
     for operation, asked in (
         ("CreateJob", {"Name": "j", **definition}),
@@ -261,6 +260,17 @@ def test_a_run_is_said_to_be_stopped_only_when_it_is(
             monkeypatch.setenv(name, value)
         job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), patience, HERE, print)
         assert re.search(rf"and {said}", str(job.stop()))
+
+
+def test_a_run_that_succeeds_without_a_result_has_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with told_glue({"GetJobRuns": [{"JobRuns": [_run_of_glue("SUCCEEDED")]}]}) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), Patience(9), HERE, print)
+        with pytest.raises(JobError, match=r"succeeded, says Glue, and left no result.*CloudWatch"):
+            job.wait()
 
 
 def test_the_result_that_was_saved_first_is_the_jobs(
