@@ -14,7 +14,7 @@ from airkeep.errors import AwsError
 MOST_RUNS = 1_000  # that are looked through for one of ours, the newest first
 DONE = frozenset({"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"})
 _LOG_GROUP = "/aws-glue/jobs"
-_COMPUTED = ("AllocatedCapacity", "MaxCapacity")  # from the workers; refused beside them
+_COMPUTED = {"AllocatedCapacity", "MaxCapacity"}  # from the workers; refused beside them
 _LONGEST = 400  # of an error: a traceback says at its end what happened
 
 
@@ -57,8 +57,8 @@ def put_job(name: str, wanted: Mapping[str, Any], place: AwsPlace = HERE) -> Non
             return
         whole = _over(there, wanted)
         if any(there.get(key) != value for key, value in whole.items()):
-            taken = glue.meta.service_model.shape_for("JobUpdate").members
-            kept = {k: v for k, v in there.items() if k in taken and k not in _COMPUTED}
+            taken = glue.meta.service_model.shape_for("JobUpdate").members.keys() - _COMPUTED
+            kept = {key: there[key] for key in taken if there.get(key)}
             glue.update_job(JobName=name, JobUpdate={**kept, **whole})
 
 
