@@ -265,21 +265,28 @@ def test_a_script_that_is_another_than_ours_is_not_run(account: Account) -> None
     assert s3.load_object(bucket, key) != SCRIPT.encode()
 
 
-def test_the_command_line_does_all_that(
+def test_the_command_line_does_all_that_with_what_is_kept_in_its_file(
     account: Account,
     database: Address,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
+    names = {"glue_job": f"job-{account.environment}", "glue_connection": account.environment}
+    kept = {"environment": account.environment, "lake": account.lake, "glue_role": "glue", **names}
+    (tmp_path / "airkeep.toml").write_text("\n".join(f'{k} = "{v}"' for k, v in kept.items()))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", database.reveal())
-    monkeypatch.setenv("AIRKEEP_LAKE", account.lake)
-    flags = ["--on", "glue", "-e", account.environment, "--glue-role", "glue", "--poll", "0.2",
-             "--retries", "0", "--token", "t"]  # fmt: skip
-    command = ["export", "env:", account.lake, "--secrets", "drop"]
-    assert run(["job", "run", *flags, "--database", "env:", "--", *command]) == 0
+    command = ["--", "export", "env:", account.lake, "--secrets", "drop"]
+    quickly = ["job", "run", "--on", "glue", "--poll", "0.2"]
+    assert run([*quickly, "--database", "env:", *command]) == 0
     told = capsys.readouterr()
     assert json.loads(told.out)["environment"] == account.environment
     assert "ended with 0; logs: CloudWatch" in told.err
     assert database.password not in told.out + told.err
+
+    assert run([*quickly, *command]) == 0  # the connection is there by now
+    glue = account.server.client("glue")
+    job = glue.get_job(JobName=names["glue_job"])["Job"]
+    assert job["Connections"] == {"Connections": [names["glue_connection"]]}
+    assert len(glue.get_job_runs(JobName=names["glue_job"])["JobRuns"]) == 2

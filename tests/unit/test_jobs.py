@@ -363,7 +363,7 @@ def test_the_command_line_ends_as_the_jobs_command_did(
      (["--on", "here", "--", "key"], 2, "no command for a job"),
      (["--on", "glue", "--", "key"], 2, "no command for a job"),
      (["--on", "dag", "--", "down", "prod"], 2, "--on dag takes export"),
-     (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--", "clean"], 3, "--glue-role"),
+     (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--", "clean"], 3, "AIRKEEP_GLUE_ROLE"),
      (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--glue-role", "r", "--subnet", "s",
        "--", "clean"], 2, "go together"),
      (["--on", "dag", "-e", "prod", "--", "clean"], 3, "no lake is set")],

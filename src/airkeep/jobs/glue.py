@@ -60,6 +60,8 @@ def run_on_glue(
     patience: Patience,
     address: Address | None = None,
     network: Network | None = None,
+    job_name: str | None = None,
+    connection: str | None = None,
     secret: str | None = None,
     shape: GlueShape = GlueShape(),  # noqa: B008 - frozen
     place: AwsPlace = HERE,
@@ -76,6 +78,7 @@ def run_on_glue(
         token: makes it one job: asked for with it again, the same run is waited for.
         address: the database's, for the connection, which is updated where it says otherwise; None
             to take the connection as it is.
+        job_name, connection: other names than those that are made of the environment's.
         secret: of Secrets Manager, a JSON object of variables such as `AIRKEEP_ARCHIVE_KEY`.
         tell: is given a line for each thing that happened.
 
@@ -85,7 +88,8 @@ def run_on_glue(
             was stopped.
         AwsError: AWS refused or failed.
     """
-    words, names = check_command(command), Names(environment=environment)
+    words = check_command(command)
+    names = Names(environment=environment, glue_job=job_name, glue_connection=connection)
     job = _Job(names.job, Record(folder, check_token(token), place), shape, patience, place, tell)
     if (done := job.record.result()) is not None:
         run = job.newest()

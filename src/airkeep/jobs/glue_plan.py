@@ -47,7 +47,7 @@ class GlueShape:
         modules: what pip installs, of which one is airkeep.
     """
 
-    glue_version: str = "5.0"
+    glue_version: str = "5.1"
     worker_type: str = "G.1X"
     workers: int = 2
     retries: int = 1
