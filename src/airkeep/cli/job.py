@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airkeep.cli.context import Context, setting_option, shared_options
+from airkeep.cli.context import Context, Group, setting_option, shared_options
 from airkeep.cli.hidden import hidden
 from airkeep.cli.place import place_options
 from airkeep.errors import JobFailedError, did_you_mean
@@ -26,7 +26,7 @@ _NO_JOBS = ("job", "shell", "key")
 _STARTS_MIN = 15  # that Glue, or a worker of Airflow, may take before a command begins
 
 
-@click.group()
+@click.group(cls=Group)
 def job() -> None:
     """Run airkeep where the database can be reached.
 

@@ -93,7 +93,7 @@ def clean(
     """Remove garbage, and snapshots that no `keep` option names.
 
     Args:
-        environment: only its snapshots and files; uploads and records of jobs are nobody's and stay.
+        environment: only its snapshots and files; uploads and records of jobs stay.
         keep: with the other `keep_...`, see `KeepOptions`; without any, only garbage goes.
         grace: how old a file must be to be garbage. Longer than any export pauses.
         now: defaults to the store's own clock, whatever this machine's says; a dry run, which saves
