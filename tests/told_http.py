@@ -44,7 +44,7 @@ def told_http(answer: Callable[[Asked], Answer]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(reply.body)
 
-        do_GET = do_PUT = do_POST  # noqa: N815 - names of http.server
+        do_GET = do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815 - names of http.server
 
         def log_message(self, *arguments: object) -> None:
             """Nothing on the tests' output."""

@@ -273,16 +273,19 @@ def test_a_run_that_succeeds_without_a_result_has_not(
             job.wait("jr_1")
 
 
+@pytest.mark.parametrize(
+    ("answers_again", "said"),
+    [(True, "was stopped"), (False, "was asked to stop, of which Glue says nothing")],
+)
 def test_a_run_that_glue_no_longer_tells_of_is_stopped_and_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    answers_again: bool, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It does not answer before the run is asked to stop."""
 
     def answer(asked: Asked) -> Answer:
         if asked.headers["X-Amz-Target"] == "AWSGlue.BatchStopJobRun":
             stopped.append(json.loads(asked.body))
             return Answer(body=b"{}", headers=JSON)
-        if stopped:
+        if stopped and answers_again:
             run = {"JobRun": _run_of_glue("STOPPED")}
             return Answer(body=json.dumps(run).encode(), headers=JSON)
         return Answer(400, b'{"__type": "OperationTimeoutException"}', JSON)
@@ -294,7 +297,7 @@ def test_a_run_that_glue_no_longer_tells_of_is_stopped_and_named(
         for name, value in {**VARIABLES, "AWS_ENDPOINT_URL_GLUE": url}.items():
             monkeypatch.setenv(name, value)
         job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), patience, HERE, print)
-        with pytest.raises(JobError, match="the run jr_1 of j was not done within 0 s and was s"):
+        with pytest.raises(JobError, match=f"the run jr_1 of j was not done within 0 s and {said}"):
             job.wait("jr_1")
     assert stopped == [{"JobName": "j", "JobRunIds": ["jr_1"]}]
 

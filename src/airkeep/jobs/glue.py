@@ -217,6 +217,8 @@ class _Job:
             state = until(look, Patience(STOP_S, min(p.every_s, STOP_S / 4), p.clock, p.sleep))
         except TimeoutError:
             return "was asked to stop, and still works"
+        except AwsUnavailableError:
+            return "was asked to stop, of which Glue says nothing"
         return "was stopped" if state == "STOPPED" else f"ended as {state} meanwhile"
 
     def outcome(self, run: JobRun, result: Result) -> Outcome:
