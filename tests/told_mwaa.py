@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from told_http import Answer, Asked, told_http
+
+JSON = {"Content-Type": "application/json"}
 Reply = tuple[int, dict[str, Any]]
 
 
@@ -47,32 +48,12 @@ def told_mwaa(
     """Such a server, on a free port of this machine."""
     told = ToldMwaa(environments=list(environments), rest=list(rest))
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length) or b"{}")
-            status, error, document = told.answer(self.command, self.path, body)
-            data = json.dumps(document).encode()
-            self.send_response(status)
-            if error:
-                self.send_header("x-amzn-ErrorType", error)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(asked: Asked) -> Answer:
+        status, error, document = told.answer(
+            asked.method, asked.path, json.loads(asked.body or b"{}")
+        )
+        headers = {"x-amzn-ErrorType": error} if error else {}
+        return Answer(status, json.dumps(document).encode(), headers | JSON)
 
-        def log_message(self, *arguments: object) -> None:
-            """Nothing on the tests' output."""
-
-    for method in ("POST", "PUT", "PATCH", "DELETE"):
-        setattr(Handler, f"do_{method}", Handler.do_GET)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    told.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with told_http(answer) as told.endpoint:
         yield told
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)

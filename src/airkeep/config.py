@@ -254,6 +254,29 @@ class Settings:
         help="Where Athena puts results.",
         read=_read_output,
     )
+    glue_role: str | None = _described(
+        None,
+        "AIRKEEP_GLUE_ROLE",
+        expected="a role's name or ARN",
+        help="The role of jobs on Glue (airkeep iam --for glue --role glue).",
+        read=_read_text,
+    )
+    glue_job: str | None = _described(
+        None,
+        "AIRKEEP_GLUE_JOB",
+        expected="the name of a job of Glue",
+        shown="<environment>_airkeep",
+        help="The job that airkeep job run --on glue makes and runs.",
+        read=_read_text,
+    )
+    glue_connection: str | None = _described(
+        None,
+        "AIRKEEP_GLUE_CONNECTION",
+        expected="the name of a connection of Glue",
+        shown="<environment>_conn",
+        help="The connection that tells that job where the database is.",
+        read=_read_text,
+    )
     notify: str | None = _described(
         None,
         "AIRKEEP_NOTIFY",

@@ -18,12 +18,20 @@ from cryptography.fernet import Fernet
 from airkeep.aws import glue_connections, glue_jobs, mwaa, s3
 from airkeep.aws.glue_jobs import JobRun
 from airkeep.aws.mwaa import Definition
+from airkeep.aws.session import client
 from airkeep.aws.wait import Patience, until
 from airkeep.cli.main import run
 from airkeep.database.address import Address, parse_address
 from airkeep.errors import JobError
 from airkeep.jobs.glue import RETRY_S, run_on_glue
-from airkeep.jobs.glue_plan import SCRIPT, TOKEN, GlueShape, run_arguments, script_name
+from airkeep.jobs.glue_plan import (
+    SCRIPT,
+    TOKEN,
+    GlueShape,
+    job_definition,
+    run_arguments,
+    script_name,
+)
 from airkeep.jobs.job import Outcome
 from airkeep.jobs.record import Record
 from airkeep.snapshot.lake import Lake
@@ -31,7 +39,7 @@ from airkeep.store.open import open_store
 from aws_server import AwsServer, running_aws_server
 from glue_gap import whole_glue
 
-SHAPE = GlueShape(kind="pythonshell", retries=0)  # what the emulator runs; Spark it does not
+SHAPE = GlueShape(retries=0)  # the emulator tries no run again
 ADDRESS = Address("postgresql", "airflow", "db.example.org", 5432, "airflow", "p")  # not called
 NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
 
@@ -218,11 +226,6 @@ def _dead(job: str) -> JobRun | None:
     return run if run is not None and run.state == "FAILED" else None
 
 
-def test_a_run_that_succeeds_without_a_result_has_not(account: Account) -> None:
-    with pytest.raises(JobError, match=r"succeeded, says Glue, and left no result.*CloudWatch"):
-        account.run("iam", address=ADDRESS, shape=GlueShape())  # Spark: the emulator runs nothing
-
-
 def test_a_run_that_takes_too_long_is_stopped(account: Account) -> None:
     with pytest.raises(JobError, match=r"not done within 0 s and was stopped\. Logs: CloudWatch"):
         account.run(
@@ -238,6 +241,22 @@ def test_without_a_connection_and_without_an_address_there_is_no_job(account: Ac
     assert list(open_store(account.lake).list()) == []
 
 
+def test_what_an_admin_set_on_a_job_stays(account: Account) -> None:
+    name, glue = uuid.uuid4().hex, client("glue")
+    made = partial(job_definition, role="r", script="s3://b/s.py", connection="c", environment="e")
+    glue_jobs.put_job(name, made(SHAPE))
+    arguments = {"--enable-metrics": "true", **made(SHAPE)["DefaultArguments"]}
+    admins = {"SecurityConfiguration": "kms", "MaintenanceWindow": "Sun:3", "LogUri": "s3://b/l",
+              "NonOverridableArguments": {"--class": "GlueApp"}}  # fmt: skip
+    theirs = {**made(SHAPE), **admins, "DefaultArguments": arguments}
+    glue.update_job(JobName=name, JobUpdate=theirs)
+    glue_jobs.put_job(name, made(replace(SHAPE, workers=4)))
+    job = glue.get_job(JobName=name)["Job"]
+    assert {key: job[key] for key in admins} == admins
+    assert job["DefaultArguments"] == arguments
+    assert job["NumberOfWorkers"] == 4
+
+
 def test_a_script_that_is_another_than_ours_is_not_run(account: Account) -> None:
     bucket, key = s3.split_url(f"{account.folder}/scripts/{script_name()}")
     s3.save_object(bucket, key, b"print('mine')")
@@ -246,21 +265,28 @@ def test_a_script_that_is_another_than_ours_is_not_run(account: Account) -> None
     assert s3.load_object(bucket, key) != SCRIPT.encode()
 
 
-def test_the_command_line_does_all_that(
+def test_the_command_line_does_all_that_with_what_is_kept_in_its_file(
     account: Account,
     database: Address,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
+    names = {"glue_job": f"job-{account.environment}", "glue_connection": account.environment}
+    kept = {"environment": account.environment, "lake": account.lake, "glue_role": "glue", **names}
+    (tmp_path / "airkeep.toml").write_text("\n".join(f'{k} = "{v}"' for k, v in kept.items()))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", database.reveal())
-    monkeypatch.setenv("AIRKEEP_LAKE", account.lake)
-    flags = ["--on", "glue", "-e", account.environment, "--glue-role", "glue", "--poll", "0.2",
-             "--job-type", "pythonshell", "--retries", "0", "--token", "t"]  # fmt: skip
-    command = ["export", "env:", account.lake, "--secrets", "drop"]
-    assert run(["job", "run", *flags, "--database", "env:", "--", *command]) == 0
+    command = ["--", "export", "env:", account.lake, "--secrets", "drop"]
+    quickly = ["job", "run", "--on", "glue", "--poll", "0.2"]
+    assert run([*quickly, "--database", "env:", *command]) == 0
     told = capsys.readouterr()
     assert json.loads(told.out)["environment"] == account.environment
     assert "ended with 0; logs: CloudWatch" in told.err
     assert database.password not in told.out + told.err
+
+    assert run([*quickly, *command]) == 0  # the connection is there by now
+    glue = account.server.client("glue")
+    job = glue.get_job(JobName=names["glue_job"])["Job"]
+    assert job["Connections"] == {"Connections": [names["glue_connection"]]}
+    assert len(glue.get_job_runs(JobName=names["glue_job"])["JobRuns"]) == 2

@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airkeep.errors import NotFoundError
+from airkeep.jobs.job import Result
+from airkeep.jobs.record import Record, save
 from airkeep.snapshot import names
 from airkeep.snapshot.clean import (
     GRACE,
@@ -230,6 +232,24 @@ def test_a_removed_snapshot_keeps_its_data_for_the_grace(lake: Lake) -> None:
     clean(lake, keep_last=1, grace=timedelta(minutes=5), now=now + timedelta(minutes=10))
     assert not [p for p in paths(lake) if old.id in p]
     assert new.tables[0].files[0].path in paths(lake)
+
+
+def test_a_jobs_record_goes_after_90_days_and_its_script_stays(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path / "lake"))
+    saved = datetime.now(UTC)
+    record = Record(f"{lake.url}/jobs", "nightly")
+    assert record.ask("dag", "prod", ["query", "SELECT 1"], saved)
+    save(record.result_url, Result(0, "what it printed").json())
+    lake.store.save("jobs/scripts/airkeep-1.py", b"x")
+    lake.store.save("jobs/nightly/notes.json", b"x")
+    others = ["jobs/nightly/notes.json", "jobs/scripts/airkeep-1.py"]
+
+    young = clean(lake, now=saved + timedelta(days=89), dry_run=True).plan
+    assert (young.garbage, young.waiting) == ((), 0)
+    old = saved + timedelta(days=91)
+    assert clean(lake, environment="prod", now=old, dry_run=True).plan.garbage == ()
+    assert clean(lake, now=old).deleted == 2
+    assert paths(lake) == others
 
 
 def test_one_environment_is_cleaned_without_the_others(lake: Lake) -> None:

@@ -133,8 +133,9 @@ def test_a_usage_error_is_one_line_and_status_2(
     assert line.endswith(" --help)")
 
 
-def test_airkeep_alone_is_a_question(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([]) == 0
+@pytest.mark.parametrize("group", [[], ["cost"], ["env"], ["job"], ["schedule"]])
+def test_a_group_alone_is_a_question(group: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(group) == 0
     assert "Commands:" in capsys.readouterr().out
 
 

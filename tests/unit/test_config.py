@@ -28,6 +28,9 @@ EXAMPLES: dict[str, tuple[str, str, str, str]] = {
     "athena_database": ("a", "b_1", "c", "a"),
     "athena_workgroup": ("a", "B.b", "c", "a"),
     "athena_output": ("s3://a/b", "s3://b/", "s3://c/d/", "s3://a/b/"),
+    "glue_role": ("r1", "r2", "arn:aws:iam::123456789012:role/r3", "r1"),
+    "glue_job": ("j1", "j2", "j3", "j1"),
+    "glue_connection": ("c1", "c2", "c3", "c1"),
     "notify": ("n1", "n2", "n3", "n1"),
 }
 FILE_SETTINGS = [setting.name for setting in SETTINGS if not setting.is_secret]

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -18,6 +19,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airkeep.aws import glue_jobs
 from airkeep.aws.policies import JOBS, Names
 from airkeep.aws.session import HERE
 from airkeep.aws.wait import Patience
@@ -27,6 +29,8 @@ from airkeep.errors import AddressError, ConfigError, JobError, JobFailedError
 from airkeep.jobs.connection import from_jdbc, to_jdbc
 from airkeep.jobs.glue import _Job
 from airkeep.jobs.glue_plan import (
+    CONNECTION,
+    ENVIRONMENT,
     SCRIPT,
     TOKEN,
     GlueShape,
@@ -46,7 +50,8 @@ from airkeep.jobs.job import (
     told_of_cut,
 )  # fmt: skip
 from airkeep.jobs.record import Record
-from told_glue import told_glue
+from told_glue import JSON, VARIABLES, told_glue
+from told_http import Answer, Asked, told_http
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
@@ -122,10 +127,9 @@ def shapes(operation: str) -> Any:
     return model.operation_model(operation).input_shape
 
 
-@pytest.mark.parametrize("kind", ["glueetl", "pythonshell"])
-def test_a_definition_is_what_glue_takes(kind: Any) -> None:
+def test_a_definition_is_what_glue_takes() -> None:
     definition = job_definition(
-        GlueShape(kind=kind), role="r", script="s3://b/x.py", connection="c", environment="prod"
+        GlueShape(), role="r", script="s3://b/x.py", connection="c", environment="prod"
     )
     for operation, asked in (
         ("CreateJob", {"Name": "j", **definition}),
@@ -234,9 +238,9 @@ def _run_of_glue(state: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("states", "refused", "said"),
     [
-        (["RUNNING", "STOPPING", "STOPPED"], False, "was stopped"),
+        (["STOPPING", "STOPPED"], False, "was stopped"),
         (["RUNNING"], False, "was asked to stop, and still works"),
-        (["RUNNING", "SUCCEEDED"], False, "ended as SUCCEEDED meanwhile"),
+        (["SUCCEEDED"], False, "ended as SUCCEEDED meanwhile"),
         (["RUNNING"], True, "could not be stopped .*OperationNotPermitted"),
         (["STOPPED"], True, "was stopped"),
     ],
@@ -244,10 +248,9 @@ def _run_of_glue(state: str) -> dict[str, Any]:
 def test_a_run_is_said_to_be_stopped_only_when_it_is(
     states: list[str], refused: bool, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    runs = [_run_of_glue(state) for state in states]
     errors = [{"JobRunId": "jr_1", "ErrorDetail": {"ErrorCode": "OperationNotPermitted"}}]
     replies: dict[str, list[dict[str, Any]]] = {
-        "GetJobRuns": [{"JobRuns": [run]} for run in runs],
+        "GetJobRun": [{"JobRun": _run_of_glue(state)} for state in states],
         "BatchStopJobRun": [{"Errors": errors} if refused else {}],
     }
     now = [0.0]
@@ -256,7 +259,89 @@ def test_a_run_is_said_to_be_stopped_only_when_it_is(
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), patience, HERE, print)
-        assert re.search(rf"and {said}", str(job.stop()))
+        assert re.search(rf"and {said}", str(job.stop("jr_1", "")))
+
+
+def test_a_run_that_succeeds_without_a_result_has_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with told_glue({"GetJobRun": [{"JobRun": _run_of_glue("SUCCEEDED")}]}) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), Patience(9), HERE, print)
+        with pytest.raises(JobError, match=r"succeeded, says Glue, and left no result.*CloudWatch"):
+            job.wait("jr_1")
+
+
+@pytest.mark.parametrize(
+    ("answers_again", "said"),
+    [(True, "was stopped"), (False, "was asked to stop, of which Glue says nothing")],
+)
+def test_a_run_that_glue_no_longer_tells_of_is_stopped_and_named(
+    answers_again: bool, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+
+    def answer(asked: Asked) -> Answer:
+        if asked.headers["X-Amz-Target"] == "AWSGlue.BatchStopJobRun":
+            stopped.append(json.loads(asked.body))
+            return Answer(body=b"{}", headers=JSON)
+        if stopped and answers_again:
+            run = {"JobRun": _run_of_glue("STOPPED")}
+            return Answer(body=json.dumps(run).encode(), headers=JSON)
+        return Answer(400, b'{"__type": "OperationTimeoutException"}', JSON)
+
+    stopped: list[dict[str, Any]] = []
+    now = [0.0]
+    patience = Patience(0, 10, lambda: now[0], lambda s: now.__setitem__(0, now[0] + s))
+    with told_http(answer) as url:
+        for name, value in {**VARIABLES, "AWS_ENDPOINT_URL_GLUE": url}.items():
+            monkeypatch.setenv(name, value)
+        job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), patience, HERE, print)
+        with pytest.raises(JobError, match=f"the run jr_1 of j was not done within 0 s and {said}"):
+            job.wait("jr_1")
+    assert stopped == [{"JobName": "j", "JobRunIds": ["jr_1"]}]
+
+
+@pytest.mark.parametrize(
+    ("told", "group"),
+    [({}, "/aws-glue/jobs"), ({"LogGroupName": "/aws-glue/jobs"}, "/aws-glue/jobs"),
+     ({"LogGroupName": "/aws-glue/jobs-role-conf/"}, "/aws-glue/jobs-role-conf")],
+)  # fmt: skip
+def test_a_spark_jobs_logs_are_in_two_groups(
+    told: dict[str, str], group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with told_glue({"GetJobRun": [{"JobRun": _run_of_glue("FAILED") | told}]}) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        run = glue_jobs.find_run("j", "jr_1")
+    assert run is not None
+    assert run.logs == (
+        f"CloudWatch {group}/output and {group}/error, streams that begin with jr_1"
+    )
+
+
+def test_the_result_that_was_saved_first_is_the_jobs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another attempt of the same run ends while this one looks up its database."""
+    result = tmp_path / "t" / "result.json"
+
+    def answer(asked: Asked) -> Answer:
+        result.parent.mkdir()
+        result.write_bytes(Result(7, None, "of the other").json())
+        properties = {"JDBC_CONNECTION_URL": "jdbc:postgresql://db/airflow"}
+        told = {"Connection": {"Name": "c", "ConnectionProperties": properties}}
+        return Answer(body=json.dumps(told).encode(), headers=JSON)
+
+    arguments = run_arguments(
+        ["iam", "--for", "bucket"], token="t", result=str(result), region="us-east-1", secret=None
+    )
+    words = [word for item in arguments.items() for word in item]
+    with told_http(answer) as url:
+        for name, value in {**VARIABLES, "AWS_ENDPOINT_URL_GLUE": url}.items():
+            monkeypatch.setenv(name, value)
+        failed = run_inside([*words, CONNECTION, "c", ENVIRONMENT, "prod"], os.environ, print)
+    assert failed == "exit status 7: of the other"
 
 
 def test_a_job_that_was_given_nothing_says_so() -> None:
@@ -281,7 +366,7 @@ def test_the_command_line_ends_as_the_jobs_command_did(
      (["--on", "here", "--", "key"], 2, "no command for a job"),
      (["--on", "glue", "--", "key"], 2, "no command for a job"),
      (["--on", "dag", "--", "down", "prod"], 2, "--on dag takes export"),
-     (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--", "clean"], 3, "--glue-role"),
+     (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--", "clean"], 3, "AIRKEEP_GLUE_ROLE"),
      (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--glue-role", "r", "--subnet", "s",
        "--", "clean"], 2, "go together"),
      (["--on", "dag", "-e", "prod", "--", "clean"], 3, "no lake is set")],

@@ -169,6 +169,13 @@ def test_a_lake_that_is_known_needs_no_flag_for_its_bucket(
     assert expiring(told) == "exports/prod/csv/"
 
 
+def test_what_is_kept_of_glue_is_in_the_policies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("ROLE", "keeper"), ("JOB", "nightly"), ("CONNECTION", "airflow-db")):
+        monkeypatch.setenv(f"AIRKEEP_GLUE_{name}", value)
+    told = iam("--for", "glue", "--role", "operator").stdout
+    assert all(end in told for end in (":role/keeper", ":job/nightly", ":connection/airflow-db"))
+
+
 def expiring(settings: dict[str, Any]) -> str:
     lifecycle = settings["put-bucket-lifecycle-configuration"]["LifecycleConfiguration"]
     [prefix] = [rule["Filter"]["Prefix"] for rule in lifecycle["Rules"] if "Expiration" in rule]

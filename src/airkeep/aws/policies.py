@@ -33,6 +33,7 @@ class Names:
     Attributes:
         bucket, prefix: of the lake.
         execution_role, glue_role: a role's name or ARN.
+        glue_job, glue_connection: other names than those that are made of the environment's.
         kms_key: the ARN of the key that encrypts the lake's bucket; None for S3's own.
         environment_key: the ARN of the key that encrypts the environment, likewise.
         catalog: the database of the Glue catalog that has the lake's tables.
@@ -49,6 +50,8 @@ class Names:
     dags: str = "dags"
     execution_role: str = "<EXECUTION_ROLE>"
     glue_role: str = "<GLUE_ROLE>"
+    glue_job: str | None = None
+    glue_connection: str | None = None
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
     kms_key: str | None = None
@@ -74,11 +77,11 @@ class Names:
 
     @property
     def job(self) -> str:
-        return f"{self.environment}_airkeep"
+        return self.glue_job or f"{self.environment}_airkeep"
 
     @property
     def connection(self) -> str:
-        return f"{self.environment}_conn"
+        return self.glue_connection or f"{self.environment}_conn"
 
     @property
     def partition(self) -> str:
@@ -306,7 +309,7 @@ def _start_jobs(names: Names) -> Iterable[Statement]:
     yield Statement(
         "Job",
         ("glue:CreateJob", "glue:GetJob", "glue:UpdateJob", "glue:StartJobRun",
-         "glue:GetJobRuns", "glue:BatchStopJobRun"),
+         "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"),
         (names.arn("glue", f"job/{names.job}"),),
     )  # fmt: skip
     yield Statement(

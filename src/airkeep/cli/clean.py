@@ -48,7 +48,8 @@ def clean(
     """Remove garbage from LAKE, and snapshots that no --keep option names.
 
     Never a parent that a kept increment needs, and never an environment's newest complete
-    snapshot. Without any --keep option only garbage goes: files that no snapshot names.
+    snapshot. Without any --keep option only garbage goes: files that no snapshot names, and
+    records of jobs that are older than 90 days.
     """
     import airkeep
 

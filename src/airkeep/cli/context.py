@@ -32,6 +32,13 @@ _TUNING = {
 }
 
 
+class Group(click.Group):
+    """A group of commands; alone it is a question."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["--help"])
+
+
 @dataclass(frozen=True)
 class Context:
     """One command's settings and output."""

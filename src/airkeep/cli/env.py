@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from airkeep.cli.context import Context, shared_options
+from airkeep.cli.context import Context, Group, shared_options
 from airkeep.cli.environments import (
     lake_option,
     need_file,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airkeep.environment.state import State
 
 
-@click.group()
+@click.group(cls=Group)
 def env() -> None:
     """Environments that `up` and `down` know: where each is, and what has become of it.
 

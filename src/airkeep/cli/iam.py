@@ -37,14 +37,16 @@ _PURPOSES = ("export", "restore", "sleep", "glue", "deploy", "bucket")
 @click.option("--exports", help="The prefix that expires; by default csv/ of the lake.")
 @click.option("--dags-bucket", help="The environment's.")
 @click.option("--execution-role", help="The environment's: a name or an ARN.")
-@click.option("--glue-role", help="The role of jobs on Glue: a name or an ARN.")
+@setting_option("glue_role", "--glue-role", help="The role of jobs on Glue: a name or an ARN.")
+@setting_option("glue_job", "--glue-job", help="The job on Glue, if not <environment>_airkeep.")
+@setting_option("glue_connection", "--glue-connection", help="Its connection, if not ..._conn.")
 @click.option("--kms-key", help="The ARN of the key of the lake's bucket.")
 @click.option("--catalog", help="The lake's database in the Glue catalog; airflow_metadb.")
 @click.option("--topic", help="The ARN of an SNS topic to tell.")
 @click.option("--secret", help="The ARN of the secret that holds keys for jobs.")
 @click.option("--strict", is_flag=True, help="Fail where a placeholder would be left.")
 @place_options
-@shared_options("environment", tuning=False)
+@shared_options("environment", "glue_role", "glue_job", "glue_connection", tuning=False)
 def iam(
     ctx: Context,
     *,
@@ -83,6 +85,8 @@ def _names(ctx: Context, place: AwsPlace, given: dict[str, str | None], *, descr
     region = place.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     found: dict[str, Any] = {
         "environment": ctx.settings.environment, "region": region, **_lake(ctx),
+        "glue_role": ctx.settings.glue_role, "glue_job": ctx.settings.glue_job,
+        "glue_connection": ctx.settings.glue_connection,
     }  # fmt: skip
     known = Names(**{k: v for k, v in found.items() if v is not None})
     if describe:

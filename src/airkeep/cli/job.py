@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airkeep.cli.context import Context, setting_option, shared_options
+from airkeep.cli.context import Context, Group, setting_option, shared_options
 from airkeep.cli.hidden import hidden
 from airkeep.cli.place import place_options
-from airkeep.errors import ConfigError, JobFailedError, did_you_mean
+from airkeep.errors import JobFailedError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ _NO_JOBS = ("job", "shell", "key")
 _STARTS_MIN = 15  # that Glue, or a worker of Airflow, may take before a command begins
 
 
-@click.group()
+@click.group(cls=Group)
 def job() -> None:
     """Run airkeep where the database can be reached.
 
@@ -44,15 +44,17 @@ def job() -> None:
 @click.option("--folder", help="Where scripts and results are kept; by default jobs/ of the lake.")
 @click.option("--token", help="Makes it one job: with it again, the same run is waited for.")
 @click.option("--database", help="For Glue: the address its connection should have; env: inside.")
-@click.option("--glue-role", help="For Glue: the job's role, a name or an ARN.")
+@setting_option("glue_role", "--glue-role", help="For Glue: the job's role, a name or an ARN.")
+@setting_option("glue_job", "--glue-job", help="For Glue; by default <environment>_airkeep.")
+@setting_option("glue_connection", "--glue-connection", help="Likewise; <environment>_conn.")
 @click.option("--secret", help="For Glue: a secret of Secrets Manager with AIRKEEP_... variables.")
 @click.option("--subnet", help="For Glue: another than the environment's first.")
 @click.option("--security-group", multiple=True, help="For Glue: others than the environment's.")
-@click.option("--glue-version", help="For Glue; by default 5.0.")
+@click.option("--glue-version", help="For Glue; by default 5.1.")
 @click.option("--worker-type", help="For Glue; by default G.1X.")
 @click.option("--workers", type=click.IntRange(2), help="For Glue; by default 2.")
-@click.option("--job-type", type=click.Choice(["glueetl", "pythonshell"]), help="For Glue.")
 @click.option("--retries", type=click.IntRange(0, 10), help="For Glue, of a run that died; 1.")
+@click.option("--at-once", type=click.IntRange(1), help="For Glue: runs side by side; 1.")
 @click.option("--modules", help="For Glue: what pip installs; by default this airkeep.")
 @click.option(
     "--timeout-minutes", type=click.IntRange(1), default=60, show_default=True,
@@ -63,7 +65,7 @@ def job() -> None:
     help="Seconds between two looks.",
 )  # fmt: skip
 @place_options
-@shared_options("environment", tuning=False)
+@shared_options("environment", "glue_role", "glue_job", "glue_connection", tuning=False)
 def run(
     ctx: Context,
     command: tuple[str, ...],
@@ -93,8 +95,10 @@ def run(
         ctx.output.note(f"token {token}")
         given = {"environment": ctx.settings.need("environment"), "folder": folder,
                  "token": token, "place": place, "tell": _teller(ctx)}  # fmt: skip
-        start = _on_glue if on == "glue" else _on_dag
-        outcome = start(words, given, options)
+        if on == "glue":
+            outcome = _on_glue(ctx, words, given, options)
+        else:
+            outcome = _on_dag(words, given, options)
     ctx.output.result(outcome, lambda: _show(ctx, outcome))
     if outcome.result.status:
         raise JobFailedError(
@@ -138,28 +142,31 @@ def _on_dag(command: list[str], given: dict[str, Any], options: dict[str, Any]) 
     return run_on_dag(command, patience=Patience(minutes * 60, options["poll"]), **given)
 
 
-def _on_glue(command: list[str], given: dict[str, Any], options: dict[str, Any]) -> Outcome:
+def _on_glue(
+    ctx: Context, command: list[str], given: dict[str, Any], options: dict[str, Any]
+) -> Outcome:
     from airkeep.aws.wait import Patience
     from airkeep.database.address import resolve_address
     from airkeep.jobs.glue import Network, run_on_glue
     from airkeep.jobs.glue_plan import GlueShape
 
-    if options["glue_role"] is None:
-        raise ConfigError("a job on Glue needs a role: give --glue-role (airkeep iam --for glue)")
+    role = ctx.settings.need("glue_role")
     if (options["subnet"] is None) == bool(options["security_group"]):
         raise click.UsageError("--subnet and --security-group go together")
     asked = {
-        "kind": options["job_type"], "glue_version": options["glue_version"],
+        "glue_version": options["glue_version"],
         "worker_type": options["worker_type"], "workers": options["workers"],
         "retries": options["retries"], "modules": options["modules"],
-        "timeout_min": options["timeout_minutes"],
+        "timeout_min": options["timeout_minutes"], "at_once": options["at_once"],
     }  # fmt: skip
     shape = GlueShape(**{name: value for name, value in asked.items() if value is not None})
     minutes = (shape.timeout_min + _STARTS_MIN) * (shape.retries + 1)
     database, subnet = options["database"], options["subnet"]
     return run_on_glue(
         command,
-        role=options["glue_role"],
+        role=role,
+        job_name=ctx.settings.glue_job,
+        connection=ctx.settings.glue_connection,
         address=None if database is None else resolve_address(database, os.environ),
         network=None if subnet is None else Network(subnet, options["security_group"]),
         secret=options["secret"],

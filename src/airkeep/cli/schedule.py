@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from airkeep.cli.context import Context, shared_options
+from airkeep.cli.context import Context, Group, shared_options
 from airkeep.cli.environments import lake_option, need_place, open_lake, read_state
 from airkeep.cli.output import Output
 from airkeep.cli.schedule_run import run
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ENVIRONMENT = "ENVIRONMENT"
 
 
-class _OfAnEnvironment(click.Group):
+class _OfAnEnvironment(Group):
     """What is no command's name is an environment's."""
 
     def resolve_command(

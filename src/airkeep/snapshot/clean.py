@@ -40,6 +40,7 @@ from airkeep.snapshot.clean_plan import (
     Known,
     LakeState,
     check_not_negative,
+    is_record,
     owner_of,
     plan_clean,
 )
@@ -53,7 +54,7 @@ GRACE = timedelta(hours=24)
 _LOADERS = 16
 _DELETED_AT_ONCE = 1000
 
-_PLACES = ("tables/", "deleted/", "snapshots/", "index/", UPLOADS)
+_PLACES = ("tables/", "deleted/", "snapshots/", "index/", "jobs/", UPLOADS)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def clean(
     """Remove garbage, and snapshots that no `keep` option names.
 
     Args:
-        environment: only its snapshots and files; uploads belong to none and stay then.
+        environment: only its snapshots and files; uploads and records of jobs stay.
         keep: with the other `keep_...`, see `KeepOptions`; without any, only garbage goes.
         grace: how old a file must be to be garbage. Longer than any export pauses.
         now: defaults to the store's own clock, whatever this machine's says; a dry run, which saves
@@ -158,8 +159,9 @@ def _list(lake: Lake, environment: str | None) -> Iterator[Entry]:
 
 
 def _is_ours(path: str, environment: str | None) -> bool:
-    name = owner_of(path)
-    return name is not None or (environment is None and path.startswith(UPLOADS))
+    if owner_of(path) is not None:
+        return True
+    return environment is None and (path.startswith(UPLOADS) or is_record(path))
 
 
 def _know(lake: Lake, name: SnapshotName) -> Known | None:
@@ -272,7 +274,7 @@ def _delete(lake: Lake, garbage: Sequence[Garbage]) -> tuple[int, int, int]:
 
 def _is_free(lake: Lake, owner: SnapshotName | None) -> bool:
     if owner is None:
-        return True  # an upload
+        return True  # an upload, a record of a job
     try:
         lake.store.head(names.manifest_path(owner.environment, owner.id))
     except NotFoundError:

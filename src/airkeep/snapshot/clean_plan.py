@@ -1,5 +1,7 @@
 """Decide what a lake needs no more: which snapshots go by retention, which files are garbage.
 
+The record of a job (docs/jobs.md) is garbage, too, when nobody will ask for it again.
+
 Pure: what is there is read first (`clean`) and handed in. Never chosen: the newest complete
 snapshot of an environment, one that holds what was pruned, a parent that is needed, and everything
 around a manifest that cannot be read.
@@ -27,6 +29,8 @@ _OURS = tuple(
         rf"index/{_ENV}/{_ID}\.json",
     )
 )
+_RECORD = re.compile(r"jobs/[A-Za-z0-9][A-Za-z0-9._-]{0,79}/(?:asked|result)\.json")
+RECORDS_KEPT = timedelta(days=90)  # as long as Glue itself tells of a run
 # Why a snapshot stays whatever the retention says.
 PRUNED = "it holds what was pruned"
 _BESIDE = re.compile(rf"(?:snapshots/{_ENV}/{_ID}/|index/)")  # belongs to a manifest by its place
@@ -147,6 +151,11 @@ def owner_of(path: str) -> SnapshotName | None:
         if found := pattern.fullmatch(path):
             return SnapshotName(found["environment"], found["id"])
     return None
+
+
+def is_record(path: str) -> bool:
+    """Whether it is of a job: what was asked, or what came of it."""
+    return _RECORD.fullmatch(path) is not None
 
 
 def plan_clean(
@@ -283,4 +292,6 @@ def _unnamed(
         if known is None and owner in needed:
             continue  # a parent that is gone: what is left of it may still save its increments
         age = now - (file.modified if owner is None else youngest[owner])
+        if is_record(file.path) and age <= RECORDS_KEPT:
+            continue
         yield Garbage(file.path, file.bytes, orphan=known is None), age
