@@ -151,3 +151,8 @@ def environments(store: Store) -> list[str]:
     """Every environment that has a journal in the lake."""
     found = store.folders("environments/")
     return sorted(f.removeprefix("environment=") for f in found if f.startswith("environment="))
+
+
+def entries_of(store: Store, environment: str) -> Sequence[Entry]:
+    """All that the journal of an environment tells; nothing where it has none."""
+    return Journal(store, environment).read() if environment in environments(store) else []

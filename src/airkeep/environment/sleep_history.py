@@ -17,7 +17,7 @@ from airkeep.cost.estimate import Usage
 from airkeep.cost.prices import Prices
 from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.database.sql import literal
-from airkeep.environment.journal import Journal, environments
+from airkeep.environment.journal import entries_of
 from airkeep.environment.needs import KnownDag, PastRun
 from airkeep.environment.saved import usage_of
 from airkeep.environment.schedule import zone_of
@@ -199,7 +199,7 @@ def _maybe(at: datetime | None) -> datetime | None:
 
 
 def _journal(lake: Lake, name: str, bill: Bill | None) -> tuple[tuple[Trip, ...], Tariff | None]:
-    entries = Journal(lake.store, name).read() if name in environments(lake.store) else []
+    entries = entries_of(lake.store, name)
     if bill is None:
         return trips(entries), None
     if bill.usage is not None and bill.region is not None:

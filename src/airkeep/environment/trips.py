@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from airkeep.cost.period import Span
 from airkeep.environment.events import Began, Ended, Entry, Journey
 
 
@@ -40,6 +41,19 @@ def trips(entries: Iterable[Entry]) -> tuple[Trip, ...]:
             case Ended(how, why) if found and found[-1].how == "open":
                 found[-1] = replace(found[-1], how=how, ended=entry.at, why=why)
     return tuple(found)
+
+
+def sleeps(made: Iterable[Trip]) -> tuple[Span, ...]:
+    """When it was not there: from the end of a `down` to the begin of the `up` after it."""
+    found: list[Span] = []
+    slept: datetime | None = None
+    for trip in made:
+        if trip.journey == "down" and trip.how == "done" and slept is None:
+            slept = trip.ended
+        elif trip.journey == "up" and slept is not None:
+            found.append((slept, trip.began))
+            slept = None
+    return (*found, *([] if slept is None else [(slept, None)]))
 
 
 def usual(made: Sequence[Trip], journey: Journey) -> timedelta | None:
