@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +17,16 @@ from click.testing import CliRunner
 from airkeep.aws.bucket import bucket_settings, covers
 from airkeep.aws.mwaa import Definition
 from airkeep.aws.policies import Names, Policy, placeholders, policies
+from airkeep.aws.session import HERE, AwsPlace
+from airkeep.cli.context import Context
 from airkeep.cli.main import cli, run
+from airkeep.cli.output import Output
+from airkeep.cli.place import recorded_place
+from airkeep.config import load_settings
 from airkeep.provider.dags.variables import lake_of_bucket
+from aws_server import AwsServer
+from docs.pages import page
+from told_mwaa import Reply, ToldMwaa, told_mwaa
 
 with warnings.catch_warnings():  # of what it imports pkg_resources by
     warnings.simplefilter("ignore")
@@ -197,8 +209,88 @@ def test_strict_refuses_placeholders_and_names_their_flags(
     assert run(["iam", "--for", "glue", "--role", "operator", "-e", "prod", "--strict"]) == 3
     told = capsys.readouterr()
     assert told.out == ""
-    assert "--glue-role" in told.err
-    assert "--account" in told.err
+    words = (
+        "give --account, --bucket, --glue-role, --region; --describe tells --account, --region"
+    )
+    assert told.err.endswith(f"{words}\n")
+
+
+PROD = {
+    "Arn": "arn:aws:airflow:eu-west-1:123456789012:environment/acme-prod", "DagS3Path": "dags",
+    "SourceBucketArn": "arn:aws:s3:::dags-of-prod",
+    "ExecutionRoleArn": "arn:aws:iam::123456789012:role/mwaa",
+    "NetworkConfiguration": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
+}  # fmt: skip
+
+
+@pytest.fixture
+def mwaa(monkeypatch: pytest.MonkeyPatch) -> Iterator[ToldMwaa]:
+    with told_mwaa([PROD]) as told:
+        for name, value in AwsServer(told.endpoint).variables.items():
+            monkeypatch.setenv(name, value)
+        yield told
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/iam.md"])
+def test_what_the_pages_print_runs(name: str, mwaa: ToldMwaa) -> None:
+    commands = re.findall(r"^airkeep iam ([^#>\n]+)", page(name), re.MULTILINE)
+    assert commands
+    for command in commands:
+        ran = iam(*command.split())
+        assert ran.exit_code == 0, (command, ran.exception)
+        assert json.loads(ran.stdout)
+
+
+def test_describe_cannot_know_every_flag(
+    mwaa: ToldMwaa, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["iam", "-e", "prod", "--describe", "--strict"]) == 3
+    assert capsys.readouterr().err.endswith("give --bucket, --glue-role\n")
+
+
+def test_an_environment_is_asked_for_where_env_add_has_it(
+    mwaa: ToldMwaa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRKEEP_LAKE", str(tmp_path / "lake"))
+    added = ("env", "add", "prod", "--kind", "mwaa", "--name", "acme-prod")
+    assert CliRunner().invoke(cli, added).exit_code == 0
+    told = iam("-e", "prod", "--describe", "--for", "sleep", "--role", "operator")
+    assert "arn:aws:airflow:eu-west-1:123456789012:environment/acme-prod" in told.stdout
+    iam("-e", "other", "--describe")
+    assert [path for _, path, _ in mwaa.asked] == ["/environments/acme-prod", "/environments/other"]
+
+
+def test_what_flags_say_of_a_place_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRKEEP_LAKE", str(tmp_path / "lake"))
+    role = "arn:aws:iam::123456789012:role/keeper"
+    added = ("env", "add", "prod", "--kind", "mwaa", "--name", "acme-prod", "--region", "eu-west-1",
+             "--profile", "acme", "--role-arn", role, "--external-id", "x")  # fmt: skip
+    assert CliRunner().invoke(cli, added).exit_code == 0
+    ctx = Context(load_settings({}, os.environ, None), Output())
+    assert recorded_place(ctx, "prod", HERE) == (
+        "acme-prod", AwsPlace("eu-west-1", "acme", role, "x"),
+    )  # fmt: skip
+    mine = AwsPlace("eu-central-1", role_arn="arn:aws:iam::123456789012:role/mine")
+    assert recorded_place(ctx, "prod", mine) == ("acme-prod", replace(mine, profile="acme"))
+
+
+def test_a_job_is_of_the_environment_that_env_add_has_and_saves_by_our_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRKEEP_LAKE", str(tmp_path / "lake"))
+    added = ("env", "add", "prod", "--kind", "mwaa", "--name", "acme-prod")
+    assert CliRunner().invoke(cli, added).exit_code == 0
+    replies: list[Reply] = [(200, {}), (200, {}), (200, {"state": "failed"})]
+    with told_mwaa(rest=replies) as told:
+        for name, value in AwsServer(told.endpoint).variables.items():
+            monkeypatch.setenv(name, value)
+        words = ("export", "env:", "s3://bucket/lake")
+        ran = CliRunner().invoke(cli, ["job", "run", "--on", "dag", "-e", "prod", "--", *words])
+    assert "left no result" in str(ran.exception)
+    assert {path for _, path, _ in told.asked} == {"/restapi/acme-prod"}
+    assert told.asked[1][2]["Body"]["conf"]["command"] == [
+        "export", "--environment", "prod", "--json", "env:", "s3://bucket/lake",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from airkeep.cli.context import Context, setting_option, shared_options
-from airkeep.cli.place import place_options
+from airkeep.cli.place import place_options, recorded_place
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def iam(
     names = _names(ctx, place, given, describe=describe)
     exports = _exports(ctx, exports, names, given["prefix"])
     document = _document(names, purpose, role, exports=exports, trust=trust)
-    _check(ctx, document, strict=strict)
+    _check(ctx, document, strict=strict, describe=describe)
     ctx.output.document(document)
 
 
@@ -88,7 +89,9 @@ def _names(ctx: Context, place: AwsPlace, given: dict[str, str | None], *, descr
     if describe:
         from airkeep.aws import mwaa
 
-        known = known.of(mwaa.describe(ctx.settings.need("environment"), place))
+        known = known.of(
+            mwaa.describe(*recorded_place(ctx, ctx.settings.need("environment"), place))
+        )
     flags: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     return replace(known, **flags)
 
@@ -132,18 +135,23 @@ def _told(policy: Policy) -> dict[str, Any]:
 
 _FLAG_OF = {"DAGS_BUCKET": "dags-bucket", "EXECUTION_ROLE": "execution-role",
             "GLUE_ROLE": "glue-role"}  # fmt: skip
+_DESCRIBED = ("ACCOUNT", "REGION", "DAGS_BUCKET", "EXECUTION_ROLE")
 
 
-def _check(ctx: Context, document: dict[str, Any], *, strict: bool) -> None:
+def _check(ctx: Context, document: dict[str, Any], *, strict: bool, describe: bool) -> None:
     from airkeep.aws.policies import placeholders
 
-    missing = [f"--{_FLAG_OF.get(name, name.lower())}" for name in placeholders(document)]
+    missing = placeholders(document)
+    told = [name for name in missing if name in _DESCRIBED and not describe]
+    by_mwaa = f"; --describe tells {_flags(told)}" if told else ""
     if missing and strict:
-        raise ConfigError(
-            f"placeholders would be left: give {', '.join(missing)}, or let --describe ask MWAA"
-        )
+        raise ConfigError(f"placeholders would be left: give {_flags(missing)}{by_mwaa}")
     if missing:
-        ctx.output.note(f"placeholders are left, for {', '.join(missing)}")
+        ctx.output.note(f"placeholders are left, for {_flags(missing)}{by_mwaa}")
+
+
+def _flags(names: Iterable[str]) -> str:
+    return ", ".join(f"--{_FLAG_OF.get(name, name.lower())}" for name in names)
 
 
 def _exports(ctx: Context, given: str | None, names: Names, prefix: str | None) -> str:
