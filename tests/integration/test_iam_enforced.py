@@ -25,7 +25,8 @@ from airkeep.aws import glue, glue_connections, mwaa, s3, secrets, sns
 from airkeep.aws.airflow_rest import AirflowRest
 from airkeep.aws.hive import HivePartition, HiveTable
 from airkeep.aws.mwaa import Definition
-from airkeep.aws.policies import Names, Policy, Purpose, Role, policies
+from airkeep.aws.policies import policies
+from airkeep.aws.policy import Names, Policy, Purpose, Role
 from airkeep.aws.session import client
 from airkeep.aws.wait import Patience
 from airkeep.database.address import Address

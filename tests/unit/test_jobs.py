@@ -18,7 +18,8 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airkeep.aws.policies import JOBS, Names
+from airkeep.aws.policies import JOBS
+from airkeep.aws.policy import Names
 from airkeep.aws.session import HERE
 from airkeep.aws.wait import Patience
 from airkeep.cli.main import run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import re
@@ -16,7 +17,8 @@ from click.testing import CliRunner
 
 from airkeep.aws.bucket import bucket_settings, covers
 from airkeep.aws.mwaa import Definition
-from airkeep.aws.policies import Names, Policy, placeholders, policies
+from airkeep.aws.policies import policies
+from airkeep.aws.policy import Names, Policy, Statement, placeholders
 from airkeep.aws.session import HERE, AwsPlace
 from airkeep.cli.context import Context
 from airkeep.cli.main import cli, run
@@ -45,6 +47,7 @@ FULL = Names(
     security_groups=("sg-1",),
     kms_key="arn:aws:kms:eu-central-1:123456789012:key/1",
     environment_key="arn:aws:kms:eu-central-1:123456789012:key/2",
+    connection_key="arn:aws:kms:eu-central-1:123456789012:key/3",
     topic="arn:aws:sns:eu-central-1:123456789012:sleep",
     secret="arn:aws:secretsmanager:eu-central-1:123456789012:secret:airkeep-x",
 )
@@ -99,6 +102,50 @@ def test_where_an_object_is_missing_that_is_said_and_not_that_it_is_forbidden() 
         [(operator, key, values)] = statement.conditions
         assert (operator, key) == ("StringLikeIfExists", "s3:prefix")
         assert all(value.split("/")[0] in ("airflow", "dags") for value in values)
+
+
+# Of AmazonMWAAFullApiAccess, beside airflow:* (docs.aws.amazon.com/mwaa/latest/userguide/
+# access-policies.html, with a customer's key): what AWS does in the caller's name.
+IN_THE_CALLERS_NAME = {
+    "iam:PassRole", "iam:CreateServiceLinkedRole", "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets", "ec2:DescribeVpcs", "ec2:DescribeRouteTables", "kms:DescribeKey",
+    "kms:ListGrants", "kms:CreateGrant", "kms:RevokeGrant", "kms:Decrypt", "kms:Encrypt",
+    "kms:GenerateDataKey*", "kms:ReEncrypt*", "s3:GetEncryptionConfiguration",
+    "ec2:CreateVpcEndpoint", "ec2:CreateNetworkInterface",
+}  # fmt: skip
+
+
+def test_who_makes_an_environment_may_do_what_awss_own_policy_lists() -> None:
+    [policy] = [one for one in policies(FULL, ["sleep"]) if one.role == "operator"]
+    actions = [action for s in policy.statements for action in s.actions]
+    missing = [one for one in IN_THE_CALLERS_NAME if not fnmatch.filter(actions, one)]
+    assert missing == []
+    assert any("s3:ListBucket" in s.actions and s.resources == ("arn:aws:s3:::dags-of-prod",)
+               for s in policy.statements)  # fmt: skip
+
+
+def statement(policy: Policy, sid: str) -> Statement:
+    [found] = [one for one in policy.statements if one.sid == sid]
+    return found
+
+
+def test_a_job_in_another_subnet_may_have_its_interface_there() -> None:
+    there = replace(FULL, job_subnet="subnet-9", job_groups=("sg-8", "sg-9"))
+    for names, subnet, groups in (
+        (FULL, "subnet-1", ["sg-1"]),
+        (there, "subnet-9", ["sg-8", "sg-9"]),
+    ):
+        policy = policies(names, ["glue"])[-1]
+        told = [arn.rpartition(":")[2] for arn in statement(policy, "Interfaces").resources]
+        assert told == ["network-interface/*", f"subnet/{subnet}",
+                        *(f"security-group/{one}" for one in groups)]  # fmt: skip
+
+
+def test_a_password_that_the_catalog_encrypts_is_written_by_who_asks_and_read_by_the_job() -> None:
+    mwaa, operator, job = policies(FULL, ["glue"])
+    assert statement(job, "UseConnectionKey").actions == ("kms:Decrypt",)
+    for one in (mwaa, operator):
+        assert "kms:Encrypt" in statement(one, "UseConnectionKey").actions
 
 
 def test_only_the_role_of_jobs_is_taken_on_by_a_service() -> None:
@@ -209,9 +256,7 @@ def test_strict_refuses_placeholders_and_names_their_flags(
     assert run(["iam", "--for", "glue", "--role", "operator", "-e", "prod", "--strict"]) == 3
     told = capsys.readouterr()
     assert told.out == ""
-    words = (
-        "give --account, --bucket, --glue-role, --region; --describe tells --account, --region"
-    )
+    words = "give --account, --bucket, --glue-role, --region; --describe tells --account, --region"
     assert told.err.endswith(f"{words}\n")
 
 
