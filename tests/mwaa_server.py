@@ -12,6 +12,7 @@ and a Fernet key of its own. `GET /world/<name>` tells a job both.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import urllib.error
 import urllib.parse
@@ -22,6 +23,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from cryptography.fernet import Fernet
 
 from airflow_api import AirflowApi, RefusedError, add_dags
@@ -77,6 +81,7 @@ class MwaaServer:
         signed: how every call was signed.
         parsed: DAGs that a new environment finds besides.
         api_of: what answers for an environment's Airflow.
+        secrets: of users, by their access keys: the emulator is asked in their names.
     """
 
     aws: AwsServer
@@ -93,6 +98,7 @@ class MwaaServer:
     signed: list[str] = field(default_factory=list)
     parsed: tuple[str, ...] = ()
     api_of: Callable[[Made], Api] = lambda made: made.api
+    secrets: dict[str, str] = field(default_factory=lambda: {"test": "test"})
     _workers: list[threading.Thread] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -199,16 +205,13 @@ class MwaaServer:
         return url
 
     def _forward(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
+        found = re.search(r"Credential=([^/]+)/\d+/([^/]+)/", headers.get("Authorization", ""))
+        key, region = found.groups() if found else ("test", "us-east-1")
+        caller = SigV4Auth(Credentials(key, self.secrets.get(key, key)), "airflow", region)
+        content = {"Content-Type": "application/json"}
+        caller.add_auth(asked := AWSRequest(method, self.aws.endpoint + path, content, body))
         request = urllib.request.Request(
-            self.aws.endpoint + path,
-            data=body or None,
-            method=method,
-            headers={
-                "Content-Type": "application/json",
-                "Authorization": "AWS4-HMAC-SHA256 Credential=test/20261122/us-east-1/airflow/"
-                "aws4_request, SignedHeaders=host, Signature=0",
-                **headers,
-            },
+            asked.url, data=body or None, method=method, headers=dict(asked.headers)
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,8 +15,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import airkeep
+from airkeep.cost.estimate import cents
+from airkeep.environment.events import Began, Ended, Event, MwaaPlace, Placed, Recorded
+from airkeep.environment.journal import Author, Journal
 from airkeep.errors import ConfigError, NoSuchSnapshotError
 from airkeep.export.run import export
+from airkeep.snapshot.lake import Lake
 from chromium import chromium, opened_page
 from report_pages import data, made, run
 from servers import AIRFLOW_DATA, airflow_sqlite
@@ -148,6 +153,102 @@ def test_an_owner_whose_name_moves_the_cursor_does_not(tmp_path: Path) -> None:
     assert [line.split()[0] for line in result.stdout.splitlines()] == [
         "owner", "ann", "(idle)", "total",
     ]  # fmt: skip
+
+
+# Where no flag says what it cost
+
+
+@pytest.fixture(scope="module")
+def woken(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """An environment of two workers that slept from 10 to 16 on a day without runs."""
+    folder = tmp_path_factory.mktemp("woken")
+    lake = Lake(str(folder / "lake"))
+    export(airflow_sqlite("airflow-3.3.2", folder), lake, environment="prod", allow_plain=True)
+    told = {"EnvironmentClass": "mw1.small", "MinWorkers": 2,
+            "Arn": "arn:aws:airflow:us-east-1:123456789012:environment/prod"}  # fmt: skip
+    say(lake, 10, Placed(MwaaPlace("prod")), Began("down", HOUR), Recorded((), json.dumps(told)),
+        Ended("done"))  # fmt: skip
+    say(lake, 16, Began("up", HOUR), Ended("done"))
+    return lake
+
+
+HOUR = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def say(lake: Lake, hour: int, *events: Event) -> None:
+    at = HOUR + timedelta(hours=hour)
+    journal = Journal(lake.store, "prod", Author(clock=lambda: at))
+    journal.read()
+    for event in events:
+        journal.append(event)
+
+
+def test_a_journal_says_class_workers_region_and_when_it_slept(woken: Lake) -> None:
+    found = bill(woken.url, "--since", "2026-11-20")
+    hours = Decimal(found["hours"])
+    begin, end = (datetime.fromisoformat(found["period"][name]) for name in ("begin", "end"))
+    assert float(hours) == pytest.approx((end - begin) / timedelta(hours=1) - 6)
+    lines = {line["what"]: (line["price"]["region"], line["amount"])
+             for line in found["estimate"]["lines"]}  # fmt: skip
+    assert lines == {
+        "environment mw1.small": ("us-east-1", str(cents(hours * Decimal("0.49")))),
+        "extra workers (1)": ("us-east-1", str(cents(hours * Decimal("0.055")))),
+    }
+    assert sum(Decimal(one["amount"]) for one in found["shares"]) + Decimal(found["idle"]) == (
+        Decimal(found["total"])
+    )
+
+
+def test_flags_go_before_the_journal(woken: Lake) -> None:
+    one = bill(woken.url, "--workers", "1", "--hours", "10", "--region", "us-west-2")
+    assert [(line["what"], line["price"]["region"]) for line in one["estimate"]["lines"]] == [
+        ("environment mw1.small", "us-west-2")
+    ]
+    assert one["hours"] == "10"
+    other = bill(woken.url, "--class", "medium", "--region", "us-west-2")
+    assert [line["what"] for line in other["estimate"]["lines"]] == ["environment mw1.medium"]
+    told = bill(woken.url, "--total", "9", "--since", "2026-11-20")
+    assert told["hours"] == bill(woken.url, "--since", "2026-11-20")["hours"]
+
+
+def test_the_report_shows_the_same_bill(woken: Lake, tmp_path: Path) -> None:
+    file = made(Path(woken.url), tmp_path / "r.html", "--since", "2026-11-20")
+    found = bill(woken.url, "--since", "2026-11-20")
+    who, _ = (figure["rows"] for figure in cost_part(file)["figures"])
+    assert {row[1]: row[2] for row in who} == {
+        "(idle)": float(found["idle"]),
+        **{one["name"]: float(one["amount"]) for one in found["shares"]},
+    }
+    assert "extra workers (1) in us-east-1" in cost_part(file)["lead"]
+
+
+def test_without_a_journal_slot_hours_are_shared_and_amounts_are_not_known(
+    lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRKEEP_ENVIRONMENT", "prod")
+    result = run("cost", "by-dag", lake, "--since", "1d")
+    assert result.exit_code == 0
+    assert "cost is not known: its journal has no class of MWAA: give --class" in result.stderr
+    rows = [line.split() for line in result.stdout.splitlines()[1:]]
+    assert {row[2] for row in rows} == {"-"}
+    shares = [float(row[3].removesuffix("%")) for row in rows[:-1]]
+    assert sum(shares) == pytest.approx(100, abs=1)
+    assert rows[-1] == ["total", *"-------"]
+    found = bill(lake, "--since", "1d")
+    assert (found["environment"], found["total"], found["idle"]) == ("prod", None, None)
+    assert {one["amount"] for one in found["shares"]} == {None}
+
+
+def test_a_journals_class_without_a_price_is_said_and_not_guessed(
+    lake: str, tmp_path: Path
+) -> None:
+    copied = Lake(shutil.copytree(lake, tmp_path / "lake"))
+    told = {"EnvironmentClass": "mw1.xlarge",
+            "Arn": "arn:aws:airflow:us-east-1:123456789012:environment/prod"}  # fmt: skip
+    say(copied, 10, Placed(MwaaPlace("prod")), Recorded((), json.dumps(told)))
+    result = run("cost", "by-dag", copied.url, "-e", "prod")
+    assert result.exit_code == 0
+    assert "what prod cost is not known: no price for an environment of mw1.xlarge" in result.stderr
 
 
 # In the report

@@ -1,4 +1,4 @@
-"""Our code under its own policies, where IAM is enforced: it works, and with less it does not.
+"""Our commands under their own policies, where IAM is enforced: they work, and with less do not.
 
 The emulator checks actions, resources and conditions of a user's policy, but of MWAA's calls not
 which environment they are about: there it knows `*` alone, and is given that. A job or connection
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -20,27 +19,38 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from airkeep.aws import glue, glue_connections, mwaa, s3, secrets, sns
 from airkeep.aws.airflow_rest import AirflowRest
 from airkeep.aws.hive import HivePartition, HiveTable
 from airkeep.aws.mwaa import Definition
-from airkeep.aws.policies import Names, Policy, Purpose, Role, policies
+from airkeep.aws.policies import policies
+from airkeep.aws.policy import Names, Policy, Purpose, Role
 from airkeep.aws.session import client
 from airkeep.aws.wait import Patience
+from airkeep.cli.main import cli
 from airkeep.database.address import Address
+from airkeep.database.server import Cluster
+from airkeep.environment.events import MwaaPlace
 from airkeep.errors import (
     AwsAccessError,
     AwsError,
     JobError,
+    JourneyError,
     StoreAccessError,
 )
 from airkeep.jobs.glue import run_on_glue
 from airkeep.provider.process import Finished, Outcome
 from airkeep.provider.reports import save_report
+from airkeep.snapshot.lake import Lake
 from airkeep.store.open import open_store
-from airkeep.store.retry import Retry
 from aws_server import AwsServer, running_aws_server
+from mwaa_environments import definition as rested
+from mwaa_environments import settled
+from mwaa_journeys import Way, travel, variables
+from mwaa_server import MwaaServer, running_mwaa
+from servers import Databases, airflow_sqlite
 from told_mwaa import told_mwaa
 
 ACCOUNT, USER, WITH_AIRFLOW = "000000000000", "keeper", "first"
@@ -51,29 +61,48 @@ UNPROVED = {
     "LookAtNetwork", "LookAtVpc", "Interfaces", "EndInterfaces", "MarkInterfaces", "Logs",
     "Metrics", "UseLakeKey", "UseEnvironmentKey",  # S3 with the key; MWAA with the other
 }  # fmt: skip
+# Who may not list is told 403 by S3 where an object is missing, by the emulator 404.
+FOR_404 = {
+    ("glue", "mwaa"): {"ListLake"}, ("glue", "operator"): {"ListLake"},
+    ("sleep", "operator"): {"ListDags"},
+}  # fmt: skip
 REFUSED = (AwsAccessError, StoreAccessError)
+WORKER = "worker"
 
 
 @dataclass(frozen=True)
 class Account:
-    """An AWS where policies count, with a lake, an environment, a topic."""
+    """An AWS where policies count, with a lake, an environment, a topic.
+
+    Attributes:
+        folder: with a metadata database, and for what is restored.
+    """
 
     server: AwsServer
     names: Names
     key: dict[str, str]
+    folder: Path
+
+    def allow(self, policy: Policy, user: str = USER) -> None:
+        """The user may do what the policy says, and no more."""
+        document = json.dumps(for_emulator(policy))
+        self.server.client("iam").put_user_policy(
+            UserName=user, PolicyName="airkeep", PolicyDocument=document
+        )
 
     def act_as(self, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
         """From here on this process is a user who may do what the policy says, and no more."""
-        document = json.dumps(for_emulator(policy))
-        self.server.client("iam").put_user_policy(
-            UserName=USER, PolicyName="airkeep", PolicyDocument=document
-        )
+        self.allow(policy)
         for variable, value in (self.server.variables | self.key).items():
             monkeypatch.setenv(variable, value)
 
     @property
     def lake(self) -> str:
         return f"s3://{self.names.bucket}/{self.names.prefix}"
+
+    @property
+    def database(self) -> str:
+        return str(self.folder / "airflow-3.3.2.db")
 
 
 def for_emulator(policy: Policy) -> dict[str, Any]:
@@ -90,7 +119,9 @@ def for_emulator(policy: Policy) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def account() -> Iterator[Account]:
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    folder = tmp_path_factory.mktemp("account")
+    database = airflow_sqlite("airflow-3.3.2", folder)
     with (
         told_mwaa([{}]) as airflow,  # in an Airflow's place: it answers, and that is enough
         running_aws_server(
@@ -101,7 +132,6 @@ def account() -> Iterator[Account]:
         own = server.client("s3")
         own.put_object(Bucket=dags, Key="requirements.txt", Body=b"x")
         own.put_object(Bucket=dags, Key="dags/a.py", Body=b"x")
-        own.put_object(Bucket=bucket, Key="airflow/tables/there", Body=b"x")
         topic = server.client("sns").create_topic(Name="sleep")["TopicArn"]
         secret = server.client("secretsmanager").create_secret(
             Name="airkeep", SecretString='{"AIRKEEP_ARCHIVE_KEY": "k"}'
@@ -111,21 +141,26 @@ def account() -> Iterator[Account]:
             prefix="airflow", dags_bucket=dags, execution_role="mwaa", glue_role="glue",
             topic=topic, secret=secret, subnets=_subnets(server),
         )  # fmt: skip
+        with variables(server.variables):
+            lake = f"s3://{bucket}/{names.prefix}"
+            whole = ("export", str(database), lake, "-e", "whole", "--allow-plain")
+            airkeep(*whole)
         # The first that is made is the one with the Airflow.
         server.client("mwaa").create_environment(
             **definition(replace(names, environment=WITH_AIRFLOW)).arguments()
         )
-        iam = server.client("iam")
-        iam.create_user(UserName=USER)
-        key = iam.create_access_key(UserName=USER)["AccessKey"]
-        yield Account(
-            server,
-            names,
-            {
-                "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
-                "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
-            },
-        )
+        yield Account(server, names, new_user(server, USER), folder)
+
+
+def new_user(server: AwsServer, name: str) -> dict[str, str]:
+    """The variables of a user who may do nothing yet."""
+    iam = server.client("iam")
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
 
 
 def _subnets(server: AwsServer) -> tuple[str, ...]:
@@ -148,16 +183,21 @@ def definition(names: Names) -> Definition:
     })  # fmt: skip
 
 
-def list_lake(a: Account) -> None:
-    assert [e.path for e in open_store(a.lake).list("tables/") if e.path.endswith("there")]
+def airkeep(*words: str) -> None:
+    """A command, as it is typed."""
+    CliRunner().invoke(cli, [*words, "-q"], catch_exceptions=False)
 
 
-def read_lake(a: Account) -> None:
-    assert open_store(a.lake).load("tables/there") == b"x"
+def export(a: Account) -> None:
+    airkeep("export", a.database, a.lake, "-e", "prod", "--allow-plain", "--tables", "dag,dag_run")
+    airkeep("verify", a.lake, "prod/latest")
 
 
-def write_lake(a: Account) -> None:
-    open_store(a.lake, retry=Retry()).save(f"tables/{uuid.uuid4().hex}", b"y")
+def restore(a: Account) -> None:
+    """A whole one, which the owner of the account has exported."""
+    target = a.folder / uuid.uuid4().hex
+    airkeep("verify", a.lake, "whole/latest")
+    airkeep("restore", a.lake, "whole/latest", f"sqlite:///{target}", "--create-schema")
 
 
 def end_uploads(a: Account) -> None:
@@ -252,14 +292,16 @@ def save_result(a: Account) -> None:
 
 def keep_one_report(a: Account) -> None:
     """As the ready DAG does from its 31st report on."""
-    store = open_store(a.lake)
-    with tempfile.NamedTemporaryFile() as file:
-        for _ in range(2):
-            save_report(store, Path(file.name), at=datetime.now(UTC), keep=1)
+    store, file = open_store(a.lake), a.folder / "report.html"
+    if not file.exists():
+        airkeep("report", a.lake, "-o", str(file), "-e", "whole")
+    for _ in range(2):
+        save_report(store, file, at=datetime.now(UTC), keep=1)
 
 
-def register_tables(a: Account) -> None:
-    """One that is new, one that has changed, one that is gone; and their partitions."""
+def register(a: Account) -> None:
+    """The lake's tables; then one that is new, has changed, is gone, and its partitions."""
+    airkeep("register", a.lake, "--glue", a.names.catalog)
     tables, snapshots = f"{a.lake}/tables", [f"id={name}" for name in "ab"]
     for columns, found in (("n",), snapshots), (("n", "m"), snapshots[1:]):
         partitions = tuple(HivePartition((one,), f"{tables}/{one}") for one in found)
@@ -272,19 +314,19 @@ def register_tables(a: Account) -> None:
 
 DEEDS: dict[tuple[Purpose, Role], dict[str, Callable[[Account], None]]] = {
     ("export", "mwaa"): {
-        "ListLake": list_lake, "WriteLake": write_lake, "EndUploads": end_uploads,
-        "EndReports": keep_one_report, "Catalog": register_tables,
+        "ListLake": export, "WriteLake": export, "EndUploads": end_uploads,
+        "EndReports": keep_one_report, "Catalog": register,
     },
     ("restore", "mwaa"): {
-        "ListLake": list_lake, "ReadLake": read_lake, "SaveResult": save_result,
+        "ListLake": restore, "ReadLake": restore, "SaveResult": save_result,
     },
     ("sleep", "mwaa"): {
-        "ListLake": list_lake, "WriteLake": save_result, "EndUploads": end_uploads,
+        "ListLake": export, "WriteLake": save_result, "EndUploads": end_uploads,
     },
     ("sleep", "operator"): {
         "Environment": live, "ListEnvironments": list_environments, "AskAirflow": ask_airflow,
         "LookAtDagsFiles": look_at_files, "Tell": tell,
-        "ListLake": list_lake, "WriteLake": write_lake, "EndUploads": end_uploads,
+        "ListLake": export, "WriteLake": export, "EndUploads": end_uploads,
     },
     ("glue", "operator"): {
         "Job": start_job, "Connection": start_job, "Environment": start_job,
@@ -292,7 +334,7 @@ DEEDS: dict[tuple[Purpose, Role], dict[str, Callable[[Account], None]]] = {
     },
     ("glue", "glue"): {
         "Connection": read_connection, "Keys": read_keys,
-        "ListLake": list_lake, "WriteLake": write_lake, "EndUploads": end_uploads,
+        "ListLake": export, "WriteLake": export, "EndUploads": end_uploads,
     },
     ("deploy", "operator"): {
         "Environment": look_at_environment, "ListDags": list_dags, "WriteDags": write_dags,
@@ -326,12 +368,9 @@ def test_every_statement_is_proved_or_said_not_to_be(account: Account) -> None:
     for policy in policies(account.names):
         role = "operator" if policy.role == "mwaa" and policy.purpose == "glue" else policy.role
         assert policy.statements == policy_of(account, policy.purpose, role).statements
-        proved = set(DEEDS[policy.purpose, role])
-        if policy.purpose == "glue":  # where S3 answers 403 for a missing object, the emulator 404
-            proved.add("ListLake")
-        assert proved | (UNPROVED & {s.sid for s in policy.statements}) == {
-            s.sid for s in policy.statements
-        }, (policy.purpose, policy.role)
+        there, proved = {s.sid for s in policy.statements}, set(DEEDS[policy.purpose, role])
+        said = (UNPROVED & there) | FOR_404.get((policy.purpose, policy.role), set())
+        assert (proved | said, proved & said) == (there, set()), (policy.purpose, policy.role)
 
 
 def test_who_may_write_one_prefix_may_not_write_another(
@@ -354,3 +393,58 @@ def test_a_message_of_a_refusal_names_what_was_tried(
     with pytest.raises(AwsAccessError, match="listing environments was refused: AccessDenied"):
         mwaa.names()
     assert client("sts").get_caller_identity()["Account"] == ACCOUNT
+
+
+@dataclass(frozen=True)
+class WayOnS3(Way):
+    """One whose lake is in the account's bucket."""
+
+    url: str = ""
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.url)
+
+
+@pytest.fixture
+def asleep_soon(
+    account: Account, server: Cluster, databases: Databases, tmp_path: Path
+) -> Iterator[tuple[MwaaServer, WayOnS3, Names]]:
+    """An environment at rest whose jobs are another user's, as the execution role is."""
+    with running_mwaa(account.server, server, databases, "airflow-332") as mwaa:
+        mwaa.secrets[account.key["AWS_ACCESS_KEY_ID"]] = account.key["AWS_SECRET_ACCESS_KEY"]
+        name = "rests"
+        settled(mwaa.own(name, told := rested(mwaa.aws, name)).url)
+        names = replace(account.names.of(Definition(told)), account=ACCOUNT, region="us-east-1")
+        worker = new_user(account.server, WORKER)
+        place = MwaaPlace(name, "us-east-1", jobs="here")
+        way = WayOnS3(
+            mwaa.endpoint, mwaa.variables | account.key, tmp_path, "rests", name, place,
+            variables_of_jobs=worker, url=account.lake,
+        )  # fmt: skip
+        with variables(mwaa.variables):
+            way.add()
+        yield mwaa, way, names
+
+
+def test_a_whole_sleep_needs_what_its_policies_allow_and_no_more(
+    account: Account, asleep_soon: tuple[MwaaServer, WayOnS3, Names]
+) -> None:
+    mwaa, way, names = asleep_soon
+    operator, worker = policies(names, ["sleep"])
+    account.allow(worker, WORKER)
+    for sid in ("Environment", "LookAtDagsFiles", "ListLake", "WriteLake"):
+        account.allow(operator.without(sid))
+        with pytest.raises(REFUSED):
+            travel(way, "down")
+    account.allow(operator)
+    for sid in ("ListLake", "WriteLake"):
+        account.allow(worker.without(sid), WORKER)
+        with pytest.raises(JourneyError, match=rf"the export .* status {REFUSED[1].exit_status}"):
+            travel(way, "down")
+    assert way.name in mwaa.made
+    account.allow(worker, WORKER)
+    assert travel(way, "down").standing == "asleep"
+    assert way.name not in mwaa.made
+    assert travel(way, "up").standing == "awake"
+    assert [job.split()[0] for job in way.jobs] == ["export", "export", "export", "restore"]

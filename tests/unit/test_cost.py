@@ -150,6 +150,17 @@ def test_a_class_is_known_in_short_and_in_capitals() -> None:
 # Periods
 
 
+def test_a_period_is_less_what_was_slept_of_it() -> None:
+    day = timedelta(days=1)
+    begin = datetime(2026, 11, 10, tzinfo=UTC)
+    period = Period(begin, begin + 3 * day)
+    spans = [(begin - 5 * day, begin - 4 * day), (begin - day, begin + day / 2),
+             (begin + day, begin + day), (begin + 2 * day, None)]  # fmt: skip
+    assert period.hours_without(spans) == 72 - 12 - 24
+    assert Period(begin + day, begin + 2 * day).hours_without(spans) == 24
+    assert Period(begin + 3 * day, begin + 4 * day).hours_without(spans) == 0
+
+
 def test_months_are_as_long_as_they_are() -> None:
     assert [month_of(2024, m).hours for m in (2, 11, 12)] == [696, 720, 744]
     assert month_of(2026, 12).end == datetime(2027, 1, 1, tzinfo=UTC)
@@ -353,16 +364,29 @@ COSTS = st.builds(
 )
 
 
+def told(amount: Decimal | None) -> Decimal:
+    assert amount is not None
+    return amount
+
+
 @given(COSTS, st.lists(USES, max_size=40), st.sampled_from(BY), st.booleans())
 def test_every_part_of_a_bill_and_every_part_of_a_part_sum_to_the_cent(
     cost: Cost, uses: list[Use], by: By, spread: bool
 ) -> None:
     found = share(cost, uses, by, spread=spread)
-    assert found.idle + sum(one.amount for one in found.shares) == cost.total == found.total
+    amounts = [told(one.amount) for one in found.shares]
+    assert told(found.idle) + sum(amounts) == cost.total == found.total
     for one in found.shares:
-        assert one.again + one.failed + one.waited + one.work == one.amount
-        assert min(one.again, one.failed, one.waited, one.work) >= 0
-    assert found.idle >= 0
+        kinds = [told(n) for n in (one.again, one.failed, one.waited, one.work)]
+        assert sum(kinds) == one.amount
+        assert min(kinds) >= 0
+    assert told(found.idle) >= 0
+    unknown = share(replace(cost, total=None), uses, by, spread=spread)
+    assert [(one.name, one.slot_h, one.part) for one in unknown.shares] == [
+        (one.name, one.slot_h, one.part) for one in found.shares
+    ]
+    assert {one.amount for one in unknown.shares} | {unknown.total, unknown.idle} == {None}
+    assert not unknown.shares or sum(one.part for one in unknown.shares) == pytest.approx(1)
     slot_s = [one.slot_h for one in found.shares]
     assert slot_s == sorted(slot_s, reverse=True)
     assert sum(slot_s) == pytest.approx(sum(u.slot_s for u in uses) / 3600)

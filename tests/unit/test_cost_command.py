@@ -103,9 +103,10 @@ def test_cost_alone_is_a_question(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     "more",
-    [[], ["--total", "1", "--class", "small"], ["--class", "small"], ["--by", "team"]],
-)
-def test_a_bill_that_is_not_said_or_said_twice_is_a_usage_error(
+    [["--total", "1", "--class", "small"], ["--total", "1", "--workers", "3"],
+     ["--class", "small"], ["--storage-gb", "3"], ["--by", "team"]],
+)  # fmt: skip
+def test_a_bill_that_is_said_twice_or_in_part_is_a_usage_error(
     more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):

@@ -24,7 +24,7 @@ from airkeep.environment.events import (
 )
 from airkeep.environment.state import State
 from airkeep.environment.summary import Summary, fold
-from airkeep.environment.trips import usual
+from airkeep.environment.trips import sleeps, usual
 
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
 SCHEDULE = Scheduled("0 20 * * MON-FRI", "0 6 * * MON-FRI")
@@ -199,3 +199,12 @@ def test_whatever_has_happened_no_due_time_gets_more_attempts_than_it_may(
             told.travel(found.due.journey, at, "failed", minutes=1)
         at += timedelta(minutes=45)
     assert all(count <= Attempts().most for count in begun.values())
+
+
+def test_it_slept_from_the_end_of_a_journey_down_to_the_begin_of_the_next_one_up() -> None:
+    told = Told().travel("up", on(1, 6)).travel("down", on(1, 20), "failed")
+    assert sleeps(told.summary.trips) == ()
+    told.travel("down", on(1, 21)).travel("down", on(1, 23))
+    assert sleeps(told.summary.trips) == ((on(1, 21, 20), None),)
+    told.travel("up", on(2, 6), "failed").travel("up", on(2, 7)).travel("down", on(2, 20))
+    assert sleeps(told.summary.trips) == ((on(1, 21, 20), on(2, 6)), (on(2, 20, 20), None))

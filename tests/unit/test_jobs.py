@@ -20,7 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airkeep.aws import glue_jobs
-from airkeep.aws.policies import JOBS, Names
+from airkeep.aws.policies import JOBS
+from airkeep.aws.policy import Names
 from airkeep.aws.session import HERE
 from airkeep.aws.wait import Patience
 from airkeep.cli.main import run

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
+import os
+import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +17,18 @@ from click.testing import CliRunner
 
 from airkeep.aws.bucket import bucket_settings, covers
 from airkeep.aws.mwaa import Definition
-from airkeep.aws.policies import Names, Policy, placeholders, policies
+from airkeep.aws.policies import policies
+from airkeep.aws.policy import Names, Policy, Statement, placeholders
+from airkeep.aws.session import HERE, AwsPlace
+from airkeep.cli.context import Context
 from airkeep.cli.main import cli, run
+from airkeep.cli.output import Output
+from airkeep.cli.place import recorded_place
+from airkeep.config import load_settings
 from airkeep.provider.dags.variables import lake_of_bucket
+from aws_server import AwsServer
+from docs.pages import page
+from told_mwaa import Reply, ToldMwaa, told_mwaa
 
 with warnings.catch_warnings():  # of what it imports pkg_resources by
     warnings.simplefilter("ignore")
@@ -33,6 +47,7 @@ FULL = Names(
     security_groups=("sg-1",),
     kms_key="arn:aws:kms:eu-central-1:123456789012:key/1",
     environment_key="arn:aws:kms:eu-central-1:123456789012:key/2",
+    connection_key="arn:aws:kms:eu-central-1:123456789012:key/3",
     topic="arn:aws:sns:eu-central-1:123456789012:sleep",
     secret="arn:aws:secretsmanager:eu-central-1:123456789012:secret:airkeep-x",
 )
@@ -87,6 +102,50 @@ def test_where_an_object_is_missing_that_is_said_and_not_that_it_is_forbidden() 
         [(operator, key, values)] = statement.conditions
         assert (operator, key) == ("StringLikeIfExists", "s3:prefix")
         assert all(value.split("/")[0] in ("airflow", "dags") for value in values)
+
+
+# Of AmazonMWAAFullApiAccess, beside airflow:* (docs.aws.amazon.com/mwaa/latest/userguide/
+# access-policies.html, with a customer's key): what AWS does in the caller's name.
+IN_THE_CALLERS_NAME = {
+    "iam:PassRole", "iam:CreateServiceLinkedRole", "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets", "ec2:DescribeVpcs", "ec2:DescribeRouteTables", "kms:DescribeKey",
+    "kms:ListGrants", "kms:CreateGrant", "kms:RevokeGrant", "kms:Decrypt", "kms:Encrypt",
+    "kms:GenerateDataKey*", "kms:ReEncrypt*", "s3:GetEncryptionConfiguration",
+    "ec2:CreateVpcEndpoint", "ec2:CreateNetworkInterface",
+}  # fmt: skip
+
+
+def test_who_makes_an_environment_may_do_what_awss_own_policy_lists() -> None:
+    [policy] = [one for one in policies(FULL, ["sleep"]) if one.role == "operator"]
+    actions = [action for s in policy.statements for action in s.actions]
+    missing = [one for one in IN_THE_CALLERS_NAME if not fnmatch.filter(actions, one)]
+    assert missing == []
+    assert any("s3:ListBucket" in s.actions and s.resources == ("arn:aws:s3:::dags-of-prod",)
+               for s in policy.statements)  # fmt: skip
+
+
+def statement(policy: Policy, sid: str) -> Statement:
+    [found] = [one for one in policy.statements if one.sid == sid]
+    return found
+
+
+def test_a_job_in_another_subnet_may_have_its_interface_there() -> None:
+    there = replace(FULL, job_subnet="subnet-9", job_groups=("sg-8", "sg-9"))
+    for names, subnet, groups in (
+        (FULL, "subnet-1", ["sg-1"]),
+        (there, "subnet-9", ["sg-8", "sg-9"]),
+    ):
+        policy = policies(names, ["glue"])[-1]
+        told = [arn.rpartition(":")[2] for arn in statement(policy, "Interfaces").resources]
+        assert told == ["network-interface/*", f"subnet/{subnet}",
+                        *(f"security-group/{one}" for one in groups)]  # fmt: skip
+
+
+def test_a_password_that_the_catalog_encrypts_is_written_by_who_asks_and_read_by_the_job() -> None:
+    mwaa, operator, job = policies(FULL, ["glue"])
+    assert statement(job, "UseConnectionKey").actions == ("kms:Decrypt",)
+    for one in (mwaa, operator):
+        assert "kms:Encrypt" in statement(one, "UseConnectionKey").actions
 
 
 def test_only_the_role_of_jobs_is_taken_on_by_a_service() -> None:
@@ -205,8 +264,86 @@ def test_strict_refuses_placeholders_and_names_their_flags(
     assert run(["iam", "--for", "glue", "--role", "operator", "-e", "prod", "--strict"]) == 3
     told = capsys.readouterr()
     assert told.out == ""
-    assert "--glue-role" in told.err
-    assert "--account" in told.err
+    words = "give --account, --bucket, --glue-role, --region; --describe tells --account, --region"
+    assert told.err.endswith(f"{words}\n")
+
+
+PROD = {
+    "Arn": "arn:aws:airflow:eu-west-1:123456789012:environment/acme-prod", "DagS3Path": "dags",
+    "SourceBucketArn": "arn:aws:s3:::dags-of-prod",
+    "ExecutionRoleArn": "arn:aws:iam::123456789012:role/mwaa",
+    "NetworkConfiguration": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
+}  # fmt: skip
+
+
+@pytest.fixture
+def mwaa(monkeypatch: pytest.MonkeyPatch) -> Iterator[ToldMwaa]:
+    with told_mwaa([PROD]) as told:
+        for name, value in AwsServer(told.endpoint).variables.items():
+            monkeypatch.setenv(name, value)
+        yield told
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/iam.md"])
+def test_what_the_pages_print_runs(name: str, mwaa: ToldMwaa) -> None:
+    commands = re.findall(r"^airkeep iam ([^#>\n]+)", page(name), re.MULTILINE)
+    assert commands
+    for command in commands:
+        ran = iam(*command.split())
+        assert ran.exit_code == 0, (command, ran.exception)
+        assert json.loads(ran.stdout)
+
+
+def test_describe_cannot_know_every_flag(
+    mwaa: ToldMwaa, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["iam", "-e", "prod", "--describe", "--strict"]) == 3
+    assert capsys.readouterr().err.endswith("give --bucket, --glue-role\n")
+
+
+def test_an_environment_is_asked_for_where_env_add_has_it(
+    mwaa: ToldMwaa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRKEEP_LAKE", str(tmp_path / "lake"))
+    added = ("env", "add", "prod", "--kind", "mwaa", "--name", "acme-prod")
+    assert CliRunner().invoke(cli, added).exit_code == 0
+    told = iam("-e", "prod", "--describe", "--for", "sleep", "--role", "operator")
+    assert "arn:aws:airflow:eu-west-1:123456789012:environment/acme-prod" in told.stdout
+    iam("-e", "other", "--describe")
+    assert [path for _, path, _ in mwaa.asked] == ["/environments/acme-prod", "/environments/other"]
+
+
+def test_what_flags_say_of_a_place_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRKEEP_LAKE", str(tmp_path / "lake"))
+    role = "arn:aws:iam::123456789012:role/keeper"
+    added = ("env", "add", "prod", "--kind", "mwaa", "--name", "acme-prod", "--region", "eu-west-1",
+             "--profile", "acme", "--role-arn", role, "--external-id", "x")  # fmt: skip
+    assert CliRunner().invoke(cli, added).exit_code == 0
+    ctx = Context(load_settings({}, os.environ, None), Output())
+    assert recorded_place(ctx, "prod", HERE) == (
+        "acme-prod", AwsPlace("eu-west-1", "acme", role, "x"),
+    )  # fmt: skip
+    mine = AwsPlace("eu-central-1", role_arn="arn:aws:iam::123456789012:role/mine")
+    assert recorded_place(ctx, "prod", mine) == ("acme-prod", replace(mine, profile="acme"))
+
+
+def test_a_job_is_of_the_environment_that_env_add_has_and_saves_by_our_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRKEEP_LAKE", str(tmp_path / "lake"))
+    added = ("env", "add", "prod", "--kind", "mwaa", "--name", "acme-prod")
+    assert CliRunner().invoke(cli, added).exit_code == 0
+    replies: list[Reply] = [(200, {}), (200, {}), (200, {"state": "failed"})]
+    with told_mwaa(rest=replies) as told:
+        for name, value in AwsServer(told.endpoint).variables.items():
+            monkeypatch.setenv(name, value)
+        words = ("export", "env:", "s3://bucket/lake")
+        ran = CliRunner().invoke(cli, ["job", "run", "--on", "dag", "-e", "prod", "--", *words])
+    assert "left no result" in str(ran.exception)
+    assert {path for _, path, _ in told.asked} == {"/restapi/acme-prod"}
+    assert told.asked[1][2]["Body"]["conf"]["command"] == [
+        "export", "--environment", "prod", "--json", "env:", "s3://bucket/lake",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

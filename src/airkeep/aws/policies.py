@@ -4,158 +4,26 @@ For every purpose and role a list of statements, of the calls that airkeep's cod
 the resources that it makes them on. What is not known is a placeholder (`<ACCOUNT>`): such a policy
 is for reading, not for use. Left out is what AWS itself is allowed by its service-linked roles. A
 test runs the code under them, where IAM is enforced, with each statement once taken away.
+
+What AWS does in a caller's name is no call of ours; it is taken from AWS's pages, narrowed to the
+resources in question:
+
+    who makes an environment   docs.aws.amazon.com/mwaa/latest/userguide/access-policies.html
+                               (AmazonMWAAFullApiAccess, with an AWS owned and a customer's key)
+    a job on Glue in a VPC     docs.aws.amazon.com/glue/latest/dg/create-service-policy.html
+    a connection's password    docs.aws.amazon.com/glue/latest/webapi/
+                               API_ConnectionPasswordEncryption.html
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterable
 
-from airkeep.aws.mwaa import Definition
+from airkeep.aws.policy import Names, Policy, Purpose, Statement
 
-Purpose = Literal["export", "restore", "sleep", "glue", "deploy"]
-Role = Literal["mwaa", "operator", "glue"]
 PURPOSES: tuple[Purpose, ...] = ("export", "restore", "sleep", "glue", "deploy")
-ROLES: tuple[Role, ...] = ("mwaa", "operator", "glue")
-
 JOBS = "jobs"  # below the lake: scripts, what was asked, what came of it (room `jobs`)
-_PLACEHOLDER = re.compile(r"<([A-Z_]+)>")
-_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 _SERVICE_ROLE = "aws-service-role/airflow.amazonaws.com/AWSServiceRoleForAmazonMWAA"
-
-
-@dataclass(frozen=True)
-class Names:
-    """What the policies are about.
-
-    Attributes:
-        bucket, prefix: of the lake.
-        execution_role, glue_role: a role's name or ARN.
-        glue_job, glue_connection: other names than those that are made of the environment's.
-        kms_key: the ARN of the key that encrypts the lake's bucket; None for S3's own.
-        environment_key: the ARN of the key that encrypts the environment, likewise.
-        catalog: the database of the Glue catalog that has the lake's tables.
-        topic: the ARN of an SNS topic that is told; None for no such right.
-        secret: the ARN of a secret that holds keys for jobs on Glue; None for no such right.
-    """
-
-    environment: str = "<ENVIRONMENT>"
-    region: str = "<REGION>"
-    account: str = "<ACCOUNT>"
-    bucket: str = "<BUCKET>"
-    prefix: str = ""
-    dags_bucket: str = "<DAGS_BUCKET>"
-    dags: str = "dags"
-    execution_role: str = "<EXECUTION_ROLE>"
-    glue_role: str = "<GLUE_ROLE>"
-    glue_job: str | None = None
-    glue_connection: str | None = None
-    subnets: tuple[str, ...] = ()
-    security_groups: tuple[str, ...] = ()
-    kms_key: str | None = None
-    environment_key: str | None = None
-    catalog: str = "airflow_metadb"
-    topic: str | None = None
-    secret: str | None = None
-
-    def of(self, definition: Definition) -> Names:
-        """The same, with what an environment's definition tells."""
-        return replace(
-            self,
-            environment=definition.name,
-            region=definition.region or self.region,
-            account=definition.account or self.account,
-            dags_bucket=definition.bucket or self.dags_bucket,
-            dags=definition.dags or self.dags,
-            execution_role=definition.execution_role or self.execution_role,
-            subnets=definition.subnets,
-            security_groups=definition.security_groups,
-            environment_key=definition.told.get("KmsKey") or self.environment_key,
-        )
-
-    @property
-    def job(self) -> str:
-        return self.glue_job or f"{self.environment}_airkeep"
-
-    @property
-    def connection(self) -> str:
-        return self.glue_connection or f"{self.environment}_conn"
-
-    @property
-    def partition(self) -> str:
-        found = (p for begin, p in _PARTITIONS.items() if self.region.startswith(begin))
-        return next(found, "aws")
-
-    def arn(self, service: str, resource: str) -> str:
-        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
-
-    def role_arn(self, role: str) -> str:
-        """The ARN of a role that may be named by it already."""
-        is_arn = role.startswith("arn:")
-        return role if is_arn else f"arn:{self.partition}:iam::{self.account}:role/{role}"
-
-    def objects(self, *parts: str) -> str:
-        """Objects of the lake's bucket, below its prefix."""
-        path = "/".join(part for part in (self.prefix.strip("/"), *parts) if part)
-        return f"arn:{self.partition}:s3:::{self.bucket}/{path}"
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One thing that is allowed.
-
-    Attributes:
-        conditions: by operator and key.
-    """
-
-    sid: str
-    actions: tuple[str, ...]
-    resources: tuple[str, ...]
-    conditions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
-
-    def document(self) -> dict[str, Any]:
-        told: dict[str, Any] = {
-            "Sid": self.sid,
-            "Effect": "Allow",
-            "Action": list(self.actions),
-            "Resource": list(self.resources),
-        }
-        for operator, key, values in self.conditions:
-            told.setdefault("Condition", {}).setdefault(operator, {})[key] = list(values)
-        return told
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What one role is allowed for one purpose.
-
-    Attributes:
-        trusted: the service that takes the role on; None where the role is the user's own.
-    """
-
-    purpose: Purpose
-    role: Role
-    statements: tuple[Statement, ...]
-    trusted: str | None = None
-
-    def document(self) -> dict[str, Any]:
-        return {"Version": "2012-10-17", "Statement": [s.document() for s in self.statements]}
-
-    def trust(self) -> dict[str, Any] | None:
-        """The trust policy of a role that a service takes on."""
-        if self.trusted is None:
-            return None
-        statement = {
-            "Effect": "Allow",
-            "Principal": {"Service": self.trusted},
-            "Action": "sts:AssumeRole",
-        }
-        return {"Version": "2012-10-17", "Statement": [statement]}
-
-    def without(self, sid: str) -> Policy:
-        return replace(self, statements=tuple(s for s in self.statements if s.sid != sid))
 
 
 def policies(names: Names, purposes: Iterable[Purpose] = PURPOSES) -> tuple[Policy, ...]:
@@ -177,15 +45,6 @@ def policies(names: Names, purposes: Iterable[Purpose] = PURPOSES) -> tuple[Poli
             found += [Policy(purpose, "mwaa", starts), Policy(purpose, "operator", starts)]
             found.append(Policy(purpose, "glue", tuple(_run_job(names)), "glue.amazonaws.com"))
     return tuple(found)
-
-
-def placeholders(document: object) -> tuple[str, ...]:
-    """What is still to be filled in, in a document of JSON's types."""
-    if isinstance(document, Mapping):
-        document = [*document.keys(), *document.values()]
-    if isinstance(document, list | tuple):
-        return tuple(sorted({name for one in document for name in placeholders(one)}))
-    return tuple(_PLACEHOLDER.findall(document)) if isinstance(document, str) else ()
 
 
 def _restore(names: Names) -> Iterable[Statement]:
@@ -223,13 +82,21 @@ def _export(names: Names) -> Iterable[Statement]:
 
 
 def _list(names: Names, *parts: str) -> Statement:
-    """IfExists, since asking for one object has no prefix, and the lack of it must be 404."""
     prefix = "/".join(part for part in (names.prefix.strip("/"), *parts) if part)
+    return _list_bucket(names, "ListLake", names.bucket, prefix)
+
+
+def _list_dags(names: Names) -> Statement:
+    return _list_bucket(names, "ListDags", names.dags_bucket, names.dags)
+
+
+def _list_bucket(names: Names, sid: str, bucket: str, prefix: str) -> Statement:
+    """IfExists, since asking for one object has no prefix, and the lack of it must be 404."""
     allowed = (prefix, f"{prefix}/*") if prefix else ("*",)
     return Statement(
-        "ListLake",
+        sid,
         ("s3:ListBucket",),
-        (f"arn:{names.partition}:s3:::{names.bucket}",),
+        (f"arn:{names.partition}:s3:::{bucket}",),
         (("StringLikeIfExists", "s3:prefix", allowed),),
     )
 
@@ -264,19 +131,31 @@ def _sleep(names: Names) -> Iterable[Statement]:
     )
     bucket = f"arn:{names.partition}:s3:::{names.dags_bucket}"
     yield Statement("LookAtDagsBucket", ("s3:GetEncryptionConfiguration",), (bucket,))
+    yield _list_dags(names)
     yield Statement("LookAtDagsFiles", ("s3:GetObject", "s3:GetObjectVersion"), (f"{bucket}/*",))
     yield from _environment_network(names)
     yield from _write_lake(names)
     if names.environment_key is not None:
         yield Statement(
-            "UseEnvironmentKey", ("kms:DescribeKey", "kms:CreateGrant"), (names.environment_key,)
-        )
+            "UseEnvironmentKey",
+            ("kms:DescribeKey", "kms:ListGrants", "kms:CreateGrant", "kms:RevokeGrant",
+             "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyPair",
+             "kms:GenerateDataKeyPairWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext",
+             "kms:ReEncryptFrom", "kms:ReEncryptTo"),
+            (names.environment_key,),
+        )  # fmt: skip
     if names.topic is not None:
         yield Statement("Tell", ("sns:Publish",), (names.topic,))
 
 
 def _environment_network(names: Names) -> Iterable[Statement]:
-    """MWAA makes these in the name of whoever creates the environment."""
+    """MWAA looks at these, and makes some, in the name of whoever creates the environment."""
+    yield Statement(
+        "LookAtNetwork",
+        ("ec2:DescribeSubnets", "ec2:DescribeSecurityGroups", "ec2:DescribeVpcs",
+         "ec2:DescribeRouteTables"),
+        ("*",),
+    )  # fmt: skip
     subnets = _ec2(names, "subnet", names.subnets)
     groups = _ec2(names, "security-group", names.security_groups)
     yield Statement(
@@ -332,6 +211,13 @@ def _start_jobs(names: Names) -> Iterable[Statement]:
         (("StringEquals", "iam:PassedToService", ("glue.amazonaws.com",)),),
     )
     yield from _key(names, "kms:Decrypt", "kms:GenerateDataKey")
+    # It is read before it is written, to see whether it says what it should.
+    yield from _connection_key(names, "kms:Encrypt", "kms:Decrypt")
+
+
+def _connection_key(names: Names, *actions: str) -> Iterable[Statement]:
+    if names.connection_key is not None:
+        yield Statement("UseConnectionKey", actions, (names.connection_key,))
 
 
 def _connection(names: Names) -> tuple[str, ...]:
@@ -341,6 +227,7 @@ def _connection(names: Names) -> tuple[str, ...]:
 
 def _run_job(names: Names) -> Iterable[Statement]:
     yield Statement("Connection", ("glue:GetConnection",), _connection(names))
+    yield from _connection_key(names, "kms:Decrypt")
     yield Statement(
         "LookAtNetwork",
         ("ec2:DescribeSubnets", "ec2:DescribeSecurityGroups", "ec2:DescribeNetworkInterfaces",
@@ -348,11 +235,13 @@ def _run_job(names: Names) -> Iterable[Statement]:
         ("*",),
     )  # fmt: skip
     yield Statement("LookAtVpc", ("ec2:DescribeVpcAttribute",), _ec2(names, "vpc"))
+    subnets = names.subnets[:1] if names.job_subnet is None else (names.job_subnet,)
+    groups = names.job_groups or names.security_groups
     yield Statement(
         "Interfaces",
         ("ec2:CreateNetworkInterface",),
-        (*_ec2(names, "network-interface"), *_ec2(names, "subnet", names.subnets[:1]),
-         *_ec2(names, "security-group", names.security_groups)),
+        (*_ec2(names, "network-interface"), *_ec2(names, "subnet", subnets),
+         *_ec2(names, "security-group", groups)),
     )  # fmt: skip
     interfaces = _ec2(names, "network-interface")
     yield Statement("EndInterfaces", ("ec2:DeleteNetworkInterface",), interfaces)
@@ -385,12 +274,7 @@ def _deploy(names: Names) -> Iterable[Statement]:
         ("airflow:GetEnvironment", "airflow:UpdateEnvironment"),
         (names.arn("airflow", f"environment/{names.environment}"),),
     )
-    yield Statement(
-        "ListDags",
-        ("s3:ListBucket",),
-        (bucket,),
-        (("StringLikeIfExists", "s3:prefix", (names.dags, f"{names.dags}/*")),),
-    )
+    yield _list_dags(names)
     yield Statement(
         "WriteDags",
         ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from airkeep.cli.context import Age, Context, shared_options
+from airkeep.cli.context import Age, Context, setting_option, shared_options
 from airkeep.cli.cost_estimate import short, show_estimate
 from airkeep.cli.output import Output
-from airkeep.cli.pricing import Quantity, environment_options, needed_region
+from airkeep.cli.pricing import Quantity, Said, bill_of, environment_options
 from airkeep.cli.rows import one_line
 
 if TYPE_CHECKING:
-    from airkeep.cost.share import By
-    from airkeep.report.cost import Bill, Paid, Priced
+    from airkeep.cost.share import By, Share
+    from airkeep.report.cost import Bill
 
 _BY = ("dag", "owner", "tag", "task")
 _NOBODY = {"owner": "(no owner)", "tag": "(no tag)"}
@@ -35,54 +34,40 @@ _NOBODY = {"owner": "(no owner)", "tag": "(no tag)"}
     show_default=True,
     help="The period's first day (UTC): 2026-11-01, or an age before the newest snapshot.",
 )
-@click.option("--environment", "-e", help="Whose bill it is, where the lake has several.")
-@click.option("--total", type=Quantity(), help="What the period cost: 449.11. Or let --class say.")
+@setting_option(
+    "environment", "--environment", "-e", help="Whose bill it is, where the lake has several."
+)
+@click.option("--total", type=Quantity(), help="What the period cost: 449.11.")
 @click.option("--spread-idle", is_flag=True, help="Deal out what was paid while nothing ran, too.")
-@environment_options
-@shared_options()
+@environment_options()
+@shared_options("environment")
 def by_dag(
     ctx: Context,
     lake: str,
     *,
     by: By,
     since: timedelta | datetime,
-    environment: str | None,
     total: Decimal | None,
     spread_idle: bool,
-    environment_class: str | None,
-    workers: int,
-    extra_worker_hours: Decimal,
-    schedulers: int | None,
-    storage_gb: Decimal,
-    hours: Decimal | None,
-    region: str | None,
-    prices_file: Path | None,
+    said: Said,
 ) -> None:
     """Share what a period cost by the slot time that each DAG took, as LAKE knows it.
 
-    What it cost is --total, or priced by --class and its like. Parts and the idle base, which was
-    paid while nothing ran, are the total to the cent; of each part it is said what went into tries
-    that were done again, that failed, and into sensors. A DAG with several owners or tags is
-    parted evenly among them.
+    What it cost is --total, or priced by --class and its like, or by what the environment's journal
+    has of an MWAA environment that `down` has put to sleep; else amounts are not known, and slot
+    hours alone are shared. Parts and the idle base, which was paid while nothing ran, are the total
+    to the cent; of each part it is said what went into tries that were done again, that failed, and
+    into sensors. A DAG with several owners or tags is parted evenly among them.
     """
     import airkeep
-    from airkeep.cost.estimate import Usage
-    from airkeep.cost.prices import load_prices
-    from airkeep.report.cost import Paid, Priced
 
-    if (total is None) == (environment_class is None):
-        raise click.UsageError("say what the period cost: --total AMOUNT, or --class mw1.small")
-    paid: Paid | Priced
-    if total is not None:
-        paid = Paid(total, hours)
-    else:
-        prices = load_prices(prices_file)
-        usage = Usage(environment_class, hours, workers, schedulers, extra_worker_hours, storage_gb)
-        paid = Priced(usage, needed_region(region, prices), prices)
+    opened, environment = ctx.lake(lake, remember=True), ctx.settings.environment
+    if environment is None and len(known := opened.environments()) == 1:
+        [environment] = known
     with ctx.output.progress("cost") as progress:
         bill = airkeep.cost_by(
-            ctx.lake(lake, remember=True),
-            paid,
+            opened,
+            bill_of(opened, environment, said, ctx.output.note, total=total),
             by=by,
             since=since,
             environment=environment,
@@ -100,16 +85,16 @@ def _show(bill: Bill, out: Output) -> None:
         show_estimate(bill.estimate, out)
         out.line("")
     currency = f" ({bill.currency})" if bill.currency else ""
-    sums = [sum((getattr(one, name) for one in bill.shares), Decimal(0)) for name in _PARTS]
+    sums = [sum((getattr(one, name) or 0 for one in bill.shares), Decimal(0)) for name in _PARTS]
     rows = [
-        [one_line(one.name) or _NOBODY[bill.by], f"{one.slot_h:,.2f}", f"{one.amount:,}",
-         _percent(one.amount, bill.total), *(_money(getattr(one, name)) for name in _PARTS)]
+        [one_line(one.name) or _NOBODY[bill.by], f"{one.slot_h:,.2f}", _amount(one.amount),
+         _percent(one, bill.total), *(_waste(getattr(one, name)) for name in _PARTS)]
         for one in bill.shares
     ]  # fmt: skip
     if bill.idle:
-        nothing = ["-"] * len(_PARTS)
-        rows.append(["(idle)", "-", f"{bill.idle:,}", _percent(bill.idle, bill.total), *nothing])
-    rows.append([f"total{currency}", "-", f"{bill.total:,}", "-", *map(_money, sums)])
+        part = f"{bill.idle / bill.total:.1%}" if bill.total else "-"
+        rows.append(["(idle)", "-", _amount(bill.idle), part, *["-"] * len(_PARTS)])
+    rows.append([f"total{currency}", "-", _amount(bill.total), "-", *map(_waste, sums)])
     out.table([bill.by, "slot hours", "amount", "share", "again", "failed", "waited", "work"], rows)
     out.note(
         f"{bill.environment}, {bill.period.begin:%Y-%m-%dT%H:%MZ} to "
@@ -124,9 +109,16 @@ def _show(bill: Bill, out: Output) -> None:
 _PARTS = ("again", "failed", "waited", "work")
 
 
-def _money(amount: Decimal) -> str:
+def _amount(amount: Decimal | None) -> str:
+    return "-" if amount is None else f"{amount:,}"
+
+
+def _waste(amount: Decimal | int | None) -> str:
     return f"{amount:,}" if amount else "-"
 
 
-def _percent(amount: Decimal, total: Decimal) -> str:
-    return f"{amount / total:.1%}" if total else "-"
+def _percent(one: Share, total: Decimal | None) -> str:
+    """Of the bill; where that is not known, of all slot time."""
+    if one.amount is None:
+        return f"{one.part:.1%}"
+    return f"{one.amount / total:.1%}" if total else "-"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from airkeep.cli.context import Context, shared_options
 from airkeep.cli.output import Output
-from airkeep.cli.pricing import Kinds, Quantity, environment_options, needed_region
+from airkeep.cli.pricing import Kinds, Quantity, Said, environment_options, needed_region
 
 if TYPE_CHECKING:
     from airkeep.cost.estimate import Estimate
@@ -34,7 +33,7 @@ class Month(click.ParamType):  # type: ignore[type-arg]
 
 
 @click.command("estimate")
-@environment_options
+@environment_options()
 @click.option("--month", type=Month(), help="Whose hours are counted: 2021-08.  [this month]")
 @click.option(
     "--serverless-task-hours",
@@ -53,14 +52,7 @@ class Month(click.ParamType):  # type: ignore[type-arg]
 def estimate(
     ctx: Context,
     *,
-    environment_class: str | None,
-    workers: int,
-    extra_worker_hours: Decimal,
-    schedulers: int | None,
-    storage_gb: Decimal,
-    hours: Decimal | None,
-    region: str | None,
-    prices_file: Path | None,
+    said: Said,
     month: datetime | None,
     serverless_task_hours: Decimal,
     glue_dpu_hours: Decimal,
@@ -77,17 +69,11 @@ def estimate(
     from airkeep.cost.estimate import Usage
     from airkeep.cost.estimate import estimate as priced
     from airkeep.cost.period import month_of
-    from airkeep.cost.prices import load_prices
 
-    prices = load_prices(prices_file)
+    prices = said.prices
     of = month or datetime.now(UTC)
     usage = Usage(
-        environment_class=environment_class,
-        hours=hours,
-        workers=workers,
-        schedulers=schedulers,
-        extra_worker_hours=extra_worker_hours,
-        storage_gb=storage_gb,
+        **said.used,
         serverless_task_hours=serverless_task_hours,
         glue_dpu_hours=glue_dpu_hours,
         s3_gb=s3_gb,
@@ -95,7 +81,8 @@ def estimate(
         s3_gets=s3_gets,
         s3_transitions=s3_transitions,
     )
-    found = priced(usage, month_of(of.year, of.month), prices, region=needed_region(region, prices))
+    region = needed_region(said.region, prices)
+    found = priced(usage, month_of(of.year, of.month), prices, region=region)
     ctx.output.result(found, lambda: show_estimate(found, ctx.output))
 
 

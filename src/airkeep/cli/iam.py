@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from airkeep.cli.context import Context, setting_option, shared_options
-from airkeep.cli.place import place_options
+from airkeep.cli.place import place_options, recorded_place
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
-    from airkeep.aws.policies import Names, Policy
+    from airkeep.aws.policy import Names, Policy
     from airkeep.aws.session import AwsPlace
 
 _PURPOSES = ("export", "restore", "sleep", "glue", "deploy", "bucket")
@@ -41,6 +42,15 @@ _PURPOSES = ("export", "restore", "sleep", "glue", "deploy", "bucket")
 @setting_option("glue_job", "--glue-job", help="The job on Glue, if not <environment>_airkeep.")
 @setting_option("glue_connection", "--glue-connection", help="Its connection, if not ..._conn.")
 @click.option("--kms-key", help="The ARN of the key of the lake's bucket.")
+@click.option("--environment-key", help="The ARN of the environment's key, where it has its own.")
+@click.option("--connection-key", help="The ARN of the key of passwords in the Glue catalog.")
+@click.option("--subnet", "job_subnet", help="Of jobs on Glue, if not the environment's first.")
+@click.option(
+    "--security-group",
+    "job_groups",
+    multiple=True,
+    help="Of jobs on Glue, if not the environment's.",
+)
 @click.option("--catalog", help="The lake's database in the Glue catalog; airflow_metadb.")
 @click.option("--topic", help="The ARN of an SNS topic to tell.")
 @click.option("--secret", help="The ARN of the secret that holds keys for jobs.")
@@ -57,7 +67,8 @@ def iam(
     strict: bool,
     exports: str | None,
     place: AwsPlace,
-    **given: str | None,
+    prefix: str | None,
+    **given: Any,
 ) -> None:
     """Print least-privilege policies, and how the lake's bucket should be set up, as JSON.
 
@@ -72,15 +83,15 @@ def iam(
         raise click.UsageError("--trust is for --role glue: the other roles are yours already")
     if role and purpose in (None, "bucket"):
         raise click.UsageError("--role needs a --for that has roles: its policy is printed bare")
-    names = _names(ctx, place, given, describe=describe)
-    exports = _exports(ctx, exports, names, given["prefix"])
+    names = _names(ctx, place, {"prefix": prefix, **given}, describe=describe)
+    exports = _exports(ctx, exports, names, prefix)
     document = _document(names, purpose, role, exports=exports, trust=trust)
-    _check(ctx, document, strict=strict)
+    _check(ctx, document, strict=strict, describe=describe)
     ctx.output.document(document)
 
 
-def _names(ctx: Context, place: AwsPlace, given: dict[str, str | None], *, describe: bool) -> Names:
-    from airkeep.aws.policies import Names
+def _names(ctx: Context, place: AwsPlace, given: dict[str, Any], *, describe: bool) -> Names:
+    from airkeep.aws.policy import Names
 
     region = place.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     found: dict[str, Any] = {
@@ -92,8 +103,10 @@ def _names(ctx: Context, place: AwsPlace, given: dict[str, str | None], *, descr
     if describe:
         from airkeep.aws import mwaa
 
-        known = known.of(mwaa.describe(ctx.settings.need("environment"), place))
-    flags: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+        known = known.of(
+            mwaa.describe(*recorded_place(ctx, ctx.settings.need("environment"), place))
+        )
+    flags = {k: v for k, v in given.items() if v not in (None, ())}
     return replace(known, **flags)
 
 
@@ -136,18 +149,23 @@ def _told(policy: Policy) -> dict[str, Any]:
 
 _FLAG_OF = {"DAGS_BUCKET": "dags-bucket", "EXECUTION_ROLE": "execution-role",
             "GLUE_ROLE": "glue-role"}  # fmt: skip
+_DESCRIBED = ("ACCOUNT", "REGION", "DAGS_BUCKET", "EXECUTION_ROLE")
 
 
-def _check(ctx: Context, document: dict[str, Any], *, strict: bool) -> None:
-    from airkeep.aws.policies import placeholders
+def _check(ctx: Context, document: dict[str, Any], *, strict: bool, describe: bool) -> None:
+    from airkeep.aws.policy import placeholders
 
-    missing = [f"--{_FLAG_OF.get(name, name.lower())}" for name in placeholders(document)]
+    missing = placeholders(document)
+    told = [name for name in missing if name in _DESCRIBED and not describe]
+    by_mwaa = f"; --describe tells {_flags(told)}" if told else ""
     if missing and strict:
-        raise ConfigError(
-            f"placeholders would be left: give {', '.join(missing)}, or let --describe ask MWAA"
-        )
+        raise ConfigError(f"placeholders would be left: give {_flags(missing)}{by_mwaa}")
     if missing:
-        ctx.output.note(f"placeholders are left, for {', '.join(missing)}")
+        ctx.output.note(f"placeholders are left, for {_flags(missing)}{by_mwaa}")
+
+
+def _flags(names: Iterable[str]) -> str:
+    return ", ".join(f"--{_FLAG_OF.get(name, name.lower())}" for name in names)
 
 
 def _exports(ctx: Context, given: str | None, names: Names, prefix: str | None) -> str:

@@ -12,7 +12,7 @@ import click
 
 from airkeep.cli.context import Context, Group, setting_option, shared_options
 from airkeep.cli.hidden import hidden
-from airkeep.cli.place import place_options
+from airkeep.cli.place import place_options, recorded_place
 from airkeep.errors import JobFailedError, did_you_mean
 
 if TYPE_CHECKING:
@@ -93,8 +93,11 @@ def run(
     else:
         folder = options.pop("folder") or f"{ctx.settings.need('lake').rstrip('/')}/jobs"
         ctx.output.note(f"token {token}")
-        given = {"environment": ctx.settings.need("environment"), "folder": folder,
-                 "token": token, "place": place, "tell": _teller(ctx)}  # fmt: skip
+        environment = ctx.settings.need("environment")
+        name, there = recorded_place(ctx, environment, place)
+        given = {"environment": name, "folder": folder,
+                 "token": token, "place": there, "tell": _teller(ctx)}  # fmt: skip
+        words = _as_known(words, environment, name)
         if on == "glue":
             outcome = _on_glue(ctx, words, given, options)
         else:
@@ -122,6 +125,17 @@ def _as_json(command: tuple[str, ...], on: str) -> list[str]:
     takes_json = any(option.name == "as_json" for option in (known_command or cli).params)
     is_wanted = takes_json and "--json" not in command
     return [name, *(["--json"] if is_wanted else []), *command[1:]]
+
+
+def _as_known(words: list[str], environment: str, name: str) -> list[str]:
+    """Of an environment that MWAA knows by another name: what is saved of it goes by ours."""
+    from airkeep.cli.main import cli
+
+    command = cli.get_command(click.Context(cli), words[0])
+    takes_name = command is not None and any(p.name == "set_environment" for p in command.params)
+    if environment == name or not takes_name:
+        return words
+    return [words[0], "--environment", environment, *words[1:]]  # of two flags the last counts
 
 
 def _teller(ctx: Context) -> Callable[[str], None]:

@@ -1,12 +1,18 @@
-"""Flags that say whose AWS is meant."""
+"""Whose AWS is meant: as flags say, and as a lake has recorded of an environment."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from airkeep.errors import StoreError
+
+if TYPE_CHECKING:
+    from airkeep.aws.session import AwsPlace
+    from airkeep.cli.context import Context
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -33,6 +39,34 @@ def place_options(command: Command) -> Command:
         decorated = click.option(flag, help=what)(decorated)
     result: Command = decorated
     return result
+
+
+def recorded_place(ctx: Context, environment: str, place: AwsPlace) -> tuple[str, AwsPlace]:
+    """MWAA's name of an environment, and where it is: what flags leave open as `env add` was told.
+
+    Only of the configured lake, and where that knows the environment; else as it was given.
+    """
+    from airkeep.aws.session import AwsPlace
+    from airkeep.environment.events import MwaaPlace
+    from airkeep.environment.journal import Journal
+
+    if ctx.settings.lake is None:
+        return environment, place
+    lake = ctx.lake("-", new=True)
+    try:
+        there = Journal(lake.store, environment).read().state.place
+    except StoreError as error:
+        ctx.output.warn(f"where {environment} is, is taken from flags alone: {error}")
+        return environment, place
+    if not isinstance(there, MwaaPlace):
+        return environment, place
+    role = there if place.role_arn is None else place
+    return there.name, AwsPlace(
+        place.region or there.region,
+        place.profile or there.profile,
+        role.role_arn,
+        place.external_id or role.external_id,
+    )
 
 
 _FLAGS = (

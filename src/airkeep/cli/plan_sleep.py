@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airkeep.cli.context import Age, Context, shared_options
+from airkeep.cli.context import Age, Context, setting_option, shared_options
 from airkeep.cli.output import Output
 from airkeep.cli.pricing import Quantity, needed_region, price_options
 
@@ -57,7 +57,9 @@ class Minutes(Age):
 
 @click.command("plan-sleep")
 @click.argument("lake")
-@click.option("--environment", "-e", help="Whose plan it is, where the lake has several.")
+@setting_option(
+    "environment", "--environment", "-e", help="Whose plan it is, where the lake has several."
+)
 @click.option(
     "--since",
     type=Age(),
@@ -79,12 +81,11 @@ class Minutes(Age):
 @click.option("--schedulers", type=click.IntRange(1), help="Schedulers.  [those included]")
 @click.option("--storage-gb", type=Quantity(), default="0", help="GB of the metadata database.")
 @price_options
-@shared_options()
+@shared_options("environment")
 def plan_sleep(
     ctx: Context,
     lake: str,
     *,
-    environment: str | None,
     since: timedelta | datetime,
     timezone: str,
     lead: timedelta | None,
@@ -108,7 +109,7 @@ def plan_sleep(
     with ctx.output.progress("plan-sleep") as progress:
         found = airkeep.plan_sleep(
             ctx.lake(lake, remember=True),
-            environment=environment,
+            environment=ctx.settings.environment,
             since=since,
             timezone=timezone,
             lead=lead,

@@ -1,9 +1,12 @@
-"""The flags that say what is used and whose prices hold: what `cost` and `report` share."""
+"""What `cost` and `report` share: flags of environments and prices, and what these come to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +15,10 @@ import click
 from airkeep.cli.context import Command
 
 if TYPE_CHECKING:
+    from airkeep.cost.estimate import Usage
     from airkeep.cost.prices import Prices
+    from airkeep.report.cost import Paid, Priced
+    from airkeep.snapshot.lake import Lake
 
 
 class Quantity(click.ParamType):  # type: ignore[type-arg]
@@ -49,51 +55,93 @@ class Kinds(click.ParamType):  # type: ignore[type-arg]
         return kind.upper() or self._USUAL, Quantity().convert(number, param, ctx)
 
 
-_REGION = click.option(
-    "--region",
-    envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
-    help="Whose prices: us-east-1.  [AWS_REGION]",
-)
+@dataclass(frozen=True)
+class Said:
+    """What flags say of an environment, and of prices.
+
+    Attributes:
+        used: fields of `Usage`: those that were given.
+    """
+
+    used: Mapping[str, Any]
+    region: str | None
+    prices_file: Path | None
+
+    @property
+    def prices(self) -> Prices:
+        from airkeep.cost.prices import load_prices
+
+        return load_prices(self.prices_file)
+
+    @property
+    def hours(self) -> Decimal | None:
+        return self.used.get("hours")
+
+
+_REGION = click.option("--region", help="Whose prices: us-east-1.  [its journal's, or AWS_REGION]")
 _PRICES = click.option(
     "--prices",
     "prices_file",
     type=click.Path(path_type=Path),
     help="A TOML or JSON file of prices, which go before ours.",
 )
-_ENVIRONMENT_OPTIONS = (
-    click.option(
-        "--class", "environment_class", help="The environment class: mw1.micro to mw1.2xlarge."
-    ),
-    click.option(
+class_option = click.option(
+    "--class",
+    "environment_class",
+    help="The environment class: mw1.micro to mw1.2xlarge.",
+)
+_USED = {
+    "environment_class": class_option,
+    "workers": click.option(
         "--workers",
         type=click.IntRange(1),
-        default=1,
-        show_default=True,
-        help="Workers that are always there; one of them is included.",
+        help="Workers that are always there; one of them is included.  [that]",
     ),
-    click.option(
+    "extra_worker_hours": click.option(
         "--extra-worker-hours",
         type=Quantity(),
-        default="0",
         help="Hours of workers that scaling added, of all of them together.",
     ),
-    click.option(
+    "schedulers": click.option(
         "--schedulers",
         type=click.IntRange(1),
         help="Schedulers; two are included, of mw1.micro one.  [those]",
     ),
-    click.option("--storage-gb", type=Quantity(), default="0", help="GB of the metadata database."),
-    click.option(
+    "storage_gb": click.option(
+        "--storage-gb", type=Quantity(), help="GB of the metadata database."
+    ),
+    "hours": click.option(
         "--hours",
         type=Quantity(),
         help="Hours for which the environment is there, where it sleeps.  [all of them]",
     ),
-)
+}
 
 
-def environment_options(function: Command) -> Command:
-    """What an environment is, and whose prices hold."""
-    return _decorated(function, (*_ENVIRONMENT_OPTIONS, _REGION, _PRICES))
+def environment_options(*, own_class: bool = False) -> Callable[[Command], Command]:
+    """What an environment is, and whose prices hold, as `said`.
+
+    Args:
+        own_class: the command has another --class.
+    """
+    options = {
+        name: one for name, one in _USED.items() if name != "environment_class" or not own_class
+    }
+
+    def decorate(function: Command) -> Command:
+        @wraps(function)
+        def run(
+            *arguments: Any, region: str | None, prices_file: Path | None, **others: Any
+        ) -> Any:
+            given = {name: others.pop(name) for name in options}
+            used = {name: value for name, value in given.items() if value is not None}
+            return function(*arguments, said=Said(used, region, prices_file), **others)
+
+        decorated: Any = run
+        result: Command = _decorated(decorated, (*options.values(), _REGION, _PRICES))
+        return result
+
+    return decorate
 
 
 def price_options(function: Command) -> Command:
@@ -103,10 +151,66 @@ def price_options(function: Command) -> Command:
 
 def needed_region(region: str | None, prices: Prices) -> str:
     """The region whose prices hold."""
-    if not region:
+    found = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if not found:
         known = ", ".join(sorted({price.region for price in prices.known}))
         raise click.UsageError(f"--region: prices differ by region, name one (known: {known})")
-    return region
+    return found
+
+
+def bill_of(
+    lake: Lake,
+    environment: str | None,
+    said: Said,
+    note: Callable[[str], None],
+    *,
+    total: Decimal | None = None,
+) -> Paid | Priced:
+    """What an environment is billed: as flags say, else as its journal does, where it has one.
+
+    Args:
+        environment: None: of which one it is not known.
+        note: is told why no amount is known.
+    """
+    from airkeep.cost.estimate import Usage
+    from airkeep.environment.journal import Journal
+    from airkeep.environment.saved import usage_of
+    from airkeep.environment.trips import sleeps
+    from airkeep.report.cost import Paid, Priced
+
+    summary = None if environment is None else Journal(lake.store, environment).read()
+    asleep = () if summary is None else sleeps(summary.trips)
+    known = None if summary is None else usage_of(summary)
+    if total is not None:
+        if said.used.keys() - {"hours"}:
+            raise click.UsageError("--total is the whole bill: leave out --class and its like")
+        return Paid(total, said.hours, asleep)
+    prices = said.prices
+    if "environment_class" in said.used:
+        return Priced(Usage(**said.used), needed_region(said.region, prices), prices, asleep)
+    if known is not None:
+        usage, region = replace(known[0], **said.used), said.region or known[1]
+        if (why := _why_not(usage, region, prices)) is None:
+            return Priced(usage, region, prices, asleep)
+    elif said.used.keys() - {"hours"}:
+        raise click.UsageError("workers, schedulers and storage are of a class: give --class")
+    else:
+        why = "its journal has no class of MWAA: give --class mw1.small or --total 449.11"
+    note(f"what {environment or 'the environment'} cost is not known: {why}")
+    return Paid(None, said.hours, asleep)
+
+
+def _why_not(usage: Usage, region: str, prices: Prices) -> str | None:
+    """Why what a journal tells has no price; None where it has."""
+    from airkeep.cost.estimate import estimate
+    from airkeep.cost.period import month_of
+    from airkeep.errors import NoPriceError
+
+    try:
+        estimate(replace(usage, hours=None), month_of(2026, 1), prices, region=region)
+    except NoPriceError as error:
+        return str(error)
+    return None
 
 
 def _decorated(function: Command, options: tuple[Callable[..., Any], ...]) -> Command:

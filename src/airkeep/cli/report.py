@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from airkeep.cli.context import Age, Context, shared_options, split_names
-from airkeep.cli.pricing import Quantity, needed_region, price_options
+from airkeep.cli.pricing import Quantity, Said, bill_of, environment_options
 
 if TYPE_CHECKING:
     from airkeep.report.cost import Paid, Priced
+    from airkeep.snapshot.lake import Lake
 
 
 @click.command()
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     metavar="[ENV=]AMOUNT",
     help="What the period cost one environment, where it is known: 449.11, prod=449.11.",
 )
-@price_options
+@environment_options(own_class=True)
 @shared_options()
 def report(
     ctx: Context,
@@ -59,15 +61,15 @@ def report(
     compare: str | None,
     classes: tuple[str, ...],
     totals: tuple[str, ...],
-    region: str | None,
-    prices_file: Path | None,
+    said: Said,
 ) -> None:
     """Show what LAKE knows as one HTML file.
 
     The file needs no network and no server, and nothing of it depends on when it is read: its now
     is the newest snapshot. Every number names the model that it comes from and links to its SQL.
-    What the time since --since cost, or the last 30 days, is shared among DAGs where --class or
-    --total says what was paid.
+    What the time since --since cost, or the last 30 days, is shared among DAGs where --class,
+    --total or an environment's journal says what was paid, as by `airkeep cost by-dag`. --workers
+    and its like are of every environment that is priced.
     """
     from airkeep.report import run
     from airkeep.snapshot.new_file import check_new
@@ -76,14 +78,17 @@ def report(
     if sides and len(set(sides)) != 2:
         raise click.UsageError("--compare takes two environments: --compare staging,prod")
     check_new(output)
+    opened, environments = ctx.lake(lake, remember=True), split_names(environment)
+    named = environments or tuple(opened.environments())
+    bills = _bills(opened, named, _said_of(classes, totals, said))
     with ctx.output.progress("report") as progress:
         written = run.report(
-            ctx.lake(lake, remember=True),
+            opened,
             output,
-            environments=split_names(environment),
+            environments=environments,
             since=since,
             compare=sides,
-            bills=_bills(classes, totals, region, prices_file),
+            bills=bills,
             limits=ctx.question_limits,
             spool=ctx.spool,
             progress=progress,
@@ -100,34 +105,42 @@ def report(
     ctx.output.result(written, text)
 
 
-def _bills(
-    classes: tuple[str, ...],
-    totals: tuple[str, ...],
-    region: str | None,
-    prices_file: Path | None,
-) -> dict[str, Paid | Priced]:
-    """What each environment cost; one that is named twice is an error."""
-    from airkeep.cost.estimate import Usage
-    from airkeep.cost.prices import load_prices
-    from airkeep.report.cost import Paid, Priced
+def _said_of(
+    classes: tuple[str, ...], totals: tuple[str, ...], said: Said
+) -> dict[str, tuple[Said, Decimal | None]]:
+    """What flags say of each environment, the unnamed one's for every other; once of each."""
+    found: dict[str, tuple[Said, Decimal | None]] = {}
 
-    found: dict[str, Paid | Priced] = {}
-
-    def add(given: str, paid: Paid | Priced) -> None:
-        name = _named(given)[0]
+    def add(name: str, one: Said, total: Decimal | None) -> None:
         if name in found:
             which = name or "every environment"
             raise click.UsageError(f"--class and --total: the cost of {which} is said twice")
-        found[name] = paid
+        found[name] = (one, total)
 
     for given in classes:
-        prices = load_prices(prices_file)
-        usage = Usage(environment_class=_named(given)[1])
-        add(given, Priced(usage, needed_region(region, prices), prices))
+        name, of = _named(given)
+        add(name, replace(said, used={**said.used, "environment_class": of}), None)
     for given in totals:
-        amount: Decimal = Quantity().convert(_named(given)[1], None, None)
-        add(given, Paid(amount))
+        name, amount = _named(given)
+        add(name, said, Quantity().convert(amount, None, None))
+    found.setdefault("", (said, None))
     return found
+
+
+def _bills(
+    lake: Lake, names: tuple[str, ...], said: dict[str, tuple[Said, Decimal | None]]
+) -> dict[str, Paid | Priced]:
+    """What each environment cost, where that is known; why it is not, the page says."""
+    from airkeep.report.cost import Paid
+
+    every = said.pop("")
+    if every[1] is not None and len(names) > 1:
+        return {"": Paid(every[1])}  # which is refused: whose it is, is not said
+    found = {
+        name: bill_of(lake, name, one, lambda _: None, total=total)
+        for name, (one, total) in {**dict.fromkeys(names, every), **said}.items()
+    }
+    return {n: b for n, b in found.items() if not isinstance(b, Paid) or b.total is not None}
 
 
 def _named(given: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,6 +10,7 @@ from decimal import Decimal
 from airkeep.errors import ConfigError
 
 _US_PER_HOUR = 3_600_000_000
+Span = tuple[datetime, datetime | None]  # from, to; None: it has not ended
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,14 @@ class Period:
     @property
     def hours(self) -> Decimal:
         return _hours(self.begin, self.end)
+
+    def hours_without(self, spans: Iterable[Span]) -> Decimal:
+        """Its hours less those of the spans, which do not overlap."""
+        found = self.hours
+        for begin, end in spans:
+            first, last = max(begin, self.begin), min(end or self.end, self.end)
+            found -= _hours(first, max(first, last))
+        return found
 
     @property
     def months(self) -> Decimal:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal, get_args
@@ -52,15 +52,18 @@ class Share:
 
     Attributes:
         name: a DAG, a task as `dag.task`, an owner or a tag; empty for work without one.
+        part: of all slot time.
+        amount: None, as all that it is made of, where the bill is not known.
     """
 
     name: str
     slot_h: float
-    amount: Decimal
-    again: Decimal
-    failed: Decimal
-    waited: Decimal
-    work: Decimal
+    part: float
+    amount: Decimal | None = None
+    again: Decimal | None = None
+    failed: Decimal | None = None
+    waited: Decimal | None = None
+    work: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,13 @@ class Cost:
     """What was paid in a period, and in how much of it anything ran.
 
     Attributes:
+        total: None where it is not known.
         standing: the part of the total that is paid whether anything runs or not.
         hours: for which the environment was there.
         busy_hours: in which a try held a slot.
     """
 
-    total: Decimal
+    total: Decimal | None
     standing: Decimal
     hours: Decimal
     busy_hours: Decimal
@@ -84,11 +88,12 @@ class Shared:
     """A bill in parts: `idle` and every amount are the total.
 
     Attributes:
+        total: None where it is not known.
         idle: paid while nothing ran; with `spread`, only where nothing ever did.
     """
 
-    total: Decimal
-    idle: Decimal
+    total: Decimal | None
+    idle: Decimal | None
     shares: tuple[Share, ...]
 
 
@@ -101,18 +106,24 @@ def share(cost: Cost, uses: Iterable[Use], by: By, *, spread: bool = False) -> S
     Raises:
         ConfigError: the total is less than nothing, or has parts of a cent.
     """
-    total = whole_cents(cost.total)
     named = _by_name(uses, by)
     names = sorted(named, key=lambda name: (-named[name].slot_s, name))
     taken = sum((named[name].slot_s for name in names), Fraction(0))
-    idle = Fraction(0) if spread else _idle(cost)
+    parts = [named[name].slot_s / taken for name in names]
+    shares = [
+        Share(name, float(named[name].slot_s) / 3600, float(part))
+        for name, part in zip(names, parts, strict=True)
+    ]
+    if cost.total is None:
+        return Shared(None, None, tuple(shares))
+    total = whole_cents(cost.total)
     if not taken:
         return Shared(_amount(total), _amount(total), ())
+    idle = Fraction(0) if spread else _idle(cost.total, cost)
     rest = Fraction(cost.total) - idle
-    weights = [idle, *(rest * named[name].slot_s / taken for name in names)]
-    nobodys, *parts = dealt(total, weights)
-    shares = (_share(name, part, named[name]) for name, part in zip(names, parts, strict=True))
-    return Shared(_amount(total), _amount(nobodys), tuple(shares))
+    nobodys, *amounts = dealt(total, [idle, *(rest * part for part in parts)])
+    priced = (_priced(one, n, named[one.name]) for one, n in zip(shares, amounts, strict=True))
+    return Shared(_amount(total), _amount(nobodys), tuple(priced))
 
 
 def dealt(whole: int, weights: Sequence[Fraction]) -> list[int]:
@@ -181,22 +192,23 @@ def _names(use: Use, by: By) -> Sequence[str]:
             return list(dict.fromkeys(use.tags)) or [""]
 
 
-def _idle(cost: Cost) -> Fraction:
+def _idle(total: Decimal, cost: Cost) -> Fraction:
     """The standing part of the total, for the hours in which nothing ran."""
     if not cost.hours:
         return Fraction(0)
     idle_hours = max(Fraction(0), Fraction(cost.hours) - Fraction(cost.busy_hours))
-    standing = min(Fraction(cost.standing), Fraction(cost.total))
+    standing = min(Fraction(cost.standing), Fraction(total))
     return standing * idle_hours / Fraction(cost.hours)
 
 
-def _share(name: str, part: int, taken: _Taken) -> Share:
+def _priced(share: Share, part: int, taken: _Taken) -> Share:
     waste = (taken.again_s, taken.failed_s, taken.waited_s)
     # The sums of floats in SQL may end a little above the float of the whole.
     work = max(Fraction(0), taken.slot_s - sum(waste, Fraction(0)))
     again, failed, waited, worked = map(_amount, dealt(part, [*waste, work]))
-    slot_h = float(taken.slot_s) / 3600
-    return Share(name, slot_h, _amount(part), again, failed, waited, worked)
+    return replace(
+        share, amount=_amount(part), again=again, failed=failed, waited=waited, work=worked
+    )
 
 
 def _amount(whole: int) -> Decimal:

@@ -14,6 +14,7 @@ from airkeep.cost.estimate import Usage, estimate
 from airkeep.cost.period import Period
 from airkeep.cost.prices import Prices
 from airkeep.environment.summary import Summary
+from airkeep.environment.trips import sleeps
 from airkeep.errors import ConfigError, NoPriceError
 
 
@@ -46,15 +47,14 @@ def usage_of(summary: Summary) -> tuple[Usage, str] | None:
 
 def saved(summary: Summary, prices: Prices) -> Saved | None:
     """What its last sleep saved; None where it is not known."""
-    made, billed = summary.trips, usage_of(summary)
-    slept = next((t for t in reversed(made) if t.journey == "down" and t.how == "done"), None)
-    if billed is None or slept is None or slept.ended is None:
+    slept, billed = sleeps(summary.trips), usage_of(summary)
+    if billed is None or not slept:
         return None
-    woken = [t.began for t in made if t.journey == "up" and t.began >= slept.ended]
-    if not woken or woken[0] <= slept.ended:
+    begin, end = slept[-1]
+    if end is None or end <= begin:
         return None
     usage, region = billed
-    period = Period(slept.ended, woken[0])
+    period = Period(begin, end)
     try:
         found = estimate(usage, period, prices, region=region)
     except (ConfigError, NoPriceError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from airkeep.cost.period import Span
 from airkeep.environment.events import Began, Ended, Entry, Journey
 
 _KEPT = 400  # more than any schedule tries in vain, and half a year of nights; 40 kB
@@ -40,6 +41,19 @@ def with_entry(made: tuple[Trip, ...], entry: Entry) -> tuple[Trip, ...]:
         case Ended(how, why) if made and made[-1].how == "open":
             return (*made[:-1], replace(made[-1], how=how, ended=entry.at, why=why))
     return made
+
+
+def sleeps(made: Iterable[Trip]) -> tuple[Span, ...]:
+    """When it was not there: from the end of a `down` to the begin of the `up` after it."""
+    found: list[Span] = []
+    slept: datetime | None = None
+    for trip in made:
+        if trip.journey == "down" and trip.how == "done" and slept is None:
+            slept = trip.ended
+        elif trip.journey == "up" and slept is not None:
+            found.append((slept, trip.began))
+            slept = None
+    return (*found, *([] if slept is None else [(slept, None)]))
 
 
 def usual(made: Sequence[Trip], journey: Journey) -> timedelta | None:

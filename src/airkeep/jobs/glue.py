@@ -18,7 +18,7 @@ from airkeep.aws import glue_connections, glue_jobs, mwaa, s3
 from airkeep.aws.ec2 import zone_of
 from airkeep.aws.glue_connections import Connection
 from airkeep.aws.glue_jobs import JobRun
-from airkeep.aws.policies import Names
+from airkeep.aws.policy import Names
 from airkeep.aws.session import HERE, AwsPlace, region_of
 from airkeep.aws.wait import Patience, until
 from airkeep.database.address import Address

@@ -81,7 +81,7 @@ def plan_bills(bills: Bills, newest: Mapping[str, datetime], since: datetime | N
                 f"the report is about {', '.join(sorted(newest)) or 'none'}"
             )
     every = bills.get("")
-    if isinstance(every, Paid) and len(newest) > 1:
+    if isinstance(every, Paid) and every.total is not None and len(newest) > 1:
         raise ConfigError(
             f"a total is of one environment, and the report is about {', '.join(sorted(newest))}: "
             f"name it, --total {min(newest)}={every.total}"
@@ -89,7 +89,7 @@ def plan_bills(bills: Bills, newest: Mapping[str, datetime], since: datetime | N
     found, without = [], []
     for name, at in sorted(newest.items()):
         paid = bills.get(name, bills.get(""))
-        if paid is None:
+        if paid is None or (isinstance(paid, Paid) and paid.total is None):
             without.append(f"{name}: no price is known.")
         elif since is not None and since >= at:
             without.append(f"{name}: nothing is known of this period.")
@@ -152,7 +152,7 @@ def _told(one: Bill) -> str:
 def _who(one: Bill, each: int) -> list[Row]:
     rows = [_row(one, share) for share in one.shares[:each]]
     if one.idle:
-        idle: Row = (one.environment, "(idle)", float(one.idle), _part(one.idle, one.total),
+        idle: Row = (one.environment, "(idle)", _number(one.idle), _part(one.idle, one.total),
                      None, None, None, None)  # fmt: skip
         rows.append(idle)
     return rows
@@ -163,9 +163,16 @@ def _dearest_first(row: Row) -> float:
 
 
 def _row(one: Bill, share: Share) -> Row:
-    waste = (float(amount) for amount in (share.again, share.failed, share.waited))
+    waste = (_number(amount) for amount in (share.again, share.failed, share.waited))
     part = _part(share.amount, one.total)
-    return (one.environment, share.name, float(share.amount), part, *waste, round(share.slot_h, 6))
+    return (
+        one.environment,
+        share.name,
+        _number(share.amount),
+        part,
+        *waste,
+        round(share.slot_h, 6),
+    )
 
 
 def _what(one: Bill) -> list[Row]:
@@ -175,9 +182,14 @@ def _what(one: Bill) -> list[Row]:
     ]
     parts = [*sums, ("the idle base: nothing ran", one.idle), ("total", one.total)]
     return [
-        (one.environment, words, float(amount), _part(amount, one.total)) for words, amount in parts
+        (one.environment, words, _number(amount), _part(amount, one.total))
+        for words, amount in parts
     ]
 
 
-def _part(amount: Decimal, total: Decimal) -> float | None:
-    return round(float(amount / total), 6) if total else None
+def _number(amount: Decimal | None) -> float | None:
+    return None if amount is None else float(amount)
+
+
+def _part(amount: Decimal | None, total: Decimal | None) -> float | None:
+    return round(float(amount / total), 6) if amount is not None and total else None

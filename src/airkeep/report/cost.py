@@ -9,14 +9,14 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 from airkeep.config import check_setting
 from airkeep.cost.estimate import Estimate, Usage, estimate
-from airkeep.cost.period import Period
+from airkeep.cost.period import Period, Span
 from airkeep.cost.prices import Prices
 from airkeep.cost.share import By, Cost, Share, Shared, Use, share, whole_cents
 from airkeep.database.limits import ReadLimits, question_bytes
@@ -37,23 +37,31 @@ Ask = Callable[[str], Iterable[tuple[object, ...]]]
 
 @dataclass(frozen=True)
 class Priced:
-    """A bill that is estimated: what is used, and whose prices hold."""
+    """A bill that is estimated: what is used, and whose prices hold.
+
+    Attributes:
+        asleep: when the environment was not there; not asked where `usage` has its hours.
+    """
 
     usage: Usage
     region: str
     prices: Prices
+    asleep: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
 class Paid:
-    """A bill that is known.
+    """A bill that is told.
 
     Attributes:
-        hours: for which the environment was there; None: all of the period.
+        total: None where nobody knows: then slot time alone is shared.
+        hours: for which the environment was there; None: all of the period but when it slept.
+        asleep: when it was not there.
     """
 
-    total: Decimal
+    total: Decimal | None
     hours: Decimal | None = None
+    asleep: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ class Bill:
     """A period's cost in parts; `idle` and the amounts of the shares are the total.
 
     Attributes:
+        total: None, as all amounts, where it is not known.
         hours: for which the environment was there; busy_hours: in which a try held a slot.
         currency: of the prices; None: of a total that was told.
         first_day: on which anything is known to have run.
@@ -72,8 +81,8 @@ class Bill:
     period: Period
     by: By
     currency: str | None
-    total: Decimal
-    idle: Decimal
+    total: Decimal | None
+    idle: Decimal | None
     spread: bool
     hours: Decimal
     busy_hours: Decimal
@@ -152,15 +161,18 @@ def cost_of(paid: Paid | Priced, period: Period) -> tuple[Cost, Estimate | None]
         ConfigError: a number makes no sense, or the total has parts of a cent.
         NoPriceError: a price is not known.
     """
+    awake = period.hours_without(paid.asleep)
     if isinstance(paid, Paid):
-        whole_cents(paid.total)
-        hours = period.hours if paid.hours is None else paid.hours
+        if paid.total is not None:
+            whole_cents(paid.total)
+        hours = awake if paid.hours is None else paid.hours
         if not 0 <= hours <= period.hours:
             raise ConfigError(
                 f"hours: expected 0 to {period.hours:,.0f} in this period, found {hours}"
             )
-        return Cost(paid.total, paid.total, hours, Decimal(0)), None
-    found = estimate(paid.usage, period, paid.prices, region=paid.region)
+        return Cost(paid.total, paid.total or Decimal(0), hours, Decimal(0)), None
+    usage = paid.usage if paid.usage.hours is not None else replace(paid.usage, hours=awake)
+    found = estimate(usage, period, paid.prices, region=paid.region)
     standing = sum((line.amount for line in found.lines if line.stands), Decimal(0))
     return Cost(found.total, standing, found.hours, Decimal(0)), found
 
