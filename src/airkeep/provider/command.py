@@ -1,14 +1,26 @@
-"""airkeep's command line as a task; `process.py` checks, starts and stops it."""
+"""airkeep's command line as a task; the room `jobs` checks it, runs it and keeps its result.
+
+The process is this interpreter's. It is told of a kill, and waited for: an export or a restore that
+is stopped leaves nothing half done.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
-from airkeep.provider.compatibility import AirflowException, AirflowSkipException, TaskInstance
-from airkeep.provider.hook import AirkeepHook
+from airkeep.aws.session import AwsPlace
+from airkeep.jobs.here import run_command
+from airkeep.jobs.job import MAX_SUMMARY_BYTES, Result, as_json, check_command
+from airkeep.jobs.record import run_once
+from airkeep.provider.compatibility import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+)
+from airkeep.provider.conf import Asked, read_conf
 from airkeep.provider.operators import AirkeepOperator, Context, Document, failures_of_tasks
-from airkeep.provider.process import Job, Outcome, read_job, run_command
 
 
 class AirkeepCommandOperator(AirkeepOperator):
@@ -18,7 +30,8 @@ class AirkeepCommandOperator(AirkeepOperator):
 
     Args:
         command: its words without `airkeep`; a template.
-        result: where {"status", "summary", "error"} is saved as JSON, a URL or a path; a template.
+        result: where {"status", "summary", "error"} is saved as JSON, of a refusal too: a URL or a
+            path; a template.
         from_conf: both come from the DAG run's conf: {"command": [...], "result": "..."}.
     """
 
@@ -40,27 +53,29 @@ class AirkeepCommandOperator(AirkeepOperator):
     def execute(self, context: Context) -> Document:
         with failures_of_tasks():
             given = {"command": self.command, "result": self.result}
-            job = read_job(context["dag_run"].conf if self.from_conf else given)
-            return self.run_job(job, self.hook())
+            return self.run_asked(read_conf(context["dag_run"].conf if self.from_conf else given))
 
-    def run_with(self, hook: AirkeepHook, ti: TaskInstance) -> Document:
-        return self.run_job(read_job({"command": self.command, "result": self.result}), hook)
-
-    def run_job(self, job: Job, hook: AirkeepHook) -> Document:
-        """Run it, unless its outcome is there; it fails when the command does."""
-        place = Outcome.at(job.result, hook.store_options(job.result)) if job.result else None
-        done = place.load() if place else None
-        if done is None:
-            done = run_command(job.words, environ=hook.variables(), log=self.log)
-            if place:
-                done = place.save(done)
+    def run_asked(self, asked: Asked) -> Document:
+        """Run it, unless its result is there; the task fails when the command does."""
+        if not asked.result:
+            result = self.run_command(asked.command)
         else:
-            self.log.info("%s is there: the command has run before", job.result)
-        if done.status:
-            raise AirflowException(
-                f"airkeep {job.words[0]} ended with status {done.status}: {done.error}"
+            place = AwsPlace(region=self.aws_region or None)
+            result = run_once(
+                asked.result, partial(self.run_command, asked.command), self.log.info, place
             )
-        return {"status": 0, "result": job.result} if place else vars(done)
+        if result.status:
+            # A result that is saved stays what it is, however often this is tried.
+            failure = AirflowFailException if asked.result else AirflowException
+            raise failure(f"airkeep ended with status {result.status}: {result.error}")
+        return {"status": 0, "result": asked.result} if asked.result else vars(result)
+
+    def run_command(self, command: object) -> Result:
+        """Run it in a process that means what this task means."""
+        words = as_json(check_command(command))
+        variables = self.hook().variables()
+        self.log.info("airkeep %s", " ".join(words))
+        return run_command(words, variables, self.log.info, most_bytes=MAX_SUMMARY_BYTES)
 
 
 class AirkeepRegisterOperator(AirkeepCommandOperator):
@@ -80,8 +95,7 @@ class AirkeepRegisterOperator(AirkeepCommandOperator):
 
     def execute(self, context: Context) -> Document:
         with failures_of_tasks():
-            hook = self.hook()
-            lake = hook.need("lake")
+            lake = self.hook().need("lake")
             if not self.catalog or not lake.startswith("s3://"):
                 raise AirflowSkipException(f"{lake} is registered in no catalog")
-            return self.run_job(Job(("register", lake, "--glue", self.catalog)), hook)
+            return self.run_asked(Asked(["register", lake, "--glue", self.catalog]))

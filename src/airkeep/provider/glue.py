@@ -17,6 +17,7 @@ from threading import Thread
 from typing import Any, ClassVar
 
 from airkeep.errors import AirkeepError
+from airkeep.jobs.job import as_json, check_command
 from airkeep.provider.compatibility import (
     DEFERRABLE,
     AirflowException,
@@ -26,7 +27,6 @@ from airkeep.provider.compatibility import (
 )
 from airkeep.provider.hook import AirkeepHook
 from airkeep.provider.operators import AirkeepOperator, Context, Document, failures_of_tasks
-from airkeep.provider.process import read_job
 from airkeep.provider.values import plain
 
 TIMEOUT_S = 2 * 3600  # an hour of a job's own time, once more if it is tried again
@@ -68,7 +68,7 @@ class AirkeepGlueOperator(AirkeepOperator):
         self.timeout_s, self.shape, self.deferrable = timeout_s, shape, deferrable
 
     def run_with(self, hook: AirkeepHook, ti: TaskInstance) -> Document:
-        words = read_job({"command": self.command}).words
+        words = as_json(check_command(self.command))
         asked: Document = {
             "command": [hook.need("lake") if word == "-" else word for word in words],
             "role": self.role_name,

@@ -19,7 +19,7 @@ with DAG(
 ) as dag:
     export = AirkeepGlueOperator(
         task_id="export",
-        command=["export", "env:", "-", "--increment", "--json"],
+        command=["export", "env:", "-", "--increment"],
         role_name=ROLE,
         **PLACE,
     )
