@@ -31,7 +31,7 @@ from airkeep.store.open import open_store
 from aws_server import AwsServer, running_aws_server
 from glue_gap import whole_glue
 
-SHAPE = GlueShape(kind="pythonshell", retries=0)  # what the emulator runs; Spark it does not
+SHAPE = GlueShape(retries=0)  # the emulator tries no run again
 ADDRESS = Address("postgresql", "airflow", "db.example.org", 5432, "airflow", "p")  # not called
 NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
 
@@ -218,11 +218,6 @@ def _dead(job: str) -> JobRun | None:
     return run if run is not None and run.state == "FAILED" else None
 
 
-def test_a_run_that_succeeds_without_a_result_has_not(account: Account) -> None:
-    with pytest.raises(JobError, match=r"succeeded, says Glue, and left no result.*CloudWatch"):
-        account.run("iam", address=ADDRESS, shape=GlueShape())  # Spark: the emulator runs nothing
-
-
 def test_a_run_that_takes_too_long_is_stopped(account: Account) -> None:
     with pytest.raises(JobError, match=r"not done within 0 s and was stopped\. Logs: CloudWatch"):
         account.run(
@@ -257,7 +252,7 @@ def test_the_command_line_does_all_that(
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", database.reveal())
     monkeypatch.setenv("AIRKEEP_LAKE", account.lake)
     flags = ["--on", "glue", "-e", account.environment, "--glue-role", "glue", "--poll", "0.2",
-             "--job-type", "pythonshell", "--retries", "0", "--token", "t"]  # fmt: skip
+             "--retries", "0", "--token", "t"]  # fmt: skip
     command = ["export", "env:", account.lake, "--secrets", "drop"]
     assert run(["job", "run", *flags, "--database", "env:", "--", *command]) == 0
     told = capsys.readouterr()

@@ -17,7 +17,6 @@ from servers import Databases, Templates
 pytestmark = pytest.mark.slow
 
 DUMPS = {NEWEST: "airflow-332", OLDEST: "airflow-2105-xcompickle"}
-# A Python shell is what the emulator runs; Spark it does not.
 DAG = """
 from datetime import datetime  # a DAG of Airflow
 from airkeep.provider.compatibility import DAG
@@ -32,7 +31,7 @@ for deferrable in (False, True):
             role_name="glue",
             lake="{lake}",
             timeout_s=120,
-            shape={{"kind": "pythonshell", "retries": 0}},
+            shape={{"retries": 0}},
             deferrable=deferrable,
         )
         snapshot = "{{{{ ti.xcom_pull(task_ids='export')['result']['summary']['id'] }}}}"

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -31,6 +32,8 @@ from airkeep.errors import AddressError, ConfigError, JobError, JobFailedError
 from airkeep.jobs.connection import from_jdbc, to_jdbc
 from airkeep.jobs.glue import _Job
 from airkeep.jobs.glue_plan import (
+    CONNECTION,
+    ENVIRONMENT,
     SCRIPT,
     TOKEN,
     GlueShape,
@@ -53,7 +56,8 @@ from airkeep.jobs.job import (
     told_of_cut,
 )  # fmt: skip
 from airkeep.jobs.record import Record, load, run_once, save
-from told_glue import told_glue
+from told_glue import JSON, VARIABLES, told_glue
+from told_http import Answer, Asked, told_http
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
@@ -169,10 +173,9 @@ def shapes(operation: str) -> Any:
     return model.operation_model(operation).input_shape
 
 
-@pytest.mark.parametrize("kind", ["glueetl", "pythonshell"])
-def test_a_definition_is_what_glue_takes(kind: Any) -> None:
+def test_a_definition_is_what_glue_takes() -> None:
     definition = job_definition(
-        GlueShape(kind=kind), role="r", script="s3://b/x.py", connection="c", environment="prod"
+        GlueShape(), role="r", script="s3://b/x.py", connection="c", environment="prod"
     )
     for operation, asked in (
         ("CreateJob", {"Name": "j", **definition}),
@@ -397,6 +400,41 @@ def test_a_run_is_said_to_be_stopped_only_when_it_is(
             monkeypatch.setenv(name, value)
         job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), patience, HERE, print)
         assert re.search(rf"and {said}", str(job.stop()))
+
+
+def test_a_run_that_succeeds_without_a_result_has_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with told_glue({"GetJobRuns": [{"JobRuns": [_run_of_glue("SUCCEEDED")]}]}) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), Patience(9), HERE, print)
+        with pytest.raises(JobError, match=r"succeeded, says Glue, and left no result.*CloudWatch"):
+            job.wait()
+
+
+def test_the_result_that_was_saved_first_is_the_jobs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another attempt of the same run ends while this one looks up its database."""
+    result = tmp_path / "t" / "result.json"
+
+    def answer(asked: Asked) -> Answer:
+        result.parent.mkdir()
+        result.write_bytes(Result(7, None, "of the other").json())
+        properties = {"JDBC_CONNECTION_URL": "jdbc:postgresql://db/airflow"}
+        told = {"Connection": {"Name": "c", "ConnectionProperties": properties}}
+        return Answer(body=json.dumps(told).encode(), headers=JSON)
+
+    arguments = run_arguments(
+        ["iam", "--for", "bucket"], token="t", result=str(result), region="us-east-1", secret=None
+    )
+    words = [word for item in arguments.items() for word in item]
+    with told_http(answer) as url:
+        for name, value in {**VARIABLES, "AWS_ENDPOINT_URL_GLUE": url}.items():
+            monkeypatch.setenv(name, value)
+        failed = run_inside([*words, CONNECTION, "c", ENVIRONMENT, "prod"], os.environ, print)
+    assert failed == "exit status 7: of the other"
 
 
 def test_a_job_that_was_given_nothing_says_so() -> None:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from airkeep.aws.session import HERE, AwsPlace, client, explained
+from airkeep.aws.wait import Patience, until
 from airkeep.errors import ConfigError
 
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
 _ABSENT = ("404", "NoSuchKey", "NotFound")
-_THERE = ("PreconditionFailed", "ConditionalRequestConflict")
+_THERE = "PreconditionFailed"
+_BUSY = Patience(20, 0.5)  # until a request for the same key must have ended
 
 
 @dataclass(frozen=True)
@@ -82,20 +84,26 @@ def load_object(bucket: str, key: str, place: AwsPlace = HERE) -> bytes | None:
 
 
 def save_object(bucket: str, key: str, data: bytes, place: AwsPlace = HERE) -> bool:
-    """Save a small object where there is none; False where there is one, which stays as it is.
+    """Save a small object where there is none; False where there is another, which stays as it is.
+
+    One of the same bytes is taken for ours: when an answer is lost, boto asks again.
 
     Raises:
         AwsError: AWS refused or failed.
     """
     s3 = client("s3", place)
-    with explained(f"saving s3://{bucket}/{key}"):
-        try:
-            s3.put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
-        except s3.exceptions.ClientError as error:
-            if _code(error) in _THERE:
-                return False
-            raise
-    return True
+
+    def is_made() -> bool:
+        with explained(f"saving s3://{bucket}/{key}"):
+            try:
+                s3.put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
+            except s3.exceptions.ClientError as error:
+                if _code(error) == _THERE:
+                    return False
+                raise
+        return True
+
+    return until(is_made, _BUSY) or load_object(bucket, key, place) == data
 
 
 def _code(error: Any) -> str:

@@ -42,6 +42,8 @@ _AGAIN = (
     "InternalServer", "InternalFailure", "InternalError", "SlowDown", "ThrottledException",
     "RequestLimitExceeded", "RequestThrottled", "RequestTimeout", "OperationTimeout",
     "ConcurrentRunsExceeded",
+    # S3's 409s: another request for that key was under way, nothing is stored for sure.
+    "ConditionalRequestConflict", "OperationAborted",
 )  # fmt: skip
 _AGAIN_STATUS = 429  # and every one from 500 on, whatever its code
 _LONGEST = 600

@@ -59,7 +59,6 @@ def job() -> None:
 @click.option("--glue-version", help="For Glue; by default 5.0.")
 @click.option("--worker-type", help="For Glue; by default G.1X.")
 @click.option("--workers", type=click.IntRange(2), help="For Glue; by default 2.")
-@click.option("--job-type", type=click.Choice(["glueetl", "pythonshell"]), help="For Glue.")
 @click.option("--retries", type=click.IntRange(0, 10), help="For Glue, of a run that died; 1.")
 @click.option("--modules", help="For Glue: what pip installs; by default this airkeep.")
 @click.option(
@@ -167,7 +166,7 @@ def _on_glue(command: list[str], given: dict[str, Any], options: dict[str, Any])
     if (options["subnet"] is None) == bool(options["security_group"]):
         raise click.UsageError("--subnet and --security-group go together")
     asked = {
-        "kind": options["job_type"], "glue_version": options["glue_version"],
+        "glue_version": options["glue_version"],
         "worker_type": options["worker_type"], "workers": options["workers"],
         "retries": options["retries"], "modules": options["modules"],
         "timeout_min": options["timeout_minutes"],

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from airkeep.version import __version__
 
@@ -39,15 +39,14 @@ if failed:
 class GlueShape:
     """How large a job is, and how long it may take.
 
+    It is a Spark job, whose driver alone is used: Python shell jobs have a Python that is too old.
+
     Attributes:
-        kind: Glue's name of the command: Spark, whose driver alone is used, since Python shell jobs
-            have a Python that is too old for airkeep.
         retries: how often Glue itself tries again a run that died without a result.
         at_once: runs of the job that may be at work side by side.
         modules: what pip installs, of which one is airkeep.
     """
 
-    kind: Literal["glueetl", "pythonshell"] = "glueetl"
     glue_version: str = "5.0"
     worker_type: str = "G.1X"
     workers: int = 2
@@ -66,20 +65,10 @@ def job_definition(
     shape: GlueShape, *, role: str, script: str, connection: str, environment: str
 ) -> dict[str, Any]:
     """The job in the words of CreateJob, without its name."""
-    is_spark = shape.kind == "glueetl"
-    size: dict[str, Any] = (
-        {"WorkerType": shape.worker_type, "NumberOfWorkers": shape.workers}
-        if is_spark
-        else {"MaxCapacity": 1.0}
-    )
     return {
         "Description": "Runs airkeep beside the metadata database of an Airflow environment.",
         "Role": role,
-        "Command": {
-            "Name": shape.kind,
-            "ScriptLocation": script,
-            "PythonVersion": "3" if is_spark else "3.9",
-        },
+        "Command": {"Name": "glueetl", "ScriptLocation": script, "PythonVersion": "3"},
         "DefaultArguments": {
             "--additional-python-modules": shape.modules,
             "--job-language": "python",
@@ -91,7 +80,8 @@ def job_definition(
         "MaxRetries": shape.retries,
         "Timeout": shape.timeout_min,
         "GlueVersion": shape.glue_version,
-        **size,
+        "WorkerType": shape.worker_type,
+        "NumberOfWorkers": shape.workers,
     }
 
 

@@ -1,8 +1,8 @@
 """What a Glue job does: finds its database, runs its command, saves what came of it.
 
-Glue hands arguments over as `--NAME value`; a variable `NAME` of the environment stands in for one
-that is not given. The address of the database and the keys go into the variables of the command's
-process alone. A result that is there already is not made again: Glue has started the job twice.
+Glue hands arguments over as `--NAME value`. The address of the database and the keys go into the
+variables of the command's process alone. A result that is there already is not made again: Glue has
+started the job twice.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def run_inside(
     Returns:
         Why it failed, in a line; empty where it did not.
     """
-    given = _Given(arguments, environ)
+    given = _Given(arguments)
     try:
         result = _result(given, environ, tell)
     except AirkeepError as error:
@@ -70,12 +70,11 @@ def _command(given: _Given) -> list[str]:
 class _Given:
     """The job's arguments."""
 
-    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
-        self._environ = environ
+    def __init__(self, arguments: Sequence[str]) -> None:
         self._values = dict(pairwise([*arguments, ""]))
 
     def get(self, name: str) -> str | None:
-        return self._values.get(name) or self._environ.get(name.lstrip("-"))
+        return self._values.get(name)
 
     def need(self, name: str) -> str:
         value = self.get(name)

@@ -10,6 +10,7 @@ twice has one result. A folder is `s3://...`, asked with the caller's role, or a
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,7 +48,9 @@ class Record:
             AwsError, StoreError: it could not be saved.
         """
         asked = {"on": on, "environment": environment, "command": list(command)}
-        document = json.dumps({**asked, "at": now.isoformat()}).encode()
+        # One's own document is known again after a lost answer; two of one instant differ.
+        told = {**asked, "at": now.isoformat(), "by": secrets.token_hex(8)}
+        document = json.dumps(told).encode()
         if save(f"{self.folder.rstrip('/')}/{self.token}/{ASKED}", document, self.place):
             return True
         there = json.loads(self._load(ASKED) or b"{}")
@@ -90,11 +93,12 @@ def run_once(
         result = Result(error.exit_status, None, str(error))
     if save(url, result.json(), place):
         return result
-    return read_result(load(url, place) or b"", url)  # of another run, which was faster
+    tell("another run saved its result first: that one counts")
+    return read_result(load(url, place) or b"", url)
 
 
 def save(url: str, data: bytes, place: AwsPlace = HERE) -> bool:
-    """Save a small document where there is none; False where there is one.
+    """Save a small document where there is none; False where there is another.
 
     Raises:
         AwsError, StoreError: it could not be saved.
