@@ -6,8 +6,7 @@ for it, without a worker where there is a triggerer.
 
 from airkeep.provider.compatibility import DAG
 from airkeep.provider.dags.variables import AGAIN, PLACE, ROLE, SHARED
-from airkeep.provider.glue import AirkeepGlueOperator
-from airkeep.provider.operators import AirkeepVerifyOperator
+from airkeep.provider.operators import AirkeepGlueOperator, AirkeepVerifyOperator
 
 with DAG(
     "airkeep_export_glue",

@@ -6,9 +6,9 @@ saved when the command has ended, or was refused, and then the run fails. Whoeve
 DAG may do all that airkeep can do here.
 """
 
-from airkeep.provider.command import AirkeepCommandOperator
 from airkeep.provider.compatibility import DAG
 from airkeep.provider.dags.variables import PLACE, SHARED
+from airkeep.provider.operators import AirkeepCommandOperator
 
 with DAG(
     "airkeep_job",

@@ -20,7 +20,8 @@ from airkeep.provider.compatibility import (
     AirflowSkipException,
 )
 from airkeep.provider.conf import Asked, read_conf
-from airkeep.provider.operators import AirkeepOperator, Context, Document, failures_of_tasks
+from airkeep.provider.failures import failures_of_tasks
+from airkeep.provider.operators.task import AirkeepOperator, Context, Document
 
 
 class AirkeepCommandOperator(AirkeepOperator):
