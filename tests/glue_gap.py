@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from told_glue import JSON
 from told_http import Answer, Asked, told_http
 
 _TARGET = "X-Amz-Target"
@@ -62,12 +63,11 @@ class _Gap:
         headers = {one: asked.headers[one] for one in _PASSED if asked.headers[one]}
         headers[_TARGET] = f"AWSGlue.{name}"
         request = urllib.request.Request(self._endpoint, json.dumps(given).encode(), headers)
-        typed = {"Content-Type": "application/x-amz-json-1.1"}
         try:
             with urllib.request.urlopen(request, timeout=60) as reply:
-                return Answer(reply.status, reply.read(), typed)
+                return Answer(reply.status, reply.read(), JSON)
         except urllib.error.HTTPError as error:
-            return Answer(error.code, error.read(), typed)
+            return Answer(error.code, error.read(), JSON)
 
     def _update_connection(self, asked: Asked, given: Document) -> Answer:
         gone = self._ask(asked, "DeleteConnection", {"ConnectionName": given["Name"]})
@@ -83,6 +83,9 @@ class _Gap:
 
     def _update_job(self, asked: Asked, given: Document) -> Answer:
         update = given["JobUpdate"]
+        if "WorkerType" in update and update.keys() & {"MaxCapacity", "AllocatedCapacity"}:
+            told = {"__type": "InvalidInputException", "Message": "both capacity and workers"}
+            return Answer(400, json.dumps(told).encode(), JSON)
         answer = self._ask(asked, "UpdateJob", {**given, "JobUpdate": update | _as_shell(update)})
         if answer.status == 200:
             self._jobs[given["JobName"]] = {"Name": given["JobName"], **update}
@@ -94,7 +97,9 @@ class _Gap:
             return answer
         told = json.loads(answer.body)["Job"]
         times = {key: told[key] for key in ("CreatedOn", "LastModifiedOn")}
-        job = {**self._jobs[given["JobName"]], **times}
+        kept = self._jobs[given["JobName"]]
+        size = float(kept.get("NumberOfWorkers", 0))
+        job = {**kept, **times, "MaxCapacity": size, "AllocatedCapacity": int(size)}
         return Answer(200, json.dumps({"Job": job}).encode(), answer.headers)
 
     def _start_job_run(self, asked: Asked, given: Document) -> Answer:

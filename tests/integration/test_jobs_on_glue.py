@@ -18,12 +18,20 @@ from cryptography.fernet import Fernet
 from airkeep.aws import glue_connections, glue_jobs, mwaa, s3
 from airkeep.aws.glue_jobs import JobRun
 from airkeep.aws.mwaa import Definition
+from airkeep.aws.session import client
 from airkeep.aws.wait import Patience, until
 from airkeep.cli.main import run
 from airkeep.database.address import Address, parse_address
 from airkeep.errors import JobError
 from airkeep.jobs.glue import RETRY_S, run_on_glue
-from airkeep.jobs.glue_plan import SCRIPT, TOKEN, GlueShape, run_arguments, script_name
+from airkeep.jobs.glue_plan import (
+    SCRIPT,
+    TOKEN,
+    GlueShape,
+    job_definition,
+    run_arguments,
+    script_name,
+)
 from airkeep.jobs.job import Outcome
 from airkeep.jobs.record import Record
 from airkeep.snapshot.lake import Lake
@@ -231,6 +239,22 @@ def test_without_a_connection_and_without_an_address_there_is_no_job(account: Ac
     with pytest.raises(JobError, match="give --database once"):
         account.run("iam")
     assert list(open_store(account.lake).list()) == []
+
+
+def test_what_an_admin_set_on_a_job_stays(account: Account) -> None:
+    name, glue = uuid.uuid4().hex, client("glue")
+    made = partial(job_definition, role="r", script="s3://b/s.py", connection="c", environment="e")
+    glue_jobs.put_job(name, made(SHAPE))
+    arguments = {"--enable-metrics": "true", **made(SHAPE)["DefaultArguments"]}
+    admins = {"SecurityConfiguration": "kms", "MaintenanceWindow": "Sun:3", "LogUri": "s3://b/l",
+              "NonOverridableArguments": {"--class": "GlueApp"}}  # fmt: skip
+    theirs = {**made(SHAPE), **admins, "DefaultArguments": arguments}
+    glue.update_job(JobName=name, JobUpdate=theirs)
+    glue_jobs.put_job(name, made(replace(SHAPE, workers=4)))
+    job = glue.get_job(JobName=name)["Job"]
+    assert {key: job[key] for key in admins} == admins
+    assert job["DefaultArguments"] == arguments
+    assert job["NumberOfWorkers"] == 4
 
 
 def test_a_script_that_is_another_than_ours_is_not_run(account: Account) -> None:

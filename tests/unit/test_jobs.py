@@ -23,6 +23,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airkeep.aws import glue_jobs
 from airkeep.aws.policies import JOBS, Names
 from airkeep.aws.session import HERE
 from airkeep.aws.wait import Patience
@@ -377,9 +378,9 @@ def _run_of_glue(state: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("states", "refused", "said"),
     [
-        (["RUNNING", "STOPPING", "STOPPED"], False, "was stopped"),
+        (["STOPPING", "STOPPED"], False, "was stopped"),
         (["RUNNING"], False, "was asked to stop, and still works"),
-        (["RUNNING", "SUCCEEDED"], False, "ended as SUCCEEDED meanwhile"),
+        (["SUCCEEDED"], False, "ended as SUCCEEDED meanwhile"),
         (["RUNNING"], True, "could not be stopped .*OperationNotPermitted"),
         (["STOPPED"], True, "was stopped"),
     ],
@@ -387,10 +388,9 @@ def _run_of_glue(state: str) -> dict[str, Any]:
 def test_a_run_is_said_to_be_stopped_only_when_it_is(
     states: list[str], refused: bool, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    runs = [_run_of_glue(state) for state in states]
     errors = [{"JobRunId": "jr_1", "ErrorDetail": {"ErrorCode": "OperationNotPermitted"}}]
     replies: dict[str, list[dict[str, Any]]] = {
-        "GetJobRuns": [{"JobRuns": [run]} for run in runs],
+        "GetJobRun": [{"JobRun": _run_of_glue(state)} for state in states],
         "BatchStopJobRun": [{"Errors": errors} if refused else {}],
     }
     now = [0.0]
@@ -399,18 +399,62 @@ def test_a_run_is_said_to_be_stopped_only_when_it_is(
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), patience, HERE, print)
-        assert re.search(rf"and {said}", str(job.stop()))
+        assert re.search(rf"and {said}", str(job.stop("jr_1", "")))
 
 
 def test_a_run_that_succeeds_without_a_result_has_not(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with told_glue({"GetJobRuns": [{"JobRuns": [_run_of_glue("SUCCEEDED")]}]}) as variables:
+    with told_glue({"GetJobRun": [{"JobRun": _run_of_glue("SUCCEEDED")}]}) as variables:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), Patience(9), HERE, print)
         with pytest.raises(JobError, match=r"succeeded, says Glue, and left no result.*CloudWatch"):
-            job.wait()
+            job.wait("jr_1")
+
+
+def test_a_run_that_glue_no_longer_tells_of_is_stopped_and_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It does not answer before the run is asked to stop."""
+
+    def answer(asked: Asked) -> Answer:
+        if asked.headers["X-Amz-Target"] == "AWSGlue.BatchStopJobRun":
+            stopped.append(json.loads(asked.body))
+            return Answer(body=b"{}", headers=JSON)
+        if stopped:
+            run = {"JobRun": _run_of_glue("STOPPED")}
+            return Answer(body=json.dumps(run).encode(), headers=JSON)
+        return Answer(400, b'{"__type": "OperationTimeoutException"}', JSON)
+
+    stopped: list[dict[str, Any]] = []
+    now = [0.0]
+    patience = Patience(0, 10, lambda: now[0], lambda s: now.__setitem__(0, now[0] + s))
+    with told_http(answer) as url:
+        for name, value in {**VARIABLES, "AWS_ENDPOINT_URL_GLUE": url}.items():
+            monkeypatch.setenv(name, value)
+        job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), patience, HERE, print)
+        with pytest.raises(JobError, match="the run jr_1 of j was not done within 0 s and was s"):
+            job.wait("jr_1")
+    assert stopped == [{"JobName": "j", "JobRunIds": ["jr_1"]}]
+
+
+@pytest.mark.parametrize(
+    ("told", "group"),
+    [({}, "/aws-glue/jobs"), ({"LogGroupName": "/aws-glue/jobs"}, "/aws-glue/jobs"),
+     ({"LogGroupName": "/aws-glue/jobs-role-conf/"}, "/aws-glue/jobs-role-conf")],
+)  # fmt: skip
+def test_a_spark_jobs_logs_are_in_two_groups(
+    told: dict[str, str], group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with told_glue({"GetJobRun": [{"JobRun": _run_of_glue("FAILED") | told}]}) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        run = glue_jobs.find_run("j", "jr_1")
+    assert run is not None
+    assert run.logs == (
+        f"CloudWatch {group}/output and {group}/error, streams that begin with jr_1"
+    )
 
 
 def test_the_result_that_was_saved_first_is_the_jobs(

@@ -14,6 +14,7 @@ from airkeep.errors import AwsError
 MOST_RUNS = 1_000  # that are looked through for one of ours, the newest first
 DONE = frozenset({"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"})
 _LOG_GROUP = "/aws-glue/jobs"
+_COMPUTED = {"AllocatedCapacity", "MaxCapacity"}  # from the workers; refused beside them
 _LONGEST = 400  # of an error: a traceback says at its end what happened
 
 
@@ -23,7 +24,7 @@ class JobRun:
 
     Attributes:
         attempt: 0 for the first; Glue starts others by itself.
-        logs: the log group and stream.
+        logs: where a Spark job's are: what it printed, then what Spark itself had to say.
     """
 
     id: str
@@ -39,7 +40,10 @@ class JobRun:
 
 
 def put_job(name: str, wanted: Mapping[str, Any], place: AwsPlace = HERE) -> None:
-    """Have a job be exactly this, in the words of CreateJob; one that is so is left alone.
+    """Have a job be this, in the words of CreateJob; one that is so is left alone.
+
+    What somebody else set on it, and `wanted` says nothing of, stays: an update replaces all of a
+    job, so it begins with what is there.
 
     Raises:
         AwsError: AWS refused or failed.
@@ -51,8 +55,17 @@ def put_job(name: str, wanted: Mapping[str, Any], place: AwsPlace = HERE) -> Non
         except glue.exceptions.EntityNotFoundException:
             glue.create_job(Name=name, **wanted)
             return
-        if any(there.get(key) != value for key, value in wanted.items()):
-            glue.update_job(JobName=name, JobUpdate=dict(wanted))
+        whole = _over(there, wanted)
+        if any(there.get(key) != value for key, value in whole.items()):
+            taken = glue.meta.service_model.shape_for("JobUpdate").members.keys() - _COMPUTED
+            kept = {key: there[key] for key in taken if there.get(key)}
+            glue.update_job(JobName=name, JobUpdate={**kept, **whole})
+
+
+def _over(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What is wanted, with arguments that somebody else gave the job."""
+    arguments = {**there.get("DefaultArguments", {}), **wanted.get("DefaultArguments", {})}
+    return {**wanted, "DefaultArguments": arguments}
 
 
 def start(job: str, arguments: Mapping[str, str], place: AwsPlace = HERE) -> str:
@@ -64,6 +77,20 @@ def start(job: str, arguments: Mapping[str, str], place: AwsPlace = HERE) -> str
     glue = client("glue", place)
     with explained(f"starting the job {job}"):
         return str(glue.start_job_run(JobName=job, Arguments=dict(arguments))["JobRunId"])
+
+
+def find_run(job: str, run: str, place: AwsPlace = HERE) -> JobRun | None:
+    """One run, by its id; None where there is none (yet).
+
+    Raises:
+        AwsError: AWS refused or failed.
+    """
+    glue = client("glue", place)
+    with explained(f"looking at the run {run}"):
+        try:
+            return _run(glue.get_job_run(JobName=job, RunId=run)["JobRun"])
+        except glue.exceptions.EntityNotFoundException:
+            return None
 
 
 def newest_run(job: str, argument: tuple[str, str], place: AwsPlace = HERE) -> JobRun | None:
@@ -92,20 +119,17 @@ def stop(job: str, run: str, place: AwsPlace = HERE) -> None:
         told = glue.batch_stop_job_run(JobName=job, JobRunIds=[run])
         # A refusal is part of an answer that is fine otherwise.
         refused = [one.get("ErrorDetail", {}) for one in told.get("Errors", ())]
-        runs = glue.get_job_runs(JobName=job)["JobRuns"] if refused else ()
-    if not refused or any(_run(one).is_done for one in runs if one["Id"] == run):
-        return
-    code = refused[0].get("ErrorCode", "unknown")
-    raise AwsError(f"stopping the run {run} failed: {code}")
+    if refused and not ((there := find_run(job, run, place)) and there.is_done):
+        raise AwsError(f"stopping the run {run} failed: {refused[0].get('ErrorCode', 'unknown')}")
 
 
 def _run(told: Mapping[str, Any]) -> JobRun:
-    group = told.get("LogGroupName") or _LOG_GROUP
+    group = str(told.get("LogGroupName") or _LOG_GROUP).rstrip("/")
     return JobRun(
         str(told["Id"]),
         str(told["JobRunState"]),
         int(told.get("Attempt", 0)),
         told["StartedOn"],
         " ".join(str(told.get("ErrorMessage") or "").split())[-_LONGEST:],
-        f"CloudWatch {group}, stream {told['Id']}",
+        f"CloudWatch {group}/output and {group}/error, streams that begin with {told['Id']}",
     )

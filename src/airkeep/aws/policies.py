@@ -306,7 +306,7 @@ def _start_jobs(names: Names) -> Iterable[Statement]:
     yield Statement(
         "Job",
         ("glue:CreateJob", "glue:GetJob", "glue:UpdateJob", "glue:StartJobRun",
-         "glue:GetJobRuns", "glue:BatchStopJobRun"),
+         "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"),
         (names.arn("glue", f"job/{names.job}"),),
     )  # fmt: skip
     yield Statement(

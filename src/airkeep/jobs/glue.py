@@ -22,7 +22,7 @@ from airkeep.aws.policies import Names
 from airkeep.aws.session import HERE, AwsPlace, region_of
 from airkeep.aws.wait import Patience, until
 from airkeep.database.address import Address
-from airkeep.errors import AwsError, JobError
+from airkeep.errors import AwsError, AwsUnavailableError, JobError
 from airkeep.jobs.connection import to_jdbc
 from airkeep.jobs.glue_plan import (
     SCRIPT,
@@ -39,6 +39,7 @@ CLAIM_S = 90  # until a run that somebody else starts must show
 STOP_S = 120  # until a run that was asked to stop must have ended
 RETRY_S = 180  # until Glue must have started its next attempt
 SCRIPTS = "scripts"
+_FINAL = ("SUCCEEDED", "STOPPED")  # ended, and Glue does not try again
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,11 @@ def run_on_glue(
     arguments = run_arguments(
         words, token=token, result=job.record.result_url, region=region_of(place), secret=secret
     )
-    if not job.is_started(wait=not is_ours):
-        tell(f"started {glue_jobs.start(names.job, arguments, place)} of {names.job}")
-    return job.wait()
+    run_id = job.started(wait=not is_ours)
+    if run_id is None:
+        run_id = glue_jobs.start(names.job, arguments, place)
+        tell(f"started {run_id} of {names.job}")
+    return job.wait(run_id)
 
 
 def _connect(
@@ -155,23 +158,26 @@ class _Job:
     def newest(self) -> JobRun | None:
         return glue_jobs.newest_run(self.name, (TOKEN, self.record.token), self.place)
 
-    def is_started(self, *, wait: bool) -> bool:
-        """Whether there is a run; `wait`: of another who asked for it just now, perhaps."""
+    def find(self, run_id: str) -> JobRun | None:
+        return glue_jobs.find_run(self.name, run_id, self.place)
+
+    def started(self, *, wait: bool) -> str | None:
+        """The run that there is; `wait`: of another who asked for it just now, perhaps."""
         p = self.patience
         claim = Patience(CLAIM_S if wait else 0, min(p.every_s, CLAIM_S / 4), p.clock, p.sleep)
         try:
             run = until(self.newest, claim)
         except TimeoutError:
-            return False
+            return None
         self.tell(f"waiting for {run.id}, which was asked for already")
-        return True
+        return run.id
 
-    def wait(self) -> Outcome:
-        look = _Look(self)
+    def wait(self, run_id: str) -> Outcome:
+        look = _Look(self, run_id)
         try:
             run = until(look, self.patience)
-        except TimeoutError:
-            raise self.stop() from None
+        except (TimeoutError, AwsUnavailableError):
+            raise self.stop(look.run_id, look.logs) from None
         result = self.record.result()
         if result is not None:
             return self.outcome(run, result)
@@ -183,27 +189,24 @@ class _Job:
         why = f": {run.error}" if run.error else ""
         raise JobError(f"the run {run.id} ended as {run.state}{why}. Logs: {run.logs}")
 
-    def stop(self) -> JobError:
+    def stop(self, run_id: str, logs: str) -> JobError:
         """End the run that took too long."""
-        run = self.newest()
-        if run is None:
-            return JobError(f"no run of {self.name} showed within {self.patience.timeout_s:g} s")
         try:
-            glue_jobs.stop(self.name, run.id, self.place)
-            stopped = self._ended(run.id)
+            glue_jobs.stop(self.name, run_id, self.place)
+            stopped = self._ended(run_id)
         except AwsError as error:
             stopped = f"could not be stopped ({error})"
         return JobError(
-            f"the run {run.id} was not done within {self.patience.timeout_s:g} s and {stopped}. "
-            f"Logs: {run.logs}"
+            f"the run {run_id} of {self.name} was not done within {self.patience.timeout_s:g} s "
+            f"and {stopped}. Logs: {logs or 'not known'}"
         )
 
     def _ended(self, run_id: str) -> str:
         """What became of a run that was asked to stop."""
 
         def look() -> str | None:
-            run = self.newest()
-            return run.state if run and run.id == run_id and run.is_done else None
+            run = self.find(run_id)
+            return run.state if run and run.is_done else None
 
         p = self.patience
         try:
@@ -217,17 +220,25 @@ class _Job:
 
 
 class _Look:
-    """One look at the run; remembers since when an attempt is dead that Glue should repeat."""
+    """One look at the run; remembers since when an attempt is dead that Glue should repeat.
 
-    def __init__(self, job: _Job) -> None:
-        self._job = job
+    Attributes:
+        run_id: of the newest attempt.
+        logs: where its are, once it was seen.
+    """
+
+    def __init__(self, job: _Job, run_id: str) -> None:
+        self._job, self.run_id, self.logs = job, run_id, ""
         self._said = ""
         self._dead: tuple[str, float] | None = None
 
     def __call__(self) -> JobRun | None:
-        run = self._job.newest()
+        run = self._job.find(self.run_id)
         if run is None:
             return None
+        if run.is_done and run.state not in _FINAL:
+            run = self._job.newest() or run  # another attempt is another run, found by its token
+        self.run_id, self.logs = run.id, run.logs
         if run.state != self._said:
             self._said = run.state
             self._job.tell(f"{run.id} {run.state}")
@@ -237,7 +248,7 @@ class _Look:
 
     def _comes_again(self, run: JobRun) -> bool:
         """Whether Glue will start another attempt: it died, and left no result."""
-        if run.state in ("SUCCEEDED", "STOPPED") or run.attempt >= self._job.shape.retries:
+        if run.state in _FINAL or run.attempt >= self._job.shape.retries:
             return False
         if self._job.record.result() is not None:
             return False
