@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import botocore.session
@@ -356,19 +357,22 @@ def test_a_task_that_is_killed_ends_its_command(tmp_path: Any) -> None:
     def kill(*_: object) -> None:
         raise _KilledError
 
+    def send_once_it_asks() -> None:
+        connections.append(deaf.accept()[0])
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    connections: list[socket.socket] = []
     with deaf_server() as (deaf, url):
         words = ["export", url, str(tmp_path / "lake"), "-e", "prod"]
         old = signal.signal(signal.SIGALRM, kill)
-        signal.setitimer(signal.ITIMER_REAL, 1.5)
+        Thread(target=send_once_it_asks, daemon=True).start()
         try:
             with pytest.raises(_KilledError):
                 run_command(words, os.environ, print)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, old)
-        connection, _ = deaf.accept()
-        with connection:
-            wait_for_its_end(connection)
+        with connections[0]:
+            wait_for_its_end(connections[0])
 
 
 def _run_of_glue(state: str) -> dict[str, Any]:
