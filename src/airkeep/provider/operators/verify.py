@@ -16,21 +16,29 @@ class AirkeepVerifyOperator(AirkeepOperator):
 
     Args:
         snapshot: which, a template; by default the environment's newest.
+        complete: pass over snapshots that are not complete, as a restore does.
         sample: the share of files to read; None for all.
     """
 
     template_fields: ClassVar[tuple[str, ...]] = (*AirkeepOperator.template_fields, "snapshot")
 
     def __init__(
-        self, *, snapshot: str = "latest", sample: float | None = None, **arguments: Any
+        self,
+        *,
+        snapshot: str = "latest",
+        complete: bool = False,
+        sample: float | None = None,
+        **arguments: Any,
     ) -> None:
         super().__init__(**arguments)
-        self.snapshot, self.sample = snapshot, sample
+        self.snapshot, self.complete, self.sample = snapshot, complete, sample
 
     def run_with(self, hook: AirkeepHook, ti: TaskInstance) -> Document:
+        lake = hook.lake()
+        snapshot = lake.find(of_environment(self.snapshot, hook), complete=self.complete)
         found = airkeep.verify(
-            hook.lake(),
-            of_environment(self.snapshot, hook),
+            lake,
+            snapshot,
             sample=self.sample,
             limits=hook.limits,
             spool=hook.spool,
@@ -41,11 +49,11 @@ class AirkeepVerifyOperator(AirkeepOperator):
             self.log.error("%s: %s: %s", problem.kind, problem.path, problem.what)
         if problems:
             raise SnapshotError(
-                f"{self.snapshot} is not as it was exported: {len(problems)} problems, the first: "
+                f"{snapshot.name} is not as it was exported: {len(problems)} problems, the first: "
                 f"{problems[0].path}: {problems[0].what}"
             )
         return {
-            "snapshots": [f"{result.environment}/{result.id}" for result in found],
+            "snapshot": str(snapshot.name),
             "files": sum(result.files for result in found),
             "read": sum(result.read for result in found),
             "bytes": sum(result.bytes for result in found),
