@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ import pytest
 
 from airkeep.config import load_settings
 from airkeep.errors import AddressError, ConfigError
+from airkeep.jobs.job import Result, check_token
+from airkeep.jobs.record import Record, save
 from airkeep.provider.conf import Asked, read_conf, variables_of
 from airkeep.provider.connection import address_of
 from airkeep.provider.info import get_provider_info
 from airkeep.provider.reports import newest_report, save_report
+from airkeep.provider.tokens import next_token
 from airkeep.provider.values import days, yes
 from airkeep.store import open_store
 from servers import PROJECT
@@ -64,6 +68,20 @@ def test_a_command_is_of_the_same_database_as_its_task(
     settings = load_settings({"database": argument}, environ, None)
     told = variables_of(settings, environ, address=connection)
     assert load_settings({}, told, None).database == meant
+
+
+def test_a_try_goes_on_with_a_run_that_has_no_result_and_takes_another_one_then(
+    tmp_path: Path,
+) -> None:
+    record_of = partial(Record, str(tmp_path))
+    names = ("dag", "export all", "manual__1", -1)
+    first = next_token("export all", names, record_of)
+    assert check_token(first).startswith("export-all-")
+    assert next_token("export all", names, record_of) == first
+    save(record_of(first).result_url, Result(77, None, "it died").json())
+    second = next_token("export all", names, record_of)
+    assert check_token(second) != first
+    assert next_token("export all", (*names[:3], 0), record_of).rpartition("-")[0] not in second
 
 
 def test_days_are_what_a_template_leaves() -> None:

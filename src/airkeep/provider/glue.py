@@ -1,33 +1,42 @@
 """airkeep's command line as an AWS Glue job, waited for by a task or by the triggerer.
 
 The room `jobs` starts the job and waits for it. Two calls with one token are one run: a trigger
-that moves to another triggerer waits for the run that is there. A token is of one try of a task,
-since what came of a run stays its outcome. What a trigger is made of lies in the database, so it
-holds no address: each place asks its own hook.
+that moves to another triggerer, and a task that is tried again since its worker died, wait for the
+run that is there. A token is used up when it has a result, so a run that ended without one is given
+one. What a trigger is made of lies in the database, so it holds no address: each place asks its own
+hook.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from hashlib import sha256
+from concurrent.futures import Future
+from functools import partial
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
-from airkeep.errors import AirkeepError
+from airkeep.aws.session import AwsPlace
+from airkeep.aws.wait import Patience
+from airkeep.database.address import Address
+from airkeep.errors import AirkeepError, JobError
+from airkeep.jobs import glue
+from airkeep.jobs.glue_plan import GlueShape
+from airkeep.jobs.record import Record
 from airkeep.provider.compatibility import (
     AirflowException,
     BaseTrigger,
     TaskInstance,
     TriggerEvent,
+    sync_to_async,
 )
 from airkeep.provider.failures import failures_of_tasks
 from airkeep.provider.hook import AirkeepHook
+from airkeep.provider.tokens import next_token
 from airkeep.provider.values import plain
 
 Document = dict[str, Any]
+T = TypeVar("T")
 
 
 class GlueRunTrigger(BaseTrigger):
@@ -48,56 +57,69 @@ class GlueRunTrigger(BaseTrigger):
         return name, {"where": self.where, "asked": self.asked}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait; the thread is a daemon, so that a triggerer that is told to end does."""
-        loop = asyncio.get_running_loop()
-        told: asyncio.Future[Document] = loop.create_future()
+        """Wait for the job's end."""
+        yield TriggerEvent(await self._outcome())
 
-        def tell(outcome: Document) -> None:
-            if not told.done():
-                told.set_result(outcome)
+    async def on_kill(self) -> None:
+        """Stop the job's run, as Airflow 3.3 asks for it when somebody ends the task."""
+        await in_daemon(partial(cancel, AirkeepHook(**self.where), self.asked, self.log.info))
 
-        def wait() -> None:
-            outcome = self._outcome()
-            with suppress(RuntimeError):  # the triggerer has ended meanwhile
-                loop.call_soon_threadsafe(tell, outcome)
-
-        Thread(target=wait, daemon=True, name="airkeep-glue").start()
-        yield TriggerEvent(await told)
-
-    def _outcome(self) -> Document:
+    async def _outcome(self) -> Document:
         try:
             with failures_of_tasks():
-                return {"done": run_on_glue(AirkeepHook(**self.where), self.asked)}
+                hook = AirkeepHook(**self.where)
+                # Airflow 3.0 answers for a connection on the triggerer's own loop alone.
+                address = await sync_to_async(hook.address)()
+                return {"done": await in_daemon(partial(run_on_glue, hook, self.asked, address))}
         except AirflowException as error:
             return {"error": str(error)}
 
 
+def in_daemon(do: Callable[[], T]) -> asyncio.Future[T]:
+    """What a thread makes that does not keep a triggerer from its end."""
+    made = Future[T]()
+    made.set_running_or_notify_cancel()  # from here on nobody cancels it
+
+    def work() -> None:
+        try:
+            made.set_result(do())
+        except BaseException as error:  # noqa: BLE001 - handed to who waits
+            made.set_exception(error)
+
+    Thread(target=work, daemon=True, name="airkeep-glue").start()
+    return asyncio.wrap_future(made)
+
+
 def run_on_glue(
-    hook: AirkeepHook, asked: Document, *, tell: Callable[[str], None] = lambda _: None
+    hook: AirkeepHook,
+    asked: Document,
+    address: Address,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Document:
     """Start the job, or find the run of this token, and wait for its end.
 
     Raises:
         AirkeepError: it failed, or could not be started.
     """
-    from airkeep.aws.session import AwsPlace
-    from airkeep.aws.wait import Patience
-    from airkeep.jobs import glue
-    from airkeep.jobs.glue_plan import GlueShape
-
-    outcome = glue.run_on_glue(
-        asked["command"],
-        environment=hook.need("environment"),
-        folder=f"{hook.need('lake').rstrip('/')}/jobs",
-        role=asked["role"],
-        secret=asked["secret"] or None,
-        token=asked["token"],
-        patience=Patience(asked["timeout_s"]),
-        address=hook.address(),
-        shape=GlueShape(**asked["shape"]),
-        place=AwsPlace(region=hook.aws_region or None),
-        tell=tell,
-    )
+    record = _record(hook, asked["token"])
+    try:
+        outcome = glue.run_on_glue(
+            asked["command"],
+            environment=hook.need("environment"),
+            folder=record.folder,
+            role=asked["role"],
+            secret=asked["secret"] or None,
+            token=record.token,
+            patience=Patience(asked["timeout_s"]),
+            address=address,
+            shape=GlueShape(**asked["shape"]),
+            place=record.place,
+            tell=tell,
+        )
+    except JobError as error:
+        glue.close(record, str(error))
+        raise
     if outcome.result.status:
         raise AirkeepError(
             f"the job {outcome.run} ended with status {outcome.result.status}: "
@@ -106,8 +128,32 @@ def run_on_glue(
     return plain(outcome)
 
 
-def token_of(ti: TaskInstance) -> str:
-    """A name for this try of a task, of the characters that a token may have."""
-    names = f"{ti.dag_id}/{ti.task_id}/{ti.run_id}/{ti.map_index}/{ti.try_number}"
-    task = re.sub(r"[^A-Za-z0-9]+", "-", ti.task_id).strip("-")[:40] or "task"
-    return f"{task}-{sha256(names.encode()).hexdigest()[:24]}"
+def cancel(hook: AirkeepHook, asked: Document, tell: Callable[[str], None]) -> None:
+    """Stop the run of this token.
+
+    Raises:
+        AwsError: AWS refused or failed.
+    """
+    record = _record(hook, asked["token"])
+    glue.cancel_on_glue(
+        environment=hook.need("environment"),
+        folder=record.folder,
+        token=record.token,
+        place=record.place,
+        tell=tell,
+    )
+
+
+def token_of(ti: TaskInstance, hook: AirkeepHook) -> str:
+    """The token of a task's next run.
+
+    Raises:
+        AirkeepError: the records in the lake could not be read.
+    """
+    names = (ti.dag_id, ti.task_id, ti.run_id, ti.map_index)
+    return next_token(ti.task_id, names, partial(_record, hook))
+
+
+def _record(hook: AirkeepHook, token: str) -> Record:
+    place = AwsPlace(region=hook.aws_region or None)
+    return Record(f"{hook.need('lake').rstrip('/')}/jobs", token, place)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
+from airkeep.errors import ConfigError
 from airkeep.jobs.job import as_json, check_command
 from airkeep.provider.compatibility import DEFERRABLE, AirflowException, TaskInstance
-from airkeep.provider.glue import GlueRunTrigger, run_on_glue, token_of
+from airkeep.provider.glue import GlueRunTrigger, cancel, run_on_glue, token_of
 from airkeep.provider.hook import AirkeepHook
 from airkeep.provider.operators.task import AirkeepOperator, Context, Document
 
@@ -18,7 +20,9 @@ class AirkeepGlueOperator(AirkeepOperator):
     """Run one of airkeep's commands as a Glue job, and wait for its end.
 
     The job's connection is told the task's database, so that a password that was rotated does not
-    stop it. Its script and its records lie in the lake's `jobs/`.
+    stop it. Its script and its records lie in the lake's `jobs/`. A task that is killed stops its
+    job; one that waits in the triggerer does where Airflow tells of it (3.3), and elsewhere the
+    task's next try waits for the same run.
 
     Args:
         command: its words without `airkeep`; a template. `-` is the task's lake, `env:` its
@@ -48,14 +52,20 @@ class AirkeepGlueOperator(AirkeepOperator):
         super().__init__(**arguments)
         self.command, self.role_name, self.secret = command, role_name, secret
         self.timeout_s, self.shape, self.deferrable = timeout_s, shape, deferrable
+        self._cancel: Callable[[], None] | None = None
 
     def run_with(self, hook: AirkeepHook, ti: TaskInstance) -> Document:
+        if not self.role_name:
+            raise ConfigError(
+                "a job on Glue needs a role: give role_name=, or for the ready DAG set Airflow's "
+                "variable glue_role_name (airkeep iam --for glue prints what it needs)"
+            )
         words = as_json(check_command(self.command))
         asked: Document = {
             "command": [hook.need("lake") if word == "-" else word for word in words],
             "role": self.role_name,
             "secret": self.secret,
-            "token": token_of(ti),
+            "token": token_of(ti, hook),
             "timeout_s": self.timeout_s,
             "shape": dict(self.shape or {}),
         }
@@ -68,9 +78,16 @@ class AirkeepGlueOperator(AirkeepOperator):
                 "aws_region": self.aws_region,
             }
             self.defer(trigger=GlueRunTrigger(where=where, asked=asked), method_name="after_run")
-        done = run_on_glue(hook, asked, tell=lambda line: self.log.info("%s", line))
+        self._cancel = partial(cancel, hook, asked, self.log.info)
+        done = run_on_glue(hook, asked, hook.address(), tell=self.log.info)
+        self._cancel = None
         self.log.info("%s", done)
         return done
+
+    def on_kill(self) -> None:
+        """Stop the job's run, which nobody would wait for."""
+        if self._cancel is not None:
+            self._cancel()
 
     def after_run(self, context: Context, event: Document) -> Document:
         """Go on when the job has ended."""
