@@ -75,6 +75,10 @@ class Running:
             **settings,
         }
 
+    def set(self, name: str, value: str) -> None:
+        """A variable of what is started from now on."""
+        self._environment[name] = value
+
     def run(self, *words: str) -> str:
         """`airflow ...` as this environment is set."""
         done = subprocess.run(

@@ -145,6 +145,16 @@ def test_a_run_that_takes_too_long_is_made_to_fail(
     assert (last["Method"], last["Body"]) == ("PATCH", {"state": "failed"})
 
 
+def test_a_run_is_named_when_airflow_does_not_answer_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        airflow(monkeypatch, AWAKE, STARTED, (503, {})),
+        pytest.raises(JobError, match=r"the run airkeep__t was not done .* could not be stopped"),
+    ):
+        ask(tmp_path, Worker(tmp_path).patience(60))
+
+
 def test_a_web_server_that_is_busy_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,7 +182,7 @@ def test_a_job_leaves_its_outcome_once(world: World) -> None:
 
     well, said = world.job(["clean", "-"], result=result)
     assert well
-    assert "has run before" in said
+    assert "is not done again" in said
     assert json.loads(load(world, "results/one.json")) == outcome
 
 
@@ -198,9 +198,13 @@ def test_a_job_that_fails_fails_its_run_and_says_so_in_its_outcome(world: World)
 
 @pytest.mark.slow
 def test_a_conf_that_is_no_command_runs_nothing(world: World) -> None:
-    well, said = world.job(["sh", "-c", "echo ran >&2"])
+    result = f"s3://{world.bucket}/results/three.json"
+    well, said = world.job(["sh", "-c", "echo ran >&2"], result=result)
     assert not well
-    assert "cannot be run by a task" in said
+    told = json.loads(load(world, "results/three.json"))
+    assert told["status"] == 3
+    assert "'sh' is no command for a job" in told["error"]
+    assert told["error"] in said
 
 
 def load(world: World, key: str) -> bytes:
@@ -226,17 +230,33 @@ def test_the_restore_dag_plans_first_and_then_puts_back_what_is_gone(world: Worl
 
 
 @pytest.mark.slow
+def test_the_restore_dag_restores_what_it_verified(world: World) -> None:
+    """The newest snapshot is not complete: a restore passes over it, and so does its verify."""
+    [whole] = [name for name in world.lake.names("prod") if world.lake.get(name).manifest.complete]
+    part = airkeep.export(world.trial.url, world.lake, environment="prod", tables=["slot_pool"])
+    before = verified(world, whole.id)
+    well, said = world.trial.run_dag("airkeep_restore")
+    assert well, said[-3000:]
+    assert len(verified(world, whole.id)) == len(before) + 1
+    assert verified(world, part.id) == []
+
+
+def verified(world: World, snapshot: str) -> list[str]:
+    return [key for key in objects(world) if f"/{snapshot}/verified/" in key]
+
+
+@pytest.mark.slow
 def test_the_prune_dag_deletes_what_the_snapshot_holds(world: World) -> None:
     url = world.trial.url
     [(before,)] = query(url, "SELECT count(*) FROM log")
-    well, said = world.trial.run_dag(
-        "airkeep_prune", '{"older_than_days": 0.0001, "dry_run": true}'
-    )
+    well, said = world.trial.run_dag("airkeep_prune", '{"older_than_days": 0.0001}')
     assert well, said[-3000:]
     [(planned,)] = query(url, "SELECT count(*) FROM log")
     assert planned >= before
 
-    well, said = world.trial.run_dag("airkeep_prune", '{"older_than_days": 0.0001}')
+    well, said = world.trial.run_dag(
+        "airkeep_prune", '{"older_than_days": 0.0001, "dry_run": false}'
+    )
     assert well, said[-3000:]
     [(after,)] = query(url, "SELECT count(*) FROM log")
     assert after < before

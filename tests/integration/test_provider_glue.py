@@ -1,56 +1,50 @@
-"""The provider's Glue operator, as a task and as a trigger: an emulator runs the job."""
+"""The ready DAG on Glue, as a task and as a trigger: an emulator runs its job."""
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
-from importlib import import_module
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aws_server import AwsServer, running_aws_server
+from glue_gap import whole_glue
 from provided import NEWEST, OLDEST, Provided, Trial
 from servers import Databases, Templates
+from told_http import Answer, Asked, told_http
 
 pytestmark = pytest.mark.slow
 
 DUMPS = {NEWEST: "airflow-332", OLDEST: "airflow-2105-xcompickle"}
-DAG = """
+DEFERRED = {"AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True"}
+# The ready DAG is tried again after five minutes.
+ONCE = """
 from datetime import datetime  # a DAG of Airflow
 from airkeep.provider.compatibility import DAG
-from airkeep.provider.glue import AirkeepGlueOperator
-from airkeep.provider.operators import AirkeepVerifyOperator
-for deferrable in (False, True):
-    name = "deferred" if deferrable else "waiting"
-    with DAG(name, schedule=None, start_date=datetime(2026, 1, 1)) as dag:
-        export = AirkeepGlueOperator(
-            task_id="export",
-            command=["export", "--json", "env:", "-"],
-            role_name="glue",
-            lake="{lake}",
-            timeout_s=120,
-            shape={{"retries": 0}},
-            deferrable=deferrable,
-        )
-        snapshot = "{{{{ ti.xcom_pull(task_ids='export')['result']['summary']['id'] }}}}"
-        export >> AirkeepVerifyOperator(task_id="verify", snapshot=snapshot, lake="{lake}")
-    globals()[name] = dag
+from airkeep.provider.operators import AirkeepGlueOperator
+with DAG("once", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
+    AirkeepGlueOperator(
+        task_id="export", command=["export", "env:", "-"], role_name="glue", deferrable=True
+    )
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=[NEWEST, OLDEST])
 def trial(
     request: pytest.FixtureRequest, templates: Templates, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Trial]:
-    pytest.importorskip("airkeep.jobs.glue")
-    airflow, folder = Provided(request.param), tmp_path_factory.mktemp("glue")
+    airflow = Provided(request.param)
     airflow.install()
     name = f"prod-{uuid.uuid4().hex[:8]}"
     with ExitStack() as stack:
         server = stack.enter_context(running_aws_server())
-        glue = stack.enter_context(import_module("glue_gap").whole_glue(server.endpoint))
+        glue = stack.enter_context(whole_glue(server.endpoint))
+        proxy = stack.enter_context(proxy_of_mwaa(server))
         bucket, ec2 = server.new_bucket(), server.client("ec2")
         vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         subnets = [
@@ -64,13 +58,36 @@ def trial(
         )  # fmt: skip
         databases = Databases(templates)
         stack.callback(databases.drop)
-        (folder / "dags").mkdir()
-        (folder / "dags" / "glue.py").write_text(DAG.format(lake=f"s3://{bucket}/lake"))
         yield Trial(
-            airflow, folder / "home", databases.airflow(DUMPS[airflow.version]),
-            **server.variables, AWS_ENDPOINT_URL_GLUE=glue, AIRFLOW_ENV_NAME=name,
-            AIRFLOW__CORE__DAGS_FOLDER=str(folder / "dags"),
+            airflow, tmp_path_factory.mktemp("glue") / "home",
+            databases.airflow(DUMPS[airflow.version]),
+            **server.variables, **proxy, AWS_ENDPOINT_URL_GLUE=glue, AIRFLOW_ENV_NAME=name,
+            AIRFLOW_VAR_EXPORT_S3_BUCKET=bucket, AIRFLOW_VAR_GLUE_ROLE_NAME="glue",
         )  # fmt: skip
+
+
+@contextmanager
+def proxy_of_mwaa(server: AwsServer) -> Iterator[dict[str, str]]:
+    """Variables by which MWAA is found: the boto of an old Airflow's days puts "api." before it."""
+
+    def answer(asked: Asked) -> Answer:
+        path = asked.path.partition("mwaa.invalid")[2]
+        names = ("Authorization", "X-Amz-Date", "Content-Type")
+        passed = {name: asked.headers[name] for name in names if asked.headers[name]}
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(server.endpoint + path, headers=passed), timeout=60
+            ) as reply:
+                return Answer(reply.status, reply.read(), {"Content-Type": "application/json"})
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.read())
+
+    with told_http(answer) as proxy:
+        yield {
+            "AWS_ENDPOINT_URL_MWAA": "http://mwaa.invalid",
+            "HTTP_PROXY": proxy,
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
 
 
 def mwaa(server: AwsServer) -> Any:
@@ -83,18 +100,38 @@ def mwaa(server: AwsServer) -> Any:
     )
 
 
-@pytest.mark.parametrize("trial", [NEWEST], indirect=True)
-@pytest.mark.parametrize("dag", ["waiting", "deferred"])
-def test_an_export_on_glue_is_waited_for(trial: Trial, dag: str) -> None:
-    well, said = trial.run_dag(dag)
+def variant(trial: Trial, **variables: str) -> Trial:
+    """The same Airflow, with these variables too."""
+    home = Path(trial.environment["AIRFLOW_HOME"])
+    return Trial(trial.airflow, home, trial.url, **{**trial.environment, **variables})
+
+
+@pytest.mark.parametrize("variables", [{}, DEFERRED], ids=["waiting", "deferred"])
+def test_the_daily_export_on_glue_is_waited_for_and_verified(
+    trial: Trial, variables: dict[str, str]
+) -> None:
+    well, said = variant(trial, **variables).run_dag("airkeep_export_glue")
     assert well, said[-4000:]
     assert "'complete': True" in said  # what the job printed
 
 
-@pytest.mark.parametrize("trial", [OLDEST], indirect=True)
-def test_what_goes_wrong_in_the_triggerer_is_the_task_s_one_line(trial: Trial) -> None:
-    """The boto of that Airflow's days asks api.127.0.0.1 for MWAA, which nobody is."""
-    well, said = trial.run_dag("deferred")
+def test_what_goes_wrong_in_the_triggerer_is_the_task_s_one_line(
+    trial: Trial, tmp_path: Path
+) -> None:
+    (tmp_path / "once.py").write_text(ONCE)
+    nobody = variant(
+        trial,
+        AWS_ENDPOINT_URL_MWAA="http://127.0.0.1:1",
+        AIRFLOW__CORE__DAGS_FOLDER=str(tmp_path),
+        AIRKEEP_LAKE=f"s3://{trial.environment['AIRFLOW_VAR_EXPORT_S3_BUCKET']}/exports",
+    )
+    well, said = nobody.run_dag("once")
     assert not well
     assert "airkeep: looking at the environment" in said
     assert "AWS was not reached" in said
+
+
+def test_without_a_role_the_variable_is_named(trial: Trial) -> None:
+    well, said = variant(trial, AIRFLOW_VAR_GLUE_ROLE_NAME="").run_dag("airkeep_export_glue")
+    assert not well
+    assert "variable glue_role_name" in said

@@ -9,11 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import botocore.session
+import click
 import pytest
 from botocore.validate import ParamValidator
 from hypothesis import given
@@ -24,7 +29,7 @@ from airkeep.aws.policies import JOBS
 from airkeep.aws.policy import Names
 from airkeep.aws.session import HERE
 from airkeep.aws.wait import Patience
-from airkeep.cli.main import run
+from airkeep.cli.main import COMMANDS, cli, run
 from airkeep.database.address import Address
 from airkeep.errors import AddressError, ConfigError, JobError, JobFailedError
 from airkeep.jobs.connection import from_jdbc, to_jdbc
@@ -42,7 +47,10 @@ from airkeep.jobs.glue_plan import (
 from airkeep.jobs.here import run_command, run_here
 from airkeep.jobs.inside import run_inside
 from airkeep.jobs.job import (
+    INSIDE,
+    OUTSIDE,
     Result,
+    as_json,
     check_command,
     check_token,
     cut_bytes,
@@ -50,7 +58,7 @@ from airkeep.jobs.job import (
     read_result,
     told_of_cut,
 )  # fmt: skip
-from airkeep.jobs.record import Record
+from airkeep.jobs.record import Record, load, run_once, save
 from told_glue import JSON, VARIABLES, told_glue
 from told_http import Answer, Asked, told_http
 
@@ -90,21 +98,61 @@ def test_a_connection_to_another_database_is_said_so() -> None:
         from_jdbc("jdbc:mysql://host/db", "u", "p")
 
 
+def test_every_command_is_a_jobs_or_is_not_for_a_reason() -> None:
+    assert {*INSIDE, *OUTSIDE} == set(COMMANDS)
+    assert not {*INSIDE} & {*OUTSIDE}
+
+
+def leaves(command: click.Command) -> list[click.Command]:
+    """The command itself, or those of a group."""
+    return list(command.commands.values()) if isinstance(command, click.Group) else [command]
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_every_command_of_a_job_speaks_json(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    for leaf in leaves(command):
+        assert "--json" in {option for parameter in leaf.params for option in parameter.opts}
+
+
+def test_a_command_is_asked_for_json_before_its_bare_words() -> None:
+    assert as_json(["cost", "by-dag", "-"]) == ["cost", "by-dag", "-", "--json"]
+    assert as_json(["query", "--", "-", "SELECT 1"]) == ["query", "--json", "--", "-", "SELECT 1"]
+    assert as_json(["verify", "--json", "-"]) == ["verify", "--json", "-"]
+
+
 @pytest.mark.parametrize(
-    "word", ["postgresql://u:secret@host/db", "host=x password=secret", "PASSWORD=secret",
-             "postgresql://u:s/e@cret@host/db"],
-)  # fmt: skip
-def test_a_command_with_a_password_is_no_jobs(word: str) -> None:
-    with pytest.raises(ConfigError, match="holds a password") as refused:
-        check_command(["export", word, "s3://b/lake"])
-    assert "secret" not in str(refused.value)
+    ("command", "told"),
+    [
+        ([], "needs a command"),
+        (None, "needs a command"),
+        ("verify -", "needs a command, a list of words"),
+        (["verify", 1], "needs a command, a list of words"),
+        (["verify", "a\0b"], "needs a command, a list of words"),
+        (["exprot"], "did you mean export"),
+        (["sh", "-c", "true"], "'sh' is no command for a job"),
+        (["--version"], "is no command for a job"),
+        (["shell", "-"], "it waits for somebody"),
+        (["key"], "its answer is a secret"),
+        (["job", "run"], "starts no other"),
+        (["down", "prod"], "run it where you are"),
+        (["export", "postgresql://u:secret@host/db"], "holds a password"),
+        (["export", "postgresql://u:s/e@secret@host/db"], "holds a password"),
+        (["export", "postgresql://host/db?Password=secret"], "holds a password"),
+        (["export", "host=x password=secret"], "holds a password"),
+        (["export", "PASSWORD=secret"], "holds a password"),
+    ],
+)
+def test_what_is_no_command_of_a_job_is_refused_with_the_reason(command: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as refused:
+        check_command(command)
+    assert "secret" not in str(refused.value).replace("its answer is a secret", "")
 
 
-def test_a_command_without_one_is_taken_as_it_is() -> None:
+def test_a_command_without_a_password_is_taken_as_it_is() -> None:
     command = ["export", "env:", "s3://bucket/lake", "--since", "30d", "postgresql://u@h/db"]
-    assert check_command(command) == command
-    with pytest.raises(ConfigError, match="needs a command"):
-        check_command([])
+    assert check_command(command) == check_command(tuple(command)) == command
 
 
 def test_a_token_is_a_name_of_a_folder() -> None:
@@ -172,17 +220,76 @@ def test_one_token_is_one_job(tmp_path: Any) -> None:
         record.ask("dag", "prod", ["prune", "x"], NOW)
 
 
+def test_a_result_is_made_once_and_is_what_a_refusal_said(tmp_path: Any) -> None:
+    url, told = f"{tmp_path}/results/one.json", list[str]()
+
+    def refuse() -> Result:
+        raise AddressError("found no database")
+
+    refused = Result(11, None, "found no database")
+    assert run_once(url, refuse, told.append) == refused
+    assert run_once(url, partial(Result, 0), told.append) == refused
+    assert told == [f"{url} is there: the job has been done, and is not done again"]
+    assert read_result(load(url) or b"", url) == refused
+
+
+def test_of_two_that_do_a_job_at_once_both_have_one_result(tmp_path: Any) -> None:
+    url = f"{tmp_path}/results/one.json"
+
+    def slow() -> Result:
+        save(url, Result(0, "of the faster").json())
+        return Result(0, "of the slower")
+
+    assert run_once(url, slow, print) == Result(0, "of the faster")
+
+
+def test_what_is_no_result_is_not_taken_for_one(tmp_path: Any) -> None:
+    (tmp_path / "one.json").write_text('{"state": "success"}')
+    with pytest.raises(JobError, match="no result"):
+        run_once(f"{tmp_path}/one.json", partial(Result, 0), print)
+
+
 def test_a_command_here_gives_its_document_and_its_status(tmp_path: Any) -> None:
     lines: list[str] = []
-    good = run_here(["iam", "--for", "bucket"], os.environ, token="t", tell=lines.append)
+    good = run_here(["iam", "--for", "bucket"], os.environ, tell=lines.append)
     assert good.result.status == 0
     assert "put-bucket-encryption" in good.result.summary
     assert lines == ["placeholders are left, for --bucket"]
-    bad = run_here(["show", str(tmp_path / "none"), "x"], os.environ, token="t")
+    bad = run_here(["show", str(tmp_path / "none"), "x"], os.environ)
     assert bad.result.status == 34
     assert bad.result.error.startswith("there is no folder")
-    plain = run_here(["--version"], os.environ, token="t")
-    assert plain.result.summary.startswith("airkeep, version")
+
+
+def test_a_job_here_with_a_token_is_not_run_again(tmp_path: Any) -> None:
+    lake, record = tmp_path / "lake", Record(str(tmp_path / "jobs"), "t")
+    command = ["snapshots", "--json", str(lake)]
+    lake.mkdir()
+    first = run_here(command, os.environ, record=record)
+    assert first.result == Result(0, [])
+    lake.rmdir()  # it would fail now
+    assert run_here(command, os.environ, record=record) == first
+    with pytest.raises(JobError, match="another job was asked for"):
+        run_here(["clean", str(lake)], os.environ, record=record)
+
+
+def test_a_job_here_that_was_killed_is_run_again(tmp_path: Any) -> None:
+    record, command = Record(str(tmp_path / "jobs"), "t"), ["snapshots", "--json", str(tmp_path)]
+    record.ask("here", "", command, NOW)
+    assert run_here(command, os.environ, record=record).result == Result(0, [])
+
+
+def test_a_command_here_that_takes_too_long_is_stopped(tmp_path: Any) -> None:
+    with deaf_server() as (_, url), pytest.raises(JobError, match="not done within 1 s and was st"):
+        run_here(["export", url, str(tmp_path), "-e", "prod"], os.environ, timeout_s=1)
+
+
+def test_a_folder_named_airkeep_is_not_run_in_place_of_airkeep(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "airkeep").mkdir()
+    (tmp_path / "airkeep" / "__init__.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path)
+    assert run_here(["snapshots", str(tmp_path)], os.environ).result.status == 0
 
 
 def test_what_a_command_prints_is_whole_or_said_to_be_cut(tmp_path: Any) -> None:
@@ -207,13 +314,26 @@ def test_a_long_output_comes_through_from_here(capsys: pytest.CaptureFixture[str
     assert len(json.dumps(told)) > 240_000
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_a_command_ends_with_the_one_that_started_it(number: signal.Signals, tmp_path: Any) -> None:
+@contextmanager
+def deaf_server() -> Iterator[tuple[socket.socket, str]]:
+    """What takes connections and says nothing, and the URL of a database there."""
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
         deaf.settimeout(30)
-        url = f"postgresql://me@127.0.0.1:{deaf.getsockname()[1]}/db?connect_timeout=60"
+        port = deaf.getsockname()[1]
+        yield deaf, f"postgresql://me@127.0.0.1:{port}/db?connect_timeout=60"
+
+
+def wait_for_its_end(connection: socket.socket) -> None:
+    connection.settimeout(30)  # the command line gives up after 20 s
+    while connection.recv(1024):  # what it asked; then the end, as it is gone
+        pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_command_ends_with_the_one_that_started_it(number: signal.Signals, tmp_path: Any) -> None:
+    with deaf_server() as (deaf, url):
         words = ["export", url, str(tmp_path / "lake"), "-e", "prod"]
         starter = subprocess.Popen(
             [sys.executable, "-m", "airkeep.cli", "job", "run", "--on", "here", "--", *words],
@@ -224,12 +344,36 @@ def test_a_command_ends_with_the_one_that_started_it(number: signal.Signals, tmp
             connection, _ = deaf.accept()
             with connection:
                 starter.send_signal(number)
-                connection.settimeout(30)  # the command line gives up after 20 s
-                while connection.recv(1024):  # what it asked; then the end, as it is gone
-                    pass
+                wait_for_its_end(connection)
         finally:
             starter.kill()
             starter.wait(30)
+
+
+class _KilledError(BaseException):
+    """As Airflow ends a task."""
+
+
+def test_a_task_that_is_killed_ends_its_command(tmp_path: Any) -> None:
+    def kill(*_: object) -> None:
+        raise _KilledError
+
+    def send_once_it_asks() -> None:
+        connections.append(deaf.accept()[0])
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    connections: list[socket.socket] = []
+    with deaf_server() as (deaf, url):
+        words = ["export", url, str(tmp_path / "lake"), "-e", "prod"]
+        old = signal.signal(signal.SIGALRM, kill)
+        Thread(target=send_once_it_asks, daemon=True).start()
+        try:
+            with pytest.raises(_KilledError):
+                run_command(words, os.environ, print)
+        finally:
+            signal.signal(signal.SIGALRM, old)
+        with connections[0]:
+            wait_for_its_end(connections[0])
 
 
 def _run_of_glue(state: str) -> dict[str, Any]:
@@ -361,15 +505,17 @@ def test_the_command_line_ends_as_the_jobs_command_did(
 
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
-    [(["--on", "here", "--", "exprot"], 2, "did you mean export"),
-     (["--on", "here", "--", "shell", "x"], 2, "no command for a job"),
-     (["--on", "here", "--", "job", "run"], 2, "no command for a job"),
-     (["--on", "here", "--", "key"], 2, "no command for a job"),
-     (["--on", "glue", "--", "key"], 2, "no command for a job"),
-     (["--on", "dag", "--", "down", "prod"], 2, "--on dag takes export"),
+    [(["--on", "here", "--", "exprot"], 3, "did you mean export"),
+     (["--on", "here", "--", "up", "local"], 3, "run it where you are"),
+     (["--on", "glue", "--", "key"], 3, "its answer is a secret"),
+     (["--on", "here", "--workers", "3", "--", "clean"], 2, "--workers has no meaning with --on h"),
+     (["--on", "here", "--region", "r", "--", "clean"], 2, "--region has no meaning with --on he"),
+     (["--on", "here", "--folder", "s3://b/j", "--", "clean"], 2, "give one"),
+     (["--on", "dag", "--glue-role", "r", "--", "clean"], 2, "--glue-role has no meaning"),
      (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--", "clean"], 3, "AIRKEEP_GLUE_ROLE"),
      (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--glue-role", "r", "--subnet", "s",
        "--", "clean"], 2, "go together"),
+     (["--on", "here", "--token", "t", "--", "clean"], 3, "no lake is set"),
      (["--on", "dag", "-e", "prod", "--", "clean"], 3, "no lake is set")],
 )  # fmt: skip
 def test_what_cannot_be_a_job_is_refused_at_once(

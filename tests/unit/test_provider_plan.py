@@ -2,59 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import signal
-import socket
-import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
-from airkeep.cli import main
 from airkeep.config import load_settings
 from airkeep.errors import AddressError, ConfigError
-from airkeep.jobs.job import INSIDE
+from airkeep.jobs.job import Result, check_token
+from airkeep.jobs.record import Record, save
+from airkeep.provider.conf import Asked, read_conf, variables_of
 from airkeep.provider.connection import address_of
 from airkeep.provider.info import get_provider_info
-from airkeep.provider.process import (
-    Finished,
-    Outcome,
-    read_job,
-    run_command,
-    variables_of,
-)
 from airkeep.provider.reports import newest_report, save_report
+from airkeep.provider.tokens import next_token
 from airkeep.provider.values import days, yes
 from airkeep.store import open_store
 from servers import PROJECT
-
-LOG = logging.getLogger("test")
-
-
-# What is for one person, and what is done to an environment from outside of it.
-NOT_INSIDE = {
-    "shell", "key", "up", "down", "status", "env", "schedule", "plan-sleep", "cost", "iam", "job",
-}  # fmt: skip
-
-
-def test_a_task_may_run_every_command_on_databases_and_lakes() -> None:
-    assert set(INSIDE) == set(main.COMMANDS) - NOT_INSIDE
-
-
-@pytest.mark.parametrize("name", INSIDE)
-def test_every_command_that_a_task_may_run_speaks_json(name: str) -> None:
-    command = main.cli.get_command(click.Context(main.cli), name)
-    assert command is not None
-    assert "--json" in {option for parameter in command.params for option in parameter.opts}
 
 
 @pytest.mark.parametrize(
@@ -62,51 +32,20 @@ def test_every_command_that_a_task_may_run_speaks_json(name: str) -> None:
     [
         (None, "conf"),
         ({"command": ["verify"], "shell": True}, "conf"),
-        ({"command": "verify -"}, "list of words"),
-        ({"command": ["verify", 1]}, "list of words"),
-        ({"command": []}, "cannot be run"),
-        ({"command": ["exprot"]}, "did you mean export"),
-        ({"command": ["shell", "-"]}, "cannot be run"),
-        ({"command": ["key"]}, "cannot be run"),
-        ({"command": ["--version"]}, "cannot be run"),
         ({"command": ["verify", "-"], "result": "one.json"}, "result"),
-        ({"command": ["verify", "a\0b"]}, "command"),
-        ({"command": ["export", "postgresql://me:secret@host/db", "-"]}, "password"),
-        ({"command": ["export", "postgresql://host/db?password=secret", "-"]}, "password"),
+        ({"command": ["verify", "-"], "result": "s3://b/results/"}, "result"),
+        ({"command": ["verify", "-"], "result": 1}, "result"),
     ],
 )
-def test_a_conf_that_is_not_understood_is_refused_and_repeats_no_password(
-    conf: Any, told: str
-) -> None:
-    with pytest.raises(ConfigError, match=told) as refused:
-        read_job(conf)
-    assert "secret" not in str(refused.value)
+def test_a_conf_that_is_not_understood_is_refused(conf: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        read_conf(conf)
 
 
-def test_a_conf_becomes_words_and_a_place() -> None:
-    job = read_job({"command": ["export", "env:", "-"], "result": "s3://b/r.json"})
-    assert job.words == ("export", "env:", "-")
-    assert job.result == "s3://b/r.json"
-    assert read_job({"command": ("verify", "-")}).result == ""
-
-
-def test_a_command_runs_in_a_process_and_its_document_comes_back(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.INFO):
-        done = run_command(["snapshots", str(tmp_path)], environ=os.environ, log=LOG)
-    assert done == Finished(0, [])
-    assert "airkeep snapshots" in caplog.text
-
-
-def test_a_command_that_fails_says_why_in_the_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.INFO):
-        done = run_command(["verify", str(tmp_path / "none")], environ=os.environ, log=LOG)
-    assert (done.status, done.summary) == (34, None)
-    assert "there is no folder" in done.error
-    assert done.error in caplog.text
+def test_a_conf_is_a_command_and_a_place() -> None:
+    given = {"command": ["export", "env:", "-"], "result": "s3://b/r.json"}
+    assert read_conf(given) == Asked(["export", "env:", "-"], "s3://b/r.json")
+    assert read_conf({"command": ("verify", "-")}) == Asked(("verify", "-"))
 
 
 STANDBY, PROD = "postgresql://keeper@standby/airflow", "postgresql://keeper@prod/airflow"
@@ -131,49 +70,18 @@ def test_a_command_is_of_the_same_database_as_its_task(
     assert load_settings({}, told, None).database == meant
 
 
-class _KilledError(BaseException):
-    """As Airflow ends a task."""
-
-
-def test_a_task_that_is_killed_ends_its_command(tmp_path: Path) -> None:
-    def kill(*_: object) -> None:
-        raise _KilledError
-
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen()
-        url = f"postgresql://me@127.0.0.1:{deaf.getsockname()[1]}/db?connect_timeout=60"
-        words = ["export", url, str(tmp_path / "lake"), "-e", "prod"]
-        old = signal.signal(signal.SIGALRM, kill)
-        signal.setitimer(signal.ITIMER_REAL, 1.5)
-        began = time.monotonic()
-        try:
-            with pytest.raises(_KilledError):
-                run_command(words, environ=os.environ, log=LOG)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, old)
-        assert time.monotonic() - began < 30
-        deaf.settimeout(5)
-        connection, _ = deaf.accept()
-        with connection:
-            connection.settimeout(5)
-            while connection.recv(1024):  # what it asked; then the end, as it is gone
-                pass
-
-
-def test_an_outcome_is_saved_once_and_read_back(tmp_path: Path) -> None:
-    place = Outcome.at(f"{tmp_path}/results/one.json", {})
-    assert place.load() is None
-    assert place.save(Finished(34, {"of": "it"})) == Finished(34, {"of": "it"})
-    assert place.save(Finished(0, "of another run")) == Finished(34, {"of": "it"})
-    assert Outcome.at(f"{tmp_path}/results/one.json", {}).load() == Finished(34, {"of": "it"})
-
-
-def test_what_is_no_outcome_is_not_taken_for_one(tmp_path: Path) -> None:
-    (tmp_path / "one.json").write_text(json.dumps({"state": "success"}))
-    with pytest.raises(ConfigError, match="no outcome"):
-        Outcome.at(f"{tmp_path}/one.json", {}).load()
+def test_a_try_goes_on_with_a_run_that_has_no_result_and_takes_another_one_then(
+    tmp_path: Path,
+) -> None:
+    record_of = partial(Record, str(tmp_path))
+    names = ("dag", "export all", "manual__1", -1)
+    first = next_token("export all", names, record_of)
+    assert check_token(first).startswith("export-all-")
+    assert next_token("export all", names, record_of) == first
+    save(record_of(first).result_url, Result(77, None, "it died").json())
+    second = next_token("export all", names, record_of)
+    assert check_token(second) != first
+    assert next_token("export all", (*names[:3], 0), record_of).rpartition("-")[0] not in second
 
 
 def test_days_are_what_a_template_leaves() -> None:

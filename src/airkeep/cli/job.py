@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from airkeep.cli.context import Context, Group, setting_option, shared_options
 from airkeep.cli.hidden import hidden
 from airkeep.cli.place import place_options, recorded_place
-from airkeep.errors import JobFailedError, did_you_mean
+from airkeep.errors import JobFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +22,15 @@ if TYPE_CHECKING:
     from airkeep.aws.session import AwsPlace
     from airkeep.jobs.job import Outcome
 
-# One would start another, one asks a person, and the answer of one is a secret.
-_NO_JOBS = ("job", "shell", "key")
+# What each place has a use for; Glue for all of them.
+_ANYWHERE = {
+    "command", "on", "set_environment", "folder", "token", "timeout_minutes",
+    "as_json", "quiet", "verbose",
+}  # fmt: skip
+_USED = {
+    "here": _ANYWHERE,
+    "dag": _ANYWHERE | {"poll", "region", "profile", "role_arn", "external_id"},
+}
 _STARTS_MIN = 15  # that Glue, or a worker of Airflow, may take before a command begins
 
 
@@ -75,23 +83,25 @@ def run(
     token: str | None,
     **options: Any,
 ) -> None:
-    """Run COMMAND, one on databases and lakes, somewhere else, and wait for its end.
+    """Run COMMAND, one of airkeep's, where ENVIRONMENT's database is, and wait for its end.
 
     \b
     airkeep job run --on glue -e prod --glue-role airkeep -- export env: s3://bucket/lake
     airkeep job run --on dag -e prod -- verify s3://bucket/lake prod/latest
 
     What it printed is printed, and its exit status is this one's. env: is the database of the
-    environment. Ctrl-C leaves the job at work; the same --token waits for it again.
+    environment. Ctrl-C leaves the job at work; the same --token waits for it again. With --on here
+    it ends the job, and a --token keeps one that has ended from being run again.
     """
-    from airkeep.jobs.job import make_token
+    from airkeep.jobs.job import as_json, check_command, make_token
 
-    words = _as_json(command, on)
-    token = token or make_token(datetime.now(UTC), secrets.token_hex(4))
+    words = as_json(check_command(command))
+    _refuse_unused(on)
     if on == "here":
-        outcome = _here(ctx, words, token)
+        outcome = _here(ctx, words, token, options)
     else:
-        folder = options.pop("folder") or f"{ctx.settings.need('lake').rstrip('/')}/jobs"
+        folder = options.pop("folder") or _folder(ctx)
+        token = token or make_token(datetime.now(UTC), secrets.token_hex(4))
         ctx.output.note(f"token {token}")
         environment = ctx.settings.need("environment")
         name, there = recorded_place(ctx, environment, place)
@@ -109,22 +119,18 @@ def run(
         )
 
 
-def _as_json(command: tuple[str, ...], on: str) -> list[str]:
-    """The command with --json where it knows that, so that its result is a document."""
-    from airkeep.cli.main import COMMANDS, cli
-    from airkeep.jobs.job import INSIDE
+def _refuse_unused(on: str) -> None:
+    """Refuse flags that this place has no use for."""
+    asked = click.get_current_context()
+    for flag in asked.command.params:
+        name = flag.name or ""
+        is_given = asked.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if is_given and on in _USED and name not in _USED[on]:
+            raise click.UsageError(f"{flag.opts[0]} has no meaning with --on {on}: leave it out")
 
-    name = command[0]
-    known = INSIDE if on != "here" else [one for one in COMMANDS if one not in _NO_JOBS]
-    if name not in known:
-        raise click.UsageError(
-            f"{name!r} is no command for a job{did_you_mean(name, known)}: --on {on} takes "
-            f"{', '.join(known)}"
-        )
-    known_command = cli.get_command(click.Context(cli), name)
-    takes_json = any(option.name == "as_json" for option in (known_command or cli).params)
-    is_wanted = takes_json and "--json" not in command
-    return [name, *(["--json"] if is_wanted else []), *command[1:]]
+
+def _folder(ctx: Context) -> str:
+    return f"{ctx.settings.need('lake').rstrip('/')}/jobs"
 
 
 def _as_known(words: list[str], environment: str, name: str) -> list[str]:
@@ -142,10 +148,22 @@ def _teller(ctx: Context) -> Callable[[str], None]:
     return ctx.output.note
 
 
-def _here(ctx: Context, command: list[str], token: str) -> Outcome:
+def _here(ctx: Context, command: list[str], token: str | None, options: dict[str, Any]) -> Outcome:
     from airkeep.jobs.here import run_here
+    from airkeep.jobs.record import Record
 
-    return run_here(command, os.environ, token=token, tell=_teller(ctx))
+    folder = options["folder"]
+    if folder and not token:
+        raise click.UsageError("--folder keeps the job of a --token: give one")
+    environment = ctx.settings.environment or ""
+    return run_here(
+        command,
+        {**os.environ, **({"AIRKEEP_ENVIRONMENT": environment} if environment else {})},
+        environment=environment,
+        record=Record(folder or _folder(ctx), token) if token else None,
+        timeout_s=options["timeout_minutes"] * 60,
+        tell=_teller(ctx),
+    )
 
 
 def _on_dag(command: list[str], given: dict[str, Any], options: dict[str, Any]) -> Outcome:

@@ -106,10 +106,11 @@ def mwaa_traveller(
             f"{lake.url} is a folder of this machine, which {journal.environment}'s workers do not "
             f"reach: its lake must be a bucket, such as s3://bucket/prefix"
         )
+    folder = f"{lake.url.rstrip('/')}/jobs"
     if is_dag:
-        run = on_dag(place.name, f"{lake.url.rstrip('/')}/jobs", aws_place(place), tell)
+        run = on_dag(place.name, folder, aws_place(place), tell)
     else:
-        run = here(os.environ, tell)
+        run = here(place.name, folder, os.environ, aws_place(place), tell)
     means = MwaaMeans(
         lake,
         run,

@@ -115,7 +115,7 @@ class _Run:
     def wait(self) -> Result:
         try:
             state = until(self._look, self._patience)
-        except TimeoutError:
+        except (TimeoutError, AwsUnavailableError):  # nor did the last look get an answer
             raise self._stop() from None
         result = self._record.result()
         if result is None:

@@ -10,7 +10,7 @@ that run to show, and starts one itself only when none does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -33,7 +33,7 @@ from airkeep.jobs.glue_plan import (
     script_name,
 )
 from airkeep.jobs.job import Outcome, Result, check_command, check_token
-from airkeep.jobs.record import Record
+from airkeep.jobs.record import Record, save
 
 CLAIM_S = 90  # until a run that somebody else starts must show
 STOP_S = 120  # until a run that was asked to stop must have ended
@@ -104,11 +104,37 @@ def run_on_glue(
     arguments = run_arguments(
         words, token=token, result=job.record.result_url, region=region_of(place), secret=secret
     )
-    run_id = job.started(wait=not is_ours)
-    if run_id is None:
-        run_id = glue_jobs.start(names.job, arguments, place)
-        tell(f"started {run_id} of {names.job}")
-    return job.wait(run_id)
+    return job.wait(job.started(wait=not is_ours) or job.start(arguments))
+
+
+def cancel_on_glue(
+    *,
+    environment: str,
+    folder: str,
+    token: str,
+    place: AwsPlace = HERE,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Ask the run of a token to end, and let the token have a result: nobody waits for its own.
+
+    Raises:
+        AwsError: AWS refused or failed.
+    """
+    job = Names(environment=environment).job
+    run = glue_jobs.newest_run(job, (TOKEN, token), place)
+    if run is not None and not run.is_done:
+        glue_jobs.stop(job, run.id, place)
+        tell(f"asked {run.id} of {job} to stop")
+    close(Record(folder, token, place), "nobody waits for this job any more: it was stopped")
+
+
+def close(record: Record, why: str) -> None:
+    """Give a token whose run is over a result, where it left none: the token is used up.
+
+    Raises:
+        AwsError, StoreError: it could not be saved.
+    """
+    save(record.result_url, Result(JobError.exit_status, None, why).json(), record.place)
 
 
 def _connect(
@@ -175,6 +201,17 @@ class _Job:
             return None
         self.tell(f"waiting for {run.id}, which was asked for already")
         return run.id
+
+    def start(self, arguments: Mapping[str, str]) -> str:
+        """Start a run: its id. Where too many of the job's are at work, one's end is waited for."""
+
+        def look() -> str:
+            there = self.newest()  # an attempt to start it whose answer was lost
+            return there.id if there else glue_jobs.start(self.name, arguments, self.place)
+
+        run_id = until(look, self.patience)
+        self.tell(f"started {run_id} of {self.name}")
+        return run_id
 
     def wait(self, run_id: str) -> Outcome:
         look = _Look(self, run_id)

@@ -18,7 +18,7 @@ from airkeep.errors import AirkeepError, JobError
 from airkeep.jobs import glue_plan, record
 from airkeep.jobs.connection import from_jdbc
 from airkeep.jobs.here import run_command
-from airkeep.jobs.job import MAX_SUMMARY_BYTES, Result, read_result
+from airkeep.jobs.job import MAX_SUMMARY_BYTES, Result, check_command
 
 
 def run_inside(
@@ -39,21 +39,12 @@ def run_inside(
 
 def _result(given: _Given, environ: Mapping[str, str], tell: Callable[[str], None]) -> Result:
     url, place = given.need(glue_plan.RESULT), AwsPlace(region=given.need(glue_plan.REGION))
-    there = record.load(url, place)
-    if there is not None:
-        tell("this job has its result already: nothing is done again")
-        return read_result(there, url)
-    try:
-        variables = _variables(given, place)
-        result = run_command(
-            _command(given), {**environ, **variables}, tell, most_bytes=MAX_SUMMARY_BYTES
-        )
-    except AirkeepError as error:
-        result = Result(error.exit_status, None, str(error))
-    if record.save(url, result.json(), place):
-        return result
-    tell("another attempt saved its result first: that one counts")
-    return read_result(record.load(url, place) or b"", url)
+
+    def do() -> Result:
+        variables = {**environ, **_variables(given, place)}
+        return run_command(_command(given), variables, tell, most_bytes=MAX_SUMMARY_BYTES)
+
+    return record.run_once(url, do, tell, place)
 
 
 def _variables(given: _Given, place: AwsPlace) -> dict[str, str]:
@@ -73,8 +64,7 @@ def _variables(given: _Given, place: AwsPlace) -> dict[str, str]:
 
 
 def _command(given: _Given) -> list[str]:
-    found = json.loads(given.need(glue_plan.COMMAND))
-    return [str(word) for word in found]
+    return check_command(json.loads(given.need(glue_plan.COMMAND)))
 
 
 class _Given:

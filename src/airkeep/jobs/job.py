@@ -13,14 +13,22 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from airkeep.errors import ConfigError, JobError
+from airkeep.errors import ConfigError, JobError, did_you_mean
 
-# What a job elsewhere may run: commands on databases and lakes. Not `shell`, which waits for
-# somebody, nor `key`, whose answer is a secret, nor what is done to an environment from outside.
+# What a job may run, wherever it runs; each of them knows --json.
 INSIDE = (
     "export", "adopt", "snapshots", "show", "verify", "restore", "upgrade", "prune", "query",
-    "models", "report", "register", "diff", "clean", "compact", "rekey",
+    "models", "report", "cost", "plan-sleep", "register", "diff", "clean", "compact", "iam",
+    "rekey",
 )  # fmt: skip
+_FROM_OUTSIDE = "it is about an environment as seen from outside of it: run it where you are"
+# What no job runs, and why.
+OUTSIDE = {
+    "shell": "it waits for somebody at a terminal",
+    "key": "its answer is a secret, and what a job prints is kept",
+    "job": "a job starts no other one",
+    **dict.fromkeys(("up", "down", "status", "env", "schedule"), _FROM_OUTSIDE),
+}
 MAX_SUMMARY_BYTES = 1 << 20  # a result elsewhere keeps no more, and says so
 TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 # A URL with a password, or libpq's words for one: a job's arguments are shown in consoles.
@@ -94,20 +102,43 @@ def read_result(text: str | bytes, where: str) -> Result:
     return Result(told["status"], told.get("summary"), str(told.get("error") or ""))
 
 
-def check_command(command: Sequence[str]) -> list[str]:
+def check_command(command: object) -> list[str]:
     """The command as a list, where it may be a job's.
 
     Raises:
-        ConfigError: it is empty, or holds a password: arguments of jobs are no place for one.
+        ConfigError: it is none, or holds a password: arguments of jobs are no place for one.
     """
-    if not command:
-        raise ConfigError("a job needs a command: airkeep job run ... -- export env: s3://...")
-    if any(_PASSWORD.search(word) for word in command):
+    words = list(command) if isinstance(command, list | tuple) else []
+    if not words or not all(_is_word(word) for word in words):
+        raise ConfigError(
+            'a job needs a command, a list of words without airkeep: ["export", "env:", "-"]'
+        )
+    name = words[0]
+    if name in OUTSIDE:
+        raise ConfigError(f"{name} cannot be a job's command: {OUTSIDE[name]}")
+    if name not in INSIDE:
+        raise ConfigError(
+            f"{name!r} is no command for a job{did_you_mean(name, INSIDE)}: expected one of "
+            f"{', '.join(INSIDE)}"
+        )
+    if any(_PASSWORD.search(word) for word in words):
         raise ConfigError(
             "the job's command holds a password, which consoles and records would show: write "
             "env:, a job knows the address of its database"
         )
-    return list(command)
+    return words
+
+
+def _is_word(word: object) -> bool:
+    return isinstance(word, str) and "\0" not in word  # which no process takes
+
+
+def as_json(command: Sequence[str]) -> list[str]:
+    """The command with --json, so that its result is a document."""
+    if "--json" in command:
+        return list(command)
+    end = command.index("--") if "--" in command else len(command)
+    return [*command[:end], "--json", *command[end:]]
 
 
 def check_token(token: str) -> str:

@@ -1,7 +1,7 @@
 """The record of a job: what was asked before it was started, and what came of it.
 
     <folder>/<token>/asked.json      saved first, by whoever asks; never changed
-    <folder>/<token>/result.json     saved last, by the job itself
+    <folder>/<token>/result.json     saved last, by the job itself, of a refusal too
 
 Both are created if absent, so of two who ask with one token only one has asked, and a job that ran
 twice has one result. A folder is `s3://...`, asked with the caller's role, or any other store.
@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from airkeep.aws import s3
 from airkeep.aws.session import HERE, AwsPlace
-from airkeep.errors import AlreadySavedError, JobError, NotFoundError
+from airkeep.errors import AirkeepError, AlreadySavedError, JobError, NotFoundError
 from airkeep.jobs.job import Result, read_result
 from airkeep.store.open import open_store
 
@@ -75,6 +75,28 @@ class Record:
         return load(f"{self.folder.rstrip('/')}/{self.token}/{name}", self.place)
 
 
+def run_once(
+    url: str, do: Callable[[], Result], tell: Callable[[str], None], place: AwsPlace = HERE
+) -> Result:
+    """Do a job unless its result is there, and save what came of it.
+
+    Raises:
+        JobError: what is there is no result.
+        AwsError, StoreError: the result could not be read or saved.
+    """
+    if (there := load(url, place)) is not None:
+        tell(f"{url} is there: the job has been done, and is not done again")
+        return read_result(there, url)
+    try:
+        result = do()
+    except AirkeepError as error:
+        result = Result(error.exit_status, None, str(error))
+    if save(url, result.json(), place):
+        return result
+    tell("another run saved its result first: that one counts")
+    return read_result(load(url, place) or b"", url)
+
+
 def save(url: str, data: bytes, place: AwsPlace = HERE) -> bool:
     """Save a small document where there is none; False where there is another.
 
@@ -85,7 +107,7 @@ def save(url: str, data: bytes, place: AwsPlace = HERE) -> bool:
         return s3.save_object(*s3.split_url(url), data, place)
     folder, _, name = url.rpartition("/")
     try:
-        open_store(folder).save(name, data)
+        open_store(folder or "/").save(name, data)
     except AlreadySavedError:
         return False
     return True
@@ -101,6 +123,6 @@ def load(url: str, place: AwsPlace = HERE) -> bytes | None:
         return s3.load_object(*s3.split_url(url), place)
     folder, _, name = url.rpartition("/")
     try:
-        return open_store(folder).load(name)
+        return open_store(folder or "/").load(name)
     except NotFoundError:
         return None

@@ -6,13 +6,15 @@ written here. Nothing else in this room asks which Airflow it is.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from logging import Logger
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from airkeep.provider.connection import Connection
+
+T = TypeVar("T")
 
 
 class TaskInstance(Protocol):
@@ -22,7 +24,6 @@ class TaskInstance(Protocol):
     run_id: str
     task_id: str
     map_index: int
-    try_number: int
 
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ if TYPE_CHECKING:
     class BaseTrigger:
         """What waits for a task, in the triggerer."""
 
+        log: Logger
+
         def __init__(self, **arguments: Any) -> None: ...
 
         def run(self) -> AsyncIterator[TriggerEvent]: ...
@@ -92,6 +95,9 @@ if TYPE_CHECKING:
         fastapi_apps: ClassVar[Iterable[Mapping[str, Any]]]
         external_views: ClassVar[Iterable[Mapping[str, Any]]]
 
+    def sync_to_async(call: Callable[[], T]) -> Callable[[], Awaitable[T]]:
+        """A call that blocks, away from the loop; what it asks of the loop is answered."""
+
     IS_AIRFLOW_3: bool
     DEFERRABLE: bool
     BASE_PATH: str
@@ -101,6 +107,7 @@ else:
     from airflow.configuration import conf
     from airflow.plugins_manager import AirflowPlugin
     from airflow.triggers.base import BaseTrigger, TriggerEvent
+    from asgiref.sync import sync_to_async
 
     IS_AIRFLOW_3 = not __version__.startswith("2.")
     DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
@@ -149,6 +156,7 @@ __all__ = [
     "TriggerEvent",
     "reader_of_everything",
     "server_variable",
+    "sync_to_async",
 ]
 
 

@@ -1,102 +1,42 @@
 """airkeep's command line as an AWS Glue job, waited for by a task or by the triggerer.
 
 The room `jobs` starts the job and waits for it. Two calls with one token are one run: a trigger
-that moves to another triggerer waits for the run that is there. A token is of one try of a task,
-since what came of a run stays its outcome. What a trigger is made of lies in the database, so it
-holds no address: each place asks its own hook.
+that moves to another triggerer, and a task that is tried again since its worker died, wait for the
+run that is there. A token is used up when it has a result, so a run that ended without one is given
+one. What a trigger is made of lies in the database, so it holds no address: each place asks its own
+hook.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
-from hashlib import sha256
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from functools import partial
 from threading import Thread
-from typing import Any, ClassVar
+from typing import Any, TypeVar
 
-from airkeep.errors import AirkeepError
+from airkeep.aws.session import AwsPlace
+from airkeep.aws.wait import Patience
+from airkeep.database.address import Address
+from airkeep.errors import AirkeepError, JobError
+from airkeep.jobs import glue
+from airkeep.jobs.glue_plan import GlueShape
+from airkeep.jobs.record import Record
 from airkeep.provider.compatibility import (
-    DEFERRABLE,
     AirflowException,
     BaseTrigger,
     TaskInstance,
     TriggerEvent,
+    sync_to_async,
 )
+from airkeep.provider.failures import failures_of_tasks
 from airkeep.provider.hook import AirkeepHook
-from airkeep.provider.operators import AirkeepOperator, Context, Document, failures_of_tasks
-from airkeep.provider.process import read_job
+from airkeep.provider.tokens import next_token
 from airkeep.provider.values import plain
 
-TIMEOUT_S = 2 * 3600  # an hour of a job's own time, once more if it is tried again
-
-
-class AirkeepGlueOperator(AirkeepOperator):
-    """Run one of airkeep's commands as a Glue job, and wait for its end.
-
-    The job's connection is told the task's database, so that a password that was rotated does not
-    stop it. Its script and its records lie in the lake's `jobs/`.
-
-    Args:
-        command: its words without `airkeep`; a template. `-` is the task's lake, `env:` its
-            database.
-        role_name: the role that the job runs as; a template.
-        secret: of Secrets Manager, a JSON object of variables such as AIRKEEP_ARCHIVE_KEY.
-        timeout_s: after which the job is stopped.
-        shape: how large it is, as `airkeep.jobs.glue_plan.GlueShape` takes it: {"workers": 4}.
-        deferrable: wait in the triggerer; by default what Airflow's `default_deferrable` says.
-    """
-
-    template_fields: ClassVar[tuple[str, ...]] = (
-        *AirkeepOperator.template_fields, "command", "role_name",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        *,
-        command: Sequence[str],
-        role_name: str = "",
-        secret: str = "",
-        timeout_s: float = TIMEOUT_S,
-        shape: Mapping[str, Any] | None = None,
-        deferrable: bool = DEFERRABLE,
-        **arguments: Any,
-    ) -> None:
-        super().__init__(**arguments)
-        self.command, self.role_name, self.secret = command, role_name, secret
-        self.timeout_s, self.shape, self.deferrable = timeout_s, shape, deferrable
-
-    def run_with(self, hook: AirkeepHook, ti: TaskInstance) -> Document:
-        words = read_job({"command": self.command}).words
-        asked: Document = {
-            "command": [hook.need("lake") if word == "-" else word for word in words],
-            "role": self.role_name,
-            "secret": self.secret,
-            "token": token_of(ti),
-            "timeout_s": self.timeout_s,
-            "shape": dict(self.shape or {}),
-        }
-        if self.deferrable:
-            where = {
-                "conn_id": self.conn_id,
-                "database": self.database,
-                "lake": hook.need("lake"),
-                "environment": hook.need("environment"),
-                "aws_region": self.aws_region,
-            }
-            self.defer(trigger=GlueRunTrigger(where=where, asked=asked), method_name="after_run")
-        done = run_on_glue(hook, asked, tell=lambda line: self.log.info("%s", line))
-        self.log.info("%s", done)
-        return done
-
-    def after_run(self, context: Context, event: Document) -> Document:
-        """Go on when the job has ended."""
-        if "error" in event:
-            raise AirflowException(event["error"])
-        done: Document = event["done"]
-        self.log.info("%s", done)
-        return done
+Document = dict[str, Any]
+T = TypeVar("T")
 
 
 class GlueRunTrigger(BaseTrigger):
@@ -117,56 +57,69 @@ class GlueRunTrigger(BaseTrigger):
         return name, {"where": self.where, "asked": self.asked}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait; the thread is a daemon, so that a triggerer that is told to end does."""
-        loop = asyncio.get_running_loop()
-        told: asyncio.Future[Document] = loop.create_future()
+        """Wait for the job's end."""
+        yield TriggerEvent(await self._outcome())
 
-        def tell(outcome: Document) -> None:
-            if not told.done():
-                told.set_result(outcome)
+    async def on_kill(self) -> None:
+        """Stop the job's run, as Airflow 3.3 asks for it when somebody ends the task."""
+        await in_daemon(partial(cancel, AirkeepHook(**self.where), self.asked, self.log.info))
 
-        def wait() -> None:
-            outcome = self._outcome()
-            with suppress(RuntimeError):  # the triggerer has ended meanwhile
-                loop.call_soon_threadsafe(tell, outcome)
-
-        Thread(target=wait, daemon=True, name="airkeep-glue").start()
-        yield TriggerEvent(await told)
-
-    def _outcome(self) -> Document:
+    async def _outcome(self) -> Document:
         try:
             with failures_of_tasks():
-                return {"done": run_on_glue(AirkeepHook(**self.where), self.asked)}
+                hook = AirkeepHook(**self.where)
+                # Airflow 3.0 answers for a connection on the triggerer's own loop alone.
+                address = await sync_to_async(hook.address)()
+                return {"done": await in_daemon(partial(run_on_glue, hook, self.asked, address))}
         except AirflowException as error:
             return {"error": str(error)}
 
 
+def in_daemon(do: Callable[[], T]) -> asyncio.Future[T]:
+    """What a thread makes that does not keep a triggerer from its end."""
+    made = Future[T]()
+    made.set_running_or_notify_cancel()  # from here on nobody cancels it
+
+    def work() -> None:
+        try:
+            made.set_result(do())
+        except BaseException as error:  # noqa: BLE001 - handed to who waits
+            made.set_exception(error)
+
+    Thread(target=work, daemon=True, name="airkeep-glue").start()
+    return asyncio.wrap_future(made)
+
+
 def run_on_glue(
-    hook: AirkeepHook, asked: Document, *, tell: Callable[[str], None] = lambda _: None
+    hook: AirkeepHook,
+    asked: Document,
+    address: Address,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Document:
     """Start the job, or find the run of this token, and wait for its end.
 
     Raises:
         AirkeepError: it failed, or could not be started.
     """
-    from airkeep.aws.session import AwsPlace
-    from airkeep.aws.wait import Patience
-    from airkeep.jobs import glue
-    from airkeep.jobs.glue_plan import GlueShape
-
-    outcome = glue.run_on_glue(
-        asked["command"],
-        environment=hook.need("environment"),
-        folder=f"{hook.need('lake').rstrip('/')}/jobs",
-        role=asked["role"],
-        secret=asked["secret"] or None,
-        token=asked["token"],
-        patience=Patience(asked["timeout_s"]),
-        address=hook.address(),
-        shape=GlueShape(**asked["shape"]),
-        place=AwsPlace(region=hook.aws_region or None),
-        tell=tell,
-    )
+    record = _record(hook, asked["token"])
+    try:
+        outcome = glue.run_on_glue(
+            asked["command"],
+            environment=hook.need("environment"),
+            folder=record.folder,
+            role=asked["role"],
+            secret=asked["secret"] or None,
+            token=record.token,
+            patience=Patience(asked["timeout_s"]),
+            address=address,
+            shape=GlueShape(**asked["shape"]),
+            place=record.place,
+            tell=tell,
+        )
+    except JobError as error:
+        glue.close(record, str(error))
+        raise
     if outcome.result.status:
         raise AirkeepError(
             f"the job {outcome.run} ended with status {outcome.result.status}: "
@@ -175,8 +128,32 @@ def run_on_glue(
     return plain(outcome)
 
 
-def token_of(ti: TaskInstance) -> str:
-    """A name for this try of a task, of the characters that a token may have."""
-    names = f"{ti.dag_id}/{ti.task_id}/{ti.run_id}/{ti.map_index}/{ti.try_number}"
-    task = re.sub(r"[^A-Za-z0-9]+", "-", ti.task_id).strip("-")[:40] or "task"
-    return f"{task}-{sha256(names.encode()).hexdigest()[:24]}"
+def cancel(hook: AirkeepHook, asked: Document, tell: Callable[[str], None]) -> None:
+    """Stop the run of this token.
+
+    Raises:
+        AwsError: AWS refused or failed.
+    """
+    record = _record(hook, asked["token"])
+    glue.cancel_on_glue(
+        environment=hook.need("environment"),
+        folder=record.folder,
+        token=record.token,
+        place=record.place,
+        tell=tell,
+    )
+
+
+def token_of(ti: TaskInstance, hook: AirkeepHook) -> str:
+    """The token of a task's next run.
+
+    Raises:
+        AirkeepError: the records in the lake could not be read.
+    """
+    names = (ti.dag_id, ti.task_id, ti.run_id, ti.map_index)
+    return next_token(ti.task_id, names, partial(_record, hook))
+
+
+def _record(hook: AirkeepHook, token: str) -> Record:
+    place = AwsPlace(region=hook.aws_region or None)
+    return Record(f"{hook.need('lake').rstrip('/')}/jobs", token, place)

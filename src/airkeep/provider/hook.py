@@ -20,8 +20,8 @@ from airkeep.database.address import Address, resolve_address
 from airkeep.database.limits import ReadLimits, limits_of, question_bytes
 from airkeep.errors import AddressError, ConfigError
 from airkeep.provider.compatibility import IS_AIRFLOW_3, BaseHook
+from airkeep.provider.conf import variables_of
 from airkeep.provider.connection import address_of
-from airkeep.provider.process import variables_of
 from airkeep.snapshot.lake import Lake
 from airkeep.snapshot.progress import Progress, Step
 

@@ -22,12 +22,7 @@ def get_provider_info() -> dict[str, Any]:
         "prune, report.",
         "versions": [__version__],
         "integrations": [{"integration-name": _NAME, "tags": ["software"]}],
-        "operators": [
-            {
-                "integration-name": _NAME,
-                "python-modules": [f"{_ROOM}.{name}" for name in ("operators", "command", "glue")],
-            }
-        ],
+        "operators": [{"integration-name": _NAME, "python-modules": [f"{_ROOM}.operators"]}],
         "hooks": [{"integration-name": _NAME, "python-modules": [f"{_ROOM}.hook"]}],
         "triggers": [{"integration-name": _NAME, "python-modules": [f"{_ROOM}.glue"]}],
     }

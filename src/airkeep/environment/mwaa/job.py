@@ -1,7 +1,7 @@
 """Export and restore as jobs: where they run is handed in, and what came of them is read here.
 
-The token is of one attempt: asked for again with it, a job that runs is waited for and one that has
-ended is not run again.
+The token is of one attempt: asked for again with it, one that has ended is not run again, and a DAG
+run that is at work is waited for.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from airkeep.errors import JourneyError
 from airkeep.jobs.dag import run_on_dag
 from airkeep.jobs.here import run_here
 from airkeep.jobs.job import Result
+from airkeep.jobs.record import Record
 
 Tell = Callable[[str], None]
 # An hour for the command, and what a worker may take before it begins.
@@ -46,15 +47,21 @@ def on_dag(
     return run
 
 
-def here(environ: Mapping[str, str], tell: Tell) -> RunJob:
+def here(
+    environment: str, folder: str, environ: Mapping[str, str], place: AwsPlace, tell: Tell
+) -> RunJob:
     """Jobs as processes of this machine, which end when this one does: for who is in the network.
 
     Args:
+        folder: where the record of jobs is kept.
         environ: of every job, with the database's address and the keys.
     """
 
     def run(words: Sequence[str], token: str) -> Result:
-        return run_here(words, environ, token=token, tell=tell).result
+        return run_here(
+            words, environ, environment=environment, record=Record(folder, token, place),
+            timeout_s=PATIENCE.timeout_s, tell=tell,
+        ).result  # fmt: skip
 
     return run
 

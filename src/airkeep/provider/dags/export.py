@@ -5,11 +5,11 @@ it holds only what changed since the last one where that can be told. `max_age_i
 back the dated CSV files and the report's periods go.
 """
 
-from airkeep.provider.command import AirkeepRegisterOperator
 from airkeep.provider.compatibility import DAG
 from airkeep.provider.dags.variables import AGAIN, CATALOG, MAX_AGE_DAYS, PLACE, SHARED
 from airkeep.provider.operators import (
     AirkeepExportOperator,
+    AirkeepRegisterOperator,
     AirkeepReportOperator,
     AirkeepVerifyOperator,
 )

@@ -6,8 +6,7 @@ for it, without a worker where there is a triggerer.
 
 from airkeep.provider.compatibility import DAG
 from airkeep.provider.dags.variables import AGAIN, PLACE, ROLE, SHARED
-from airkeep.provider.glue import AirkeepGlueOperator
-from airkeep.provider.operators import AirkeepVerifyOperator
+from airkeep.provider.operators import AirkeepGlueOperator, AirkeepVerifyOperator
 
 with DAG(
     "airkeep_export_glue",
@@ -19,7 +18,7 @@ with DAG(
 ) as dag:
     export = AirkeepGlueOperator(
         task_id="export",
-        command=["export", "env:", "-", "--increment", "--json"],
+        command=["export", "env:", "-", "--increment"],
         role_name=ROLE,
         **PLACE,
     )

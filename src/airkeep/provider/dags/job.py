@@ -2,13 +2,13 @@
 
 conf: {"command": ["export", "env:", "-"], "result": "s3://bucket/results/1.json"}. The first word
 is one of airkeep's own commands; there is no shell. At `result` {"status", "summary", "error"} is
-saved when the command has ended, and the run fails when the command failed. Whoever may trigger
-this DAG may do all that airkeep can do here.
+saved when the command has ended, or was refused, and then the run fails. Whoever may trigger this
+DAG may do all that airkeep can do here.
 """
 
-from airkeep.provider.command import AirkeepCommandOperator
 from airkeep.provider.compatibility import DAG
 from airkeep.provider.dags.variables import PLACE, SHARED
+from airkeep.provider.operators import AirkeepCommandOperator
 
 with DAG(
     "airkeep_job",

@@ -1,7 +1,7 @@
 """airkeep_prune: old rows leave the database, those that the newest snapshot holds unchanged.
 
-Started by hand, or by a schedule of your own. Run airkeep_export before: what is not in a complete
-snapshot stays.
+Started by hand, as a dry run unless its form says otherwise, or by a schedule of your own. Run
+airkeep_export before: what is not in a complete snapshot stays.
 """
 
 from airkeep.provider.compatibility import DAG, Param
@@ -17,7 +17,7 @@ with DAG(
         "older_than_days": Param(
             None, type=["null", "number"], description="By default the variable max_age_in_days."
         ),
-        "dry_run": Param(default=False, type="boolean", description="Only plan."),
+        "dry_run": Param(default=True, type="boolean", description="Only plan."),
     },
     **SHARED,
 ) as dag:

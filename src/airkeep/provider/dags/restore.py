@@ -1,7 +1,8 @@
 """airkeep_restore: a snapshot back into the database of this environment, while it is in use.
 
 Started by hand; its form asks what to restore and how. It begins as a dry run: what it would do
-stands in the task's log.
+stands in the task's log. What is restored is the snapshot that was verified, whatever is the newest
+by then.
 """
 
 from typing import Any
@@ -27,18 +28,17 @@ with DAG(
     },
     **SHARED,
 ) as dag:
-    wanted: dict[str, Any] = {
-        "snapshot": "{{ params.snapshot }}",
-        "environment": "{{ params.environment }}",
-        **PLACE,
-    }
-    verify = AirkeepVerifyOperator(task_id="verify", **wanted)
+    whose: dict[str, Any] = {"environment": "{{ params.environment }}", **PLACE}
+    verify = AirkeepVerifyOperator(
+        task_id="verify", snapshot="{{ params.snapshot }}", complete=True, **whose
+    )
     restore = AirkeepRestoreOperator(
         task_id="restore",
+        snapshot="{{ ti.xcom_pull(task_ids='verify')['snapshot'] }}",
         dry_run="{{ params.dry_run }}",
         on_conflict="{{ params.on_conflict }}",
         only="{{ params.only }}",
         in_flight="{{ params.in_flight }}",
-        **wanted,
+        **whose,
     )
     verify >> restore
