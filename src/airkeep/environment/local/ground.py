@@ -188,7 +188,7 @@ class LocalGround:
     # Coming up.
 
     def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
-        """Airflow's packages, and a server with an empty database."""
+        """A server with an empty database."""
         self.folder.make()
         if self.means.is_new:
             self.folder.make_secrets()
@@ -196,7 +196,6 @@ class LocalGround:
         # Written by the Airflow that ran here last, whose defaults may not be this one's: 2.11
         # names an auth manager that 3.x has as a provider only.
         self.folder.home.joinpath("airflow.cfg").unlink(missing_ok=True)
-        self.venv  # noqa: B018 - made before anything else, for it may fail
         self._server = self._server or self._started()
 
     def prove(self) -> None:
