@@ -88,7 +88,7 @@ def test_a_run_that_ended_since_is_not_lost(place: tuple[MwaaServer, Way]) -> No
     url = mwaa.made[way.name].url
     exported(way, url)
     query(url, UPDATE_RUN.format("clock_timestamp()"))
-    refused(place, way, "1 runs have ended since")
+    refused(place, way, "1 run has ended since")
     query(url, UPDATE_RUN.format("start_date"))
 
 
@@ -148,5 +148,5 @@ def test_force_says_what_is_lost(place: tuple[MwaaServer, Way]) -> None:
     assert arrived.standing == "asleep"
     assert mwaa.made == {}
     lost = "; ".join(arrived.lost)
-    for words in ("not complete", "1 tasks are at work", "1 runs have ended", "own key"):
+    for words in ("not complete", "1 task is at work", "1 run has ended", "own key"):
         assert words in lost, lost

@@ -304,7 +304,7 @@ def test_down_and_up_know_an_environments_kind(
     assert run(["down", "prod", "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("prod would take these steps: record, pause, drain, export, verify,")
-    assert " DAGs would be paused; 0 tasks are at work" in said
+    assert "would be paused, and the end of 0 tasks at work waited for" in said
     assert (way.state, mwaa.calls, way.jobs) == (entries, [], [])
     assert run(["up", "prod"]) == 0
     assert capsys.readouterr().out.startswith("prod is up (")

@@ -110,7 +110,7 @@ def test_who_worked_after_a_deletion_that_did_not_begin_is_not_deleted(
     query(url, "UPDATE dag_run SET end_date = now() + interval '1 minute' WHERE id IN "
                "(SELECT id FROM dag_run WHERE state = 'success' LIMIT 1)")  # fmt: skip
     assert travel_and_die(way, "down") == 97
-    assert "1 runs have ended since" in way.said[-1]
+    assert "1 run has ended since" in way.said[-1]
     assert not mwaa.calls
     assert not way.state.deleting
     query(url, "UPDATE dag_run SET end_date = start_date WHERE end_date > now()")

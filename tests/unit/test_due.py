@@ -122,7 +122,8 @@ def test_a_journey_by_hand_that_broke_off_is_left_to_whoever_made_it(asleep: Tol
 
 def test_a_journey_at_work_is_let(awake: Told) -> None:
     awake.say(on(1, 20), Began("down", on(1, 20, 5)))
-    assert awake.now(on(1, 20, 4)).what == "held"
+    found = awake.now(on(1, 20, 4))
+    assert (found.what, found.why) == ("held", "its down is at work since 2026-11-23 20:00 UTC")
 
 
 def test_a_journey_whose_process_was_killed_is_gone_on_with(awake: Told) -> None:

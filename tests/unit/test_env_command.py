@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from airkeep.cli.main import cli
 from airkeep.environment.events import Began, Ended, Event, LocalPlace, MwaaPlace, Place, Placed
 from airkeep.environment.journal import Journal
-from airkeep.errors import ConfigError, JourneyError, LocalAirflowError
+from airkeep.environment.local.folder import Folder
+from airkeep.errors import AirkeepError, ConfigError, JourneyError, LocalAirflowError
 from airkeep.store.local import LocalStore
 
 PROD = MwaaPlace("prod", "eu-central-1", None, "arn:aws:iam::123456789012:role/it", "x", "here")
@@ -154,3 +155,65 @@ def test_a_status_is_watched_until_the_journey_has_ended(lake: Path, local: Loca
     unknown = ask(lake, "status", "prd")
     assert isinstance(unknown.exception, JourneyError)
     assert "knows no environment 'prd' (did you mean prod?)" in str(unknown.exception)
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "told"),
+    [
+        (["--airflow", "2.99.0"], 88, "2.99.0"),
+        (["--airflow", "3.1.8", "--plugins", "needs.txt"], 3, "expected a zip file or a folder"),
+        (["--dags", ""], 3, "--dags '': there is nothing of that name"),
+    ],
+)
+def test_a_flag_that_cannot_be_is_not_remembered(
+    lake: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: list[str],
+    status: int,
+    told: str,
+) -> None:
+    tmp_path.joinpath("dags").mkdir()
+    tmp_path.joinpath("dags", "one.py").touch()
+    tmp_path.joinpath("needs.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))  # no uv there
+    done = ask(lake, "up", "local", *flags)
+    assert isinstance(done.exception, AirkeepError)
+    assert (done.exception.exit_status, told in str(done.exception)) == (status, True)
+    assert place(lake, "local") is None
+    assert not tmp_path.joinpath(".airkeep").exists()
+
+
+def test_what_is_not_known_here_is_told_how_to_make_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    nothing = CliRunner().invoke(cli, ["status"])
+    assert isinstance(nothing.exception, ConfigError)
+    assert "there is no .airkeep/lake here, which airkeep up local makes" in str(nothing.exception)
+    tmp_path.joinpath(".airkeep", "lake").mkdir(parents=True)
+    unknown = CliRunner().invoke(cli, ["down", "prod"])
+    assert str(unknown.exception) == (
+        f"{tmp_path}/.airkeep/lake knows no environment 'prod': airkeep env add prod --kind mwaa, "
+        f"or local"
+    )
+
+
+def test_no_environment_takes_the_name_of_a_command_that_is_to_reach_it(lake: Path) -> None:
+    refused = ask(lake, "env", "add", "run", "--kind", "mwaa")
+    assert isinstance(refused.exception, ConfigError)
+    assert "`airkeep schedule run` is a command" in str(refused.exception)
+    assert place(lake, "run") is None
+
+
+def test_a_status_tells_of_one_here_that_no_process_runs(lake: Path, local: LocalPlace) -> None:
+    wake(lake, "here", local)
+    assert "awake, not running" not in ask(lake, "status").output  # it is on another machine
+    database(local)
+    told = ask(lake, "status")
+    assert "awake, not running" in told.stdout
+    assert "here: no process runs it: airkeep up here goes on where it was" in told.stderr
+    with Folder(Path(local.folder)).hold():
+        assert "awake, not running" not in ask(lake, "status").output

@@ -157,7 +157,7 @@ def test_what_was_paused_is_given_back_when_the_way_down_fails(folder: Path) -> 
 def test_a_run_that_began_since_is_not_lost_though_nothing_is_at_work(folder: Path) -> None:
     paper = Paper(folder)
     paper.ground.pulse = lambda since=None: Pulse(0, None, 0, 1, 2)  # type: ignore[method-assign]
-    with pytest.raises(GateError, match=r"1 runs have begun since .* 2 tasks have ended since"):
+    with pytest.raises(GateError, match=r"1 run has begun since .* 2 tasks have ended since"):
         walk(paper, "down")
     assert paper.ground.dags == DAGS
 
@@ -167,7 +167,7 @@ def test_force_says_what_is_lost_and_deletes(folder: Path) -> None:
     paper.ground.at_work, paper.ground.finished = 3, 1
     arrived = paper.traveller().down(force=True)
     assert arrived.lost[0] == "3 tasks are at work: what they do will be lost"
-    assert arrived.lost[1].startswith(f"1 runs have ended since {arrived.snapshot} was taken")
+    assert arrived.lost[1].startswith(f"1 run has ended since {arrived.snapshot} was taken")
     assert not paper.ground.exists()
 
 

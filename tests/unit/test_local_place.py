@@ -34,6 +34,8 @@ def test_what_was_said_before_holds_until_something_else_is_said() -> None:
     assert place(first, Said()) == first
     assert place(first, Said(port=9001)).port == 9001
     assert place(first, Said("3.3.2")).airflow == "3.3.2"
+    bare = place(first, Said(requirements="", plugins=""))
+    assert (bare.requirements, bare.plugins, bare.dags) == (None, None, "/dags")
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from airkeep.cli.main import cli
-from airkeep.environment.news import News
+from airkeep.environment.news import News, text
 from airkeep.environment.notify import Hook, Topic, send, target
 from airkeep.errors import ConfigError, JourneyError, NotifyError, UnansweredError
 from airkeep.store.retry import Retry
@@ -96,6 +97,13 @@ def test_a_webhook_is_sent_all_of_it_as_json_and_a_sentence(listener: Listener) 
         }
     ]
     assert listener.paths == [f"/hooks/{TOKEN}"]
+
+
+@pytest.mark.parametrize(
+    ("took_s", "told"), [(13.4, "13 s"), (89.6, "90 s"), (90, "2 min"), (1500, "25 min")]
+)
+def test_a_short_journey_took_seconds(took_s: float, told: str) -> None:
+    assert f", took {told}, snapshot" in text(msgspec.structs.replace(DONE, took_s=took_s))
 
 
 def test_a_webhook_that_is_busy_is_asked_again(listener: Listener) -> None:

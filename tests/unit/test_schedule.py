@@ -66,7 +66,7 @@ def test_a_change_of_the_clock_by_half_an_hour_is_one_too() -> None:
 
 def test_what_is_left_out_in_the_coming_year_is_told() -> None:
     schedule = Scheduled("0 20 * * *", "*/30 2 * * SUN", COPENHAGEN)
-    assert left_out(schedule, NOW) == ("up 2027-03-28 02:00", "up 2027-03-28 02:30")
+    assert left_out(schedule, NOW) == ("up 2027-03-28 02:00 to 02:30",)
     assert left_out(Scheduled("0 20 * * *", None, COPENHAGEN), NOW) == ()
 
 
@@ -115,7 +115,10 @@ def test_what_came_before_the_clock_was_put_back_is_not_forgotten_when_it_shows_
         ("0 20 L * *", None, "UTC", "five fields"),
         ("0 25 * * *", None, "UTC", "five fields"),
         (None, "cron", "UTC", "--up 'cron'"),
-        ("0 0 31 2 *", None, "UTC", "--down"),
+        ("0 0 32 1 *", None, "UTC", "five fields"),
+        ("0 0 1 13 *", None, "UTC", "five fields"),
+        ("0 0 31 2 *", None, "UTC", "--down '0 0 31 2 .*there is no such day"),
+        ("0 0 31 4,6 *", None, "UTC", "there is no such day"),
         ("0 20 * * *", None, "Europe/Kopenhagen", "did you mean Europe/Copenhagen"),
         ("0 20 * * *", "0 20 * * MON", "UTC", "both due"),
     ],

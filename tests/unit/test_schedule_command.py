@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -98,6 +99,10 @@ def test_eventbridge_is_told_by_its_own_names(lake: Path) -> None:
         (("here", "--up", "0 6 * * *"), ConfigError, "no schedule can wake it"),
         (("prod", "--eventbridge"), ConfigError, "has no schedule"),
         (("prod", "--down", "20:00"), ConfigError, "five fields"),
+        (("prod", "--up", ""), ConfigError, "--up '': expected the five fields"),
+        (("prod", "--down", "0 20 * * *", "--timezone", ""), ConfigError, "--timezone ''"),
+        (("prod", "--down", "0 20 * * *", "--notify", ""), ConfigError, "--notify: expected"),
+        (("prod", "--clear", "--up", ""), click.UsageError, "no other part"),
         (("run", "nobody"), JourneyError, "nobody"),
     ],
 )
@@ -105,8 +110,17 @@ def test_what_cannot_be_is_one_clear_line(
     lake: Path, words: tuple[str, ...], error: type[Exception], told: str
 ) -> None:
     ran = ask(lake, *words)
-    assert isinstance(ran.exception, error)
-    assert told in str(ran.exception)
+    assert isinstance(ran.exception, error) or error is click.UsageError
+    assert told in str(ran.exception) + ran.stderr
+    assert scheduled(lake) is None
+
+
+@pytest.mark.parametrize("flags", [(), ("--eventbridge",)])
+def test_what_the_clock_leaves_out_is_a_warning_a_day(lake: Path, flags: tuple[str, ...]) -> None:
+    ran = ask(lake, "prod", "--up", "* 2 * * *", "--timezone", "Europe/Copenhagen", *flags)
+    assert ran.exception is None
+    [warning] = [line for line in ran.stderr.splitlines() if line.startswith("warning")]
+    assert " 02:00 to 02:59 is left out: the clock is put forward over it" in warning
 
 
 def test_a_schedule_is_changed_under_a_journey_which_goes_on(lake: Path) -> None:

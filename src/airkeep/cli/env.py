@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -18,6 +17,8 @@ from airkeep.cli.environments import (
     read_state,
 )
 from airkeep.cli.output import Output
+from airkeep.cli.schedule_run import run as schedule_run
+from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
     from airkeep.environment.events import Entry, Place
@@ -47,11 +48,11 @@ def env() -> None:
     "[dag]",
 )
 @click.option("--airflow", "version", metavar="VERSION", help="local: which Airflow.  [newest]")
-@click.option("--dags", type=click.Path(path_type=Path), help="local: its folder of DAGs.")
+@click.option("--dags", type=click.Path(), help="local: its folder of DAGs.")
 @click.option("--port", type=click.IntRange(1, 65_535), help="local: of the page.  [8080]")
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     help="local: where its data is, or was moved to.  [.airkeep/ENVIRONMENT]",
 )
 @lake_option
@@ -68,9 +69,9 @@ def add(
     external_id: str | None,
     jobs: Literal["dag", "here"] | None,
     version: str | None,
-    dags: Path | None,
+    dags: str | None,
     port: int | None,
-    folder: Path | None,
+    folder: str | None,
 ) -> None:
     """Make ENVIRONMENT known; of one that is known, change where it is.
 
@@ -79,6 +80,11 @@ def add(
     from airkeep.environment.events import MwaaPlace, Placed
     from airkeep.environment.local.place import Said
 
+    if environment == schedule_run.name:
+        raise ConfigError(
+            f"`airkeep schedule {environment}` is a command, so no environment can be called that: "
+            f"choose another name (of MWAA's own --name tells)"
+        )
     lake = open_lake(ctx, environment)
     journal, state = read_state(lake, environment)
     place: Place

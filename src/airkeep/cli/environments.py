@@ -64,12 +64,15 @@ def open_lake(ctx: Context, environment: str | None) -> Lake:
     """
     from airkeep.snapshot.lake import Lake
 
-    here = FOLDER / "lake"
+    here = (FOLDER / "lake").absolute()
     if ctx.settings.lake is not None:
         return ctx.lake("-", new=True)
     if environment == LOCAL or here.is_dir():
         return Lake(here)
-    raise ConfigError(f"no lake is set: give --lake, AIRKEEP_LAKE, or lake in {FILE}")
+    raise ConfigError(
+        f"no lake is set, and there is no {FOLDER}/lake here, which airkeep up {LOCAL} makes: give "
+        f"--lake, AIRKEEP_LAKE, or lake in {FILE}"
+    )
 
 
 def read_state(lake: Lake, environment: str) -> tuple[Journal, State]:
@@ -98,7 +101,8 @@ def unknown_environment(lake: Lake, environment: str) -> JourneyError:
 
     return JourneyError(
         f"{lake.url} knows no environment {environment!r}"
-        f"{did_you_mean(environment, environments(lake.store))}: airkeep env add {environment}"
+        f"{did_you_mean(environment, environments(lake.store))}: airkeep env add {environment} "
+        f"--kind mwaa, or local"
     )
 
 
@@ -112,6 +116,20 @@ def placed_here(state: State, said: Said) -> LocalPlace:
     folder = str((FOLDER / state.environment).absolute())
     there = Folder(Path(said.folder or (folder if before is None else before.folder)))
     return local_place(before, said, folder=folder, has_database=there.has_database)
+
+
+def runs_here(place: Place) -> bool | None:
+    """Whether a process runs the Airflow there; None where that is not to be seen from here."""
+    from airkeep.environment.events import LocalPlace
+    from airkeep.environment.local.folder import Folder
+
+    if not isinstance(place, LocalPlace):
+        return None
+    folder = Folder(Path(place.folder))
+    try:
+        return folder.is_held() if folder.has_database else None
+    except OSError:  # another user's
+        return None
 
 
 def local_ground(
@@ -160,7 +178,7 @@ def local_traveller(
     )
 
 
-def need_file(flag: str, path: Path | None) -> str | None:
+def need_file(flag: str, path: str | None) -> str | None:
     """An absolute path of what is there.
 
     Raises:
@@ -168,6 +186,6 @@ def need_file(flag: str, path: Path | None) -> str | None:
     """
     if path is None:
         return None
-    if not path.exists():
-        raise ConfigError(f"{flag} {path}: there is nothing of that name")
-    return str(path.absolute())
+    if not path or not Path(path).exists():  # '' would be the current folder
+        raise ConfigError(f"{flag} {path or repr(path)}: there is nothing of that name")
+    return str(Path(path).absolute())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -93,22 +94,24 @@ def of(
     and --up the other is done by hand.
     """
     from airkeep.environment.events import Unscheduled
-    from airkeep.environment.schedule import for_eventbridge
+    from airkeep.environment.schedule import for_eventbridge, left_out
 
     lake = open_lake(ctx, environment)
     journal, state = read_state(lake, environment)
     need_place(lake, state)
-    if clear and (down or up or timezone or notify):
+    is_said = any(part is not None for part in (down, up, timezone, notify))
+    if clear and is_said:
         raise click.UsageError("--clear takes no other part of a schedule")
     if clear and state.schedule is not None:
         journal.append(Unscheduled())
-    elif not clear and (down or up or timezone or notify):
+    elif is_said:
         _say(journal, state, down, up, timezone, notify)
     state = journal.summary.state
     if eventbridge:
         if state.schedule is None:
             raise ConfigError(f"{environment} has no schedule: give --down and --up")
         ctx.output.document(for_eventbridge(state.schedule))
+        _warn(left_out(state.schedule, datetime.now(UTC)), ctx.output)
         return
     shown = _shown(state, count, datetime.now(UTC))
     ctx.output.result(shown, lambda: _show(shown, ctx.output))
@@ -128,11 +131,15 @@ def _say(
     from airkeep.environment.schedule import check_schedule
 
     before = state.schedule or Scheduled(None, None)
+    # An empty text is no schedule's part, but a shell's variable that was never set: refused.
     said = Scheduled(
-        down or before.down, up or before.up, timezone or before.timezone, notify or before.notify
+        before.down if down is None else down,
+        before.up if up is None else up,
+        before.timezone if timezone is None else timezone,
+        before.notify if notify is None else notify,
     )
     check_schedule(said, datetime.now(UTC))
-    if notify and not isinstance(target(notify), Topic):
+    if notify is not None and not isinstance(target(notify), Topic):
         raise ConfigError(
             "--notify: a webhook's address is a secret and is not kept in the lake: set "
             "AIRKEEP_NOTIFY where `airkeep schedule run` runs"
@@ -181,5 +188,9 @@ def _show(shown: Shown, out: Output) -> None:
             for due in shown.next
         ],
     )
-    for one in shown.left_out:
+    _warn(shown.left_out, out)
+
+
+def _warn(left_out: Sequence[str], out: Output) -> None:
+    for one in left_out:
         out.warn(f"{one} is left out: the clock is put forward over it")

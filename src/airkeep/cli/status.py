@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from airkeep.cli.context import Context, shared_options
-from airkeep.cli.environments import lake_option, open_lake, unknown_environment
+from airkeep.cli.environments import lake_option, open_lake, runs_here, unknown_environment
 from airkeep.cli.output import Output, seconds
 
 if TYPE_CHECKING:
@@ -50,7 +51,12 @@ def _found(journals: list[Journal]) -> list[Status]:
 
     now = datetime.now(UTC)
     told = (status_of(journal.read(), now) for journal in journals)
-    return [one for one in told if one is not None]
+    return [replace(one, runs=_runs(one)) for one in told if one is not None]
+
+
+def _runs(one: Status) -> bool | None:
+    """Under a journey it is not asked: whoever asks is in the way of one that begins to run it."""
+    return runs_here(one.place) if one.standing == "awake" and one.going is None else None
 
 
 def _show(found: list[Status], out: Output) -> None:
@@ -60,7 +66,7 @@ def _show(found: list[Status], out: Output) -> None:
             [
                 one.environment,
                 one.kind,
-                one.standing,
+                one.standing if one.runs is not False else "awake, not running",
                 f"{one.since:%Y-%m-%d %H:%M}" if one.since else "-",
                 one.snapshot or "-",
                 _going(one.going) if one.going else "-",
@@ -69,6 +75,9 @@ def _show(found: list[Status], out: Output) -> None:
         ],
     )
     for one in found:
+        if one.runs is False:
+            name = one.environment
+            out.note(f"{name}: no process runs it: airkeep up {name} goes on where it was")
         if one.why:
             out.note(f"{one.environment}: its last journey failed: {one.why}")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airkeep.cli.context import Context
 from airkeep.cli.environments import local_ground, local_traveller
-from airkeep.cli.output import Output
+from airkeep.cli.output import Output, counted
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def _show(found: Foreseen, out: Output) -> None:
         out.line(f"restored would be {found.snapshot}")
     if found.pulse is not None:
         out.line(
-            f"{len(found.active)} DAGs would be paused; {found.pulse.running} tasks are at work, "
-            f"whose end would be waited for"
+            f"{counted(len(found.active), 'DAG')} would be paused, and the end of "
+            f"{counted(found.pulse.running, 'task')} at work waited for"
         )
     for reason in found.against:
         out.line(f"it would be refused: {reason}")

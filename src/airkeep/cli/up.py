@@ -5,8 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -27,7 +26,7 @@ from airkeep.cli.environments import (
 )
 from airkeep.cli.output import seconds
 from airkeep.cli.travellers import foresee, mwaa_traveller
-from airkeep.errors import ConfigError
+from airkeep.errors import AirkeepError, ConfigError
 
 if TYPE_CHECKING:
     from airkeep.environment.events import LocalPlace, MwaaPlace
@@ -39,13 +38,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("environment")
 @click.option("--airflow", "version", metavar="VERSION", help="local: which Airflow.  [newest]")
+@click.option("--dags", type=click.Path(), help="local: the folder of DAGs.  [./dags]")
 @click.option(
-    "--dags", type=click.Path(path_type=Path), help="local: the folder of DAGs.  [./dags]"
+    "--requirements", type=click.Path(), help="local: packages, as on MWAA; '' for none any more."
 )
 @click.option(
-    "--requirements", type=click.Path(path_type=Path), help="local: packages, as on MWAA."
+    "--plugins", type=click.Path(), help="local: a zip file or a folder; '' for none any more."
 )
-@click.option("--plugins", type=click.Path(path_type=Path), help="local: a zip file or a folder.")
 @click.option("--port", type=click.IntRange(1, 65_535), help="local: of the page.  [8080]")
 @click.option(
     "--from", "source", metavar="SNAPSHOT", help="Not the snapshot that it sleeps as, but this one."
@@ -59,9 +58,9 @@ def up(
     environment: str,
     *,
     version: str | None,
-    dags: Path | None,
-    requirements: Path | None,
-    plugins: Path | None,
+    dags: str | None,
+    requirements: str | None,
+    plugins: str | None,
     port: int | None,
     source: str | None,
     take_over: bool,
@@ -72,7 +71,7 @@ def up(
     A local one runs until Ctrl-C, and goes on where it was at the next `up`; `airkeep down` puts it
     to sleep: its database is gone then, and comes back with all that was in it.
     """
-    from airkeep.environment.events import MwaaPlace, Placed
+    from airkeep.environment.events import MwaaPlace
     from airkeep.environment.local.place import Said
 
     lake = open_lake(ctx, environment)
@@ -82,8 +81,8 @@ def up(
     said = Said(
         version,
         need_file("--dags", dags),
-        need_file("--requirements", requirements),
-        need_file("--plugins", plugins),
+        requirements and need_file("--requirements", requirements),
+        plugins and need_file("--plugins", plugins),
         port,
     )
     if isinstance(state.place, MwaaPlace) and said != Said():
@@ -98,8 +97,6 @@ def up(
     if isinstance(place, MwaaPlace):
         _up_mwaa(ctx, lake, journal, place, source=source, take_over=take_over)
         return
-    if place != state.place:
-        journal.append(Placed(place))
     _up_local(ctx, lake, journal, place, source=source, take_over=take_over, is_new=new)
 
 
@@ -113,21 +110,23 @@ def _up_local(
     take_over: bool,
     is_new: bool,
 ) -> None:
+    from airkeep.environment.events import Placed
+
     out = ctx.output
-    with out.progress("up") as progress:
-        ground = local_ground(ctx, lake, journal.environment, place, progress, is_new=is_new)
-        ground.folder.check_free()
-        with ground:
+    with ExitStack() as running:
+        with out.progress("up") as progress:
+            ground = local_ground(ctx, lake, journal.environment, place, progress, is_new=is_new)
+            ground.folder.check_free()
+            running.enter_context(ground)
             traveller = local_traveller(ctx, lake, journal, ground, progress)
+            ground.prove()  # before it is written down: the next `up` goes by that
+            if place != journal.summary.state.place:
+                journal.append(Placed(place))
             arrived = traveller.up(snapshot=source, take_over=take_over)
-            out.result(arrived, lambda: out.line(_told(arrived, place)))
-            with _told_to_end() as end:
-                ground.serve(end)
-    if ground.exists():
-        out.note(
-            f"{journal.environment} has ended: airkeep up {journal.environment} goes on where it "
-            f"was, airkeep down {journal.environment} puts it to sleep"
-        )
+        out.result(arrived, lambda: out.line(_told(arrived, place)))
+        with _told_to_end() as end:
+            ground.serve(end)
+    out.note(_ended(journal))
 
 
 def _up_mwaa(
@@ -156,6 +155,23 @@ def _told(arrived: Arrived, place: LocalPlace) -> str:
         f"{arrived.environment} is up{woken}: Airflow {place.airflow} at "
         f"http://127.0.0.1:{place.port}, DAGs in {place.dags}, logs in {place.folder}/logs "
         f"({seconds(arrived.took_s)}); Ctrl-C ends it"
+    )
+
+
+def _ended(journal: Journal) -> str:
+    """What is said when its Airflow has ended, by Ctrl-C or by a `down` elsewhere."""
+    with suppress(AirkeepError):  # what was read before is told then
+        journal.read()
+    name, state = journal.environment, journal.summary.state
+    if state.standing == "asleep":
+        return f"{name} is asleep: airkeep up {name} wakes it"
+    if state.holder is not None and state.holder.journey == "down":
+        return (
+            f"{name} has ended, and its down is at work: airkeep status {name} tells how far it is"
+        )
+    return (
+        f"{name} has ended: airkeep up {name} goes on where it was, airkeep down {name} puts it "
+        f"to sleep"
     )
 
 

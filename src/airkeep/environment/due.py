@@ -56,7 +56,7 @@ def decide(summary: Summary, now: datetime, attempts: Attempts = USUAL) -> Verdi
         return Verdict("unscheduled", None, "it has no schedule")
     holder = state.holder
     if holder is not None and now < holder.until:
-        why = f"an {holder.journey} is at work since {_clock(holder.began)}"
+        why = f"its {holder.journey} is at work since {_clock(holder.began)}"
         return Verdict("held", None, why)
     due = last_due(state.schedule, now)
     if due is None or due.at <= state.scheduled_at:

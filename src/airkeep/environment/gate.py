@@ -47,16 +47,22 @@ def against(found: Findings) -> tuple[str, ...]:
         reasons.append(worst)
     reasons += _secrets(found)
     if found.pulse.running:
-        reasons.append(f"{found.pulse.running} tasks are at work: what they do will be lost")
+        does = "task is at work: what it does", "tasks are at work: what they do"
+        reasons.append(f"{_counted(found.pulse.running, *does)} will be lost")
     pulse, taken = found.pulse, f"{name} was taken ({id_time(manifest.id):%H:%M:%S} UTC)"
-    for number, what in (
-        (pulse.finished_since, "runs have ended"),
-        (pulse.begun_since, "runs have begun"),
-        (pulse.tasks_since, "tasks have ended"),
+    for number, what, did in (
+        (pulse.finished_since, "run", "ended"),
+        (pulse.begun_since, "run", "begun"),
+        (pulse.tasks_since, "task", "ended"),
     ):
         if number:
-            reasons.append(f"{number} {what} since {taken}: they are not in it")
+            counted = _counted(number, f"{what} has", f"{what}s have")
+            reasons.append(f"{counted} {did} since {taken}: not in it")
     return tuple(reasons)
+
+
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
 
 
 def _unverified(found: Findings) -> str | None:
@@ -84,5 +90,6 @@ def _secrets(found: Findings) -> list[str]:
         )
     if found.unopened:
         shown = ", ".join(found.unopened[:_SHOWN]) + (", ..." if found.unopened[_SHOWN:] else "")
-        reasons.append(f"{len(found.unopened)} secrets open with no key that is left: {shown}")
+        opens = _counted(len(found.unopened), "secret opens", "secrets open")
+        reasons.append(f"{opens} with no key that is left: {shown}")
     return reasons

@@ -42,7 +42,11 @@ def text(news: News) -> str:
         return f"{headline(news)} ({due}): {news.why}"
     kept = f", snapshot {news.snapshot}" if news.snapshot else ""
     spared = f", {news.saved} saved" if news.saved else ""
-    return f"{headline(news)} ({due}, took {news.took_s / 60:.0f} min{kept}{spared})"
+    return f"{headline(news)} ({due}, took {_took(news.took_s)}{kept}{spared})"
+
+
+def _took(took_s: float) -> str:
+    return f"{took_s:.0f} s" if took_s < 90 else f"{took_s / 60:.0f} min"
 
 
 def document(news: News) -> bytes:

@@ -67,19 +67,33 @@ def check_schedule(schedule: Scheduled, now: datetime) -> None:
 def _check_cron(flag: str, expression: str, timezone: str, now: datetime) -> None:
     from cronsim import CronSimError
 
-    fields = expression.split()
-    is_unix = len(fields) == 5 and all(map(_FIELD.fullmatch, fields))
-    try:
-        found = next(times(expression, timezone, now), None) if is_unix else None
-    except CronSimError:
-        is_unix = False
-    if not is_unix:
+    if not _is_cron(expression):
         raise ConfigError(
             f"{flag} {expression!r}: expected the five fields of cron, minute hour day month "
             f"weekday, such as '0 20 * * MON-FRI'"
         )
+    try:
+        found = next(times(expression, timezone, now), None)
+    except CronSimError:  # the 31st of February: each field for itself is sound
+        found = None
     if found is None:
         raise ConfigError(f"{flag} {expression!r}: there is no such day")
+
+
+def _is_cron(expression: str) -> bool:
+    """Whether each of its five fields is one."""
+    from cronsim import CronSim, CronSimError
+
+    fields = expression.split()
+    if len(fields) != 5 or not all(map(_FIELD.fullmatch, fields)):
+        return False
+    minute, hour, day, month, weekday = fields
+    try:
+        for alone in (f"{minute} {hour} {day} * {weekday}", f"* * * {month} *"):
+            CronSim(alone, datetime(2000, 1, 1))
+    except CronSimError:
+        return False
+    return True
 
 
 def zone_of(name: str) -> ZoneInfo:
@@ -145,7 +159,10 @@ def _last(expression: str, timezone: str, until: datetime) -> datetime | None:
 
 
 def left_out(schedule: Scheduled, after: datetime, *, days: int = 366) -> tuple[str, ...]:
-    """What is not due because the clock is put forward over it: `up 2027-03-28 02:30`."""
+    """What is not due because the clock is put forward over it, a day of each journey.
+
+    `up 2027-03-28 02:30`, or `up 2027-03-28 02:00 to 02:59`.
+    """
     zone = ZoneInfo(schedule.timezone)
     first = _wall(after, zone).replace(hour=0, minute=0, second=0, microsecond=0)
     forward = (
@@ -153,12 +170,15 @@ def left_out(schedule: Scheduled, after: datetime, *, days: int = 366) -> tuple[
         for day in (first + n * _DAY for n in range(days))
         if _offset(day + _DAY, zone) > _offset(day, zone)
     )
-    return tuple(
-        f"{journey} {wall:%Y-%m-%d %H:%M}"
+    found = (
+        (journey, [wall for wall in _walls(expression, day) if _instant(wall, zone) is None])
         for day in forward
         for journey, expression in _halves(schedule)
-        for wall in _walls(expression, day)
-        if _instant(wall, zone) is None
+    )
+    return tuple(
+        f"{journey} {walls[0]:%Y-%m-%d %H:%M}" + (f" to {walls[-1]:%H:%M}" if walls[1:] else "")
+        for journey, walls in found
+        if walls
     )
 
 

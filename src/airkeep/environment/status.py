@@ -43,6 +43,7 @@ class Status:
         snapshot: that it sleeps as, or went to sleep as last.
         owed: DAGs that will be unpaused when it is up again.
         why: what ended its last journey, where that failed.
+        runs: of a local one that is awake, whether a process runs it; None where that is not known.
     """
 
     environment: str
@@ -54,6 +55,7 @@ class Status:
     going: Going | None
     why: str
     place: Place
+    runs: bool | None = None
 
 
 def status_of(summary: Summary, now: datetime) -> Status | None:

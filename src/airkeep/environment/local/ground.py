@@ -30,7 +30,7 @@ from airkeep.database.server import Server
 from airkeep.environment.events import LocalPlace, Recorded
 from airkeep.environment.ground import Pulse
 from airkeep.environment.local.folder import Folder, Running
-from airkeep.environment.local.packages import lay_out_plugins
+from airkeep.environment.local.packages import check_plugins, lay_out_plugins
 from airkeep.environment.local.processes import Processes, end_leftovers
 from airkeep.environment.local.variables import WEBSERVER_CONFIG, Given, commands, variables
 from airkeep.environment.metadata import Metadata
@@ -188,8 +188,7 @@ class LocalGround:
     # Coming up.
 
     def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
-        """Airflow's packages, and a server with an empty database."""
-        self._check_dags()
+        """A server with an empty database."""
         self.folder.make()
         if self.means.is_new:
             self.folder.make_secrets()
@@ -197,8 +196,18 @@ class LocalGround:
         # Written by the Airflow that ran here last, whose defaults may not be this one's: 2.11
         # names an auth manager that 3.x has as a provider only.
         self.folder.home.joinpath("airflow.cfg").unlink(missing_ok=True)
-        self.venv  # noqa: B018 - made before anything else, for it may fail
         self._server = self._server or self._started()
+
+    def prove(self) -> None:
+        """Look whether it can be had as its place says; its Airflow's packages are made.
+
+        Raises:
+            AirkeepError: it cannot; says why.
+        """
+        self._check_dags()
+        if self.place.plugins is not None:
+            check_plugins(Path(self.place.plugins))
+        self.venv  # noqa: B018 - made, for that may fail
 
     def start(self) -> None:
         self._check_port()

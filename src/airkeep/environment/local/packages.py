@@ -9,6 +9,16 @@ from pathlib import Path
 from airkeep.errors import ConfigError
 
 
+def check_plugins(given: Path) -> None:
+    """Look whether these are plugins.
+
+    Raises:
+        ConfigError: it is no zip file and no folder.
+    """
+    if not (given.is_dir() or zipfile.is_zipfile(given)):
+        raise _unfit(given)
+
+
 def lay_out_plugins(given: Path | None, place: Path) -> None:
     """Make the plugins folder anew.
 
@@ -28,4 +38,8 @@ def lay_out_plugins(given: Path | None, place: Path) -> None:
             with zipfile.ZipFile(given) as archive:
                 archive.extractall(place)  # which leaves out `..` and the root of paths
         except (OSError, zipfile.BadZipFile):
-            raise ConfigError(f"--plugins {given}: expected a zip file or a folder") from None
+            raise _unfit(given) from None
+
+
+def _unfit(given: Path) -> ConfigError:
+    return ConfigError(f"--plugins {given}: expected a zip file or a folder")

@@ -19,7 +19,7 @@ class Said:
     """What a command line says of it; None is what it says nothing of.
 
     Attributes:
-        dags, requirements, plugins, folder: absolute.
+        dags, requirements, plugins, folder: absolute; empty requirements or plugins: none any more.
     """
 
     airflow: str | None = None
@@ -55,10 +55,14 @@ def local_place(
         said.folder or old.folder,
         version,
         said.dags or old.dags,
-        said.requirements or old.requirements,
-        said.plugins or old.plugins,
+        _now(said.requirements, old.requirements),
+        _now(said.plugins, old.plugins),
         said.port or old.port,
     )
+
+
+def _now(said: str | None, before: str | None) -> str | None:
+    return before if said is None else said or None
 
 
 def _check(version: str) -> None:
