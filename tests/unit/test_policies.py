@@ -342,7 +342,7 @@ def test_a_job_is_of_the_environment_that_env_add_has_and_saves_by_our_name(
     assert "left no result" in str(ran.exception)
     assert {path for _, path, _ in told.asked} == {"/restapi/acme-prod"}
     assert told.asked[1][2]["Body"]["conf"]["command"] == [
-        "export", "--environment", "prod", "--json", "env:", "s3://bucket/lake",
+        "export", "--environment", "prod", "env:", "s3://bucket/lake", "--json",
     ]  # fmt: skip
 
 
