@@ -111,7 +111,7 @@ def test_what_is_ended_and_started_again_goes_on_and_leaves_nothing_behind(
         local.wait_until_nothing_runs()
         done = local.command("down", "local", "--drain-minutes", "0")
         assert done.returncode == 0, done.stderr
-    assert "1 tasks were at work when Airflow was ended, and sleep as they stood" in done.stderr
+    assert "tasks at work when Airflow was ended: 1. They sleep as they stood" in done.stderr
     assert "is asleep as" in done.stdout
 
 

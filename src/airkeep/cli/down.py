@@ -87,8 +87,8 @@ def _show(arrived: Arrived, out: Output) -> None:
         out.warn(f"lost: {loss}")
     if arrived.orphaned:
         out.warn(
-            f"{arrived.orphaned} tasks were at work when Airflow was ended, and sleep as they "
-            f"stood: it fails or repeats them when it wakes, as after a crash"
+            f"tasks at work when Airflow was ended: {arrived.orphaned}. They sleep as they stood, "
+            f"and Airflow fails or repeats them when it wakes, as after a crash"
         )
     if not arrived.steps:
         out.line(f"{arrived.environment} was asleep as {arrived.snapshot}")
