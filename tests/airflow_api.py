@@ -199,13 +199,19 @@ def _runs(api: AirflowApi, body: dict[str, Any]) -> dict[str, Any]:
                 wheres.append(f"{name} {sign} {_text(at)}::timestamptz")
     order = str(body.get("order_by", "id"))
     by = f"{order.removeprefix('-')} {'DESC' if order.startswith('-') else 'ASC'}"
-    columns = ("dag_id", "run_id", "state", "start_date", "end_date")
+    columns = (
+        "dag_id", "run_id", "state", "start_date", "end_date", "last_scheduling_decision"
+    )  # fmt: skip
     page = _page(api, "dag_run", columns, wheres, by, body)
     return {"dag_runs": page.pop("rows"), **page}
 
 
 def _tasks(api: AirflowApi, body: dict[str, Any]) -> dict[str, Any]:
-    wheres = [f"state IN ({_listed(body['state'])})"] if body.get("state") else ["true"]
+    wheres = ["true"]
+    if states := body.get("state"):
+        wheres.append(f"state IN ({_listed(states)})")
+    if body.get("dag_ids"):
+        wheres.append(f"dag_id IN ({_listed(body['dag_ids'])})")
     if at := body.get("end_date_gte"):
         wheres.append(f"end_date >= {_text(at)}::timestamptz")
     columns = ("dag_id", "run_id", "task_id", "state", "end_date")
@@ -223,7 +229,7 @@ def _page(
 ) -> dict[str, Any]:
     where = " AND ".join(wheres)
     limit, offset = int(body.get("page_limit", 100)), int(body.get("page_offset", 0))
-    wanted = ", ".join(c if c.endswith("date") else f"{c}::text" for c in columns)
+    wanted = ", ".join(c if c.endswith(("date", "decision")) else f"{c}::text" for c in columns)
     rows = query(api.url, f"SELECT {wanted} FROM {table} WHERE {where} ORDER BY {by} "
                            f"LIMIT {limit} OFFSET {offset}")  # fmt: skip
     [(total,)] = query(api.url, f"SELECT count(*) FROM {table} WHERE {where}")

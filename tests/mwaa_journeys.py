@@ -33,7 +33,7 @@ from airkeep.store.local import LocalStore
 from command import VARIABLE
 from rekeyed import ARCHIVE_KEY
 
-QUICK = Patience(drain_s=2, ready_s=60, gone_s=60, every_s=0.02, lease_s=300)
+QUICK = Patience(drain_s=2, ready_s=60, gone_s=60, every_s=0.02, lease_s=300, closing_s=0.2)
 TIMEOUT_S = 120
 When = Literal["before", "after"]
 

@@ -69,6 +69,8 @@ class PaperGround:
         rows: of its runs.
         at_work: tasks that never end.
         finished: runs that ended since any snapshot.
+        closing: looks until its Airflow has ended the runs whose tasks have ended.
+        orphaned: tasks of an Airflow that runs no more.
         kept: what each snapshot holds.
     """
 
@@ -79,6 +81,8 @@ class PaperGround:
     rows: list[str]
     at_work: int = 0
     finished: int = 0
+    closing: int = 0
+    orphaned: int = 0
     looks: int = 0
     deleting: bool = False
     kept: dict[SnapshotName, list[str]] = field(default_factory=dict)
@@ -111,7 +115,10 @@ class PaperGround:
             self.dags[dag] = paused
 
     def pulse(self, since: datetime | None = None) -> Pulse:
-        return Pulse(self.at_work, None, self.finished)
+        self.closing = max(0, self.closing - 1)
+        return Pulse(
+            self.at_work, None, self.finished, closing=self.closing, orphaned=self.orphaned
+        )
 
     def export(self, token: str) -> Snapshot:
         self.exports += 1
@@ -185,12 +192,14 @@ class Paper:
             self.ground.wake_steps = wake_steps
         self.traveller().journal.append(Placed(MwaaPlace(ENVIRONMENT)))
 
-    def traveller(self, *, lives: bool = False, lease_s: float = 300) -> Traveller:
+    def traveller(
+        self, *, lives: bool = False, lease_s: float = 300, closing_s: float = 3
+    ) -> Traveller:
         """A new run's; those before are dead unless they live."""
         journal = Journal(self.lake.store, ENVIRONMENT, Author())
         journal.read()
         return Traveller(
-            self.lake, journal, self.ground, patience=Patience(3, 3, 3, 0.001, lease_s),
+            self.lake, journal, self.ground, patience=Patience(3, 3, 3, 0.001, lease_s, closing_s),
             key_dies=False, pause=lambda _: None, alive=lambda _: lives,
         )  # fmt: skip
 

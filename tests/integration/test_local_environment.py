@@ -9,11 +9,13 @@ import shutil
 import signal
 import stat
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
 import airkeep
 from airflows import Airflow
+from airkeep.snapshot.names import id_time
 from local_airflow import LocalAirflow, run_words
 from servers import PROJECT, reachable_folder
 
@@ -28,13 +30,44 @@ def local(request: pytest.FixtureRequest) -> Iterator[LocalAirflow]:
     Airflow(request.param).install()
     with reachable_folder() as folder:
         shutil.copytree(DAGS, folder / "dags")
+        (folder / "dags" / "naps.py").write_text(NAPS)
         yield LocalAirflow(folder, request.param)
+
+
+NAPS = """
+import time
+from datetime import datetime
+try:
+    from airflow.sdk import DAG, task
+except ImportError:
+    from airflow import DAG
+    from airflow.decorators import task
+
+with DAG("naps", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
+    @task
+    def nap(**context):
+        time.sleep(context["dag_run"].conf["s"])
+    nap()
+"""
+
+
+def nap(local: LocalAirflow, *, seconds: int) -> str:
+    """Trigger a run whose one task lasts so long, and wait until it is at work."""
+    local.wait_for("dags/naps", '"is_paused": false')
+    body: dict[str, object] = {"conf": {"s": seconds}}
+    if local.version.startswith("3."):
+        body["logical_date"] = None
+    path = f"dags/naps/dagRuns/{local.ask('dags/naps/dagRuns', body)['dag_run_id']}"
+    local.wait_for(f"{path}/taskInstances", '"state": "running"')
+    return path
 
 
 def test_what_ran_before_its_sleep_is_there_after(local: LocalAirflow) -> None:
     with local.up():
         run_words(local, note="before")
-        before, dags = local.history(), local.ask("dags")
+        before = local.history()
+        napping = nap(local, seconds=10)  # its task ends while its DAG is paused
+        dags = local.ask("dags")
         assert [v for path, v in before.items() if path.endswith("/run/note")] == ["before"]
         done = local.command("down", "local")
         assert done.returncode == 0, done.stderr + local.logs()
@@ -43,14 +76,19 @@ def test_what_ran_before_its_sleep_is_there_after(local: LocalAirflow) -> None:
     assert str(name) in done.stdout
 
     with local.up():
-        assert local.history() == before
+        napped = local.ask(napping)
+        assert napped["state"] == "success"
+        assert datetime.fromisoformat(napped["end_date"]) < id_time(name.id)
+        history = local.history()
+        assert {k: v for k, v in history.items() if not k.startswith("/naps")} == before
         paused = {d["dag_id"]: d["is_paused"] for d in local.ask("dags")["dags"]}
         assert paused == {d["dag_id"]: d["is_paused"] for d in dags["dags"]}
-        assert paused == {"words": False, "silent": True}
+        assert paused == {"words": False, "silent": True, "naps": False}
         run_words(local, note="after")
         history = local.history()
         assert {k: history[k] for k in before} == before
-        assert len(history) == pytest.approx(2 * len(before), rel=0.1)
+        words = [k for k in history if k.startswith("/words")]
+        assert len(words) == pytest.approx(2 * len(before), rel=0.1)
 
 
 def test_what_is_ended_and_started_again_goes_on_and_leaves_nothing_behind(
@@ -67,11 +105,13 @@ def test_what_is_ended_and_started_again_goes_on_and_leaves_nothing_behind(
     assert json.loads(local.command("status", "local", "--json").stdout)[0]["standing"] == "awake"
     with local.up() as process:
         assert local.history() == before
+        nap(local, seconds=3_600)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         local.wait_until_nothing_runs()
-        done = local.command("down", "local")
+        done = local.command("down", "local", "--drain-minutes", "0")
         assert done.returncode == 0, done.stderr
+    assert "tasks at work when Airflow was ended: 1. They sleep as they stood" in done.stderr
     assert "is asleep as" in done.stdout
 
 

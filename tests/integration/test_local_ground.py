@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from airkeep.environment.local.folder import Running
 from airkeep.environment.local.ground import LocalGround, LocalMeans
 from airkeep.errors import AirkeepError, HeldError, LocalAirflowError
 from airkeep.snapshot.lake import Lake
-from servers import reachable_folder
+from servers import query, reachable_folder
 
 
 class Bare(LocalGround):
@@ -145,6 +146,26 @@ def test_a_restore_that_failed_halfway_is_not_taken_for_one(
         assert _count(one) >= runs.rows > 0  # and those in flight
 
 
+def test_no_task_is_at_work_where_no_process_runs_its_airflow(
+    project: Path, airflow_dump: Callable[[str], str]
+) -> None:
+    url = airflow_dump("airflow-332")
+    query(url, "UPDATE dag_run SET state = 'running', last_scheduling_decision = start_date")
+    snapshot = airkeep.export(url, Lake(project / "lake"), environment="local", secrets="drop")
+    with ground(project) as one:
+        one.create(None, None)
+        one.restore(snapshot, None, "t")
+        assert one._server is not None
+        one.folder.tell(Running(os.getpid(), 8080, one._server.port))
+        in_another_terminal = ground(project).pulse()
+        assert (in_another_terminal.running > 0, in_another_terminal.orphaned) == (True, 0)
+        assert in_another_terminal.closing > 0
+    with ground(project) as after:  # nobody runs it any more
+        found = after.pulse()
+        assert (found.running, found.closing) == (0, 0)
+        assert found.orphaned == in_another_terminal.running
+
+
 def _count(one: Bare) -> int:
     assert one._server is not None
     said = one._server.run("psql", "-At", database="airflow", stdin="SELECT count(*) FROM dag_run")
@@ -158,3 +179,6 @@ def test_a_port_that_another_one_has_is_refused(project: Path) -> None:
         one.place = msgspec.structs.replace(one.place, port=port)
         with pytest.raises(LocalAirflowError, match=f"port {port} cannot be had .*--port"):
             one.start()
+        with pytest.raises(LocalAirflowError, match=f"port {port} cannot be had"):
+            one.create(None, None)  # before there is a database to wait for
+    assert not one.folder.path.exists()

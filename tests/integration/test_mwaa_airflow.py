@@ -152,6 +152,32 @@ def test_what_began_or_ended_since_is_counted_though_nothing_is_at_work(place: P
                     f"start_date = start_date - interval '200 years' {one}")  # fmt: skip
 
 
+def test_a_run_that_airflow_has_not_looked_at_since_a_task_ended_is_told(place: Place) -> None:
+    _, made, airflow = place
+    long_ago, since = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+    metadata = Metadata(parse_address(made.url))
+
+    def closing() -> tuple[int, int]:
+        return airflow.closing(long_ago, ()), metadata.pulse(None).closing
+
+    before, same = closing()
+    assert before == same
+    [(dag, run)] = query(made.url, ENDED)
+    one = f"WHERE dag_id = '{dag}' AND run_id = '{run}'"
+    [(looked,)] = query(made.url, f"SELECT last_scheduling_decision::text FROM dag_run {one}")
+    query(made.url, f"UPDATE dag_run SET state = 'running', last_scheduling_decision = "
+                    f"(SELECT max(end_date) FROM task_instance {one}) {one}")  # fmt: skip
+    assert closing() == (before + 1, before + 1)
+    assert airflow.closing(long_ago, [DagRunEntry(dag, run)]) == before
+    assert airflow.closing(since, ()) == 0
+    query(made.url, f"UPDATE dag_run SET last_scheduling_decision = clock_timestamp() {one}")
+    assert closing() == (before, before)
+    query(made.url, f"UPDATE dag_run SET last_scheduling_decision = NULL {one}")
+    assert closing() == (before, before)
+    query(made.url, f"UPDATE dag_run SET state = 'success', "
+                    f"last_scheduling_decision = '{looked}' {one}")  # fmt: skip
+
+
 def test_a_run_is_there_or_not(place: Place) -> None:
     _, made, airflow = place
     [(dag, run)] = query(made.url, ENDED)

@@ -20,7 +20,9 @@ from airflow_api import RefusedError
 from airflows import Airflow as Installed
 from airkeep.aws.airflow_rest import AirflowRest
 from airkeep.aws.wait import Patience
+from airkeep.database.address import parse_address
 from airkeep.database.server import Cluster
+from airkeep.environment.metadata import Metadata
 from airkeep.environment.mwaa.airflow import Airflow
 from airkeep.snapshot.manifest import DagRunEntry
 from aws_server import AwsServer
@@ -174,6 +176,10 @@ def test_a_real_airflow_understands_what_it_is_asked(
             own.url, "SELECT count(*) FROM task_instance WHERE state IN ('running', 'queued')"
         )  # fmt: skip
         assert ours.at_work(()) == tasks
+        query(own.url, "UPDATE dag_run SET state = 'running', "
+                       "last_scheduling_decision = start_date WHERE state = 'success'")  # fmt: skip
+        closing = Metadata(parse_address(own.url)).pulse(None).closing
+        assert ours.closing(last.replace(year=2000), ()) == closing > 0
         [(dag, run)] = query(
             own.url, "SELECT dag_id::text, run_id::text FROM dag_run "
                      "ORDER BY start_date DESC LIMIT 1"

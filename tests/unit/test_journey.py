@@ -30,6 +30,7 @@ from airkeep.errors import (
     StoreError,
     TooLongError,
 )
+from airkeep.snapshot.lake import Snapshot
 from airkeep.store.local import LocalStore
 from paper import DAGS, ENVIRONMENT, ROWS, Killed, Paper
 
@@ -160,6 +161,32 @@ def test_a_run_that_began_since_is_not_lost_though_nothing_is_at_work(folder: Pa
     with pytest.raises(GateError, match=r"1 run has begun since .* 2 tasks have ended since"):
         walk(paper, "down")
     assert paper.ground.dags == DAGS
+
+
+def test_a_run_whose_tasks_have_ended_ends_before_it_sleeps(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.ground.closing, export, left = 9, paper.ground.export, list[int]()
+
+    def looked_at(token: str) -> Snapshot:
+        left.append(paper.ground.closing)
+        return export(token)
+
+    paper.ground.export = looked_at  # type: ignore[method-assign]
+    assert paper.traveller().down().standing == "asleep"
+    assert left == [0]
+
+
+def test_a_run_that_its_airflow_never_ends_sleeps_as_it_is(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.ground.closing = 1_000_000
+    assert paper.traveller(closing_s=0.01).down().standing == "asleep"
+
+
+def test_tasks_of_an_airflow_that_runs_no_more_are_not_waited_for_and_said(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.ground.orphaned = 2
+    arrived = paper.traveller().down()
+    assert (arrived.standing, arrived.orphaned, arrived.lost) == ("asleep", 2, ())
 
 
 def test_force_says_what_is_lost_and_deletes(folder: Path) -> None:

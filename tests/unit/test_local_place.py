@@ -80,12 +80,16 @@ def test_a_users_variables_win_over_defaults_and_not_over_what_holds_it_together
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60.0",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://elsewhere",
         "AIRFLOW_VAR_MINE": "1",
+        "AIRFLOW__WORKERS__SECRETS_BACKEND_KWARGS": "mine",
+        "AIRFLOW__CORE__MULTI_TEAM": "True",
     }
     found = variables(given(tmp_path, version, **own), "scheduler")
     assert found["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"] == "60.0"
     assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "postgresql+psycopg2://x"
     assert found["AIRFLOW_VAR_MINE"] == "1"
     assert found["AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES"] == "proxy,proxies"
+    assert found["AIRFLOW__WORKERS__SECRETS_BACKEND_KWARGS"] == "mine"
+    assert found.get("AIRFLOW__CORE__MULTI_TEAM") == ("False" if version == "3.3.2" else "True")
     assert found["AWS_EXECUTION_ENV"] == f"Amazon_MWAA_{version.replace('.', '')}"
     assert found["MWAA_AIRFLOW_COMPONENT"] == "scheduler"
 

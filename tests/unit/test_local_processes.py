@@ -17,17 +17,26 @@ LIMIT_S = 30
 
 
 @pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Processes]:
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def processes(tmp_path: Path, said: list[str]) -> Iterator[Processes]:
     variables = {"AIRFLOW_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
-    made = Processes(Path("/bin/sh"), lambda _: variables, tmp_path)
+    made = Processes(Path("/bin/sh"), lambda _: variables, tmp_path, said.append)
     yield made
     made.stop()
 
 
-def test_one_that_keeps_ending_is_given_up_and_all_end_in_order(processes: Processes) -> None:
+def test_one_that_keeps_ending_is_given_up_and_all_end_in_order(
+    processes: Processes, said: list[str]
+) -> None:
     processes.start({"scheduler": ("-c", "sleep 60"), "triggerer": ("-c", "exit 7")})
     with pytest.raises(LocalAirflowError, match=r"triggerer has ended 5 times .* status 7: .*log"):
         _look_on(processes)
+    again = f"Airflow's triggerer has ended with status 7 and is started again: {processes.logs}"
+    assert said == [f"{again}/triggerer.log says why"] * 4
     processes.stop()
 
 
@@ -44,7 +53,8 @@ def test_what_one_has_started_ends_with_it_in_whatever_group_it_is(tmp_path: Pat
         "MWAA_AIRFLOW_COMPONENT": "scheduler",
         "PATH": "/usr/bin:/bin",
     }
-    processes = Processes(Path("/bin/sh"), lambda _: variables, tmp_path)
+    said: list[str] = []
+    processes = Processes(Path("/bin/sh"), lambda _: variables, tmp_path, said.append)
     worker, task = tmp_path / "worker", tmp_path / "task"
     script = f"sleep 70 & echo $! >> {worker}; setsid sleep 70 & echo $! >> {task}; sleep 0.1"
     processes.start({"scheduler": ("-c", script)})

@@ -74,6 +74,21 @@ def test_an_airflow_that_cannot_be_made_says_why_and_what_else(
     assert str(for_a_laptop.value) == f"{why}. Name another"
 
 
+def test_where_no_uv_is_no_other_version_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("UV", raising=False)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    airflows = Airflows([], tmp_path, otherwise="Name another", without_uv="Then run this again")
+    with pytest.raises(MigrationError) as error:
+        airflows.get("9.9.9", fab=False)
+    assert str(error.value) == (
+        "there is no uv to install Airflow 9.9.9 with: put it on the PATH (pip install uv). Then "
+        "run this again"
+    )
+
+
 FAILED = """\
 INFO  [alembic.runtime.migration] Running upgrade 1 -> 2, error handling
 Traceback (most recent call last):

@@ -85,6 +85,11 @@ def down(
 def _show(arrived: Arrived, out: Output) -> None:
     for loss in arrived.lost:
         out.warn(f"lost: {loss}")
+    if arrived.orphaned:
+        out.warn(
+            f"tasks at work when Airflow was ended: {arrived.orphaned}. They sleep as they stood, "
+            f"and Airflow fails or repeats them when it wakes, as after a crash"
+        )
     if not arrived.steps:
         out.line(f"{arrived.environment} was asleep as {arrived.snapshot}")
         return

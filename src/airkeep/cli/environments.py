@@ -155,6 +155,7 @@ def local_ground(
         ctx.spool,
         progress,
         is_new=is_new,
+        warn=ctx.output.warn,
     )
     return LocalGround(environment, place, means)
 

@@ -20,11 +20,13 @@ class Pulse:
     """What an environment is doing right now.
 
     Attributes:
-        running: tasks and runs at work, the export's own run aside.
+        running: tasks at work, the export's own aside.
         last_finish: when the newest of the other runs ended; None where none has.
         finished_since: runs that ended after the instant that was asked for.
         begun_since: runs that began after it, and have not ended.
         tasks_since: tasks that ended after it.
+        closing: runs of which a task has ended since Airflow looked at them last: it may end them.
+        orphaned: tasks at work by their rows, of an Airflow that runs no more.
     """
 
     running: int
@@ -32,6 +34,8 @@ class Pulse:
     finished_since: int = 0
     begun_since: int = 0
     tasks_since: int = 0
+    closing: int = 0
+    orphaned: int = 0
 
 
 class Ground(Protocol):

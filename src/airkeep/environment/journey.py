@@ -45,6 +45,8 @@ class Patience:
     """How long each wait may last, and how often it looks.
 
     Attributes:
+        closing_s: until Airflow has looked at the runs whose tasks have ended: at those of paused
+            DAGs it does every 60 s.
         lease_s: how long a run holds an environment after it was last heard of.
     """
 
@@ -53,6 +55,7 @@ class Patience:
     gone_s: float = 3_600
     every_s: float = 10
     lease_s: float = 300
+    closing_s: float = 90
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class Arrived:
 
     Attributes:
         lost: what `--force` gave up, in sentences.
+        orphaned: tasks that sleep as if at work, for their Airflow had ended before them.
     """
 
     environment: str
@@ -89,6 +93,7 @@ class Arrived:
     steps: tuple[StepTaken, ...]
     lost: tuple[str, ...] = ()
     took_s: float = 0.0
+    orphaned: int = 0
 
 
 @dataclass(frozen=True)
@@ -186,6 +191,7 @@ class _Run:
         self.begun: set[str] = set()
         self.taken: list[StepTaken] = []
         self.lost: tuple[str, ...] = ()
+        self.orphaned = 0
         self.verified: VerifyResult | None = None
         self.hold = Hold(way.journal, way.patience.lease_s)
 
@@ -213,7 +219,13 @@ class _Run:
         took_s = round(monotonic() - began, 3)
         kept = None if self.state.kept is None else self.state.kept.snapshot
         return Arrived(
-            self.state.environment, self.state.standing, kept, tuple(self.taken), self.lost, took_s
+            self.state.environment,
+            self.state.standing,
+            kept,
+            tuple(self.taken),
+            self.lost,
+            took_s,
+            self.orphaned,
         )
 
     def foresee(self) -> Foreseen:
@@ -297,7 +309,7 @@ class _Run:
 
     def is_used(self) -> bool:
         pulse = self.way.ground.pulse()
-        return bool(pulse.running) or pulse.last_finish is not None
+        return bool(pulse.running or pulse.orphaned) or pulse.last_finish is not None
 
     def is_half_made(self) -> bool:
         """Whether it was begun to be made, and nothing is in it yet."""
@@ -349,16 +361,27 @@ class _Run:
         self.way.ground.pause(self.active)
 
     def drain(self) -> None:
+        """Until no task is at work, and no run is left that would end when it wakes."""
+        patience = self.way.patience
+
         def is_quiet() -> bool:
-            running = self.way.ground.pulse().running
-            self.tell(f"waiting for {running} tasks at work")
-            return running == 0
+            pulse = self.way.ground.pulse()
+            self.tell(f"waiting for {pulse.running} tasks at work")
+            self.orphaned = pulse.orphaned
+            return pulse.running == 0
+
+        def is_closed() -> bool:
+            closing = self.way.ground.pulse().closing
+            self.tell(f"waiting for Airflow to look at {closing} runs whose tasks have ended")
+            return closing == 0
 
         try:
-            self.wait(is_quiet, self.way.patience.drain_s, "its tasks were at work all the time")
+            self.wait(is_quiet, patience.drain_s, "its tasks were at work all the time")
         except TooLongError:
             if not self.force:
                 raise
+        with suppress(TooLongError):  # what Airflow does not end sleeps as it is
+            self.wait(is_closed, patience.closing_s, "its runs were not ended")
 
     def export(self) -> None:
         self.keep(self.way.ground.export(self.token))

@@ -78,7 +78,12 @@ class Metadata:
                 f"count(*) FILTER (WHERE start_date {after} AND NOT {ended_states}) "
                 f"FROM {self.schema}.dag_run"
             )
-        return Pulse(running, last, ended, begun, tasks)
+            [(closing,)] = db.query(
+                f"SELECT count(*) FROM {self.schema}.dag_run r WHERE state = 'running' AND EXISTS "
+                f"(SELECT FROM {self.schema}.task_instance t WHERE t.dag_id = r.dag_id "
+                f"AND t.run_id = r.run_id AND t.end_date >= r.last_scheduling_decision)"
+            )
+        return Pulse(running, last, ended, begun, tasks, closing)
 
     @contextmanager
     def _open(self) -> Iterator[PostgresWriter]:

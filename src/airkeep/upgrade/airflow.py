@@ -35,6 +35,7 @@ RELEASED = {
     "2.10.5": "2025-02-14", "2.11.2": "2026-03-18", "3.0.6": "2025-09-03", "3.1.8": "2026-03-15",
     "3.2.2": "2026-06-02", "3.3.2": "2026-09-22",
 }  # fmt: skip
+_GIVE = "Give a virtual environment that has it with --airflow"
 PYTHON = "3.11"
 OLDEST = "2.6.0"  # the first that runs on it
 CONSTRAINTS = (
@@ -175,6 +176,7 @@ class Airflows:
         cache: the folder of those that are made here.
         constraints: where official constraints are, `{version}` in it.
         otherwise: what to do where none can be made.
+        without_uv: what to do where nothing could make one.
     """
 
     def __init__(
@@ -183,11 +185,12 @@ class Airflows:
         cache: Path,
         *,
         constraints: str = CONSTRAINTS,
-        otherwise: str = "Give a virtual environment that has it with --airflow",
+        otherwise: str = _GIVE,
+        without_uv: str = _GIVE,
     ) -> None:
         self._given = [_opened(place) for place in given]
         self._cache, self._constraints = cache.absolute(), constraints
-        self._otherwise = otherwise
+        self._otherwise, self._without_uv = otherwise, without_uv
 
     @property
     def given_versions(self) -> tuple[str, ...]:
@@ -213,8 +216,10 @@ class Airflows:
         if more is not None:
             folder = folder.with_name(f"{folder.name}-{more.digest[:12]}")
         if not (folder / "complete").exists():
+            separate = fab and version_order(version) >= (3,)
+            uv = self._find_uv(version)
             try:
-                self._make(version, folder, fab=fab and version_order(version) >= (3,), more=more)
+                self._make(uv, version, folder, fab=separate, more=more)
             except MigrationError as error:
                 raise MigrationError(f"{error}. {self._otherwise}") from None
         return Airflow(version, folder, fab=fab)
@@ -229,15 +234,27 @@ class Airflows:
         if made or version in self.given_versions:
             return ""
         try:
-            _find_uv(version)
+            self._find_uv(version)
         except MigrationError as error:
-            return f"{error}. {self._otherwise}"
+            return str(error)
         return f"Airflow {version} is installed with uv first"
 
-    def _make(self, version: str, folder: Path, *, fab: bool, more: _Requirements | None) -> None:
+    def _find_uv(self, version: str) -> str:
+        beside = str(Path(sys.executable).parent)
+        # `uv run` names itself in UV.
+        uv = shutil.which("uv") or shutil.which("uv", path=beside) or os.environ.get("UV")
+        if uv is None:
+            raise MigrationError(
+                f"there is no uv to install Airflow {version} with: put it on the PATH (pip "
+                f"install uv). {self._without_uv}"
+            )
+        return uv
+
+    def _make(
+        self, uv: str, version: str, folder: Path, *, fab: bool, more: _Requirements | None
+    ) -> None:
         if version_order(version) < version_order(OLDEST):
             raise MigrationError(f"Airflow {version} runs on no Python that still is")
-        uv = _find_uv(version)
         self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(self._cache / f"{folder.name}.lock"):
             if (folder / "complete").exists():
@@ -323,17 +340,6 @@ def _opened(place: Path) -> Airflow:
     if status != 0 or not found:
         raise ConfigError(f"--airflow {place}: no released apache-airflow is installed in it")
     return Airflow(found, folder, fab=words[2] != "-")
-
-
-def _find_uv(version: str) -> str:
-    beside = str(Path(sys.executable).parent)
-    # `uv run` names itself in UV.
-    uv = shutil.which("uv") or shutil.which("uv", path=beside) or os.environ.get("UV")
-    if uv is None:
-        raise MigrationError(
-            f"there is no uv to install Airflow {version} with: put it on the PATH (pip install uv)"
-        )
-    return uv
 
 
 def _uv(command: Sequence[str], version: str) -> None:

@@ -17,7 +17,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -58,6 +58,10 @@ _LOOK_S = 1.0
 _HEALTH_S = 5
 
 
+def _quiet(_: str) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True)
 class LocalMeans:
     """What the command line hands over.
@@ -67,6 +71,7 @@ class LocalMeans:
         own: the user's variables that reach Airflow: `AIRFLOW__...`, `AIRFLOW_VAR_...`, `AWS_...`.
         source_fernet_key: of a snapshot from elsewhere.
         is_new: it never was awake, and may be given secrets of its own.
+        warn: is told what people should know.
     """
 
     lake: Lake
@@ -78,6 +83,7 @@ class LocalMeans:
     spool: Path | None = None
     progress: Progress = silent
     is_new: bool = False
+    warn: Callable[[str], None] = _quiet
 
 
 class LocalGround:
@@ -114,7 +120,11 @@ class LocalGround:
         return Recorded(self._metadata().active_dags(), json.dumps(definition))
 
     def pulse(self, since: datetime | None = None) -> Pulse:
-        return self._metadata().pulse(since)
+        """Where nobody runs its Airflow, nothing is at work, whatever the rows say."""
+        pulse = self._metadata().pulse(since)
+        if self._server is None:  # another process runs it
+            return pulse
+        return replace(pulse, running=0, closing=0, orphaned=pulse.running)
 
     # Going down.
 
@@ -188,7 +198,15 @@ class LocalGround:
     # Coming up.
 
     def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
+<<<<<<< HEAD
         """A server with an empty database."""
+=======
+        """Airflow's packages, and a server with an empty database."""
+        self._check_dags()
+        if not self.folder.has_database:
+            self._check_port()  # else the restore, which takes its time, would be for nothing
+        self.venv  # noqa: B018 - made before anything else, for it may fail
+>>>>>>> w-g
         self.folder.make()
         if self.means.is_new:
             self.folder.make_secrets()
@@ -307,7 +325,9 @@ class LocalGround:
         otherwise = f"Name another: airkeep up {self.environment} --airflow VERSION"
         if requirements is not None:
             otherwise += f", or mend {requirements}"
-        airflows = Airflows([], self.means.cache, otherwise=otherwise)
+        airflows = Airflows(
+            [], self.means.cache, otherwise=otherwise, without_uv="Then run this again"
+        )
         return airflows.get(self.place.airflow, fab=False, requirements=requirements).folder
 
     @cached_property
@@ -327,7 +347,10 @@ class LocalGround:
     @cached_property
     def _processes(self) -> Processes:
         return Processes(
-            self.venv / "bin" / "airflow", partial(variables, self._given), self.folder.logs
+            self.venv / "bin" / "airflow",
+            partial(variables, self._given),
+            self.folder.logs,
+            self.means.warn,
         )
 
     def _hold(self) -> None:

@@ -83,11 +83,13 @@ class Processes:
         airflow: its program.
         variables: of a component, the whole environment.
         logs: the folder of files that they write to.
+        warn: is told of each that has ended by itself.
     """
 
     airflow: Path
     variables: Callable[[str], Mapping[str, str]]
     logs: Path
+    warn: Callable[[str], None]
     _all: list[_Process] = field(default_factory=list)
 
     def start(self, commands: Mapping[str, Sequence[str]]) -> None:
@@ -119,6 +121,10 @@ class Processes:
                     f"Airflow's {process.name} has ended {_STARTS} times in a row, the last time "
                     f"with status {process.group.returncode}: {process.log} says why"
                 )
+            self.warn(
+                f"Airflow's {process.name} has ended with status {process.group.returncode} and is "
+                f"started again: {process.log} says why"
+            )
             process.start()
 
     def stop(self) -> None:

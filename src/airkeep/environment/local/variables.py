@@ -15,15 +15,16 @@ from pathlib import Path
 
 from airkeep.environment.local.folder import Folder, Secrets
 
-# What MWAA sets, and its users may set otherwise.
+_LOOKED_UP = json.dumps({"connections_lookup_pattern": "^(?!aws_default$).*$"})
+# What MWAA sets, and its users may set otherwise; an Airflow passes over what it has no word for.
+# Not its API server's gunicorn (3.2 on): that wants a package, and has one worker to look after.
 _DEFAULTS = {
     "AIRFLOW__CORE__EXECUTE_TASKS_NEW_PYTHON_INTERPRETER": "True",
     "AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES": "proxy,proxies",
     "AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION": "False",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "1800.0",
-    "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps(
-        {"connections_lookup_pattern": "^(?!aws_default$).*$"}
-    ),
+    "AIRFLOW__SECRETS__BACKEND_KWARGS": _LOOKED_UP,
+    "AIRFLOW__WORKERS__SECRETS_BACKEND_KWARGS": _LOOKED_UP,
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
     "SQLALCHEMY_SILENCE_UBER_WARNING": "1",
@@ -125,6 +126,8 @@ def _of_3(given: Given) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{given.port}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "86400",
+        "AIRFLOW__CORE__MULTI_TEAM": "False",
+        "AIRFLOW__TRIGGERER__QUEUES_ENABLED": "False",
     }
 
 

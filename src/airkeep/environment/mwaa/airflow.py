@@ -128,6 +128,23 @@ class Airflow:
         tasks = self._pages(path, "task_instances", asked)
         return sum(not _is_own(task, own) for task in tasks)
 
+    def closing(self, since: datetime, own: Own) -> int:
+        """Runs of which a task has ended since Airflow looked at them last; our own aside."""
+        looked = {
+            _key(run): datetime.fromisoformat(run["last_scheduling_decision"])
+            for run in self._pages("/dags/~/dagRuns/list", "dag_runs", {"states": ["running"]})
+            if run["last_scheduling_decision"] and not _is_own(run, own)
+        }
+        if not looked:
+            return 0
+        asked = {
+            "dag_ids": sorted({dag for dag, _ in looked}),
+            "end_date_gte": max(min(looked.values()), since).isoformat(),
+        }
+        tasks = self._pages("/dags/~/dagRuns/~/taskInstances/list", "task_instances", asked)
+        ended = [(_key(task), datetime.fromisoformat(task["end_date"])) for task in tasks]
+        return len({run for run, at in ended if run in looked and at >= looked[run]})
+
     def has(self, run: DagRunEntry) -> bool:
         """Whether it has that run: by its name, for one that is cleared has another time."""
         return run.run_id in self.states(run.dag_id)
@@ -177,8 +194,12 @@ class Airflow:
             raise
 
 
+def _key(entry: Mapping[str, Any]) -> tuple[str, str]:
+    return entry["dag_id"], entry["dag_run_id"]
+
+
 def _is_own(entry: Mapping[str, Any], own: Own) -> bool:
-    return any((run.dag_id, run.run_id) == (entry["dag_id"], entry["dag_run_id"]) for run in own)
+    return any((run.dag_id, run.run_id) == _key(entry) for run in own)
 
 
 def _check_alone(

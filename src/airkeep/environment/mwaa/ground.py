@@ -56,6 +56,8 @@ from airkeep.tables.revisions import version_order
 # An export that a killed run began is as good as a new one for as long: what people changed by hand
 # since is not in it, and no gate sees that. A clock that is off is forgiven as much.
 FRESH = timedelta(minutes=15)
+# Airflow looks at every run once a minute: what ended so long ago it has looked at.
+LOOKED_AT = timedelta(minutes=5)
 BUSY, STEADY, PARSING = Patience(300, 5), Patience(3_600, 15), Patience(900, 10)
 
 
@@ -143,13 +145,15 @@ class MwaaGround:
 
     def pulse(self, since: datetime | None = None) -> Pulse:
         running = self._airflow.at_work(self._own)
+        closing = self._airflow.closing(self.means.clock() - LOOKED_AT, self._own)
         # A restore is nobody's work: one that failed leaves what it found.
         restores = [DagRunEntry(str(self.means.job_dag), run) for run in self._restores()]
         last, ended = self._airflow.ended(since, (*self._own, *restores))
         if since is None:
-            return Pulse(running, last, ended)
+            return Pulse(running, last, ended, closing=closing)
         begun = self._airflow.begun(since, self._own)
-        return Pulse(running, last, ended, begun, self._airflow.tasks_ended(since, self._own))
+        tasks = self._airflow.tasks_ended(since, self._own)
+        return Pulse(running, last, ended, begun, tasks, closing)
 
     # Going down.
 
