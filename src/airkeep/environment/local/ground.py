@@ -198,15 +198,9 @@ class LocalGround:
     # Coming up.
 
     def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
-<<<<<<< HEAD
         """A server with an empty database."""
-=======
-        """Airflow's packages, and a server with an empty database."""
-        self._check_dags()
         if not self.folder.has_database:
             self._check_port()  # else the restore, which takes its time, would be for nothing
-        self.venv  # noqa: B018 - made before anything else, for it may fail
->>>>>>> w-g
         self.folder.make()
         if self.means.is_new:
             self.folder.make_secrets()
