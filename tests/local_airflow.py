@@ -92,10 +92,10 @@ class LocalAirflow:
         files = sorted((self.folder / ".airkeep" / "local" / "logs").glob("*.log"))
         return "\n".join(f"== {f.name}\n{f.read_text()[-2000:]}" for f in files)
 
-    def wait_until_nothing_runs(self) -> None:
+    def wait_until_nothing_runs(self, below: str = ".airkeep") -> None:
         """Until no process works in this environment's folder."""
         deadline = time.monotonic() + 60
-        home = self.folder / ".airkeep"
+        home = self.folder / below
         while any(place.is_relative_to(home) for place in _places_of_processes()):
             assert time.monotonic() < deadline, "a process is left"
             time.sleep(0.5)

@@ -108,9 +108,10 @@ def test_what_is_ended_and_started_again_goes_on_and_leaves_nothing_behind(
         nap(local, seconds=3_600)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        local.wait_until_nothing_runs()
+        local.wait_until_nothing_runs(".airkeep/local/postgres")
         done = local.command("down", "local", "--drain-minutes", "0")
         assert done.returncode == 0, done.stderr
+        local.wait_until_nothing_runs()  # the task has been ended, too
     assert "tasks at work when Airflow was ended: 1. They sleep as they stood" in done.stderr
     assert "is asleep as" in done.stdout
 
