@@ -72,6 +72,8 @@ class PaperGround:
         closing: looks until its Airflow has ended the runs whose tasks have ended.
         orphaned: tasks of an Airflow that runs no more.
         kept: what each snapshot holds.
+        made_of: the snapshot of each `create`; `restored`: that of each `restore`, and which DAGs
+            were to end active.
     """
 
     lake: Lake
@@ -86,10 +88,11 @@ class PaperGround:
     looks: int = 0
     deleting: bool = False
     kept: dict[SnapshotName, list[str]] = field(default_factory=dict)
+    made_of: list[str | None] = field(default_factory=list)
+    restored: list[tuple[str, tuple[str, ...] | None]] = field(default_factory=list)
     wake_steps: tuple[str, ...] = ("create", "ready", "restore")
     name: str = ENVIRONMENT
     exports: int = 0
-    restores: int = 0
     doubtful: tuple[str, ...] = ()
 
     def exists(self) -> bool:
@@ -148,6 +151,7 @@ class PaperGround:
         return self.dags is None
 
     def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
+        self.made_of.append(None if snapshot is None else str(snapshot.name))
         self.switch.tick()
         if self.dags is None:
             self.dags, self.rows = {}, []
@@ -164,10 +168,10 @@ class PaperGround:
         return bool(self.rows)
 
     def restore(self, snapshot: Snapshot, active: Collection[str] | None, token: str) -> None:
-        self.restores += 1
-        assert active is not None
+        told = None if active is None else tuple(active)
+        self.restored.append((str(snapshot.name), told))
         self.switch.tick()
-        self.dags = {dag: dag not in active for dag in DAGS}
+        self.dags = {dag: dag not in (told or ()) for dag in DAGS}
         self.rows = list(self.kept[snapshot.name])
         self.switch.tick()
 

@@ -46,7 +46,8 @@ NIGHT: tuple[Event, ...] = (
 )  # fmt: skip
 EVENTS = st.sampled_from(
     [PLACE, *NIGHT, Ended("failed", "because"), Began("up", THEN), Stepped("create", is_done=False),
-     Stepped("restore", is_done=True), Forgotten(), Scheduled("0 20 * * *", None), Unscheduled()]
+     Planned(("create", "restore"), Kept("staging/1", "sha")), Stepped("restore", is_done=True),
+     Forgotten(), Scheduled("0 20 * * *", None), Unscheduled()]
 )  # fmt: skip
 
 
@@ -240,7 +241,7 @@ def test_a_summary_is_written_like_this(store: CountedStore, folder: Path) -> No
     for event in (PLACE, *NIGHT, Scheduled("0 20 * * *", None), Began("up", THEN), Ended("failed")):
         journal.append(event)
     [_, last] = checkpoints(folder)
-    assert last.name == "000000000014.summary-1.json"
+    assert last.name == "000000000014.summary-2.json"
     assert msgspec.json.decode(last.read_bytes()) == {
         "number": 14,
         "ended": 14,
@@ -258,6 +259,7 @@ def test_a_summary_is_written_like_this(store: CountedStore, folder: Path) -> No
             "recorded": _RECORDED,
             "last": _RECORDED,
             "kept": {"type": "kept", "snapshot": "prod/1", "manifest_sha256": "sha"},
+            "chosen": None,
             "deleting": False,
             "made": False,
             "restored": False,

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -31,6 +32,7 @@ from airkeep.errors import (
     TooLongError,
 )
 from airkeep.snapshot.lake import Snapshot
+from airkeep.snapshot.names import SnapshotName
 from airkeep.store.local import LocalStore
 from paper import DAGS, ENVIRONMENT, ROWS, Killed, Paper
 
@@ -559,6 +561,89 @@ def test_what_was_never_restored_is_deleted_and_not_exported(folder: Path) -> No
     assert [s.name for s in down.steps] == ["delete", "gone"]
     walk(paper, "up")
     assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+
+
+def of_staging(paper: Paper) -> str:
+    """A snapshot of another environment, in the same lake."""
+    tables = {"dag": pa.table({"dag_id": list(DAGS)}), "dag_run": pa.table({"id": ["theirs"]})}
+    manifest = paper.ground.written.save("staging", tables, keys={"dag": ("dag_id",)})
+    name = SnapshotName(manifest.environment, manifest.id)
+    paper.ground.kept[name] = ["theirs"]
+    return str(name)
+
+
+@pytest.mark.parametrize("step", ["create", "restore"])
+def test_a_choice_that_came_to_nothing_leaves_what_it_sleeps_as(step: str, folder: Path) -> None:
+    paper = Paper(folder)
+    down, staging = walk(paper, "down"), of_staging(paper)
+    assert down is not None
+    deed = getattr(paper.ground, step)
+    setattr(paper.ground, step, refuse)
+    with pytest.raises(AwsError, match="no job"):
+        paper.traveller().up(snapshot=staging)
+    setattr(paper.ground, step, deed)
+    kept = paper.state().kept
+    assert kept is not None
+    assert kept.snapshot == down.snapshot
+    if step == "restore":
+        assert paper.traveller().foresee("up").snapshot == staging  # it is made for that one
+        walk(paper, "down")
+    assert paper.traveller().foresee("up").snapshot == down.snapshot
+    up = walk(paper, "up")
+    assert up is not None
+    assert (up.snapshot, paper.ground.rows, paper.ground.dags) == (down.snapshot, ROWS, DAGS)
+    assert paper.ground.made_of[-1] == down.snapshot
+
+
+def test_killed_while_it_is_made_of_a_choice_it_wakes_as_one_of_the_two(folder: Path) -> None:
+    moment, was_killed, woken = 0, True, []
+    while was_killed:
+        paper = Paper(folder / str(moment))
+        walk(paper, "down")
+        staging, traveller = of_staging(paper), paper.traveller()
+        paper.switch.arm(moment)
+        try:
+            traveller.up(snapshot=staging)
+            was_killed = False
+        except Killed:
+            paper.switch.arm(None)
+            walk(paper, "up")
+        is_theirs = paper.ground.rows == ["theirs"]
+        state = paper.state()
+        assert state.kept is not None
+        assert (state.kept.snapshot == staging, state.chosen) == (is_theirs, None)
+        assert (paper.ground.rows, paper.ground.dags) == (
+            (["theirs"], dict.fromkeys(DAGS, True)) if is_theirs else (ROWS, DAGS)
+        )
+        woken.append(is_theirs)
+        moment += 1
+    assert woken == sorted(woken)
+    assert {*woken} == {False, True}
+
+
+def test_a_snapshot_of_another_environment_wakes_without_our_list_of_dags(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    staging = of_staging(paper)
+    up = paper.traveller().up(snapshot=staging)
+    assert (up.standing, up.snapshot, paper.ground.rows) == ("awake", staging, ["theirs"])
+    assert paper.ground.restored == [(staging, None)]
+    assert paper.ground.dags == dict.fromkeys(DAGS, True)
+    state = paper.state()
+    assert (state.kept and state.kept.snapshot, state.recorded) == (staging, None)
+
+
+def test_an_older_snapshot_wakes_with_the_dags_that_were_active_then(folder: Path) -> None:
+    paper = Paper(folder)
+    old = walk(paper, "down")
+    walk(paper, "up")
+    paper.ground.dags = DAGS | {"hourly": True, "paused": False}
+    new = walk(paper, "down")
+    assert old is not None
+    assert new is not None
+    assert paper.traveller().up(snapshot=old.snapshot).snapshot == old.snapshot
+    assert paper.ground.restored[-1] == (old.snapshot, ("daily", "hourly"))
+    assert paper.ground.dags == DAGS
 
 
 def test_what_was_to_be_made_of_a_snapshot_is_made_of_it_by_the_next_run(folder: Path) -> None:

@@ -225,8 +225,9 @@ def _told(entry: Entry) -> tuple[str, str]:
             return "placed", _where(place)
         case events.Began(journey):
             return journey, f"begun by process {entry.pid} on {entry.host}"
-        case events.Planned(steps):
-            return "planned", ", ".join(steps)
+        case events.Planned(steps, chosen):
+            of = "" if chosen is None else f", of {chosen.snapshot}"
+            return "planned", ", ".join(steps) + of
         case events.Stepped(step, is_done):
             return step, "done" if is_done else ""
         case events.Recorded(active):

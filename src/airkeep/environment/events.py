@@ -66,12 +66,6 @@ class Began(msgspec.Struct, frozen=True, tag="began"):
     force: bool = False
 
 
-class Planned(msgspec.Struct, frozen=True, tag="planned"):
-    """The steps that the run will take."""
-
-    steps: tuple[str, ...]
-
-
 class Renewed(msgspec.Struct, frozen=True, tag="renewed"):
     """The run is still at work."""
 
@@ -102,6 +96,17 @@ class Kept(msgspec.Struct, frozen=True, tag="kept"):
 
     snapshot: str
     manifest_sha256: str
+
+
+class Planned(msgspec.Struct, frozen=True, tag="planned", omit_defaults=True):
+    """The steps that the run will take.
+
+    Attributes:
+        chosen: the snapshot that it is to be made of, in place of the one that it sleeps as.
+    """
+
+    steps: tuple[str, ...]
+    chosen: Kept | None = None
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):

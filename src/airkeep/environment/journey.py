@@ -211,9 +211,9 @@ class _Run:
             check_free(self.way.journal, self.way.alive)
         self.say(Began(self.journey, self.hold.until(), force=self.force))
         with self.hold.kept(), self.giving_back():
-            steps = self.plan()
-            self.say(Planned(steps))
-            for step in steps:
+            planned = self.plan()
+            self.say(planned)
+            for step in planned.steps:
                 self.take(step)
             self.say(Ended("done"))
         took_s = round(monotonic() - began, 3)
@@ -235,12 +235,13 @@ class _Run:
             check_free(self.way.journal, self.way.alive)
         except HeldError as error:
             against.append(str(error))
-        steps, ground = self.plan(), self.way.ground
-        kept = self.state.kept if "restore" in steps else None
+        planned, ground = self.plan(), self.way.ground
+        steps = planned.steps
+        source = planned.chosen or self.state.kept
         found = Foreseen(
             self.state.environment,
             steps,
-            None if kept is None else kept.snapshot,
+            source.snapshot if source is not None and "restore" in steps else None,
             against=(*against, *(ground.doubts() if "gate" in steps else ())),
         )
         if "record" not in steps:
@@ -282,30 +283,37 @@ class _Run:
 
     # Steps.
 
-    def plan(self) -> tuple[str, ...]:
+    def plan(self) -> Planned:
         ground, exists = self.way.ground, self.way.ground.exists()
         whole = self.state.deleting and ground.is_whole()
         if self.journey == "down":
             if exists and (whole or not self.state.deleting):
                 self.learn_if_restored()
             settles = "settle" in ground.wake_steps
-            return plan_down(self.state, exists=exists, whole=whole, settles=settles)
-        if self.wanted is not None:
-            if self.state.deleting or (exists and not self.is_half_made()):
-                raise JourneyError(
-                    f"{ground.name} is there: a snapshot of one's choice goes into a new one, put "
-                    f"this one to sleep first"
-                )
-            self.keep(self.way.lake.find(self.wanted, complete=True))
+            steps = plan_down(self.state, exists=exists, whole=whole, settles=settles)
+            return Planned(steps, self.state.chosen)
+        chosen = self.choice(exists=exists)
         used = is_somebody_elses(self.state, exists=exists) and self.is_used()
-        return plan_up(
+        steps = plan_up(
             self.state,
             ground.wake_steps,
             exists=exists,
             whole=whole,
             used=used,
-            chosen=self.wanted is not None,
+            chosen=chosen is not None,
         )
+        return Planned(steps, chosen)
+
+    def choice(self, *, exists: bool) -> Kept | None:
+        """One of before holds as long as what was begun to be made of it is there."""
+        if self.wanted is None:
+            return self.state.chosen if exists else None
+        if self.state.deleting or (exists and not self.is_half_made()):
+            raise JourneyError(
+                f"{self.way.ground.name} is there: a snapshot of one's choice goes into a new one, "
+                f"put this one to sleep first"
+            )
+        return _kept(self.way.lake.find(self.wanted, complete=True))
 
     def is_used(self) -> bool:
         pulse = self.way.ground.pulse()
@@ -332,9 +340,16 @@ class _Run:
         except AirkeepError as error:
             raise JourneyError(self.unsure(f"it cannot be asked: {error}")) from error
         if is_restored:
-            self.learn(Stepped("restore", is_done=True), restored=True)
+            self.learn_restored()
         elif is_used:
             raise JourneyError(self.unsure("something is at work in it, or was"))
+
+    def learn_restored(self) -> None:
+        """Said, for the plan rests on it; who only foresees a journey keeps it to itself."""
+        if self.is_dry:
+            self.foreseen = replace(self.state, restored=True)
+        else:
+            self.say(Stepped("restore", is_done=True))
 
     def unsure(self, why: str) -> str:
         return (
@@ -384,7 +399,7 @@ class _Run:
             self.wait(is_closed, patience.closing_s, "its runs were not ended")
 
     def export(self) -> None:
-        self.keep(self.way.ground.export(self.token))
+        self.say(_kept(self.way.ground.export(self.token)))
 
     def verify(self) -> None:
         [self.verified] = verify(
@@ -428,7 +443,7 @@ class _Run:
         self.wait(self.way.ground.is_gone, self.way.patience.gone_s, "it is still there")
 
     def create(self) -> None:
-        asleep = self.state.standing == "asleep" and self.state.kept is not None
+        asleep = self.state.standing == "asleep" and self.state.source is not None
         self.way.ground.create(self.state.last, self.snapshot if asleep else None)
 
     def start(self) -> None:
@@ -458,9 +473,8 @@ class _Run:
     def active_there(self) -> tuple[str, ...] | None:
         """Those that the snapshot has: one that was deleted since would stop its restore."""
         snapshot = self.snapshot
-        recorded = self.state.recorded or recorded_with(
-            self.way.journal.entries(), str(snapshot.name)
-        )
+        recorded = self.state.recorded if self.state.chosen is None else None
+        recorded = recorded or recorded_with(self.way.journal.entries(), str(snapshot.name))
         if recorded is None:
             return None
         there = contents.dags(snapshot, spool=self.way.spool)
@@ -475,24 +489,14 @@ class _Run:
 
     @property
     def snapshot(self) -> Snapshot:
-        assert self.state.kept is not None  # noqa: S101 - `export` comes first
-        snapshot = self.way.lake[self.state.kept.snapshot]
-        if snapshot.manifest_sha256 != self.state.kept.manifest_sha256:
+        source = self.state.source
+        assert source is not None  # noqa: S101 - `export` comes first
+        snapshot = self.way.lake[source.snapshot]
+        if snapshot.manifest_sha256 != source.manifest_sha256:
             raise JourneyError(
                 f"{snapshot.name} is not the snapshot that was taken: its manifest was changed"
             )
         return snapshot
-
-    def keep(self, snapshot: Snapshot) -> None:
-        kept = Kept(str(snapshot.name), snapshot.manifest_sha256)
-        self.learn(kept, kept=kept)
-
-    def learn(self, event: Event, **changes: object) -> None:
-        """What a plan rests on is said; who only foresees a journey keeps it to itself."""
-        if self.is_dry:
-            self.foreseen = replace(self.state, **changes)  # type: ignore[arg-type]
-        else:
-            self.say(event)
 
     def tell(self, doing: str) -> None:
         self.way.progress(Step(doing, 0, 0))
@@ -523,6 +527,10 @@ class _Run:
                     f"on waiting"
                 )
             self.way.pause(self.way.patience.every_s)
+
+
+def _kept(snapshot: Snapshot) -> Kept:
+    return Kept(str(snapshot.name), snapshot.manifest_sha256)
 
 
 def _why(error: BaseException) -> str:

@@ -112,6 +112,6 @@ def plan_up(
             f"airkeep. Say which snapshot it is to be made of: {up} {state.environment}/latest for "
             f"its newest, {up} {state.kept.snapshot} for the one of its last journey"
         )
-    if asleep or (state.kept is not None and not exists):
+    if asleep or chosen:
         return (*(makes if state.restored and exists else wake_steps), "unpause")
     return (*makes, "unpause") if state.recorded is not None else makes

@@ -67,6 +67,7 @@ class State:
         recorded: the DAGs to unpause, and the definition, as long as they are owed.
         last: what was recorded last, owed or not: how to make it where somebody else deleted it.
         kept: the snapshot that it sleeps as, or is about to.
+        chosen: the one that it is being made of in place of that.
         deleting: deletion was begun, or about to: what is left of it must not be used.
         made: we began to make it, and it is not awake yet; `restored`: what slept is in it
             again, and `restoring`: that was begun at least.
@@ -82,6 +83,7 @@ class State:
     recorded: Recorded | None = None
     last: Recorded | None = None
     kept: Kept | None = None
+    chosen: Kept | None = None
     deleting: bool = False
     made: bool = False
     restored: bool = False
@@ -89,6 +91,11 @@ class State:
     why: str = ""
     schedule: Scheduled | None = None
     scheduled_at: datetime | None = None
+
+    @property
+    def source(self) -> Kept | None:
+        """The snapshot that it is to be made of, where it is."""
+        return self.chosen or self.kept
 
 
 def after(state: State, entry: Entry) -> State:
@@ -100,8 +107,8 @@ def after(state: State, entry: Entry) -> State:
             return replace(state, place=place, standing=standing, since=since)
         case Began(journey, until):
             return replace(state, holder=_holder(journey, until, entry), why="")
-        case Planned(steps):
-            return _planned(state, steps, entry.at)
+        case Planned() as planned:
+            return _planned(state, planned, entry.at)
         case Renewed(until):
             return _held(state, until=until, heard=entry.number, heard_at=entry.at)
         case Stepped(step, is_done):
@@ -158,11 +165,12 @@ def _holder(journey: Journey, until: datetime, entry: Entry) -> Holder:
     )
 
 
-def _planned(state: State, steps: tuple[str, ...], at: datetime) -> State:
-    state = _held(state, steps=steps)
-    if "restore" not in steps or state.standing == "asleep" or state.deleting:
+def _planned(state: State, planned: Planned, at: datetime) -> State:
+    state = replace(_held(state, steps=planned.steps), chosen=planned.chosen)
+    if "restore" not in planned.steps or state.standing == "asleep" or state.deleting:
         return state
-    return replace(_asleep(state), since=at)  # it is made anew: until that is through, it sleeps
+    # It is made anew: until that is through, it sleeps as what it is made of.
+    return replace(_asleep(_made_of_choice(state)), since=at)
 
 
 def _held(state: State, **changes: object) -> State:
@@ -185,14 +193,23 @@ def _stepped(state: State, step: str, at: datetime, *, is_done: bool) -> State:
         case "restore", False:
             return replace(state, restoring=True)
         case "restore", True:
-            return replace(state, restored=True)
+            return replace(_made_of_choice(state), restored=True)
         case "unpause", True:
             return replace(state, recorded=None)
     return state
 
 
+def _made_of_choice(state: State) -> State:
+    """What slept before is no longer waited for, nor are its DAGs."""
+    if state.chosen is None:
+        return state
+    return replace(state, kept=state.chosen, chosen=None, recorded=None)
+
+
 def _asleep(state: State) -> State:
-    return replace(state, standing="asleep", made=False, restored=False, restoring=False)
+    return replace(
+        state, standing="asleep", chosen=None, made=False, restored=False, restoring=False
+    )
 
 
 def _ended(state: State, ended: Ended, at: datetime) -> State:
