@@ -157,6 +157,52 @@ def test_what_was_paused_is_given_back_when_the_way_down_fails(folder: Path) -> 
     assert "2 runs have ended" in state.why
 
 
+@pytest.mark.parametrize("fails", ["exists", "record", "export"])
+def test_what_a_killed_run_paused_is_given_back_by_one_that_fails(fails: str, folder: Path) -> None:
+    paper = Paper(folder)
+    kill_at_the_drain(paper)
+    assert paper.ground.dags == dict.fromkeys(DAGS, True)
+    refusals, deed = iter([refuse]), getattr(paper.ground, fails)
+    setattr(paper.ground, fails, lambda *given: next(refusals, deed)(*given))
+    with pytest.raises(AwsError, match="no job"):
+        walk(paper, "down")
+    assert (paper.ground.dags, paper.state().recorded) == (DAGS, None)
+
+
+def test_what_cannot_be_given_back_is_said(folder: Path) -> None:
+    paper = Paper(folder)
+    kill_at_the_drain(paper)
+    paper.ground.record = paper.ground.unpause = refuse  # type: ignore[method-assign,assignment]
+    with pytest.raises(AwsError, match="no job"):
+        walk(paper, "down")
+    assert paper.state().why == "no job; and its DAGs are still paused: no job"
+    assert paper.state().recorded is not None
+
+
+def test_who_fails_to_delete_what_was_never_restored_unpauses_nothing(folder: Path) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    lose_the_restore(paper, is_committed=False)
+    paper.ground.dags = dict.fromkeys(DAGS, True)
+    paper.ground.delete = refuse  # type: ignore[method-assign]
+    with pytest.raises(AwsError, match="no job"):
+        walk(paper, "down")
+    assert paper.ground.dags == dict.fromkeys(DAGS, True)
+
+
+def kill_at_the_drain(paper: Paper) -> None:
+    """One run down that was killed when it had paused the DAGs."""
+    pulse = paper.ground.pulse
+
+    def killed(since: object = None) -> Pulse:
+        paper.switch.arm(0)
+        raise Killed
+
+    paper.ground.pulse = killed  # type: ignore[method-assign]
+    assert walk(paper, "down") is None
+    paper.ground.pulse = pulse  # type: ignore[method-assign]
+
+
 def test_a_run_that_began_since_is_not_lost_though_nothing_is_at_work(folder: Path) -> None:
     paper = Paper(folder)
     paper.ground.pulse = lambda since=None: Pulse(0, None, 0, 1, 2)  # type: ignore[method-assign]

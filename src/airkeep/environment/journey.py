@@ -253,7 +253,7 @@ class _Run:
 
     @contextmanager
     def giving_back(self) -> Iterator[None]:
-        """What a run paused and does not bring to its end is unpaused."""
+        """What was paused by this run, or one that was killed, and does not sleep is unpaused."""
         try:
             yield
         except BaseException as error:
@@ -264,7 +264,7 @@ class _Run:
 
     def give_back(self, error: BaseException) -> None:
         why = _why(error)
-        if "pause" in self.begun and "gone" not in self.begun:
+        if self.owes_dags():
             try:
                 with self.way.giving_back():
                     self.unpause_again()
@@ -272,13 +272,20 @@ class _Run:
                 why += f"; and its DAGs are still paused: {left}"
         self.say(Ended("failed", why))  # who was overtaken meanwhile hears it again
 
+    def owes_dags(self) -> bool:
+        state = self.state
+        is_lived_in = state.standing != "asleep" or state.restored
+        is_owed = self.journey == "down" and state.recorded is not None
+        return is_owed and is_lived_in and "gone" not in self.begun
+
     def unpause_again(self) -> None:
         """Said first: whoever was overtaken meanwhile must not unpause what another run paused."""
-        if "delete" in self.begun and not self.way.ground.is_whole():
+        ground = self.way.ground
+        if not ground.exists() or (self.state.deleting and not ground.is_whole()):
             return
         self.say(Stepped("unpause", is_done=False))
         self.tell(f"unpausing {len(self.active)} DAGs again")
-        self.way.ground.unpause(self.active)
+        ground.unpause(self.active)
         self.say(Stepped("unpause", is_done=True))
 
     # Steps.
