@@ -74,6 +74,8 @@ class PaperGround:
         kept: what each snapshot holds.
         made_of: the snapshot of each `create`; `restored`: that of each `restore`, and which DAGs
             were to end active.
+        exports: the token of each; `restores`: too.
+        since: each instant that a pulse was asked of.
     """
 
     lake: Lake
@@ -90,9 +92,11 @@ class PaperGround:
     kept: dict[SnapshotName, list[str]] = field(default_factory=dict)
     made_of: list[str | None] = field(default_factory=list)
     restored: list[tuple[str, tuple[str, ...] | None]] = field(default_factory=list)
+    exports: list[str] = field(default_factory=list)
+    restores: list[str] = field(default_factory=list)
+    since: list[datetime] = field(default_factory=list)
     wake_steps: tuple[str, ...] = ("create", "ready", "restore")
     name: str = ENVIRONMENT
-    exports: int = 0
     doubtful: tuple[str, ...] = ()
 
     def exists(self) -> bool:
@@ -119,12 +123,13 @@ class PaperGround:
 
     def pulse(self, since: datetime | None = None) -> Pulse:
         self.closing = max(0, self.closing - 1)
+        self.since += [] if since is None else [since]
         return Pulse(
             self.at_work, None, self.finished, closing=self.closing, orphaned=self.orphaned
         )
 
     def export(self, token: str) -> Snapshot:
-        self.exports += 1
+        self.exports.append(token)
         self.switch.tick()
         tables = {
             "dag": pa.table({"dag_id": list(self.dags or ())}),
@@ -168,6 +173,7 @@ class PaperGround:
         return bool(self.rows)
 
     def restore(self, snapshot: Snapshot, active: Collection[str] | None, token: str) -> None:
+        self.restores.append(token)
         told = None if active is None else tuple(active)
         self.restored.append((str(snapshot.name), told))
         self.switch.tick()

@@ -32,7 +32,7 @@ from airkeep.errors import (
     TooLongError,
 )
 from airkeep.snapshot.lake import Snapshot
-from airkeep.snapshot.names import SnapshotName
+from airkeep.snapshot.names import SnapshotName, id_time
 from airkeep.store.local import LocalStore
 from paper import DAGS, ENVIRONMENT, ROWS, Killed, Paper
 
@@ -77,6 +77,49 @@ def test_down_and_up_give_back_rows_and_pauses(folder: Path) -> None:
     assert paper.state().recorded is None
 
 
+def test_the_gate_asks_what_has_ended_since_the_snapshot_and_up_makes_it_of_that(
+    folder: Path,
+) -> None:
+    paper = Paper(folder)
+    down = walk(paper, "down")
+    walk(paper, "up")
+    [name] = paper.ground.kept
+    assert down is not None
+    assert paper.ground.since == [id_time(name.id)]
+    assert (str(name), paper.ground.made_of) == (down.snapshot, [down.snapshot])
+    assert paper.ground.restored == [(down.snapshot, ("daily", "hourly"))]
+
+
+@pytest.mark.parametrize("journey", ["down", "up"])
+def test_a_job_of_a_killed_run_is_gone_on_with_and_one_that_failed_is_not(
+    journey: str, folder: Path
+) -> None:
+    paper = Paper(folder)
+    if journey == "up":
+        walk(paper, "down")
+    deed = "export" if journey == "down" else "restore"
+    tokens = paper.ground.exports if journey == "down" else paper.ground.restores
+    work, ends = getattr(paper.ground, deed), iter([Killed(), Killed(), AwsError("no job")])
+
+    def ended(*given: object) -> object:
+        if (end := next(ends, None)) is None:
+            return work(*given)
+        tokens.append(str(given[-1]))
+        if isinstance(end, Killed):
+            paper.switch.arm(0)
+        raise end
+
+    setattr(paper.ground, deed, ended)
+    assert walk(paper, journey) is None
+    assert walk(paper, journey) is None
+    with pytest.raises(AwsError, match="no job"):
+        walk(paper, journey)
+    walk(paper, journey)
+    killed, again, failed, done = tokens
+    assert killed == again == failed
+    assert done != failed
+
+
 def test_an_environment_that_sleeps_already_is_left_alone(folder: Path) -> None:
     paper = Paper(folder)
     walk(paper, "down")
@@ -84,7 +127,7 @@ def test_an_environment_that_sleeps_already_is_left_alone(folder: Path) -> None:
     assert again is not None
     assert again.steps == ()
     assert again.standing == "asleep"
-    assert paper.ground.exports == 1
+    assert len(paper.ground.exports) == 1
 
 
 @pytest.mark.parametrize("wake_steps", [None, LOCAL_STEPS], ids=["mwaa", "local"])
@@ -163,7 +206,11 @@ def test_what_a_killed_run_paused_is_given_back_by_one_that_fails(fails: str, fo
     kill_at_the_drain(paper)
     assert paper.ground.dags == dict.fromkeys(DAGS, True)
     refusals, deed = iter([refuse]), getattr(paper.ground, fails)
-    setattr(paper.ground, fails, lambda *given: next(refusals, deed)(*given))
+
+    def refused_once(*given: object) -> object:
+        return next(refusals, deed)(*given)
+
+    setattr(paper.ground, fails, refused_once)
     with pytest.raises(AwsError, match="no job"):
         walk(paper, "down")
     assert (paper.ground.dags, paper.state().recorded) == (DAGS, None)
@@ -284,7 +331,7 @@ def test_what_its_kind_has_against_it_is_said_before_anything_is_paused(folder: 
     paper.ground.doubtful = ("nothing would wake it",)
     with pytest.raises(GateError, match=r"prod was not deleted: nothing would wake it\. --force"):
         walk(paper, "down")
-    assert (paper.ground.exports, paper.state().recorded) == (0, None)
+    assert (paper.ground.exports, paper.state().recorded) == ([], None)
     assert paper.traveller().down(force=True).lost == ("nothing would wake it",)
 
 
@@ -338,7 +385,7 @@ def test_a_run_that_was_overtaken_stops_and_changes_nothing_more(folder: Path) -
     paper.ground.pause = overtaken  # type: ignore[method-assign]
     with pytest.raises(HeldError, match="has taken prod over"):
         traveller.down()
-    assert paper.ground.exports == 0
+    assert paper.ground.exports == []
     holder = paper.state().holder
     assert holder is not None
     assert holder.journey == "up"
@@ -440,7 +487,7 @@ def test_a_wait_ends_when_the_hold_is_gone(folder: Path) -> None:
     paper.ground.pulse = at_work  # type: ignore[method-assign]
     with pytest.raises(HeldError, match="has taken prod over"):
         first.down()
-    assert paper.ground.exports == 0
+    assert paper.ground.exports == []
 
 
 def test_after_the_gate_nothing_is_waited_for(folder: Path) -> None:
