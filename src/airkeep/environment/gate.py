@@ -91,5 +91,6 @@ def _secrets(found: Findings) -> list[str]:
     if found.unopened:
         shown = ", ".join(found.unopened[:_SHOWN]) + (", ..." if found.unopened[_SHOWN:] else "")
         opens = _counted(len(found.unopened), "secret opens", "secrets open")
-        reasons.append(f"{opens} with no key that is left: {shown}")
+        asked = " (is AIRKEEP_ARCHIVE_KEY the export's?)" if mode == "seal" else ""
+        reasons.append(f"{opens} with no key that is left{asked}: {shown}")
     return reasons

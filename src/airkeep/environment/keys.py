@@ -22,20 +22,19 @@ def unopened(
     """The names of secrets that do not open.
 
     Args:
-        archive_key: for what is sealed.
+        archive_key: for what is sealed; without it nothing of that opens.
         fernet_key: for what is kept; it must outlive the environment.
-
-    Raises:
-        MissingKeyError: something is sealed, and there is no archive key.
     """
     from cryptography.fernet import Fernet
 
     mode = snapshot.manifest.secrets.mode
-    # Sealed values are encrypted anew on their way back: for the trial any key is as good.
+    # A key that opens nothing: every sealed value is named, as with a wrong one. And sealed values
+    # are encrypted anew on their way back: for the trial any target is as good.
+    archive = archive_key or Fernet.generate_key().decode()
     target = fernet_key or Fernet.generate_key().decode()
     back = SecretsBack(
         mode,
-        open_keyring(archive_key, variable=ARCHIVE_KEY),
+        open_keyring(archive, variable=ARCHIVE_KEY),
         open_keyring(target, variable=TARGET_KEY),
     )
     with private_folder(spool) as folder:
