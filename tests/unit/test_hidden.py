@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from airkeep.cli.hidden import hidden
 from airkeep.cli.main import run
+from airkeep.hidden import hidden
 from airkeep.snapshot.lake import Lake
 from fake_lake import save_snapshot, snapshot_name
 

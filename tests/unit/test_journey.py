@@ -574,6 +574,19 @@ def test_a_folder_that_somebody_runs_is_a_failure_and_no_other_journey(folder: P
     assert "process 7" in state.why
 
 
+def test_the_lake_keeps_no_password_of_an_address(folder: Path) -> None:
+    paper = Paper(folder)
+
+    def broken(dags: Collection[str]) -> None:
+        raise AwsError("postgresql://bob:hunter2@db/airflow did not answer")
+
+    paper.ground.pause = paper.ground.unpause = broken  # type: ignore[method-assign]
+    with pytest.raises(AwsError):
+        walk(paper, "down")
+    told = "postgresql://bob:***@db/airflow did not answer"
+    assert paper.state().why == f"{told}; and its DAGs are still paused: {told}"
+
+
 @pytest.mark.parametrize(
     ("error", "why"),
     [(ZeroDivisionError(), "a bug: ZeroDivisionError"), (KeyboardInterrupt(), "interrupted")],

@@ -133,7 +133,7 @@ def test_a_dry_run_says_what_is_due_and_writes_nothing(world: World) -> None:
 
 
 def test_a_failure_is_told_and_tried_again_and_in_the_end_given_up(world: World) -> None:
-    world.fails = GateError("prod", ["2 tasks are at work"])
+    world.fails = GateError("prod", ["2 tasks are at work", "of postgresql://me:secret@db/airflow"])
     turn, failure = world.look(at(0, 20))
     assert (turn.what, failure) == ("failed", world.fails)
     assert world.look(at(0, 20, 10))[0].what == "waits"
@@ -142,7 +142,7 @@ def test_a_failure_is_told_and_tried_again_and_in_the_end_given_up(world: World)
     assert world.look(at(1, 2))[0].what == "gave up"
     assert world.walked == ["down"] * 3
     assert [headline(n) for n in world.told] == ["airkeep: prod: down failed"] * 3
-    assert "2 tasks are at work" in text(world.told[0])
+    assert "2 tasks are at work; of postgresql://me:***@db/airflow" in text(world.told[0])
 
 
 def test_what_fails_before_it_begins_is_no_news_and_no_attempt(world: World) -> None:

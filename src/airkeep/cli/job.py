@@ -12,9 +12,9 @@ import click
 from click.core import ParameterSource
 
 from airkeep.cli.context import Context, Group, setting_option, shared_options
-from airkeep.cli.hidden import hidden
 from airkeep.cli.place import place_options, recorded_place
 from airkeep.errors import JobFailedError
+from airkeep.hidden import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable

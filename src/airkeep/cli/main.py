@@ -21,9 +21,10 @@ from typing import Any, NoReturn
 import click
 
 from airkeep.cli.ending import Ending, ending
-from airkeep.cli.hidden import hidden, say_error
+from airkeep.cli.say import say_error
 from airkeep.cli.streams import take_streams
 from airkeep.errors import AirkeepError, did_you_mean
+from airkeep.hidden import hidden
 from airkeep.version import __version__
 
 COMMANDS = {

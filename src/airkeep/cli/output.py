@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from airkeep.cli.hidden import hidden
+from airkeep.hidden import hidden
 from airkeep.snapshot.progress import Progress, Step, silent
 
 LOG_EVERY_S = 10.0

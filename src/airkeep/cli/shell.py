@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import click
 
 from airkeep.cli.context import Context, shared_options
-from airkeep.cli.hidden import say_error
 from airkeep.cli.rows import lake_options, opened, show
+from airkeep.cli.say import say_error
 from airkeep.cli.statements import is_command, split
 from airkeep.errors import AirkeepError, ConfigError
 from airkeep.interrupt import interruptible

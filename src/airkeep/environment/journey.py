@@ -33,6 +33,7 @@ from airkeep.environment.journal import Journal
 from airkeep.environment.plan import is_somebody_elses, may_be_restored, plan_down, plan_up
 from airkeep.environment.state import Holder, Standing, State, recorded_with
 from airkeep.errors import AirkeepError, GateError, HeldError, JourneyError, TooLongError
+from airkeep.hidden import hidden
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.names import id_time
 from airkeep.snapshot.progress import Progress, Step, silent
@@ -270,7 +271,7 @@ class _Run:
                     self.unpause_again()
             except AirkeepError as left:
                 why += f"; and its DAGs are still paused: {left}"
-        self.say(Ended("failed", why))  # who was overtaken meanwhile hears it again
+        self.say(Ended("failed", hidden(why)))  # who was overtaken meanwhile hears it again
 
     def owes_dags(self) -> bool:
         state = self.state

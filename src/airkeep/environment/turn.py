@@ -24,6 +24,7 @@ from airkeep.environment.saved import Saved, saved
 from airkeep.environment.schedule import Due, coming
 from airkeep.environment.state import State
 from airkeep.errors import AirkeepError, HeldError
+from airkeep.hidden import hidden
 
 
 class Walker(Protocol):
@@ -104,7 +105,7 @@ def _travel(journal: Journal, keeping: Keeping, state: State, turn: Turn, due: D
         return replace(turn, what="held", why=str(error)), None
     except AirkeepError as error:
         took_s = round(monotonic() - began, 3)
-        turn = replace(turn, what="failed", why=str(error), took_s=took_s)
+        turn = replace(turn, what="failed", why=hidden(str(error)), took_s=took_s)
         # What fails before it begins, for want of credentials say, fails at every look: the exit
         # status tells, and nobody is told every few minutes.
         if journal.summary.trips[-1:] != before:

@@ -1,10 +1,8 @@
-"""Passwords of addresses in what standard error is told: messages repeat what they were given."""
+"""Passwords of addresses, in what is told and kept: messages repeat what they were given."""
 
 from __future__ import annotations
 
 import re
-
-import click
 
 # One slash where a path was made of the address. A password may hold @, / and : as they are, so
 # all up to the last @ of the word is taken for it: rather too much than too little.
@@ -22,8 +20,3 @@ def _without_password(word: re.Match[str]) -> str:
     before, _, host = word[0].rpartition("@")
     login = _LOGIN.search(before)
     return word[0] if login is None else f"{before[: login.end()]}***@{host}"
-
-
-def say_error(message: str) -> None:
-    """Print an error as the one line that it is."""
-    click.echo(f"airkeep: {hidden(' '.join(message.split()))}", err=True)
