@@ -30,10 +30,12 @@ from airkeep.environment.events import (
 )
 from airkeep.environment.journal import Author, Journal
 from airkeep.environment.journey import Traveller
+from airkeep.environment.mwaa.ground import MwaaGround
 from airkeep.errors import ConfigError, JourneyError
 from airkeep.snapshot.lake import Lake
 from airkeep.store.local import LocalStore
 
+HERE = MwaaPlace("prod", "eu-central-1", jobs="here")
 WEEK = timedelta(days=7)
 
 
@@ -180,7 +182,7 @@ def test_a_journal_that_cannot_be_read_stops_no_other_environment(lake: Path) ->
 
 
 def test_a_scheduled_down_that_is_stopped_has_the_time_to_give_back(lake: Path) -> None:
-    say(lake, "prod", [Placed(MwaaPlace("prod", "eu-central-1", jobs="here"))])
+    say(lake, "prod", [Placed(HERE)])
     ctx = Context(load_settings({}, {}, None), Output())
     place = Lake(lake)
     journal, state = read_state(place, "prod")
@@ -193,3 +195,15 @@ def test_a_scheduled_down_that_is_stopped_has_the_time_to_give_back(lake: Path) 
                 360,
                 "its DAGs may be paused: airkeep up prod",
             )
+
+
+@pytest.mark.parametrize(("asked", "done"), [(None, "seal"), ("keep", "keep"), ("drop", "drop")])
+def test_secrets_are_sealed_where_the_key_dies_unless_another_way_is_asked_for(
+    lake: Path, asked: str | None, done: str
+) -> None:
+    say(lake, "prod", [Placed(HERE)])
+    ctx, place = Context(load_settings({"secrets": asked}, {}, None), Output()), Lake(lake)
+    with walker_of(ctx, place, 5)(*read_state(place, "prod"), "down") as traveller:
+        assert isinstance(traveller, Traveller)
+        assert isinstance(traveller.ground, MwaaGround)
+        assert traveller.ground.means.secrets == done

@@ -157,7 +157,7 @@ def local_ground(
         lake,
         ctx.cache("airflow"),
         own_variables(os.environ, Path.home()),
-        settings.secrets,
+        settings.secrets or "keep",
         settings.archive_key,
         settings.source_fernet_key,
         ctx.spool,

@@ -145,7 +145,7 @@ def mwaa_traveller(
         lake,
         run,
         settings.archive_key,
-        "seal" if settings.secrets == "keep" else settings.secrets,
+        settings.secrets or "seal",
         job_dag=DAG if is_dag else None,
         spool=ctx.spool,
         progress=progress,
