@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100),
     default=3,
     show_default=True,
-    help="How often a journey that is due may fail.",
+    help="How often a journey that is due may fail or be cut off.",
 )
 @drain_option
 @lake_option
