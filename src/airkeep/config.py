@@ -184,10 +184,11 @@ class Settings:
         read=_read_text,
         is_secret=True,
     )
-    secrets: Literal["keep", "seal", "drop", "plain"] = _described(
-        "keep",
+    secrets: Literal["keep", "seal", "drop", "plain"] | None = _described(
+        None,
         "AIRKEEP_SECRETS",
         expected=f"one of {', '.join(SECRETS_MODES)}",
+        shown="keep; seal where an environment of MWAA is put to sleep",
         help="What an export does with secrets: as they are, sealed with the archive key, left "
         "out, or decrypted.",
         read=_read_secrets_mode,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airkeep.aws.wait import Patience
-from airkeep.errors import AirflowRestError, JobError
+from airkeep.errors import AirflowRestError, AwsUnavailableError, JobError
 from airkeep.jobs.dag import run_on_dag
 from airkeep.jobs.job import Outcome, Result
 from airkeep.jobs.record import Record
@@ -158,9 +158,22 @@ def test_a_run_is_named_when_airflow_does_not_answer_in_time(
 def test_a_web_server_that_is_busy_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = Worker(tmp_path, Result(0))
-    with airflow(monkeypatch, AWAKE, STARTED, (503, {}), (502, {}), state("success")):
+    worker, busy = Worker(tmp_path, Result(0)), list[Reply]([(503, {}), (502, {})])
+    replies = (*busy, AWAKE, *busy, STARTED, *busy, state("success"))
+    with airflow(monkeypatch, *replies):
         assert ask(tmp_path, worker.patience()).result.status == 0
+
+
+def test_a_run_is_not_begun_where_airflow_does_not_answer_for_five_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(tmp_path)
+    with (
+        airflow(monkeypatch, AWAKE, (504, {})),
+        pytest.raises(AwsUnavailableError, match=r"POST .* answered 504"),
+    ):
+        ask(tmp_path, worker.patience(4_500))
+    assert worker.now == 300
 
 
 def test_another_refusal_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

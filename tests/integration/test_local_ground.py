@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from airkeep.database.address import Address
 from airkeep.environment.events import LocalPlace
 from airkeep.environment.local.folder import Running
 from airkeep.environment.local.ground import LocalGround, LocalMeans
+from airkeep.environment.local.migration import migrate
 from airkeep.errors import AirkeepError, HeldError, LocalAirflowError
 from airkeep.snapshot.lake import Lake
 from servers import query, reachable_folder
@@ -44,8 +46,12 @@ def project() -> Iterator[Path]:
 
 
 def ground(project: Path) -> Bare:
+    return Bare("local", *given(project))
+
+
+def given(project: Path) -> tuple[LocalPlace, LocalMeans]:
     place = LocalPlace(str(project / "local"), "3.3.2", "/dags")
-    return Bare("local", place, LocalMeans(Lake(project / "lake"), project, is_new=True))
+    return place, LocalMeans(Lake(project / "lake"), project, is_new=True)
 
 
 def test_it_is_whole_until_its_removal_has_begun(project: Path) -> None:
@@ -164,6 +170,49 @@ def test_no_task_is_at_work_where_no_process_runs_its_airflow(
         found = after.pulse()
         assert (found.running, found.closing) == (0, 0)
         assert found.orphaned == in_another_terminal.running
+
+
+@pytest.mark.parametrize("airflow_program", ["sys.exit(3)"], indirect=True)
+def test_a_migration_that_failed_is_not_taken_for_a_database(
+    project: Path, airflow_program: Path
+) -> None:
+    class Failing(LocalGround):
+        venv = airflow_program.parent.parent
+
+    with Failing("local", *given(project)) as one:
+        one.create(None, None)
+        for _ in range(2):  # nor by the next run
+            with pytest.raises(LocalAirflowError, match=r"`airflow db migrate` .* status 3: .*log"):
+                one.start()
+
+
+@pytest.mark.parametrize("airflow_program", ["time.sleep(60)"], indirect=True)
+def test_a_migration_that_takes_too_long_is_ended(project: Path, airflow_program: Path) -> None:
+    with ground(project) as one:
+        one.create(None, None)
+        settings = {
+            "AIRFLOW_HOME": str(project),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": one._address().reveal(),
+        }
+        with pytest.raises(LocalAirflowError, match="took longer than 1 s and was ended"):
+            migrate(airflow_program, "3.3.2", settings, project / "log", timeout_s=1)
+
+
+@pytest.fixture
+def airflow_program(project: Path, request: pytest.FixtureRequest) -> Path:
+    """It makes a table, and then does what the parameter says."""
+    program = project / "venv" / "bin" / "airflow"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"""#!{sys.executable}
+import os, sys, time
+from adbc_driver_postgresql import dbapi
+url = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
+with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+    cursor.execute("CREATE TABLE dag_run (id int)")
+{request.param}
+""")
+    program.chmod(0o755)
+    return program
 
 
 def _count(one: Bare) -> int:

@@ -81,8 +81,7 @@ def test_an_environment_is_made_found_changed_and_made_again_as_it_was(aws: AwsS
     kept = Definition.from_json(changed.json())
 
     assert mwaa.delete(asked.name)
-    mwaa.wait_gone(asked.name, Patience(30, 0.1))
-    assert mwaa.find(asked.name) is None
+    assert until(lambda: mwaa.find(asked.name) is None or None, Patience(30, 0.1))
     assert not mwaa.delete(asked.name)
 
     mwaa.create(kept)
@@ -134,13 +133,6 @@ def test_a_look_that_finds_nobody_does_not_end_a_wait() -> None:
         return found
 
     assert until(look, time.patience(100)) == 7
-
-
-def test_what_is_not_being_deleted_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    with told_mwaa([{"Status": "DELETING"}, {"Status": "AVAILABLE"}]) as told:
-        use(told, monkeypatch)
-        with pytest.raises(EnvironmentStateError, match="prod is AVAILABLE"):
-            mwaa.wait_gone("prod", Time().patience(3600))
 
 
 def page(*dags: str, **more: Any) -> tuple[int, dict[str, Any]]:

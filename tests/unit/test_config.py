@@ -55,7 +55,7 @@ def test_without_anything_the_defaults_hold() -> None:
     settings = load_settings({}, {}, None)
     assert settings == Settings()
     assert settings.environment is None
-    assert settings.secrets == "keep"
+    assert settings.secrets is None
     assert settings.memory_bytes is None
     assert settings.threads in (1, 2)
     assert (settings.lock_timeout_s, settings.statement_timeout_s) == (30, 3600)

@@ -146,6 +146,15 @@ def test_what_failed_is_tried_again_after_a_pause_and_given_up_in_the_end(awake:
     assert awake.now(on(2, 20)).what == "due"
 
 
+def test_a_journey_that_is_cut_off_each_time_is_given_up_and_said_so(awake: Told) -> None:
+    for minute, how in ((0, "failed"), (16, "open"), (22, "open")):
+        assert awake.now(on(1, 20, minute)).what == "due"
+        awake.travel("down", on(1, 20, minute), how, minutes=1)
+    given_up = awake.now(on(1, 20, 30))
+    assert given_up.what == "gave up"
+    assert "has failed once and been cut off 2 times: run airkeep down by hand" in given_up.why
+
+
 def test_what_was_left_half_awake_is_cleared_away_by_the_next_down(asleep: Told) -> None:
     asleep.say(on(2, 6), Began("up", on(2, 6, 5)))
     asleep.say(on(2, 6), Stepped("create", is_done=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from airkeep.cli.main import cli
 from airkeep.environment.events import Began, Ended, Event, LocalPlace, MwaaPlace, Place, Placed
 from airkeep.environment.journal import Journal
 from airkeep.environment.local.folder import Folder
-from airkeep.errors import AirkeepError, ConfigError, JourneyError, LocalAirflowError
+from airkeep.errors import AirkeepError, ConfigError, HeldError, JourneyError, LocalAirflowError
 from airkeep.store.local import LocalStore
 
 PROD = MwaaPlace("prod", "eu-central-1", None, "arn:aws:iam::123456789012:role/it", "x", "here")
@@ -112,6 +113,22 @@ def test_a_database_that_is_there_keeps_its_airflow_however_its_journal_stands(
     refused = ask(lake, *command, "--airflow", "3.3.2")
     assert isinstance(refused.exception, ConfigError)
     assert "its database is of Airflow 3.1.8" in str(refused.exception)
+
+
+@pytest.mark.parametrize("is_run", [True, False])
+def test_an_up_that_is_not_let_moves_nothing(
+    lake: Path, local: LocalPlace, *, is_run: bool
+) -> None:
+    wake(lake, "here", local)
+    folder = Folder(Path(local.folder))
+    folder.make()
+    folder.make_secrets()
+    with folder.hold() if is_run else nullcontext():
+        if not is_run:
+            say(lake, "here", Began("down", datetime.now(UTC) + timedelta(minutes=5)))
+        refused = ask(lake, "up", "here", "--port", "9000")
+    assert isinstance(refused.exception, HeldError)
+    assert place(lake, "here") == local
 
 
 @pytest.mark.parametrize("command", ["up", "down"])

@@ -12,7 +12,13 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from airkeep.cli.context import Context
+from airkeep.cli.ending import ending
+from airkeep.cli.environments import read_state
 from airkeep.cli.main import cli
+from airkeep.cli.output import Output
+from airkeep.cli.schedule_run import walker_of
+from airkeep.config import load_settings
 from airkeep.environment.events import (
     Began,
     Ended,
@@ -23,9 +29,13 @@ from airkeep.environment.events import (
     Scheduled,
 )
 from airkeep.environment.journal import Author, Journal
+from airkeep.environment.journey import Traveller
+from airkeep.environment.mwaa.ground import MwaaGround
 from airkeep.errors import ConfigError, JourneyError
+from airkeep.snapshot.lake import Lake
 from airkeep.store.local import LocalStore
 
+HERE = MwaaPlace("prod", "eu-central-1", jobs="here")
 WEEK = timedelta(days=7)
 
 
@@ -169,3 +179,31 @@ def test_a_journal_that_cannot_be_read_stops_no_other_environment(lake: Path) ->
     assert isinstance(ran.exception, JourneyError)
     assert "is no entry of a journal" in str(ran.exception)
     assert ran.stdout.startswith("prod: ")
+
+
+def test_a_scheduled_down_that_is_stopped_has_the_time_to_give_back(lake: Path) -> None:
+    say(lake, "prod", [Placed(HERE)])
+    ctx = Context(load_settings({}, {}, None), Output())
+    place = Lake(lake)
+    journal, state = read_state(place, "prod")
+    with walker_of(ctx, place, 5)(journal, state, "down") as traveller:
+        assert isinstance(traveller, Traveller)
+        assert traveller.patience.drain_s == 300
+        assert "airkeep status prod" in ending().left
+        with traveller.giving_back():
+            assert (ending().give_up_s, ending().left) == (
+                360,
+                "its DAGs may be paused: airkeep up prod",
+            )
+
+
+@pytest.mark.parametrize(("asked", "done"), [(None, "seal"), ("keep", "keep"), ("drop", "drop")])
+def test_secrets_are_sealed_where_the_key_dies_unless_another_way_is_asked_for(
+    lake: Path, asked: str | None, done: str
+) -> None:
+    say(lake, "prod", [Placed(HERE)])
+    ctx, place = Context(load_settings({"secrets": asked}, {}, None), Output()), Lake(lake)
+    with walker_of(ctx, place, 5)(*read_state(place, "prod"), "down") as traveller:
+        assert isinstance(traveller, Traveller)
+        assert isinstance(traveller.ground, MwaaGround)
+        assert traveller.ground.means.secrets == done

@@ -26,7 +26,7 @@ from airkeep.environment.sleep_plan import (
     unpaid,
     usual_plans,
 )
-from airkeep.environment.week import ALL, HOURS, bits, hours_in, touched, week_of, windows
+from airkeep.environment.week import ALL, HOURS, bits, hours_in, touched, windows
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
@@ -93,6 +93,16 @@ def test_windows_hold_each_hour_of_a_mask_once(mask: int) -> None:
 )
 def test_hours_are_named_as_people_say_them(mask: int, told: tuple[str, ...]) -> None:
     assert named(mask) == told
+
+
+def week_of(at: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """The week there in which an instant lies: its first one, and that of the next."""
+    wall = at.astimezone(zone).replace(tzinfo=None)
+    monday = wall.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(wall.weekday())
+    first, after = (
+        day.replace(tzinfo=zone).astimezone(UTC) for day in (monday, monday + timedelta(days=7))
+    )
+    return first, after
 
 
 @settings(deadline=None)

@@ -3,7 +3,8 @@
 Paths are those below `/api/v1` (Airflow 2) or `/api/v2` (Airflow 3): `/dags/prod_load`. Replies are
 Airflow's own documents, and what they mean is for those who ask. An answer of 400 and more is an
 `AirflowRestError` with its status, whether MWAA raises it or hands it over; so is a list that is
-not there, lest a page of somebody else's be read as "nothing".
+not there, lest a page of somebody else's be read as "nothing". A web server that is busy, or not
+there yet, is AWS's not answering, which may be tried again.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from airkeep.aws.session import HERE, AwsPlace, client, explained
-from airkeep.errors import AirflowRestError
+from airkeep.errors import AirflowRestError, AwsUnavailableError
 
 PAGE = 100  # what every Airflow gives at once, whatever its maximum_page_limit
+_BUSY = (429, 502, 503, 504)  # of a web server that is starting, or has too much to do
 _READS = 5  # of a list that changes
 
-Method = Literal["GET", "POST", "PATCH", "DELETE"]
+Method = Literal["GET", "POST", "PATCH"]
 
 
 class AirflowRest:
@@ -32,6 +34,7 @@ class AirflowRest:
 
         Raises:
             AirflowRestError: Airflow refused; `status` says how.
+            AwsUnavailableError: it has too much to do, or is just replaced.
             AwsError: AWS refused or failed.
         """
         return self._call("GET", path, query=query)
@@ -43,10 +46,6 @@ class AirflowRest:
     def patch(self, path: str, body: Mapping[str, Any], **query: Any) -> dict[str, Any]:
         """As `get`, with what is to be changed."""
         return self._call("PATCH", path, body=body, query=query)
-
-    def delete(self, path: str) -> dict[str, Any]:
-        """As `get`, for what is to go."""
-        return self._call("DELETE", path)
 
     def list(self, path: str, key: str, by: str, **query: Any) -> Sequence[dict[str, Any]]:
         """Every entry of a list, page by page.
@@ -119,6 +118,8 @@ class AirflowRest:
             except refused as error:
                 told = {"RestApiStatusCode": 500, **error.response}
         status, reply = int(told.get("RestApiStatusCode", 0)), told.get("RestApiResponse") or {}
+        if status in _BUSY:
+            raise AwsUnavailableError(str(AirflowRestError(doing, status, _words(reply))))
         if status >= 400:
             raise AirflowRestError(doing, status, _words(reply))
         if not isinstance(reply, Mapping):

@@ -9,8 +9,7 @@ inside of it is `airflow_rest.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -245,17 +244,6 @@ def delete(name: str, place: AwsPlace = HERE) -> bool:
     return True
 
 
-def tag(definition: Definition, tags: Mapping[str, str], place: AwsPlace = HERE) -> None:
-    """Add tags to an environment, or change their values.
-
-    Raises:
-        AwsError: AWS refused or failed.
-    """
-    mwaa = client("mwaa", place)
-    with explained(f"tagging the environment {definition.name}"):
-        mwaa.tag_resource(ResourceArn=definition.arn, Tags=dict(tags))
-
-
 def wait_ready(
     name: str,
     patience: Patience,
@@ -281,45 +269,12 @@ def wait_ready(
             raise EnvironmentStateError(name, found.status, found.reason)
         return found if found.status in READY else None
 
-    with _in_time(name, "ready", patience):
-        return until(look, patience)
-
-
-def wait_gone(
-    name: str,
-    patience: Patience,
-    place: AwsPlace = HERE,
-    *,
-    progress: Callable[[Definition], None] = lambda _: None,
-) -> None:
-    """Wait until an environment that is being deleted is no more.
-
-    Raises:
-        EnvironmentStateError: it is not being deleted, or that failed.
-        AwsUnavailableError: it took too long.
-    """
-
-    def look() -> bool | None:
-        found = find(name, place)
-        if found is None or found.status == "DELETED":
-            return True
-        progress(found)
-        if found.status != "DELETING":
-            raise EnvironmentStateError(name, found.status, found.reason)
-        return None
-
-    with _in_time(name, "gone", patience):
-        until(look, patience)
-
-
-@contextmanager
-def _in_time(name: str, wanted: str, patience: Patience) -> Iterator[None]:
     try:
-        yield
+        return until(look, patience)
     except TimeoutError:
         raise AwsUnavailableError(
-            f"the environment {name} was not {wanted} within {patience.timeout_s:g} s: it goes on "
-            f"in AWS; run this again to wait on"
+            f"the environment {name} was not ready within {patience.timeout_s:g} s: it goes on in "
+            f"AWS; run this again to wait on"
         ) from None
 
 

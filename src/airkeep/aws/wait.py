@@ -50,3 +50,12 @@ def until(look: Callable[[], Found | None], patience: Patience) -> Found:
         if left_s <= 0:
             raise failed or TimeoutError
         patience.sleep(min(patience.every_s, left_s))
+
+
+def answered(ask: Callable[[], Found], patience: Patience) -> Found:
+    """What AWS answers, asked again while it is too busy.
+
+    Raises:
+        AwsUnavailableError: it was, for all of that time.
+    """
+    return until(lambda: (ask(),), patience)[0]

@@ -68,7 +68,7 @@ def adopt(
             at=at,
             skip=split_names(skip),
             dry_run=dry_run,
-            secrets=settings.secrets,
+            secrets=settings.secrets or "keep",
             allow_plain=allow_plain,
             fernet_key=settings.fernet_key,
             archive_key=settings.archive_key,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from airkeep.cli.context import Context, setting_option, shared_options
-from airkeep.cli.ending import Ending, ending, ends_as
 from airkeep.cli.environments import (
+    drain_option,
     dry_run_option,
     lake_option,
     need_place,
@@ -19,13 +17,10 @@ from airkeep.cli.environments import (
     take_over_option,
 )
 from airkeep.cli.output import Output, seconds
-from airkeep.cli.travellers import foresee, traveller_of
+from airkeep.cli.travellers import foresee, on_its_way
 
 if TYPE_CHECKING:
     from airkeep.environment.journey import Arrived
-
-# AWS that is too busy is asked for 300 s, and 250 DAGs take half a minute.
-_GIVING_BACK_S = 360
 
 
 @click.command()
@@ -35,13 +30,7 @@ _GIVING_BACK_S = 360
     is_flag=True,
     help="Delete it whatever speaks against it; what is lost is said.",
 )
-@click.option(
-    "--drain-minutes",
-    type=click.FloatRange(0),
-    default=30,
-    show_default=True,
-    help="How long tasks at work may take to end; then it is left as it was.",
-)
+@drain_option
 @take_over_option
 @dry_run_option
 @lake_option
@@ -67,18 +56,12 @@ def down(
     if dry_run:
         foresee(ctx, lake, journal, place, "down")
         return
-    paused = f"its DAGs may be paused: airkeep up {environment}"
-    giving_back = partial(ends_as, Ending(_GIVING_BACK_S, paused))
-    told = f"airkeep status {environment} tells where it stands"
     out = ctx.output
     with (
-        ends_as(Ending(ending().give_up_s, told)),
         out.progress("down") as progress,
-        traveller_of(ctx, lake, journal, place, progress) as traveller,
+        on_its_way(ctx, lake, journal, place, progress, drain_minutes=drain_minutes) as traveller,
     ):
-        patience = replace(traveller.patience, drain_s=drain_minutes * 60)
-        patient = replace(traveller, patience=patience, giving_back=giving_back)
-        arrived = patient.down(force=force, take_over=take_over)
+        arrived = traveller.down(force=force, take_over=take_over)
     out.result(arrived, lambda: _show(arrived, out))
 
 

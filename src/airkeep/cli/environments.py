@@ -33,6 +33,14 @@ dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Print what would be done, and change nothing."
 )
 
+drain_option = click.option(
+    "--drain-minutes",
+    type=click.FloatRange(0),
+    default=30,
+    show_default=True,
+    help="How long tasks at work may take to end; then it is left as it was.",
+)
+
 LOCAL = "local"  # an environment of this name needs no `env add`
 FOLDER = Path(".airkeep")
 # The user's variables that an Airflow on this machine is to see.
@@ -149,7 +157,7 @@ def local_ground(
         lake,
         ctx.cache("airflow"),
         own_variables(os.environ, Path.home()),
-        settings.secrets,
+        settings.secrets or "keep",
         settings.archive_key,
         settings.source_fernet_key,
         ctx.spool,

@@ -85,7 +85,7 @@ def export(
         tables=split_names(tables),
         skip=split_names(skip),
         airflow_only=airflow_only,
-        secrets=settings.secrets,
+        secrets=settings.secrets or "keep",
         allow_plain=allow_plain,
         fernet_key=settings.fernet_key,
         archive_key=settings.archive_key,

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from airkeep.cli.context import Context, setting_option, shared_options
-from airkeep.cli.environments import lake_option, need_place, open_lake, read_state
+from airkeep.cli.environments import drain_option, lake_option, need_place, open_lake, read_state
 from airkeep.cli.output import Output, seconds
-from airkeep.cli.travellers import traveller_of
+from airkeep.cli.travellers import on_its_way
 from airkeep.errors import AirkeepError, JourneyError
 
 if TYPE_CHECKING:
+    from airkeep.environment.due import Attempts
     from airkeep.environment.events import Journey
     from airkeep.environment.journal import Journal
     from airkeep.environment.news import News
@@ -31,13 +32,21 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100),
     default=3,
     show_default=True,
-    help="How often a journey that is due may fail.",
+    help="How often a journey that is due may fail or be cut off.",
 )
+@drain_option
 @lake_option
 @setting_option("notify", "--notify", help="Who is told: sns:ARN or https://...")
 @setting_option("secrets", "--secrets", help="keep, seal, drop or plain.")
 @shared_options("lake", "notify", "secrets", tuning=False)
-def run(ctx: Context, environments: tuple[str, ...], *, dry_run: bool, attempts: int) -> None:
+def run(
+    ctx: Context,
+    environments: tuple[str, ...],
+    *,
+    dry_run: bool,
+    attempts: int,
+    drain_minutes: float,
+) -> None:
     """Do what is due, for each ENVIRONMENT, or for all of the lake that have a schedule.
 
     To be called every few minutes. What fell due last is done once, however late; a journey that
@@ -45,11 +54,12 @@ def run(ctx: Context, environments: tuple[str, ...], *, dry_run: bool, attempts:
     minutes, then after 30. The status is that of the first failure, and 95 while one is not made
     good; it is 0 where nothing is due or a journey is at work.
     """
+    from airkeep.environment.due import Attempts
     from airkeep.environment.journal import environments as known
     from airkeep.environment.turn import overdue, take_turn
 
     lake = open_lake(ctx, environments[0] if environments else None)
-    keeping = _keeping(ctx, lake, attempts)
+    keeping = _keeping(ctx, Attempts(attempts), walker_of(ctx, lake, drain_minutes))
     turns: list[Turn] = []
     failures: list[AirkeepError] = []
     for name in environments or known(lake.store):
@@ -74,9 +84,8 @@ def run(ctx: Context, environments: tuple[str, ...], *, dry_run: bool, attempts:
         raise failures[0]
 
 
-def _keeping(ctx: Context, lake: Lake, attempts: int) -> Keeping:
+def _keeping(ctx: Context, attempts: Attempts, walker_of: WalkerOf) -> Keeping:
     from airkeep.cost.prices import load_prices
-    from airkeep.environment.due import Attempts
     from airkeep.environment.notify import place_of, send, target
     from airkeep.environment.turn import Keeping
 
@@ -91,15 +100,16 @@ def _keeping(ctx: Context, lake: Lake, attempts: int) -> Keeping:
             except AirkeepError as error:  # the journey is over: it is not undone by this
                 ctx.output.warn(str(error))
 
-    return Keeping(_walker_of(ctx, lake), tell, Attempts(attempts), load_prices())
+    return Keeping(walker_of, tell, attempts, load_prices())
 
 
-def _walker_of(ctx: Context, lake: Lake) -> WalkerOf:
+def walker_of(ctx: Context, lake: Lake, drain_minutes: float) -> WalkerOf:
+    """Who takes a scheduled journey: as by hand, but for what no schedule can do."""
     from airkeep.environment.events import LocalPlace
     from airkeep.environment.turn import Walker
 
     @contextmanager
-    def walker_of(journal: Journal, state: State, journey: Journey) -> Iterator[Walker]:
+    def walker(journal: Journal, state: State, journey: Journey) -> Iterator[Walker]:
         place, name = need_place(lake, state), state.environment
         if journey == "up" and isinstance(place, LocalPlace):
             raise JourneyError(
@@ -108,11 +118,13 @@ def _walker_of(ctx: Context, lake: Lake) -> WalkerOf:
             )
         with (
             ctx.output.progress(journey) as progress,
-            traveller_of(ctx, lake, journal, place, progress) as traveller,
+            on_its_way(
+                ctx, lake, journal, place, progress, drain_minutes=drain_minutes
+            ) as traveller,
         ):
             yield traveller
 
-    return walker_of
+    return walker
 
 
 def _show(turns: list[Turn], out: Output, *, failed: bool) -> None:

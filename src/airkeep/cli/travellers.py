@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from airkeep.cli.context import Context
+from airkeep.cli.ending import Ending, ending, ends_as
 from airkeep.cli.environments import local_ground, local_traveller
 from airkeep.cli.output import Output, counted
 from airkeep.errors import ConfigError
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from airkeep.environment.journey import Foreseen, Traveller
     from airkeep.snapshot.lake import Lake
     from airkeep.snapshot.progress import Progress
+
+# AWS that is too busy is asked for 300 s, and 250 DAGs take half a minute.
+_GIVING_BACK_S = 360
 
 
 @contextmanager
@@ -44,6 +49,31 @@ def traveller_of(
     ground = local_ground(ctx, lake, journal.environment, place, progress, is_new=is_new)
     with ground:
         yield local_traveller(ctx, lake, journal, ground, progress)
+
+
+@contextmanager
+def on_its_way(
+    ctx: Context,
+    lake: Lake,
+    journal: Journal,
+    place: Place,
+    progress: Progress,
+    *,
+    drain_minutes: float,
+) -> Iterator[Traveller]:
+    """Of any environment, for a journey; stopped, it has the time to give back what it paused."""
+    name = journal.environment
+    told = f"airkeep status {name} tells where it stands"
+    paused = f"its DAGs may be paused: airkeep up {name}"
+    with (
+        ends_as(Ending(ending().give_up_s, told)),
+        traveller_of(ctx, lake, journal, place, progress) as traveller,
+    ):
+        yield replace(
+            traveller,
+            patience=replace(traveller.patience, drain_s=drain_minutes * 60),
+            giving_back=partial(ends_as, Ending(_GIVING_BACK_S, paused)),
+        )
 
 
 def foresee(
@@ -115,7 +145,7 @@ def mwaa_traveller(
         lake,
         run,
         settings.archive_key,
-        "seal" if settings.secrets == "keep" else settings.secrets,
+        settings.secrets or "seal",
         job_dag=DAG if is_dag else None,
         spool=ctx.spool,
         progress=progress,

@@ -111,7 +111,10 @@ def _up_local(
     is_new: bool,
 ) -> None:
     from airkeep.environment.events import Placed
+    from airkeep.environment.hold import check_free
 
+    if not take_over:
+        check_free(journal)  # what is written down below would hold for the other run, too
     out = ctx.output
     with ExitStack() as running:
         with out.progress("up") as progress:

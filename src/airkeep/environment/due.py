@@ -2,7 +2,8 @@
 
 Only the newest time that fell due counts: after an outage what is late is done, and what is overdue
 twice is not. A journey that began later than that, made by hand or not, stands until the next time
-falls due. What failed is tried again a few times, with a pause between.
+falls due. What failed is tried again a few times, with a pause between; what was cut off, its
+process killed, as often and at once.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ What = Literal["unscheduled", "rests", "stands", "held", "waits", "gave up", "du
 
 @dataclass(frozen=True)
 class Attempts:
-    """How often a journey that is due may fail, and the pause after the first time; it doubles."""
+    """How often a journey that is due may fail or be cut off, and the pause after the first time.
+
+    It doubles.
+    """
 
     most: int = 3
     pause_s: float = 900
@@ -39,7 +43,7 @@ class Verdict:
     Attributes:
         what: `due`: its journey. Else nothing, because: `unscheduled`; `rests`, it is where it
             should be; `stands`, somebody has travelled since; `held`, a journey is at work;
-            `waits` and `gave up`, it has failed.
+            `waits` and `gave up`, it has failed or was cut off.
         due: what fell due last; None where nothing did since the schedule was made.
         why: in a sentence.
     """
@@ -73,16 +77,15 @@ def decide(summary: Summary, now: datetime, attempts: Attempts = USUAL) -> Verdi
 
 
 def _by_failures(due: Due, tried: Sequence[Trip], now: datetime, attempts: Attempts) -> Verdict:
-    failed = len(tried)
-    if not failed:
+    if not tried:
         return Verdict("due", due, f"its {due.journey} is due since {_clock(due.at)}")
     last = tried[-1]
-    told = f"its {due.journey} of {_clock(due.at)} has failed {_times(failed)}"
+    told = f"its {due.journey} of {_clock(due.at)} has {_went(tried)}"
     why = f"{told}{last.why and f' ({last.why})'}"
-    if failed >= attempts.most:
+    if len(tried) >= attempts.most:
         return Verdict("gave up", due, f"{why}: run airkeep {due.journey} by hand")
     # A process that was killed has not failed: its successor need not wait.
-    pause = timedelta(seconds=attempts.pause_s * 2 ** (failed - 1))
+    pause = timedelta(seconds=attempts.pause_s * 2 ** (len(tried) - 1))
     if last.ended is not None and now < last.ended + pause:
         return Verdict("waits", due, f"{why}: tried again after {_clock(last.ended + pause)}")
     return Verdict("due", due, why)
@@ -100,6 +103,12 @@ def _is_there(state: State, due: Due) -> bool:
 
 def _clock(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _went(tried: Sequence[Trip]) -> str:
+    cut_off = sum(trip.how == "open" for trip in tried)
+    counts = {"failed": len(tried) - cut_off, "been cut off": cut_off}
+    return " and ".join(f"{how} {_times(count)}" for how, count in counts.items() if count)
 
 
 def _times(count: int) -> str:

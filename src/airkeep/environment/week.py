@@ -71,13 +71,3 @@ def quarters(begin: datetime, end: datetime, zone: ZoneInfo) -> Iterator[int]:
     while at < end:
         yield hour_of(at, zone)
         at += STEP
-
-
-def week_of(at: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """The week there in which an instant lies: its first one, and that of the next."""
-    wall = at.astimezone(zone).replace(tzinfo=None)
-    monday = wall.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(wall.weekday())
-    first, after = (
-        day.replace(tzinfo=zone).astimezone(UTC) for day in (monday, monday + timedelta(days=7))
-    )
-    return first, after

@@ -8,18 +8,19 @@ goes into the run's `conf`, with the URL where the run saves its result.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 from airkeep.aws.airflow_rest import AirflowRest
 from airkeep.aws.session import HERE, AwsPlace
-from airkeep.aws.wait import Patience, until
+from airkeep.aws.wait import Patience, answered, until
 from airkeep.errors import AirflowRestError, AwsError, AwsUnavailableError, JobError
 from airkeep.jobs.job import Outcome, Result, check_command, check_token
 from airkeep.jobs.record import Record
 
 DAG = "airkeep_job"
-_BUSY = (429, 502, 503, 504)  # of a web server that is starting, or has too much to do
+_BUSY_S = 300
 
 
 def run_id(token: str) -> str:
@@ -58,8 +59,10 @@ def run_on_dag(
     run = _Run(AirflowRest(environment, place), run_id(token), record, patience, tell)
     if (done := record.result()) is None:
         record.ask("dag", environment, words, at)
-        run.wake()
-        run.start(words, at)
+        # Both may be asked for twice: of one run's id there is one run.
+        busy = replace(patience, timeout_s=min(_BUSY_S, patience.timeout_s))
+        answered(run.wake, busy)
+        answered(lambda: run.start(words, at), busy)
         done = run.wait()
     return Outcome("dag", token, run.id, run.logs, done)
 
@@ -126,12 +129,7 @@ class _Run:
         return result
 
     def _look(self) -> str | None:
-        try:
-            state = str(self._rest.get(self._path).get("state"))
-        except AirflowRestError as error:
-            if error.status in _BUSY:
-                raise AwsUnavailableError(str(error)) from None
-            raise
+        state = str(self._rest.get(self._path).get("state"))
         if state != self._said:
             self._said = state
             self._tell(f"{self.id} {state}")

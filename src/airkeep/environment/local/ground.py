@@ -12,13 +12,12 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
@@ -30,6 +29,7 @@ from airkeep.database.server import Server
 from airkeep.environment.events import LocalPlace, Recorded
 from airkeep.environment.ground import Pulse
 from airkeep.environment.local.folder import Folder, Running
+from airkeep.environment.local.migration import migrate
 from airkeep.environment.local.packages import check_plugins, lay_out_plugins
 from airkeep.environment.local.processes import Processes, end_leftovers
 from airkeep.environment.local.variables import WEBSERVER_CONFIG, Given, commands, variables
@@ -40,20 +40,19 @@ from airkeep.restore.run import restore
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.manifest import SecretsMode
 from airkeep.snapshot.progress import Progress, silent
-from airkeep.tables.revisions import revisions_of, version_order
+from airkeep.tables.revisions import revisions_of
 from airkeep.upgrade.airflow import Airflows
 from airkeep.upgrade.into import restore_upgraded
 
 DATABASE = "airflow"
-_RESTORING = "airflow_restoring"  # becomes the database when all of it is there
+_MAKING = "airflow_making"  # becomes the database when all of it is there
 # Unlike a scratch server's, what is in there is the only one of its kind.
 _DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 _TAKE_PLACE = f"""
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_RESTORING}';
-ALTER DATABASE {_RESTORING} RENAME TO {DATABASE};
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_MAKING}';
+ALTER DATABASE {_MAKING} RENAME TO {DATABASE};
 """
 _END_S = 90
-_MIGRATE_S = 600
 _LOOK_S = 1.0
 _HEALTH_S = 5
 
@@ -227,7 +226,8 @@ class LocalGround:
         plugins = self.place.plugins
         lay_out_plugins(Path(plugins) if plugins else None, self.folder.home / "plugins")
         if not self._metadata().is_made():
-            self._migrate(self._address())
+            with self._replaced() as address:
+                self._migrate(address)
         assert self._server is not None  # noqa: S101 - `create` comes first
         self.folder.tell(Running(os.getpid(), self.place.port, self._server.port))
         self._stack.callback(self._processes.stop)
@@ -249,15 +249,8 @@ class LocalGround:
         return self._metadata().is_made()
 
     def restore(self, snapshot: Snapshot, active: Collection[str] | None, token: str) -> None:
-        """As it was; for another Airflow into tables that this one made.
-
-        Beside the empty database, and in its place when it is done: what fails leaves no tables
-        there that look like a restore.
-        """
-        server = self._server
-        assert server is not None  # noqa: S101 - `create` comes first
-        server.drop(_RESTORING)
-        means, address = self.means, parse_address(server.create(_RESTORING))
+        """As it was; for another Airflow into tables that this one made."""
+        means = self.means
         given: dict[str, Any] = {
             "active": active,
             "in_flight": "keep",
@@ -267,13 +260,12 @@ class LocalGround:
             "spool": means.spool,
             "progress": means.progress,
         }
-        if self._is_of_ours(snapshot):
-            restore(means.lake, snapshot, address, create_schema=True, **given)
-        else:
-            self._migrate(address)
-            restore_upgraded(means.lake, snapshot, address, cache=means.cache, **given)
-        server.drop(DATABASE)
-        server.run("psql", stdin=_TAKE_PLACE)
+        with self._replaced() as address:
+            if self._is_of_ours(snapshot):
+                restore(means.lake, snapshot, address, create_schema=True, **given)
+            else:
+                self._migrate(address)
+                restore_upgraded(means.lake, snapshot, address, cache=means.cache, **given)
 
     def settle(self, recorded: Recorded | None) -> None: ...
 
@@ -370,6 +362,19 @@ class LocalGround:
             server.create(DATABASE)
         part.rename(self.folder.postgres)
 
+    @contextmanager
+    def _replaced(self) -> Iterator[Address]:
+        """An empty database that takes the place of ours when the block is done.
+
+        What fails or is killed leaves no tables there that look whole.
+        """
+        server = self._server
+        assert server is not None  # noqa: S101 - `create` comes first
+        server.drop(_MAKING)
+        yield parse_address(server.create(_MAKING))
+        server.drop(DATABASE)
+        server.run("psql", stdin=_TAKE_PLACE)
+
     def _address(self) -> Address:
         if self._server is None and (running := self.folder.running()) is not None:
             password = (self.folder.postgres / "password").read_text()
@@ -390,24 +395,13 @@ class LocalGround:
         return bool(theirs & set(revisions_of(self.place.airflow)))
 
     def _migrate(self, address: Address) -> None:
-        """Make Airflow's tables, as its own command does."""
         given = replace(self._given, database=_of_sqlalchemy(address))
-        word = (
-            "migrate" if version_order(self.place.airflow) >= version_order("2.7.0") else "upgrade"
+        migrate(
+            self.venv / "bin" / "airflow",
+            self.place.airflow,
+            variables(given, "migrate-db"),
+            self.folder.logs / "migrate.log",
         )
-        log = self.folder.logs / "migrate.log"
-        with log.open("ab") as said:
-            done = subprocess.run(  # noqa: S603 - a path of ours, and no shell
-                [str(self.venv / "bin" / "airflow"), "db", word],
-                env=variables(given, "migrate-db"), cwd=self.folder.home,
-                stdin=subprocess.DEVNULL, stdout=said, stderr=said,
-                timeout=_MIGRATE_S, check=False,
-            )  # fmt: skip
-        if not Metadata(address, self.means.spool).is_made():
-            raise LocalAirflowError(
-                f"`airflow db {word}` ended with status {done.returncode} and made no tables: "
-                f"{log} says why"
-            )
 
 
 def _of_sqlalchemy(address: Address) -> str:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from airkeep.aws.airflow_rest import PAGE, AirflowRest
-from airkeep.aws.wait import Patience, until
+from airkeep.aws.wait import Patience, answered
 from airkeep.errors import AirflowRestError, AwsUnavailableError, JourneyError
 from airkeep.snapshot.manifest import DagRunEntry
 
@@ -25,17 +24,11 @@ MAX_PAGES = 10  # of tasks and runs: a thousand of them say as much as all
 # What `metadata.py` calls so, as far as both APIs know the word.
 _AT_WORK = ("running", "queued", "restarting")
 _ENDED = ("success", "failed")
-_BUSY = (429, 502, 503, 504)
 _HANDS = 4  # MWAA takes about ten questions a second
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)  # a run without an end is not after it
 
 Found = TypeVar("Found")
 Own = Collection[DagRunEntry]
-
-
-@dataclass(frozen=True)
-class _Answer:
-    of: Any
 
 
 class Airflow:
@@ -56,7 +49,7 @@ class Airflow:
     def answers(self) -> bool:
         """Whether it does, right now."""
         try:
-            self._asked(lambda: self._rest.get("/version"))
+            self._rest.get("/version")
         except AwsUnavailableError:
             return False
         except AirflowRestError as error:
@@ -182,16 +175,7 @@ class Airflow:
                 return
 
     def _again(self, ask: Callable[[], Found]) -> Found:
-        found: Found = until(lambda: _Answer(self._asked(ask)), self._patience).of
-        return found
-
-    def _asked(self, ask: Callable[[], Found]) -> Found:
-        try:
-            return ask()
-        except AirflowRestError as error:
-            if error.status in _BUSY:
-                raise AwsUnavailableError(str(error)) from None
-            raise
+        return answered(ask, self._patience)
 
 
 def _key(entry: Mapping[str, Any]) -> tuple[str, str]:

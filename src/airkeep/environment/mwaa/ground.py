@@ -23,7 +23,7 @@ from airkeep.aws.airflow_rest import AirflowRest
 from airkeep.aws.mwaa import LOST, OLDEST_MADE, READY, Definition
 from airkeep.aws.s3 import object_version
 from airkeep.aws.session import AwsPlace
-from airkeep.aws.wait import Patience, until
+from airkeep.aws.wait import Patience, answered, until
 from airkeep.environment import contents
 from airkeep.environment.events import MwaaPlace, Recorded
 from airkeep.environment.ground import Pulse
@@ -276,7 +276,7 @@ class MwaaGround:
 
     def _find(self) -> Definition | None:
         """One look, again while AWS is too busy: a wait of half an hour does not end by that."""
-        return until(lambda: (mwaa.find(self.place.name, self._aws),), self.means.busy)[0]
+        return answered(lambda: mwaa.find(self.place.name, self._aws), self.means.busy)
 
     def _steady(self) -> Definition:
         """The environment, once no change of AWS's is under way."""

@@ -54,7 +54,7 @@ class AirkeepExportOperator(AirkeepOperator):
             "tables": self.tables,
             "skip": self.skip,
             "airflow_only": self.airflow_only,
-            "secrets": self.secrets or settings.secrets,
+            "secrets": self.secrets or settings.secrets or "keep",
             "allow_plain": self.allow_plain,
             "fernet_key": settings.fernet_key,
             "archive_key": settings.archive_key,
