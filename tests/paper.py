@@ -70,6 +70,7 @@ class PaperGround:
         at_work: tasks that never end.
         finished: runs that ended since any snapshot.
         closing: looks until its Airflow has ended the runs whose tasks have ended.
+        last_finish: when its newest run ended.
         orphaned: tasks of an Airflow that runs no more.
         kept: what each snapshot holds.
     """
@@ -83,6 +84,7 @@ class PaperGround:
     finished: int = 0
     closing: int = 0
     orphaned: int = 0
+    last_finish: datetime | None = None
     looks: int = 0
     deleting: bool = False
     kept: dict[SnapshotName, list[str]] = field(default_factory=dict)
@@ -117,7 +119,11 @@ class PaperGround:
     def pulse(self, since: datetime | None = None) -> Pulse:
         self.closing = max(0, self.closing - 1)
         return Pulse(
-            self.at_work, None, self.finished, closing=self.closing, orphaned=self.orphaned
+            self.at_work,
+            self.last_finish,
+            self.finished,
+            closing=self.closing,
+            orphaned=self.orphaned,
         )
 
     def export(self, token: str) -> Snapshot:

@@ -523,6 +523,25 @@ def test_what_somebody_else_made_and_uses_is_not_restored_over(folder: Path) -> 
     assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
 
 
+@pytest.mark.parametrize("journey", ["down", "up"])
+def test_what_somebody_else_made_after_an_up_that_failed_is_left_alone(
+    journey: str, folder: Path
+) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    create = paper.ground.create
+    paper.ground.create = refuse  # type: ignore[method-assign,assignment]
+    with pytest.raises(AwsError, match="no job"):
+        walk(paper, "up")
+    paper.ground.create = create  # type: ignore[method-assign]
+    paper.ground.dags, paper.ground.rows = {"other": False}, ["theirs"]
+    paper.ground.last_finish = datetime.now(UTC)
+    for take in (JOURNEYS[journey], lambda way: way.foresee(journey)):
+        with pytest.raises(JourneyError, match="somebody made it without airkeep"):
+            take(paper.traveller())
+    assert (paper.ground.dags, paper.ground.rows) == ({"other": False}, ["theirs"])
+
+
 def lose_the_restore(paper: Paper, *, is_committed: bool) -> None:
     """One run up whose restore was begun, and that did not hear of its end."""
     restore = paper.ground.restore

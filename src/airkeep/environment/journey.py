@@ -30,7 +30,7 @@ from airkeep.environment.events import (
 from airkeep.environment.ground import Ground, Pulse
 from airkeep.environment.hold import Hold, check_free, is_alive
 from airkeep.environment.journal import Journal
-from airkeep.environment.plan import is_somebody_elses, may_be_restored, plan_down, plan_up
+from airkeep.environment.plan import may_be_anothers, may_be_restored, plan_down, plan_up
 from airkeep.environment.state import Holder, Standing, State, recorded_with
 from airkeep.errors import AirkeepError, GateError, HeldError, JourneyError, TooLongError
 from airkeep.snapshot.lake import Lake, Snapshot
@@ -289,7 +289,8 @@ class _Run:
             if exists and (whole or not self.state.deleting):
                 self.learn_if_restored()
             settles = "settle" in ground.wake_steps
-            return plan_down(self.state, exists=exists, whole=whole, settles=settles)
+            used = self.state.made and self.is_anothers()
+            return plan_down(self.state, exists=exists, whole=whole, settles=settles, used=used)
         if self.wanted is not None:
             if self.state.deleting or (exists and not self.is_half_made()):
                 raise JourneyError(
@@ -297,15 +298,17 @@ class _Run:
                     f"this one to sleep first"
                 )
             self.keep(self.way.lake.find(self.wanted, complete=True))
-        used = is_somebody_elses(self.state, exists=exists) and self.is_used()
         return plan_up(
             self.state,
             ground.wake_steps,
             exists=exists,
             whole=whole,
-            used=used,
+            used=self.is_anothers(),
             chosen=self.wanted is not None,
         )
+
+    def is_anothers(self) -> bool:
+        return may_be_anothers(self.state) and self.way.ground.is_whole() and self.is_used()
 
     def is_used(self) -> bool:
         pulse = self.way.ground.pulse()

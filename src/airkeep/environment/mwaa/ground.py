@@ -20,7 +20,7 @@ from pathlib import Path
 
 from airkeep.aws import mwaa
 from airkeep.aws.airflow_rest import AirflowRest
-from airkeep.aws.mwaa import LOST, OLDEST_MADE, READY, Definition
+from airkeep.aws.mwaa import LOST, OLDEST_MADE, READY, UNMADE, Definition
 from airkeep.aws.s3 import object_version
 from airkeep.aws.session import AwsPlace
 from airkeep.aws.wait import Patience, until
@@ -144,6 +144,10 @@ class MwaaGround:
         return Recorded(tuple(sorted(d for d, paused in dags.items() if not paused)), document)
 
     def pulse(self, since: datetime | None = None) -> Pulse:
+        """Nothing runs in what AWS is still making, or could not make; nor does it answer."""
+        found = self._find()
+        if found is not None and found.status in UNMADE:
+            return Pulse(0, None)
         running = self._airflow.at_work(self._own)
         closing = self._airflow.closing(self.means.clock() - LOOKED_AT, self._own)
         # A restore is nobody's work: one that failed leaves what it found.
