@@ -117,6 +117,7 @@ def mwaa_traveller(
         settings.archive_key,
         "seal" if settings.secrets == "keep" else settings.secrets,
         job_dag=DAG if is_dag else None,
+        is_here=not is_dag,
         spool=ctx.spool,
         progress=progress,
         warn=ctx.output.warn,
