@@ -104,6 +104,9 @@ class PaperGround:
         assert self.dags is not None
         return Recorded(tuple(d for d, paused in self.dags.items() if not paused), "{}")
 
+    def to_pause(self, dags: Collection[str]) -> tuple[str, ...]:
+        return tuple(dags)
+
     def pause(self, dags: Collection[str]) -> None:
         self._set(dags, paused=True)
 

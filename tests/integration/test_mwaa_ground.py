@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,10 +15,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from airkeep.aws.wait import Patience
+from airkeep.aws.wait import Patience, until
 from airkeep.environment.contents import begins_active
-from airkeep.environment.events import MwaaPlace, Recorded
+from airkeep.environment.events import MwaaPlace, Placed, Recorded
 from airkeep.environment.ground import Pulse
+from airkeep.environment.journal import Journal
 from airkeep.environment.mwaa.ground import MwaaGround, MwaaMeans
 from airkeep.errors import JourneyError, TooLongError
 from airkeep.jobs.dag import DAG
@@ -204,3 +209,20 @@ def test_a_restore_that_none_is_beside_is_begun(tmp_path: Path, asked: list[str]
     with saying(tmp_path, asked, DAGS, none) as ground:
         ground.restore(snapshot(tmp_path), None, "up-4-ab")
     assert asked == ["up-4-ab"]
+
+
+def test_who_stops_waiting_for_aws_is_told_that_it_goes_on(tmp_path: Path) -> None:
+    place = Placed(MwaaPlace("prod", "us-east-1", jobs="here"))
+    Journal(LocalStore(tmp_path), "prod").append(place)
+    with told_mwaa([{"Status": "CREATING"}]) as mwaa:
+        aws = {**AwsServer(mwaa.endpoint).variables, "AWS_ENDPOINT_URL_MWAA": mwaa.endpoint}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airkeep.cli", "up", "prod", "--lake", str(tmp_path)],
+            env={**os.environ, **aws}, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        with process:
+            until(lambda: len(mwaa.asked) > 2 or None, Patience(60, 0.05))
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "what AWS was asked to make it goes on making, and it costs money: airkeep up" in said

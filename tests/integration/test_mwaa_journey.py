@@ -295,6 +295,8 @@ def test_its_own_dag_carries_the_export_and_the_restore(mwaa: MwaaServer, way: W
         add_dags(url, DAG)
         query(url, f"UPDATE dag SET is_paused = true WHERE dag_id = '{DAG}'")
         active, runs = query(url, ACTIVE), query(url, RUNS)
+        query(url, f"UPDATE dag SET is_paused = false WHERE dag_id = '{DAG}'")
+        assert by_dag(way).foresee("down").active == tuple(dag for (dag,) in active)
         assert by_dag(way).down().standing == "asleep"
         mwaa.parsed = (DAG,)
         assert by_dag(way).up().standing == "awake"

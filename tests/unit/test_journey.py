@@ -237,6 +237,8 @@ def test_what_its_kind_has_against_it_is_said_before_anything_is_paused(folder: 
     with pytest.raises(GateError, match=r"prod was not deleted: nothing would wake it\. --force"):
         walk(paper, "down")
     assert (paper.ground.exports, paper.state().recorded) == (0, None)
+    forced = paper.traveller().foresee("down", force=True)
+    assert (forced.against, forced.lost) == ((), ("nothing would wake it",))
     assert paper.traveller().down(force=True).lost == ("nothing would wake it",)
 
 

@@ -65,7 +65,7 @@ def down(
     journal, state = read_state(lake, environment)
     place = need_place(lake, state)
     if dry_run:
-        foresee(ctx, lake, journal, place, "down")
+        foresee(ctx, lake, journal, place, "down", force=force)
         return
     paused = f"its DAGs may be paused: airkeep up {environment}"
     giving_back = partial(ends_as, Ending(_GIVING_BACK_S, paused))

@@ -55,6 +55,7 @@ def foresee(
     *,
     source: str | None = None,
     is_new: bool = False,
+    force: bool = False,
 ) -> None:
     """Print what a journey would do; for `--dry-run`."""
     out = ctx.output
@@ -62,7 +63,7 @@ def foresee(
         out.progress(journey) as progress,
         traveller_of(ctx, lake, journal, place, progress, is_new=is_new) as traveller,
     ):
-        found = traveller.foresee(journey, snapshot=source)
+        found = traveller.foresee(journey, snapshot=source, force=force)
     out.result(found, lambda: _show(found, out))
 
 
@@ -81,6 +82,8 @@ def _show(found: Foreseen, out: Output) -> None:
         )
     for reason in found.against:
         out.line(f"it would be refused: {reason}")
+    for loss in found.lost:
+        out.line(f"--force would give up: {loss}")
 
 
 def _tell(progress: Progress, line: str) -> None:

@@ -105,6 +105,7 @@ class Foreseen:
         active: DAGs that would be paused.
         pulse: of the environment now.
         against: what would stop it, as far as that is known now, in sentences.
+        lost: what `--force` would give up of it.
     """
 
     environment: str
@@ -113,6 +114,7 @@ class Foreseen:
     active: tuple[str, ...] = ()
     pulse: Pulse | None = None
     against: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,13 +166,15 @@ class Traveller:
         """
         return _Run(self, "up", snapshot=snapshot).run(take_over=take_over)
 
-    def foresee(self, journey: Journey, *, snapshot: str | None = None) -> Foreseen:
+    def foresee(
+        self, journey: Journey, *, snapshot: str | None = None, force: bool = False
+    ) -> Foreseen:
         """What such a journey would do from here; the journal and the environment stay as they are.
 
         Raises:
             AirkeepError: it would not set out, or something cannot be looked at.
         """
-        return _Run(self, journey, snapshot=snapshot, is_dry=True).foresee()
+        return _Run(self, journey, snapshot=snapshot, force=force, is_dry=True).foresee()
 
 
 class _Run:
@@ -237,15 +241,18 @@ class _Run:
             against.append(str(error))
         steps, ground = self.plan(), self.way.ground
         kept = self.state.kept if "restore" in steps else None
+        doubts = ground.doubts() if "gate" in steps else ()
         found = Foreseen(
             self.state.environment,
             steps,
             None if kept is None else kept.snapshot,
-            against=(*against, *(ground.doubts() if "gate" in steps else ())),
+            against=tuple(against) if self.force else (*against, *doubts),
+            lost=doubts if self.force else (),
         )
         if "record" not in steps:
             return found
-        return replace(found, active=ground.record().active, pulse=ground.pulse())
+        paused = ground.to_pause(ground.record().active)
+        return replace(found, active=paused, pulse=ground.pulse())
 
     def say(self, event: Event) -> None:
         self.hold.say(event)

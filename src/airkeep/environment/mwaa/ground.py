@@ -165,8 +165,11 @@ class MwaaGround:
 
     # Going down.
 
+    def to_pause(self, dags: Collection[str]) -> tuple[str, ...]:
+        return tuple(dag for dag in dags if dag != self.means.job_dag)
+
     def pause(self, dags: Collection[str]) -> None:
-        self._set_paused([dag for dag in dags if dag != self.means.job_dag], paused=True)
+        self._set_paused(self.to_pause(dags), paused=True)
 
     def unpause(self, dags: Collection[str]) -> None:
         self._set_paused(dags, paused=False)
