@@ -70,6 +70,7 @@ class PaperGround:
         at_work: tasks that never end.
         finished: runs that ended since any snapshot.
         closing: looks until its Airflow has ended the runs whose tasks have ended.
+        last_finish: when its newest run ended.
         orphaned: tasks of an Airflow that runs no more.
         kept: what each snapshot holds.
         made_of: the snapshot of each `create`; `restored`: that of each `restore`, and which DAGs
@@ -87,6 +88,7 @@ class PaperGround:
     finished: int = 0
     closing: int = 0
     orphaned: int = 0
+    last_finish: datetime | None = None
     looks: int = 0
     deleting: bool = False
     kept: dict[SnapshotName, list[str]] = field(default_factory=dict)
@@ -109,6 +111,9 @@ class PaperGround:
         assert self.dags is not None
         return Recorded(tuple(d for d, paused in self.dags.items() if not paused), "{}")
 
+    def to_pause(self, dags: Collection[str]) -> tuple[str, ...]:
+        return tuple(dags)
+
     def pause(self, dags: Collection[str]) -> None:
         self._set(dags, paused=True)
 
@@ -125,7 +130,11 @@ class PaperGround:
         self.closing = max(0, self.closing - 1)
         self.since += [] if since is None else [since]
         return Pulse(
-            self.at_work, None, self.finished, closing=self.closing, orphaned=self.orphaned
+            self.at_work,
+            self.last_finish,
+            self.finished,
+            closing=self.closing,
+            orphaned=self.orphaned,
         )
 
     def export(self, token: str) -> Snapshot:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from airkeep.aws.wait import Patience
+from airkeep.aws.wait import Patience, until
 from airkeep.environment.contents import begins_active
-from airkeep.environment.events import MwaaPlace
+from airkeep.environment.events import MwaaPlace, Placed, Recorded
 from airkeep.environment.ground import Pulse
+from airkeep.environment.journal import Journal
 from airkeep.environment.mwaa.ground import MwaaGround, MwaaMeans
-from airkeep.errors import TooLongError
+from airkeep.errors import JourneyError, TooLongError
 from airkeep.jobs.dag import DAG
 from airkeep.jobs.job import Result
 from airkeep.snapshot.lake import Lake, Snapshot
-from airkeep.snapshot.names import SnapshotName
+from airkeep.snapshot.names import SnapshotName, id_time
 from airkeep.store.local import LocalStore
 from aws_server import AwsServer
 from mwaa_journeys import variables
@@ -29,10 +35,10 @@ from written_lake import Written
 QUICK = Patience(0.5, 0.01)
 
 
-def runs(state: str, run: str = "airkeep__up-3-ab") -> dict[str, Any]:
+def runs(state: str, run: str = "airkeep__up-3-ab", at: datetime | None = None) -> dict[str, Any]:
     """What Airflow lists: this one."""
-    at = "2026-11-22T10:00:00+00:00"
-    one = {"dag_id": DAG, "dag_run_id": run, "state": state, "end_date": at}
+    ended = (at or datetime(2026, 11, 22, 10, tzinfo=UTC)).isoformat()
+    one = {"dag_id": DAG, "dag_run_id": run, "state": state, "end_date": ended}
     return {"dag_runs": [one], "total_entries": 1}
 
 
@@ -49,19 +55,31 @@ def asked() -> list[str]:
 
 @contextmanager
 def saying(
-    folder: Path, asked: list[str], *replies: dict[str, Any], version: str = "3.0.6"
+    folder: Path,
+    asked: list[str],
+    *replies: dict[str, Any],
+    version: str = "3.0.6",
+    exported: Snapshot | None = None,
+    gone: bool = False,
 ) -> Iterator[MwaaGround]:
-    """One whose Airflow says this, one after the other, the last one for ever."""
+    """One whose Airflow says this, one after the other, the last one for ever.
+
+    Args:
+        exported: what its jobs export, which run here.
+        gone: it is not there until it is made.
+    """
 
     def run(words: Sequence[str], token: str) -> Result:
         asked.append(token)
-        return Result(0)
+        return Result(0, exported and {"environment": "prod", "id": exported.id})
 
+    is_here = exported is not None
     means = MwaaMeans(
-        Lake(LocalStore(folder)), run, job_dag=DAG, busy=QUICK, steady=QUICK, parsing=QUICK
-    )
+        Lake(LocalStore(folder)), run, job_dag=None if is_here else DAG, is_here=is_here,
+        busy=QUICK, steady=QUICK, parsing=QUICK,
+    )  # fmt: skip
     there = {"Status": "AVAILABLE", "AirflowVersion": version}
-    with told_mwaa([there], [(200, reply) for reply in replies]) as mwaa:
+    with told_mwaa([404, there] if gone else [there], [(200, reply) for reply in replies]) as mwaa:
         aws = {**AwsServer(mwaa.endpoint).variables, "AWS_ENDPOINT_URL_MWAA": mwaa.endpoint}
         with variables(aws):
             yield MwaaGround("prod", MwaaPlace("prod"), means)
@@ -72,6 +90,59 @@ def snapshot(folder: Path) -> Snapshot:
     store = LocalStore(folder)
     made = Written(store).save("prod", {"dag": pa.table({"id": ["daily"]})})
     return Lake(store).get(SnapshotName("prod", made.id))
+
+
+def of_runs(folder: Path, *runs: str) -> Snapshot:
+    """One in which these have run."""
+    store = LocalStore(folder)
+    rows = pa.table({
+        "id": list(range(len(runs))), "dag_id": [DAG] * len(runs), "run_id": list(runs),
+        "start_date": ["2026-11-22"] * len(runs),
+    })  # fmt: skip
+    made = Written(store).save("prod", {"dag_run": rows})
+    return Lake(store).get(SnapshotName("prod", made.id))
+
+
+def test_an_export_of_another_database_lets_nothing_go(tmp_path: Path, asked: list[str]) -> None:
+    theirs = of_runs(tmp_path, "one", "two")
+    with (
+        saying(tmp_path, asked, runs("success", "other"), exported=theirs) as ground,
+        pytest.raises(JourneyError, match="its run airkeep_job one is not there"),
+    ):
+        ground.export("down-1-ab")
+    before, since = (id_time(theirs.id) + timedelta(hours=hours) for hours in (-1, 1))
+    one, other = runs("success", "one", before), runs("success", "other", before)
+    with (
+        saying(tmp_path, asked, one, other, exported=theirs) as ground,
+        pytest.raises(JourneyError, match="airkeep_job other has no row"),
+    ):
+        ground.export("down-1-ab")
+    later = runs("success", "later", since)  # the gate hears of that one
+    for replies in ((one, one), (one, NO_RUNS), (one, later)):
+        with saying(tmp_path, asked, *replies, exported=theirs) as ground:
+            assert ground.export("down-1-ab").name == theirs.name
+    empty = tmp_path / "empty"
+    with saying(empty, asked, NO_RUNS, exported=snapshot(empty)) as ground:
+        ground.export("down-1-ab")
+
+
+def test_a_restore_here_waits_for_the_address_of_what_is_new(
+    tmp_path: Path, asked: list[str]
+) -> None:
+    slept = of_runs(tmp_path, "one")
+    definition = Recorded((), '{"Name": "prod"}')
+    with saying(tmp_path, asked, NO_RUNS, exported=slept, gone=True) as ground:
+        ground.create(definition, slept)
+        with pytest.raises(JourneyError, match=r"is made, and its database .* set AIRFLOW__DATA"):
+            ground.restore(slept, None, "up-1-ab")
+    assert asked == []
+    with (
+        saying(tmp_path, asked, NO_RUNS, exported=slept) as ground,
+        pytest.raises(JourneyError, match="was restored into another database than that of prod"),
+    ):
+        ground.restore(slept, None, "up-2-ab")
+    with saying(tmp_path, asked, runs("success", "one"), exported=slept) as ground:
+        ground.restore(slept, None, "up-3-ab")
 
 
 @pytest.mark.parametrize(("state", "is_restored"), [("success", True), ("failed", False)])
@@ -138,3 +209,20 @@ def test_a_restore_that_none_is_beside_is_begun(tmp_path: Path, asked: list[str]
     with saying(tmp_path, asked, DAGS, none) as ground:
         ground.restore(snapshot(tmp_path), None, "up-4-ab")
     assert asked == ["up-4-ab"]
+
+
+def test_who_stops_waiting_for_aws_is_told_that_it_goes_on(tmp_path: Path) -> None:
+    place = Placed(MwaaPlace("prod", "us-east-1", jobs="here"))
+    Journal(LocalStore(tmp_path), "prod").append(place)
+    with told_mwaa([{"Status": "CREATING"}]) as mwaa:
+        aws = {**AwsServer(mwaa.endpoint).variables, "AWS_ENDPOINT_URL_MWAA": mwaa.endpoint}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airkeep.cli", "up", "prod", "--lake", str(tmp_path)],
+            env={**os.environ, **aws}, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        with process:
+            until(lambda: len(mwaa.asked) > 2 or None, Patience(60, 0.05))
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "what AWS was asked to make it goes on making, and it costs money: airkeep up" in said

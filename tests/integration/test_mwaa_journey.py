@@ -24,7 +24,7 @@ from airkeep.errors import AwsUnavailableError, JourneyError, MissingKeyError
 from airkeep.jobs.dag import DAG
 from airkeep.jobs.job import Result
 from command import VARIABLE
-from mwaa_environments import ACTIVE, RUNS, SECRET, TASKS, made, recorded
+from mwaa_environments import ACTIVE, RUNS, SECRET, TASKS, definition, made, recorded
 from mwaa_journeys import Way, elsewhere, travel, travel_and_die, variables
 from mwaa_server import MwaaServer
 from rekeyed import ARCHIVE_KEY, opened, read_secrets
@@ -139,6 +139,25 @@ def test_what_aws_could_not_make_is_told_and_made_anew(mwaa: MwaaServer, way: Wa
     assert travel(way, "up").standing == "awake"
     assert mwaa.calls == [f"{deed} {way.name}" for deed in ("DELETE", "PUT", "PATCH")]
     assert query(mwaa.made[way.name].url, ACTIVE) == active
+
+
+def test_what_somebody_made_after_an_up_that_failed_is_left_alone(
+    mwaa: MwaaServer, way: Way
+) -> None:
+    told = definition(mwaa.aws, way.name)
+    travel(way, "down")
+    with pytest.raises(MissingKeyError):
+        travel(elsewhere(way, archive_key=None), "up")
+    by_hand = mwaa.own(way.name, told)
+    runs = query(by_hand.url, RUNS)
+    mwaa.calls.clear()
+    for journey in ("down", "up"):
+        with pytest.raises(JourneyError, match="somebody made it without airkeep"):
+            travel(way, journey)
+    assert query(by_hand.url, RUNS) == runs
+    assert not mwaa.calls
+    by_hand.failed = "no route to S3"  # nothing ran in what AWS could not make, and nobody answers
+    assert [step.name for step in travel(way, "down").steps] == ["delete", "gone"]
 
 
 def test_an_environment_that_is_lost_is_not_deleted(mwaa: MwaaServer, way: Way) -> None:
@@ -276,6 +295,8 @@ def test_its_own_dag_carries_the_export_and_the_restore(mwaa: MwaaServer, way: W
         add_dags(url, DAG)
         query(url, f"UPDATE dag SET is_paused = true WHERE dag_id = '{DAG}'")
         active, runs = query(url, ACTIVE), query(url, RUNS)
+        query(url, f"UPDATE dag SET is_paused = false WHERE dag_id = '{DAG}'")
+        assert by_dag(way).foresee("down").active == tuple(dag for (dag,) in active)
         assert by_dag(way).down().standing == "asleep"
         mwaa.parsed = (DAG,)
         assert by_dag(way).up().standing == "awake"

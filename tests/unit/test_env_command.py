@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from airkeep.cli.main import cli
-from airkeep.environment.events import Began, Ended, Event, LocalPlace, MwaaPlace, Place, Placed
+from airkeep.environment.events import (
+    Began,
+    Ended,
+    Event,
+    LocalPlace,
+    MwaaPlace,
+    Place,
+    Placed,
+    Recorded,
+)
 from airkeep.environment.journal import Journal
 from airkeep.environment.local.folder import Folder
 from airkeep.errors import AirkeepError, ConfigError, HeldError, JourneyError, LocalAirflowError
@@ -66,6 +76,32 @@ def test_what_is_not_given_again_stays_as_it_was(lake: Path, local: LocalPlace) 
     assert place(lake, "prod") == MwaaPlace(
         "prod", "eu-west-1", None, PROD.role_arn, PROD.external_id, "here"
     )
+
+
+def test_what_sleeps_is_not_looked_for_where_it_is_not_made_again(lake: Path) -> None:
+    arn = "arn:aws:airflow:eu-central-1:123456789012:environment/prod"
+    definition = json.dumps({"Name": "prod", "Arn": arn})
+    wake(lake, "prod", MwaaPlace("prod"))
+    say(lake, "prod", Began("down", datetime.now(UTC)), Recorded((), definition), Ended("done"))
+    add = ("env", "add", "prod", "--kind", "mwaa")
+    for elsewhere in (
+        ("--name", "prod2"),
+        ("--region", "eu-west-1"),
+        ("--role-arn", "arn:aws:iam::210987654321:role/it"),
+    ):
+        error = ask(lake, *add, *elsewhere).exception
+        assert isinstance(error, JourneyError)
+        assert "what sleeps is prod in eu-central-1 of the account 123456789012" in str(error)
+    assert place(lake, "prod") == MwaaPlace("prod")
+    assert PROD.region is not None
+    assert PROD.role_arn is not None
+    there = ("--region", PROD.region, "--role-arn", PROD.role_arn, "--external-id", "x")
+    ask(lake, *add, *there, "--jobs", "here")
+    assert place(lake, "prod") == PROD
+    wake(lake, "prod", PROD)
+    ask(lake, *add, "--name", "prod2")
+    assert isinstance(found := place(lake, "prod"), MwaaPlace)
+    assert found.name == "prod2"
 
 
 def test_a_local_one_is_foreseen_and_not_made(

@@ -332,6 +332,8 @@ def test_what_its_kind_has_against_it_is_said_before_anything_is_paused(folder: 
     with pytest.raises(GateError, match=r"prod was not deleted: nothing would wake it\. --force"):
         walk(paper, "down")
     assert (paper.ground.exports, paper.state().recorded) == ([], None)
+    forced = paper.traveller().foresee("down", force=True)
+    assert (forced.against, forced.lost) == ((), ("nothing would wake it",))
     assert paper.traveller().down(force=True).lost == ("nothing would wake it",)
 
 
@@ -629,6 +631,25 @@ def test_what_somebody_else_made_and_uses_is_not_restored_over(folder: Path) -> 
     paper.ground.at_work = 0  # nothing has ever run there
     walk(paper, "up")
     assert (paper.ground.dags, paper.ground.rows) == (DAGS, ROWS)
+
+
+@pytest.mark.parametrize("journey", ["down", "up"])
+def test_what_somebody_else_made_after_an_up_that_failed_is_left_alone(
+    journey: str, folder: Path
+) -> None:
+    paper = Paper(folder)
+    walk(paper, "down")
+    create = paper.ground.create
+    paper.ground.create = refuse  # type: ignore[method-assign,assignment]
+    with pytest.raises(AwsError, match="no job"):
+        walk(paper, "up")
+    paper.ground.create = create  # type: ignore[method-assign]
+    paper.ground.dags, paper.ground.rows = {"other": False}, ["theirs"]
+    paper.ground.last_finish = datetime.now(UTC)
+    for take in (JOURNEYS[journey], lambda way: way.foresee(journey)):
+        with pytest.raises(JourneyError, match="somebody made it without airkeep"):
+            take(paper.traveller())
+    assert (paper.ground.dags, paper.ground.rows) == ({"other": False}, ["theirs"])
 
 
 def lose_the_restore(paper: Paper, *, is_committed: bool) -> None:

@@ -42,6 +42,8 @@ _RESERVED_TAG = "aws:"  # AWS's own: sent back they are refused
 # UPDATE_FAILED: restored to what it was, and ready.
 READY = frozenset({"AVAILABLE", "UPDATE_FAILED"})
 LOST = frozenset({"CREATE_FAILED", "UNAVAILABLE", "DELETING", "DELETED"})
+# PENDING: until its owner has made its endpoints.
+UNMADE = frozenset({"CREATING", "PENDING", "CREATE_FAILED"})
 
 
 @dataclass(frozen=True)

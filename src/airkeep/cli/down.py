@@ -54,7 +54,7 @@ def down(
     journal, state = read_state(lake, environment)
     place = need_place(lake, state)
     if dry_run:
-        foresee(ctx, lake, journal, place, "down")
+        foresee(ctx, lake, journal, place, "down", force=force)
         return
     out = ctx.output
     with (

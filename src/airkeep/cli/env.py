@@ -21,7 +21,7 @@ from airkeep.cli.schedule_run import run as schedule_run
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
-    from airkeep.environment.events import Entry, Place
+    from airkeep.environment.events import Entry, MwaaPlace, Place
     from airkeep.environment.state import State
 
 
@@ -75,7 +75,8 @@ def add(
 ) -> None:
     """Make ENVIRONMENT known; of one that is known, change where it is.
 
-    What is not given stays as it was.
+    What is not given stays as it was. One of MWAA that sleeps keeps its name, region and account:
+    it is made there again.
     """
     from airkeep.environment.events import MwaaPlace, Placed
     from airkeep.environment.local.place import Said
@@ -99,6 +100,7 @@ def add(
             external_id or before.external_id,
             jobs or before.jobs,
         )
+        _check_place(state, place)
     else:
         there = need_file("--folder", folder)
         place = placed_here(
@@ -193,6 +195,14 @@ def _check_kind(state: State, kind: str) -> None:
             f"{state.environment} is {state.standing}, and of the kind {known}: forget it first "
             f"(airkeep env forget {state.environment}), or choose another name"
         )
+
+
+def _check_place(state: State, place: MwaaPlace) -> None:
+    """Refuse to look elsewhere for what sleeps, or is being deleted."""
+    from airkeep.environment.mwaa.definition import check_place
+
+    if (state.standing == "asleep" or state.deleting) and state.last is not None:
+        check_place(state.last.definition, place)
 
 
 def _where(place: Place) -> str:

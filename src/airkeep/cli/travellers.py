@@ -85,6 +85,7 @@ def foresee(
     *,
     source: str | None = None,
     is_new: bool = False,
+    force: bool = False,
 ) -> None:
     """Print what a journey would do; for `--dry-run`."""
     out = ctx.output
@@ -92,7 +93,7 @@ def foresee(
         out.progress(journey) as progress,
         traveller_of(ctx, lake, journal, place, progress, is_new=is_new) as traveller,
     ):
-        found = traveller.foresee(journey, snapshot=source)
+        found = traveller.foresee(journey, snapshot=source, force=force)
     out.result(found, lambda: _show(found, out))
 
 
@@ -111,6 +112,8 @@ def _show(found: Foreseen, out: Output) -> None:
         )
     for reason in found.against:
         out.line(f"it would be refused: {reason}")
+    for loss in found.lost:
+        out.line(f"--force would give up: {loss}")
 
 
 def _tell(progress: Progress, line: str) -> None:
@@ -147,6 +150,7 @@ def mwaa_traveller(
         settings.archive_key,
         settings.secrets or "seal",
         job_dag=DAG if is_dag else None,
+        is_here=not is_dag,
         spool=ctx.spool,
         progress=progress,
         warn=ctx.output.warn,

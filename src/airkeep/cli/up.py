@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airkeep.cli.context import Context, shared_options
+from airkeep.cli.ending import Ending, ending, ends_as
 from airkeep.cli.environments import (
     LOCAL,
     dry_run_option,
@@ -142,7 +143,12 @@ def _up_mwaa(
     take_over: bool,
 ) -> None:
     out = ctx.output
-    with out.progress("up") as progress:
+    name = journal.environment
+    told = (
+        f"what AWS was asked to make it goes on making, and it costs money: airkeep up {name} goes "
+        f"on, airkeep down {name} deletes it, airkeep status {name} tells where it stands"
+    )
+    with ends_as(Ending(ending().give_up_s, told)), out.progress("up") as progress:
         traveller = mwaa_traveller(ctx, lake, journal, place, progress)
         arrived = traveller.up(snapshot=source, take_over=take_over)
     woken = f" as {arrived.snapshot} left it" if _is_restored(arrived) else ""

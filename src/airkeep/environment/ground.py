@@ -61,6 +61,9 @@ class Ground(Protocol):
     def record(self) -> Recorded:
         """Look at what must be known to make it again."""
 
+    def to_pause(self, dags: Collection[str]) -> tuple[str, ...]:
+        """Of these those that `pause` pauses: the one that carries its jobs is none of them."""
+
     def pause(self, dags: Collection[str]) -> None: ...
     def unpause(self, dags: Collection[str]) -> None: ...
 

@@ -30,7 +30,7 @@ from airkeep.environment.events import (
 from airkeep.environment.ground import Ground, Pulse
 from airkeep.environment.hold import Hold, check_free, is_alive
 from airkeep.environment.journal import Journal
-from airkeep.environment.plan import is_somebody_elses, may_be_restored, plan_down, plan_up
+from airkeep.environment.plan import may_be_anothers, may_be_restored, plan_down, plan_up
 from airkeep.environment.state import Holder, Standing, State, recorded_with
 from airkeep.errors import AirkeepError, GateError, HeldError, JourneyError, TooLongError
 from airkeep.hidden import hidden
@@ -106,6 +106,7 @@ class Foreseen:
         active: DAGs that would be paused.
         pulse: of the environment now.
         against: what would stop it, as far as that is known now, in sentences.
+        lost: what `--force` would give up of it.
     """
 
     environment: str
@@ -114,6 +115,7 @@ class Foreseen:
     active: tuple[str, ...] = ()
     pulse: Pulse | None = None
     against: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -165,13 +167,15 @@ class Traveller:
         """
         return _Run(self, "up", snapshot=snapshot).run(take_over=take_over)
 
-    def foresee(self, journey: Journey, *, snapshot: str | None = None) -> Foreseen:
+    def foresee(
+        self, journey: Journey, *, snapshot: str | None = None, force: bool = False
+    ) -> Foreseen:
         """What such a journey would do from here; the journal and the environment stay as they are.
 
         Raises:
             AirkeepError: it would not set out, or something cannot be looked at.
         """
-        return _Run(self, journey, snapshot=snapshot, is_dry=True).foresee()
+        return _Run(self, journey, snapshot=snapshot, force=force, is_dry=True).foresee()
 
 
 class _Run:
@@ -239,15 +243,18 @@ class _Run:
         planned, ground = self.plan(), self.way.ground
         steps = planned.steps
         source = planned.chosen or self.state.kept
+        doubts = ground.doubts() if "gate" in steps else ()
         found = Foreseen(
             self.state.environment,
             steps,
             source.snapshot if source is not None and "restore" in steps else None,
-            against=(*against, *(ground.doubts() if "gate" in steps else ())),
+            against=tuple(against) if self.force else (*against, *doubts),
+            lost=doubts if self.force else (),
         )
         if "record" not in steps:
             return found
-        return replace(found, active=ground.record().active, pulse=ground.pulse())
+        paused = ground.to_pause(ground.record().active)
+        return replace(found, active=paused, pulse=ground.pulse())
 
     def say(self, event: Event) -> None:
         self.hold.say(event)
@@ -298,16 +305,16 @@ class _Run:
             if exists and (whole or not self.state.deleting):
                 self.learn_if_restored()
             settles = "settle" in ground.wake_steps
-            steps = plan_down(self.state, exists=exists, whole=whole, settles=settles)
+            used = self.state.made and self.is_anothers()
+            steps = plan_down(self.state, exists=exists, whole=whole, settles=settles, used=used)
             return Planned(steps, self.state.chosen)
         chosen = self.choice(exists=exists)
-        used = is_somebody_elses(self.state, exists=exists) and self.is_used()
         steps = plan_up(
             self.state,
             ground.wake_steps,
             exists=exists,
             whole=whole,
-            used=used,
+            used=self.is_anothers(),
             chosen=chosen is not None,
         )
         return Planned(steps, chosen)
@@ -322,6 +329,9 @@ class _Run:
                 f"put this one to sleep first"
             )
         return _kept(self.way.lake.find(self.wanted, complete=True))
+
+    def is_anothers(self) -> bool:
+        return may_be_anothers(self.state) and self.way.ground.is_whole() and self.is_used()
 
     def is_used(self) -> bool:
         pulse = self.way.ground.pulse()

@@ -27,14 +27,29 @@ def may_be_restored(state: State) -> bool:
     return state.standing == "asleep" and state.made and unsure
 
 
+def may_be_anothers(state: State) -> bool:
+    """Whether what is there may be somebody else's: it sleeps, and no restore was begun.
+
+    That we began to make it proves nothing: that may have failed, and somebody made it by hand
+    since. Only what has run in it tells.
+    """
+    return state.standing == "asleep" and not state.restoring
+
+
 def plan_down(
-    state: State, *, exists: bool, whole: bool = False, settles: bool = False
+    state: State,
+    *,
+    exists: bool,
+    whole: bool = False,
+    settles: bool = False,
+    used: bool = False,
 ) -> tuple[str, ...]:
     """The steps to take now; none where it sleeps.
 
     Args:
         whole: nothing of it is deleted yet.
         settles: its kind has that step.
+        used: what may be somebody else's has run something.
 
     Raises:
         JourneyError: it sleeps, and yet is there: somebody else made it.
@@ -44,7 +59,7 @@ def plan_down(
     if state.standing == "asleep":
         if not exists:
             return ()
-        if not state.made:
+        if used or not state.made:
             raise JourneyError(
                 f"{state.environment} is asleep by its record, and exists: somebody made it "
                 f"without airkeep. {_choose(state.environment)}"
@@ -59,11 +74,6 @@ def plan_down(
         )
     settles = settles and state.made
     return (*(("settle",) if settles else ()), *LOOKS, *LEAVES)
-
-
-def is_somebody_elses(state: State, *, exists: bool) -> bool:
-    """Whether it sleeps by its record, and is there though we did not make it."""
-    return exists and state.standing == "asleep" and not (state.made or state.deleting)
 
 
 def _choose(environment: str) -> str:
@@ -87,14 +97,14 @@ def plan_up(
     Args:
         wake_steps: the kind's `create`, `ready`, `restore` and `settle`, in its order.
         whole: nothing of it is deleted yet.
-        used: something has run in it.
+        used: what may be somebody else's has run something.
         chosen: somebody said which snapshot it is to be made of.
 
     Raises:
         JourneyError: it sleeps, and yet somebody else made it and works in it; or it does not
             sleep, is gone, and nobody said what of.
     """
-    if used and is_somebody_elses(state, exists=exists):
+    if used:
         raise JourneyError(
             f"{state.environment} is asleep by its record, and exists: somebody made it without "
             f"airkeep, and works in it, which a restore would overwrite. "

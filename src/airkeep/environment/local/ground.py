@@ -127,6 +127,9 @@ class LocalGround:
 
     # Going down.
 
+    def to_pause(self, dags: Collection[str]) -> tuple[str, ...]:
+        return tuple(dags)
+
     def pause(self, dags: Collection[str]) -> None:
         self._metadata().set_paused(dags, paused=True)
 

@@ -106,6 +106,14 @@ class Airflow:
             count += 1
         return last, count
 
+    def newest_ended(self, by: datetime) -> DagRunEntry | None:
+        """Of the runs that had ended by then the newest."""
+        asked = {"states": [*_ENDED], "end_date_gte": _EVER.isoformat(), "order_by": "-end_date"}
+        for run in self._pages("/dags/~/dagRuns/list", "dag_runs", asked):
+            if datetime.fromisoformat(run["end_date"]) <= by:
+                return DagRunEntry(*_key(run))
+        return None
+
     def begun(self, since: datetime, own: Own) -> int:
         """Runs that began since then and have not ended; our own aside."""
         asked = {"start_date_gte": since.isoformat(), "order_by": "-start_date"}

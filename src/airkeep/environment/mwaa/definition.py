@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airkeep.aws.mwaa import Definition
+from airkeep.environment.events import MwaaPlace
 from airkeep.errors import DecryptError, JourneyError, MissingKeyError
 from airkeep.snapshot.seal import ARCHIVE_KEY, PREFIX, Keyring, open_keyring
 
@@ -61,6 +62,24 @@ def unseal(document: str, archive_key: str | None) -> Definition:
     if lost := [k for k, v in opened.items() if v is None]:
         raise DecryptError([f"option {name}" for name in lost], key=ARCHIVE_KEY)
     return _with_options(definition, opened)
+
+
+def check_place(document: str, place: MwaaPlace) -> None:
+    """Refuse a place that the recorded environment is not made at: nobody would look for it there.
+
+    Raises:
+        JourneyError: its name, region or account is another one.
+    """
+    made = Definition.from_json(document)
+    account = (place.role_arn or "").split(":")[4:5]
+    asked = (place.name, place.region or made.region, account[0] if account else made.account)
+    if asked == (made.name, made.region, made.account):
+        return
+    raise JourneyError(
+        f"what sleeps is {made.name} in {made.region} of the account {made.account}: it is made "
+        f"there again, and not as {asked[0]} in {asked[1]} of {asked[2]}. Wake it first, or add "
+        f"the other one under another name"
+    )
 
 
 def options_of(definition: Definition) -> dict[str, str]:

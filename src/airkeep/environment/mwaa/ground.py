@@ -20,7 +20,7 @@ from pathlib import Path
 
 from airkeep.aws import mwaa
 from airkeep.aws.airflow_rest import AirflowRest
-from airkeep.aws.mwaa import LOST, OLDEST_MADE, READY, Definition
+from airkeep.aws.mwaa import LOST, OLDEST_MADE, READY, UNMADE, Definition
 from airkeep.aws.s3 import object_version
 from airkeep.aws.session import AwsPlace
 from airkeep.aws.wait import Patience, answered, until
@@ -37,6 +37,7 @@ from airkeep.environment.mwaa.definition import (
     unseal,
 )
 from airkeep.environment.mwaa.job import RunJob, snapshot_named, succeeded
+from airkeep.environment.mwaa.own_database import OwnDatabase
 from airkeep.errors import (
     AlreadySavedError,
     AwsError,
@@ -76,6 +77,7 @@ class MwaaMeans:
     Attributes:
         run: runs one of our commands where the database is reached.
         job_dag: the DAG that they are runs of, where they are: paused they would wait for ever.
+        is_here: they run in this machine, on the database that this process's variables name.
         busy: how long a busy AWS is asked again.
         steady: how long a change of AWS's is waited for.
         parsing: how long a new environment may take to find its DAGs.
@@ -90,6 +92,7 @@ class MwaaMeans:
     steady: Patience = STEADY
     parsing: Patience = PARSING
     job_dag: str | None = None
+    is_here: bool = False
     spool: Path | None = None
     progress: Progress = silent
     warn: Callable[[str], None] = _quiet
@@ -105,6 +108,7 @@ class MwaaGround:
         self.environment, self.place, self.means = environment, place, means
         self._aws = AwsPlace(place.region, place.profile, place.role_arn, place.external_id)
         self._own: tuple[DagRunEntry, ...] = ()  # the run that carried the export
+        self._is_new = False  # made by this run
 
     @property
     def name(self) -> str:
@@ -144,6 +148,10 @@ class MwaaGround:
         return Recorded(tuple(sorted(d for d, paused in dags.items() if not paused)), document)
 
     def pulse(self, since: datetime | None = None) -> Pulse:
+        """Nothing runs in what AWS is still making, or could not make; nor does it answer."""
+        found = self._find()
+        if found is not None and found.status in UNMADE:
+            return Pulse(0, None)
         running = self._airflow.at_work(self._own)
         closing = self._airflow.closing(self.means.clock() - LOOKED_AT, self._own)
         # A restore is nobody's work: one that failed leaves what it found.
@@ -157,8 +165,11 @@ class MwaaGround:
 
     # Going down.
 
+    def to_pause(self, dags: Collection[str]) -> tuple[str, ...]:
+        return tuple(dag for dag in dags if dag != self.means.job_dag)
+
     def pause(self, dags: Collection[str]) -> None:
-        self._set_paused([dag for dag in dags if dag != self.means.job_dag], paused=True)
+        self._set_paused(self.to_pause(dags), paused=True)
 
     def unpause(self, dags: Collection[str]) -> None:
         self._set_paused(dags, paused=False)
@@ -170,6 +181,8 @@ class MwaaGround:
             snapshot = self._exported(f"{token}-{int(asked.timestamp()):x}")
         run = snapshot.manifest.dag_run
         self._own = () if run is None else (run,)
+        if self.means.is_here:
+            self._own_database.check_exported(snapshot)
         self._steady()  # here, for between the gate and `delete` nothing may wait
         return snapshot
 
@@ -211,6 +224,7 @@ class MwaaGround:
         except AwsError:
             if self._find() is None:  # else the run before this one has just asked for it
                 raise
+        self._is_new = True
 
     def start(self) -> None:
         """Making it starts it."""
@@ -237,6 +251,8 @@ class MwaaGround:
     def restore(self, snapshot: Snapshot, active: Collection[str] | None, token: str) -> None:
         """As a job, whose own DAG stays active with the others: paused, its run would not end."""
         own = self.means.job_dag
+        if self.means.is_here and self._is_new:
+            raise self._own_database.unknown()
         if own is not None:
             self._wait_for_jobs(own)
             if self._waited_for_restores(token) and self.is_restored(snapshot):
@@ -250,6 +266,8 @@ class MwaaGround:
         if active is not None:
             words += ["--active-from", f"lake:{self._saved(active)}"]
         succeeded(f"the restore of {snapshot.name}", self.means.run(tuple(words), token))
+        if self.means.is_here:
+            self._own_database.check_restored(snapshot)
 
     def settle(self, recorded: Recorded | None) -> None:
         if recorded is None:
@@ -268,6 +286,10 @@ class MwaaGround:
     def _airflow(self) -> Airflow:
         version = mwaa.describe(self.place.name, self._aws).airflow_version
         return Airflow(AirflowRest(self.place.name, self._aws), version, self.means.busy)
+
+    @property
+    def _own_database(self) -> OwnDatabase:
+        return OwnDatabase(self.name, self._airflow, self.means.spool)
 
     def _set_paused(self, dags: Collection[str], *, paused: bool) -> None:
         if gone := self._airflow.set_paused(dags, paused=paused):
