@@ -33,7 +33,8 @@ from airkeep.cli.main import COMMANDS, cli, run
 from airkeep.database.address import Address
 from airkeep.errors import AddressError, ConfigError, JobError, JobFailedError
 from airkeep.jobs.connection import from_jdbc, to_jdbc
-from airkeep.jobs.glue import _Job
+from airkeep.jobs.dag import run_on_dag
+from airkeep.jobs.glue import _Job, run_on_glue
 from airkeep.jobs.glue_plan import (
     CONNECTION,
     ENVIRONMENT,
@@ -49,6 +50,7 @@ from airkeep.jobs.inside import run_inside
 from airkeep.jobs.job import (
     INSIDE,
     OUTSIDE,
+    Outcome,
     Result,
     as_json,
     check_command,
@@ -218,6 +220,30 @@ def test_one_token_is_one_job(tmp_path: Any) -> None:
     assert record.result() is None
     with pytest.raises(JobError, match="another job was asked for"):
         record.ask("dag", "prod", ["prune", "x"], NOW)
+
+
+@pytest.mark.parametrize("on", ["glue", "dag"])
+def test_a_token_that_is_used_up_answers_no_other_command(
+    on: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    folder, patience = str(tmp_path), Patience(0)
+    record = Record(folder, "t")
+    record.ask(on, "prod", ["clean"], NOW)
+    save(record.result_url, Result(0, {"files": 7}).json())
+
+    def ask(environment: str, command: str) -> Outcome:
+        given: dict[str, Any] = {"environment": environment, "folder": folder, "token": "t"}
+        if on == "dag":
+            return run_on_dag([command], patience=patience, **given)
+        return run_on_glue([command], role="r", patience=patience, **given)
+
+    with told_glue({"GetJobRuns": [{"JobRuns": []}]}) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert ask("prod", "clean").result.summary == {"files": 7}
+        for other in (("prod", "prune"), ("dev", "clean")):
+            with pytest.raises(JobError, match="another job was asked for"):
+                ask(*other)
 
 
 def test_a_result_is_made_once_and_is_what_a_refusal_said(tmp_path: Any) -> None:

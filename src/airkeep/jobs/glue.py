@@ -84,13 +84,14 @@ def run_on_glue(
 
     Raises:
         ConfigError: the command or the token cannot be a job's.
-        JobError: there is no connection, or the run ended without a result, or took too long and
-            was stopped.
+        JobError: with this token another job was asked for, or there is no connection, or the run
+            ended without a result, or took too long and was stopped.
         AwsError: AWS refused or failed.
     """
     words = check_command(command)
     names = Names(environment=environment, glue_job=job_name, glue_connection=connection)
     job = _Job(names.job, Record(folder, check_token(token), place), shape, patience, place, tell)
+    job.record.check("glue", environment, words)
     if (done := job.record.result()) is not None:
         run = job.newest()
         return job.outcome(run, done) if run else Outcome("glue", token, "", "", done)
