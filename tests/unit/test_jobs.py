@@ -29,6 +29,7 @@ from airkeep.aws.policies import JOBS
 from airkeep.aws.policy import Names
 from airkeep.aws.session import HERE
 from airkeep.aws.wait import Patience
+from airkeep.cli.job_words import with_lake, with_name
 from airkeep.cli.main import COMMANDS, cli, run
 from airkeep.database.address import Address
 from airkeep.errors import AddressError, ConfigError, JobError, JobFailedError
@@ -116,6 +117,28 @@ def test_every_command_of_a_job_speaks_json(name: str) -> None:
     assert command is not None
     for leaf in leaves(command):
         assert "--json" in {option for parameter in leaf.params for option in parameter.opts}
+
+
+def test_a_job_on_glue_is_told_the_lake_that_its_caller_means() -> None:
+    url = "s3://b/lake"
+    for words, told in [
+        (["export", "env:", "-"], ["export", "env:", url]),
+        (["export", "-", "-"], ["export", "-", url]),
+        (["cost", "by-dag", "--since", "7d", "-"], ["cost", "by-dag", "--since", "7d", url]),
+        (["query", "--json", "--", "-", "-"], ["query", "--json", "--", url, "-"]),
+        (["export", "-", "s3://o/lake"], ["export", "-", "s3://o/lake"]),
+        (["cost", "estimate"], ["cost", "estimate"]),
+    ]:
+        assert with_lake(words, lambda: url) == told
+
+
+def test_a_job_is_told_our_name_of_an_environment_before_its_own_flags() -> None:
+    for words, told in [
+        (["export", "env:", "-"], ["export", "--environment", "prod", "env:", "-"]),
+        (["cost", "by-dag", "-"], ["cost", "by-dag", "--environment", "prod", "-"]),
+        (["snapshots", "-"], ["snapshots", "-"]),
+    ]:
+        assert with_name(words, "prod", "acme-prod") == told
 
 
 def test_a_command_is_asked_for_json_before_its_bare_words() -> None:
@@ -541,6 +564,12 @@ def test_the_command_line_ends_as_the_jobs_command_did(
      (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--", "clean"], 3, "AIRKEEP_GLUE_ROLE"),
      (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--glue-role", "r", "--subnet", "s",
        "--", "clean"], 2, "go together"),
+     (["--on", "glue", "--", "export", "env:", "./mylake"], 3, "./mylake is a folder of the job"),
+     (["--on", "dag", "--", "export", "--", "env:", "mylake"], 3, "mylake is a folder of the job"),
+     (["--on", "glue", "--", "cost", "by-dag", "file:///l"], 3, "file:///l is a folder of the job"),
+     (["--on", "dag", "--", "query", "-", "x", "-o", "a.csv"], 3, "--output a.csv is a file of th"),
+     (["--on", "glue", "--", "report", "-", "-o", "r.html"], 3, "it writes a file"),
+     (["--on", "glue", "--", "export", "env:", "-"], 3, "no lake is set"),
      (["--on", "here", "--token", "t", "--", "clean"], 3, "no lake is set"),
      (["--on", "dag", "-e", "prod", "--", "clean"], 3, "no lake is set")],
 )  # fmt: skip

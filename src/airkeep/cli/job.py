@@ -93,6 +93,7 @@ def run(
     environment. Ctrl-C leaves the job at work; the same --token waits for it again. With --on here
     it ends the job, and a --token keeps one that has ended from being run again.
     """
+    from airkeep.cli.job_words import check_kept, with_lake, with_name
     from airkeep.jobs.job import as_json, check_command, make_token
 
     words = as_json(check_command(command))
@@ -100,6 +101,9 @@ def run(
     if on == "here":
         outcome = _here(ctx, words, token, options)
     else:
+        if on == "glue":  # a worker of the environment has a lake of its own
+            words = with_lake(words, lambda: ctx.settings.need("lake"))
+        check_kept(words)
         folder = options.pop("folder") or _folder(ctx)
         token = token or make_token(datetime.now(UTC), secrets.token_hex(4))
         ctx.output.note(f"token {token}")
@@ -107,7 +111,7 @@ def run(
         name, there = recorded_place(ctx, environment, place)
         given = {"environment": name, "folder": folder,
                  "token": token, "place": there, "tell": _teller(ctx)}  # fmt: skip
-        words = _as_known(words, environment, name)
+        words = with_name(words, environment, name)
         if on == "glue":
             outcome = _on_glue(ctx, words, given, options)
         else:
@@ -131,17 +135,6 @@ def _refuse_unused(on: str) -> None:
 
 def _folder(ctx: Context) -> str:
     return f"{ctx.settings.need('lake').rstrip('/')}/jobs"
-
-
-def _as_known(words: list[str], environment: str, name: str) -> list[str]:
-    """Of an environment that MWAA knows by another name: what is saved of it goes by ours."""
-    from airkeep.cli.main import cli
-
-    command = cli.get_command(click.Context(cli), words[0])
-    takes_name = command is not None and any(p.name == "set_environment" for p in command.params)
-    if environment == name or not takes_name:
-        return words
-    return [words[0], "--environment", environment, *words[1:]]  # of two flags the last counts
 
 
 def _teller(ctx: Context) -> Callable[[str], None]:
