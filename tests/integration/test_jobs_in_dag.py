@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -83,7 +86,7 @@ def test_a_command_runs_in_a_dag_run_and_its_result_comes_back(
         "logical_date": "2026-11-21T14:30:00+00:00",
         "conf": {"command": COMMAND, "result": f"{tmp_path}/t/result.json"},
     }
-    assert said[0] == "unpaused the DAG airkeep_job"
+    assert said[:2] == ["unpaused the DAG airkeep_job", "token t"]
 
 
 def test_a_run_that_is_there_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +94,7 @@ def test_a_run_that_is_there_is_waited_for(tmp_path: Path, monkeypatch: pytest.M
     there: Reply = (409, {"detail": "DAGRun with this ID already exists"})
     with airflow(monkeypatch, AWAKE, there, state("running"), state("success")):
         assert ask(tmp_path, worker.patience(), said.append).result == Result(0)
-    assert said[0] == "waiting for airkeep__t, which was asked for already"
+    assert said[:2] == ["token t", "waiting for airkeep__t, which was asked for already"]
 
 
 def test_what_is_done_is_not_asked_for_again(
@@ -161,6 +164,36 @@ def test_a_web_server_that_is_busy_is_asked_again(
     worker = Worker(tmp_path, Result(0))
     with airflow(monkeypatch, AWAKE, STARTED, (503, {}), (502, {}), state("success")):
         assert ask(tmp_path, worker.patience()).result.status == 0
+
+
+def test_ctrl_c_says_that_the_job_goes_on_and_how_it_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [
+        "--on",
+        "dag",
+        "-e",
+        "prod",
+        "--folder",
+        str(tmp_path),
+        "--poll",
+        "0.1",
+        "--token",
+        "t",
+    ]
+    with (
+        airflow(monkeypatch, AWAKE, STARTED, state("running")),
+        subprocess.Popen(
+            [sys.executable, "-m", "airkeep.cli", "job", "run", *words, "--", "clean", "s3://b/l"],
+            stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        ) as asking,
+    ):  # fmt: skip
+        assert asking.stderr is not None
+        said = iter(asking.stderr)
+        assert "airkeep__t running\n" in said  # reads up to there
+        asking.send_signal(signal.SIGINT)
+        assert "a job that was started goes on, and --token t waits for it" in "".join(said)
+    assert asking.returncode == 130
 
 
 def test_another_refusal_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

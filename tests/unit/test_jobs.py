@@ -119,7 +119,7 @@ def test_every_command_of_a_job_speaks_json(name: str) -> None:
         assert "--json" in {option for parameter in leaf.params for option in parameter.opts}
 
 
-def test_a_job_on_glue_is_told_the_lake_that_its_caller_means() -> None:
+def test_a_job_is_told_the_lake_that_its_caller_means() -> None:
     url = "s3://b/lake"
     for words, told in [
         (["export", "env:", "-"], ["export", "env:", url]),
@@ -567,9 +567,11 @@ def test_the_command_line_ends_as_the_jobs_command_did(
      (["--on", "glue", "--", "export", "env:", "./mylake"], 3, "./mylake is a folder of the job"),
      (["--on", "dag", "--", "export", "--", "env:", "mylake"], 3, "mylake is a folder of the job"),
      (["--on", "glue", "--", "cost", "by-dag", "file:///l"], 3, "file:///l is a folder of the job"),
-     (["--on", "dag", "--", "query", "-", "x", "-o", "a.csv"], 3, "--output a.csv is a file of th"),
+     (["--on", "dag", "--", "query", "s3://b/l", "x", "-o", "a"], 3, "--output a is a file of th"),
      (["--on", "glue", "--", "report", "-", "-o", "r.html"], 3, "it writes a file"),
      (["--on", "glue", "--", "export", "env:", "-"], 3, "no lake is set"),
+     (["--on", "glue", "-e", "p", "--lake", "memory://", "--", "export", "env:", "-"], 3,
+      "AIRKEEP_GLUE_ROLE"),
      (["--on", "here", "--token", "t", "--", "clean"], 3, "no lake is set"),
      (["--on", "dag", "-e", "prod", "--", "clean"], 3, "no lake is set")],
 )  # fmt: skip
@@ -577,4 +579,6 @@ def test_what_cannot_be_a_job_is_refused_at_once(
     arguments: list[str], status: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["job", "run", *arguments]) == status
-    assert words in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert words in told
+    assert "token " not in told

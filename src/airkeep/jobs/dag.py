@@ -58,8 +58,9 @@ def run_on_dag(
     run = _Run(AirflowRest(environment, place), run_id(token), record, patience, tell)
     record.check("dag", environment, words)
     if (done := record.result()) is None:
-        record.ask("dag", environment, words, at)
         run.wake()
+        tell(f"token {token}")
+        record.ask("dag", environment, words, at)
         run.start(words, at)
         done = run.wait()
     return Outcome("dag", token, run.id, run.logs, done)

@@ -101,6 +101,7 @@ def run_on_glue(
         environment=environment,
     )  # fmt: skip
     glue_jobs.put_job(names.job, definition, place)
+    tell(f"token {token}")
     is_ours = job.record.ask("glue", environment, words, now or datetime.now(UTC))
     arguments = run_arguments(
         words, token=token, result=job.record.result_url, region=region_of(place), secret=secret
@@ -150,8 +151,8 @@ def _connect(
     if address is None:
         if glue_connections.find(name, place) is None:
             raise JobError(
-                f"Glue has no connection {name}, and no address was given to make it: give "
-                f"--database once (env: inside of the environment)"
+                f"Glue has no connection {name}, and no address was given to make it: run the DAG "
+                f"airkeep_export_glue once, or give --database (env: inside of the environment)"
             )
         return
     if network is None:
