@@ -78,7 +78,11 @@ class Said:
         return self.used.get("hours")
 
 
-_REGION = click.option("--region", help="Whose prices: us-east-1.  [its journal's, or AWS_REGION]")
+_REGION = click.option(
+    "--region",
+    callback=lambda _context, _option, name: name and name.lower(),
+    help="Whose prices: us-east-1.  [its journal's, or AWS_REGION]",
+)
 _PRICES = click.option(
     "--prices",
     "prices_file",

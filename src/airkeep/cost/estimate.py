@@ -176,8 +176,7 @@ def _s3(usage: Usage, period: Period, prices: Prices, region: str) -> Iterator[_
 
 
 def _check(usage: Usage, hours: Decimal, period: Period) -> None:
-    if not 0 <= hours <= period.hours:
-        raise ConfigError(f"hours: expected 0 to {period.hours:g} in this period, found {hours}")
+    period.check_hours(hours)
     if usage.workers < WORKERS:
         raise ConfigError(f"workers: an environment has {WORKERS} or more, found {usage.workers}")
     if usage.schedulers is not None and usage.schedulers < 1:
