@@ -20,6 +20,7 @@ from airkeep.environment.events import Began, Ended, Event, MwaaPlace, Placed, R
 from airkeep.environment.journal import Author, Journal
 from airkeep.errors import ConfigError, NoSuchSnapshotError
 from airkeep.export.run import export
+from airkeep.provider.bills import bills_of
 from airkeep.snapshot.lake import Lake
 from chromium import chromium, opened_page
 from report_pages import data, made, run
@@ -222,6 +223,15 @@ def test_the_report_shows_the_same_bill(woken: Lake, tmp_path: Path) -> None:
         **{one["name"]: float(one["amount"]) for one in found["shares"]},
     }
     assert "extra workers (1) in us-east-1" in cost_part(file)["lead"]
+
+
+def test_so_does_the_report_inside_of_airflow(woken: Lake, lake: str, tmp_path: Path) -> None:
+    bills = bills_of(woken.store, woken.environments())
+    file, since = tmp_path / "r.html", datetime(2026, 11, 20, tzinfo=UTC)
+    airkeep.report(woken, file, since=since, bills=bills)
+    total = Decimal(bill(woken.url, "--since", "2026-11-20")["total"])
+    assert f"prod: {total:,} USD, estimated for" in cost_part(file)["lead"]
+    assert bills_of(Lake(lake).store, ["prod", "old"]) == {}  # which have no journal
 
 
 def test_without_a_journal_slot_hours_are_shared_and_amounts_are_not_known(
