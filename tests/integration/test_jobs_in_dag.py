@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from airkeep.aws.wait import Patience
-from airkeep.errors import AirflowRestError, JobError
+from airkeep.errors import AirflowRestError, JobError, NoEnvironmentError
 from airkeep.jobs.dag import run_on_dag
 from airkeep.jobs.job import Outcome, Result
 from airkeep.jobs.record import Record
 from aws_server import AwsServer
-from told_mwaa import Reply, ToldMwaa, told_mwaa
+from told_http import Answer, told_http
+from told_mwaa import JSON, Reply, ToldMwaa, told_mwaa
 
 NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
 AWAKE: Reply = (200, {"dag_id": "airkeep_job", "is_paused": False})
@@ -134,6 +135,21 @@ def test_an_environment_without_the_dag_is_told_what_it_lacks(
         pytest.raises(JobError, match=r"prod has no DAG airkeep_job: put airkeep\[airflow\]"),
     ):
         ask(tmp_path, Worker(tmp_path).patience())
+
+
+def test_an_environment_that_is_not_there_is_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = Answer(404, b"{}", {"x-amzn-ErrorType": "ResourceNotFoundException", **JSON})
+    known = Answer(200, b'{"Environments": ["prod"]}', JSON)
+    with told_http(lambda asked: known if asked.path == "/environments" else missing) as url:
+        for name, value in AwsServer(url).variables.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(NoEnvironmentError, match=r"no environment prd \(did you mean prod\?\)"):
+            run_on_dag(
+                COMMAND, environment="prd", folder=str(tmp_path), token="t", patience=Patience(0)
+            )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_takes_too_long_is_made_to_fail(

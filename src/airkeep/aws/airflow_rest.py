@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from airkeep.aws import mwaa
 from airkeep.aws.session import HERE, AwsPlace, client, explained
-from airkeep.errors import AirflowRestError
+from airkeep.errors import AirflowRestError, NoEnvironmentError
 
 PAGE = 100  # what every Airflow gives at once, whatever its maximum_page_limit
 _READS = 5  # of a list that changes
@@ -24,7 +25,7 @@ class AirflowRest:
     """The API of one environment."""
 
     def __init__(self, environment: str, place: AwsPlace = HERE) -> None:
-        self.environment = environment
+        self.environment, self._place = environment, place
         self._mwaa = client("mwaa", place)
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
@@ -32,6 +33,7 @@ class AirflowRest:
 
         Raises:
             AirflowRestError: Airflow refused; `status` says how.
+            NoEnvironmentError: there is none of that name.
             AwsError: AWS refused or failed.
         """
         return self._call("GET", path, query=query)
@@ -118,6 +120,8 @@ class AirflowRest:
                 told = self._mwaa.invoke_rest_api(**asked)
             except refused as error:
                 told = {"RestApiStatusCode": 500, **error.response}
+            except self._mwaa.exceptions.ResourceNotFoundException:
+                raise NoEnvironmentError(self.environment, mwaa.names(self._place)) from None
         status, reply = int(told.get("RestApiStatusCode", 0)), told.get("RestApiResponse") or {}
         if status >= 400:
             raise AirflowRestError(doing, status, _words(reply))
