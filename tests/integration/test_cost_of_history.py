@@ -229,8 +229,10 @@ def test_so_does_the_report_inside_of_airflow(woken: Lake, lake: str, tmp_path: 
     bills = bills_of(woken.store, woken.environments())
     file, since = tmp_path / "r.html", datetime(2026, 11, 20, tzinfo=UTC)
     airkeep.report(woken, file, since=since, bills=bills)
-    total = Decimal(bill(woken.url, "--since", "2026-11-20")["total"])
-    assert f"prod: {total:,} USD, estimated for" in cost_part(file)["lead"]
+    found, lead = bill(woken.url, "--since", "2026-11-20"), cost_part(file)["lead"]
+    assert f"prod: {Decimal(found['total']):,} USD, estimated for" in lead
+    for price in (line["price"] for line in found["estimate"]["lines"]):
+        assert f"{price['day']} ({price['source']})" in lead
     assert bills_of(Lake(lake).store, ["prod", "old"]) == {}  # which have no journal
 
 
