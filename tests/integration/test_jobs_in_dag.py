@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,12 +14,13 @@ from typing import Any
 import pytest
 
 from airkeep.aws.wait import Patience
-from airkeep.errors import AirflowRestError, AwsUnavailableError, JobError
+from airkeep.errors import AirflowRestError, AwsUnavailableError, JobError, NoEnvironmentError
 from airkeep.jobs.dag import run_on_dag
 from airkeep.jobs.job import Outcome, Result
 from airkeep.jobs.record import Record
 from aws_server import AwsServer
-from told_mwaa import Reply, ToldMwaa, told_mwaa
+from told_http import Answer, told_http
+from told_mwaa import JSON, Reply, ToldMwaa, told_mwaa
 
 NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
 AWAKE: Reply = (200, {"dag_id": "airkeep_job", "is_paused": False})
@@ -83,7 +87,7 @@ def test_a_command_runs_in_a_dag_run_and_its_result_comes_back(
         "logical_date": "2026-11-21T14:30:00+00:00",
         "conf": {"command": COMMAND, "result": f"{tmp_path}/t/result.json"},
     }
-    assert said[0] == "unpaused the DAG airkeep_job"
+    assert said[:2] == ["unpaused the DAG airkeep_job", "token t"]
 
 
 def test_a_run_that_is_there_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +95,7 @@ def test_a_run_that_is_there_is_waited_for(tmp_path: Path, monkeypatch: pytest.M
     there: Reply = (409, {"detail": "DAGRun with this ID already exists"})
     with airflow(monkeypatch, AWAKE, there, state("running"), state("success")):
         assert ask(tmp_path, worker.patience(), said.append).result == Result(0)
-    assert said[0] == "waiting for airkeep__t, which was asked for already"
+    assert said[:2] == ["token t", "waiting for airkeep__t, which was asked for already"]
 
 
 def test_what_is_done_is_not_asked_for_again(
@@ -131,6 +135,21 @@ def test_an_environment_without_the_dag_is_told_what_it_lacks(
         pytest.raises(JobError, match=r"prod has no DAG airkeep_job: put airkeep\[airflow\]"),
     ):
         ask(tmp_path, Worker(tmp_path).patience())
+
+
+def test_an_environment_that_is_not_there_is_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = Answer(404, b"{}", {"x-amzn-ErrorType": "ResourceNotFoundException", **JSON})
+    known = Answer(200, b'{"Environments": ["prod"]}', JSON)
+    with told_http(lambda asked: known if asked.path == "/environments" else missing) as url:
+        for name, value in AwsServer(url).variables.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(NoEnvironmentError, match=r"no environment prd \(did you mean prod\?\)"):
+            run_on_dag(
+                COMMAND, environment="prd", folder=str(tmp_path), token="t", patience=Patience(0)
+            )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_takes_too_long_is_made_to_fail(
@@ -174,6 +193,36 @@ def test_a_run_is_not_begun_where_airflow_does_not_answer_for_five_minutes(
     ):
         ask(tmp_path, worker.patience(4_500))
     assert worker.now == 300
+
+
+def test_ctrl_c_says_that_the_job_goes_on_and_how_it_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [
+        "--on",
+        "dag",
+        "-e",
+        "prod",
+        "--folder",
+        str(tmp_path),
+        "--poll",
+        "0.1",
+        "--token",
+        "t",
+    ]
+    with (
+        airflow(monkeypatch, AWAKE, STARTED, state("running")),
+        subprocess.Popen(
+            [sys.executable, "-m", "airkeep.cli", "job", "run", *words, "--", "clean", "s3://b/l"],
+            stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        ) as asking,
+    ):  # fmt: skip
+        assert asking.stderr is not None
+        said = iter(asking.stderr)
+        assert "airkeep__t running\n" in said  # reads up to there
+        asking.send_signal(signal.SIGINT)
+        assert "a job that was started goes on, and --token t waits for it" in "".join(said)
+    assert asking.returncode == 130
 
 
 def test_another_refusal_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -236,7 +236,7 @@ def test_a_run_that_takes_too_long_is_stopped(account: Account) -> None:
 
 
 def test_without_a_connection_and_without_an_address_there_is_no_job(account: Account) -> None:
-    with pytest.raises(JobError, match="give --database once"):
+    with pytest.raises(JobError, match="or give --database"):
         account.run("iam")
     assert list(open_store(account.lake).list()) == []
 

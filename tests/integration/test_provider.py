@@ -111,6 +111,32 @@ def test_every_example_dag_is_found_without_an_error_or_a_warning(
     assert found["provider"] == __version__
 
 
+def test_a_password_in_an_argument_is_refused_before_airflow_shows_it(
+    airflow: Provided, tmp_path: Path
+) -> None:
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    for name, database in {
+        "literal": "postgresql://me:secret@127.0.0.1/airflow",
+        "template": "postgresql://{{ var.value.user }}@127.0.0.1/airflow",
+    }.items():
+        (dags / f"{name}.py").write_text(
+            "from datetime import datetime  # a DAG of Airflow\n"
+            "from airkeep.provider.compatibility import DAG\n"
+            "from airkeep.provider.operators import AirkeepExportOperator\n"
+            f"with DAG('{name}', schedule=None, start_date=datetime(2026, 1, 1)) as dag:\n"
+            f"    address = '{database}'\n"
+            "    AirkeepExportOperator(task_id='export', database=address)\n"
+        )
+    nowhere = "postgresql://nobody@127.0.0.1:1/none"
+    found = bag(Trial(airflow, tmp_path, nowhere, AIRFLOW__CORE__DAGS_FOLDER=str(dags)))
+
+    assert set(found["dags"]) == {"template"}
+    [error] = found["errors"].values()
+    assert "database= holds a password" in error
+    assert "secret" not in error
+
+
 def bag(trial: Trial) -> dict[str, Any]:
     script = PROJECT / "tests" / "in_airflow" / "bag.py"
     well, said = trial.call("python", str(script))

@@ -74,6 +74,7 @@ def test_a_part_of_a_month_a_lake_and_prices_of_ones_own(tmp_path: Path) -> None
     [
         (["--class", "small"], 2, "--region: prices differ by region"),
         (["--class", "small", "--month", "august"], 2, "a month such as 2021-08"),
+        (["--class", "small", "--month", "9999-12"], 2, "a month such as 2021-08"),
         (["--class", "small", "--storage-gb", "-1"], 2, "'-1': write a number"),
         (["--class", "small", "--storage-gb", "NaN"], 2, "'NaN': write a number"),
         (["--class", "small", "--hours", "1e-9999999"], 2, "'1e-9999999': write a number"),
@@ -81,6 +82,7 @@ def test_a_part_of_a_month_a_lake_and_prices_of_ones_own(tmp_path: Path) -> None
         (["--s3-gb", "GLACIER=much"], 2, "'much': write a number"),
         (["--region", "us-east-1"], 3, "nothing to price"),
         (["--region", "us-east-1", "--class", "huge"], 3, "no environment class 'huge'"),
+        (["--region", "US-East-1", "--class", "xlarge"], 94, "in us-east-1, only of"),
         (["--region", "us-east-1", "--class", "xlarge"], 94, "give --prices FILE"),
         (["--region", "us-east-1", "--prices", "none.toml"], 3, "none.toml cannot be read"),
     ],

@@ -29,11 +29,13 @@ from airkeep.aws.policies import JOBS
 from airkeep.aws.policy import Names
 from airkeep.aws.session import HERE
 from airkeep.aws.wait import Patience
+from airkeep.cli.job_words import with_lake, with_name
 from airkeep.cli.main import COMMANDS, cli, run
 from airkeep.database.address import Address
 from airkeep.errors import AddressError, ConfigError, JobError, JobFailedError
 from airkeep.jobs.connection import from_jdbc, to_jdbc
-from airkeep.jobs.glue import _Job
+from airkeep.jobs.dag import run_on_dag
+from airkeep.jobs.glue import _Job, run_on_glue
 from airkeep.jobs.glue_plan import (
     CONNECTION,
     ENVIRONMENT,
@@ -49,6 +51,7 @@ from airkeep.jobs.inside import run_inside
 from airkeep.jobs.job import (
     INSIDE,
     OUTSIDE,
+    Outcome,
     Result,
     as_json,
     check_command,
@@ -114,6 +117,28 @@ def test_every_command_of_a_job_speaks_json(name: str) -> None:
     assert command is not None
     for leaf in leaves(command):
         assert "--json" in {option for parameter in leaf.params for option in parameter.opts}
+
+
+def test_a_job_is_told_the_lake_that_its_caller_means() -> None:
+    url = "s3://b/lake"
+    for words, told in [
+        (["export", "env:", "-"], ["export", "env:", url]),
+        (["export", "-", "-"], ["export", "-", url]),
+        (["cost", "by-dag", "--since", "7d", "-"], ["cost", "by-dag", "--since", "7d", url]),
+        (["query", "--json", "--", "-", "-"], ["query", "--json", "--", url, "-"]),
+        (["export", "-", "s3://o/lake"], ["export", "-", "s3://o/lake"]),
+        (["cost", "estimate"], ["cost", "estimate"]),
+    ]:
+        assert with_lake(words, lambda: url) == told
+
+
+def test_a_job_is_told_our_name_of_an_environment_before_its_own_flags() -> None:
+    for words, told in [
+        (["export", "env:", "-"], ["export", "--environment", "prod", "env:", "-"]),
+        (["cost", "by-dag", "-"], ["cost", "by-dag", "--environment", "prod", "-"]),
+        (["snapshots", "-"], ["snapshots", "-"]),
+    ]:
+        assert with_name(words, "prod", "acme-prod") == told
 
 
 def test_a_command_is_asked_for_json_before_its_bare_words() -> None:
@@ -218,6 +243,30 @@ def test_one_token_is_one_job(tmp_path: Any) -> None:
     assert record.result() is None
     with pytest.raises(JobError, match="another job was asked for"):
         record.ask("dag", "prod", ["prune", "x"], NOW)
+
+
+@pytest.mark.parametrize("on", ["glue", "dag"])
+def test_a_token_that_is_used_up_answers_no_other_command(
+    on: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    folder, patience = str(tmp_path), Patience(0)
+    record = Record(folder, "t")
+    record.ask(on, "prod", ["clean"], NOW)
+    save(record.result_url, Result(0, {"files": 7}).json())
+
+    def ask(environment: str, command: str) -> Outcome:
+        given: dict[str, Any] = {"environment": environment, "folder": folder, "token": "t"}
+        if on == "dag":
+            return run_on_dag([command], patience=patience, **given)
+        return run_on_glue([command], role="r", patience=patience, **given)
+
+    with told_glue({"GetJobRuns": [{"JobRuns": []}]}) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert ask("prod", "clean").result.summary == {"files": 7}
+        for other in (("prod", "prune"), ("dev", "clean")):
+            with pytest.raises(JobError, match="another job was asked for"):
+                ask(*other)
 
 
 def test_a_result_is_made_once_and_is_what_a_refusal_said(tmp_path: Any) -> None:
@@ -515,6 +564,14 @@ def test_the_command_line_ends_as_the_jobs_command_did(
      (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--", "clean"], 3, "AIRKEEP_GLUE_ROLE"),
      (["--on", "glue", "-e", "p", "--folder", "s3://b/j", "--glue-role", "r", "--subnet", "s",
        "--", "clean"], 2, "go together"),
+     (["--on", "glue", "--", "export", "env:", "./mylake"], 3, "./mylake is a folder of the job"),
+     (["--on", "dag", "--", "export", "--", "env:", "mylake"], 3, "mylake is a folder of the job"),
+     (["--on", "glue", "--", "cost", "by-dag", "file:///l"], 3, "file:///l is a folder of the job"),
+     (["--on", "dag", "--", "query", "s3://b/l", "x", "-o", "a"], 3, "--output a is a file of th"),
+     (["--on", "glue", "--", "report", "-", "-o", "r.html"], 3, "it writes a file"),
+     (["--on", "glue", "--", "export", "env:", "-"], 3, "no lake is set"),
+     (["--on", "glue", "-e", "p", "--lake", "memory://", "--", "export", "env:", "-"], 3,
+      "AIRKEEP_GLUE_ROLE"),
      (["--on", "here", "--token", "t", "--", "clean"], 3, "no lake is set"),
      (["--on", "dag", "-e", "prod", "--", "clean"], 3, "no lake is set")],
 )  # fmt: skip
@@ -522,4 +579,6 @@ def test_what_cannot_be_a_job_is_refused_at_once(
     arguments: list[str], status: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["job", "run", *arguments]) == status
-    assert words in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert words in told
+    assert "token " not in told

@@ -82,7 +82,6 @@ def test_each_environment_has_its_share_of_rows_and_what_is_left_out_is_told() -
     ("dag", "told"),
     [
         (DAG, ()),
-        (replace(DAG, last_state="failed", failed=1), ("failing",)),
         (replace(DAG, failed=1, success_rate=0.8), ("flaky", "worse")),
         (replace(DAG, failed=1, success_rate=0.98), ("flaky",)),
         (replace(DAG, mean_s=15.1), ("slower",)),
@@ -98,7 +97,16 @@ def test_each_environment_has_its_share_of_rows_and_what_is_left_out_is_told() -
     ],
 )
 def test_a_dag_that_needs_a_look_says_why(dag: Dag, told: tuple[str, ...]) -> None:
-    assert signals(dag, 10_000_000, stuck=False, zombies=False, missed=False) == told
+    assert of(dag) == told
+
+
+def test_a_dag_whose_last_finished_run_failed_is_failing_also_while_another_runs() -> None:
+    for state in ("failed", "running"):
+        assert of(replace(DAG, failed=1, last_state=state), failing=True) == ("failing",)
+
+
+def of(dag: Dag, *, failing: bool = False) -> tuple[str, ...]:
+    return signals(dag, 10_000_000, failing=failing, stuck=False, zombies=False, missed=False)
 
 
 def test_what_changed_names_failures_first_and_says_both_weeks() -> None:

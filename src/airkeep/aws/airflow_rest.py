@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from airkeep.aws import mwaa
 from airkeep.aws.session import HERE, AwsPlace, client, explained
-from airkeep.errors import AirflowRestError, AwsUnavailableError
+from airkeep.errors import AirflowRestError, AwsUnavailableError, NoEnvironmentError
 
 PAGE = 100  # what every Airflow gives at once, whatever its maximum_page_limit
 _BUSY = (429, 502, 503, 504)  # of a web server that is starting, or has too much to do
@@ -26,7 +27,7 @@ class AirflowRest:
     """The API of one environment."""
 
     def __init__(self, environment: str, place: AwsPlace = HERE) -> None:
-        self.environment = environment
+        self.environment, self._place = environment, place
         self._mwaa = client("mwaa", place)
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
@@ -35,6 +36,7 @@ class AirflowRest:
         Raises:
             AirflowRestError: Airflow refused; `status` says how.
             AwsUnavailableError: it has too much to do, or is just replaced.
+            NoEnvironmentError: there is none of that name.
             AwsError: AWS refused or failed.
         """
         return self._call("GET", path, query=query)
@@ -117,6 +119,8 @@ class AirflowRest:
                 told = self._mwaa.invoke_rest_api(**asked)
             except refused as error:
                 told = {"RestApiStatusCode": 500, **error.response}
+            except self._mwaa.exceptions.ResourceNotFoundException:
+                raise NoEnvironmentError(self.environment, mwaa.names(self._place)) from None
         status, reply = int(told.get("RestApiStatusCode", 0)), told.get("RestApiResponse") or {}
         if status in _BUSY:
             raise AwsUnavailableError(str(AirflowRestError(doing, status, _words(reply))))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airkeep.cost.estimate import Estimate
 
 Kind = tuple[str, Decimal]
+_NO_MONTH = datetime(9999, 12, 1, tzinfo=UTC)  # after which there is no other to end it
 
 
 class Month(click.ParamType):  # type: ignore[type-arg]
@@ -27,9 +28,12 @@ class Month(click.ParamType):  # type: ignore[type-arg]
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
         try:
-            return datetime.strptime(str(value), "%Y-%m").replace(tzinfo=UTC)
+            found = datetime.strptime(str(value), "%Y-%m").replace(tzinfo=UTC)
         except ValueError:
+            found = _NO_MONTH
+        if (found.year, found.month) >= (_NO_MONTH.year, _NO_MONTH.month):
             self.fail(f"{value!r}: write a month such as 2021-08", param, ctx)
+        return found
 
 
 @click.command("estimate")

@@ -24,7 +24,8 @@ class Ending:
 
 
 # Twice what a connection may take, and below the 30 s after which Kubernetes kills.
-_endings = [Ending(20, "nothing half-done counts")]
+STOP_S = 20
+_endings = [Ending(STOP_S, "nothing half-done counts")]
 
 
 def ending() -> Ending:

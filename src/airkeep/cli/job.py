@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from airkeep.cli.context import Context, Group, setting_option, shared_options
+from airkeep.cli.ending import STOP_S, Ending, ends_as
 from airkeep.cli.place import place_options, recorded_place
 from airkeep.errors import JobFailedError
 from airkeep.hidden import hidden
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 # What each place has a use for; Glue for all of them.
 _ANYWHERE = {
-    "command", "on", "set_environment", "folder", "token", "timeout_minutes",
+    "command", "on", "set_environment", "set_lake", "folder", "token", "timeout_minutes",
     "as_json", "quiet", "verbose",
 }  # fmt: skip
 _USED = {
@@ -49,6 +50,7 @@ def job() -> None:
     "--on", type=click.Choice(["glue", "dag", "here"]), required=True, help="Where it runs."
 )
 @setting_option("environment", "--environment", "-e", help="The environment of MWAA.")
+@setting_option("lake", "--lake", help="Its jobs/ keeps records; what - is in COMMAND.")
 @click.option("--folder", help="Where scripts and results are kept; by default jobs/ of the lake.")
 @click.option("--token", help="Makes it one job: with it again, the same run is waited for.")
 @click.option("--database", help="For Glue: the address its connection should have; env: inside.")
@@ -73,7 +75,7 @@ def job() -> None:
     help="Seconds between two looks.",
 )  # fmt: skip
 @place_options
-@shared_options("environment", "glue_role", "glue_job", "glue_connection", tuning=False)
+@shared_options("environment", "lake", "glue_role", "glue_job", "glue_connection", tuning=False)
 def run(
     ctx: Context,
     command: tuple[str, ...],
@@ -86,13 +88,14 @@ def run(
     """Run COMMAND, one of airkeep's, where ENVIRONMENT's database is, and wait for its end.
 
     \b
-    airkeep job run --on glue -e prod --glue-role airkeep -- export env: s3://bucket/lake
-    airkeep job run --on dag -e prod -- verify s3://bucket/lake prod/latest
+    airkeep job run --on glue -e prod --lake s3://b/lake --glue-role airkeep -- export env: -
+    airkeep job run --on dag -e prod --lake s3://b/lake -- verify - prod/latest
 
     What it printed is printed, and its exit status is this one's. env: is the database of the
     environment. Ctrl-C leaves the job at work; the same --token waits for it again. With --on here
     it ends the job, and a --token keeps one that has ended from being run again.
     """
+    from airkeep.cli.job_words import check_kept, with_lake, with_name
     from airkeep.jobs.job import as_json, check_command, make_token
 
     words = as_json(check_command(command))
@@ -100,18 +103,21 @@ def run(
     if on == "here":
         outcome = _here(ctx, words, token, options)
     else:
+        words = with_lake(words, lambda: ctx.settings.need("lake"))
+        check_kept(words)
         folder = options.pop("folder") or _folder(ctx)
         token = token or make_token(datetime.now(UTC), secrets.token_hex(4))
-        ctx.output.note(f"token {token}")
         environment = ctx.settings.need("environment")
         name, there = recorded_place(ctx, environment, place)
         given = {"environment": name, "folder": folder,
                  "token": token, "place": there, "tell": _teller(ctx)}  # fmt: skip
-        words = _as_known(words, environment, name)
-        if on == "glue":
-            outcome = _on_glue(ctx, words, given, options)
-        else:
-            outcome = _on_dag(words, given, options)
+        words = with_name(words, environment, name)
+        left = f"a job that was started goes on, and --token {token} waits for it"
+        with ends_as(Ending(STOP_S, left)):
+            if on == "glue":
+                outcome = _on_glue(ctx, words, given, options)
+            else:
+                outcome = _on_dag(words, given, options)
     ctx.output.result(outcome, lambda: _show(ctx, outcome))
     if outcome.result.status:
         raise JobFailedError(
@@ -133,17 +139,6 @@ def _folder(ctx: Context) -> str:
     return f"{ctx.settings.need('lake').rstrip('/')}/jobs"
 
 
-def _as_known(words: list[str], environment: str, name: str) -> list[str]:
-    """Of an environment that MWAA knows by another name: what is saved of it goes by ours."""
-    from airkeep.cli.main import cli
-
-    command = cli.get_command(click.Context(cli), words[0])
-    takes_name = command is not None and any(p.name == "set_environment" for p in command.params)
-    if environment == name or not takes_name:
-        return words
-    return [words[0], "--environment", environment, *words[1:]]  # of two flags the last counts
-
-
 def _teller(ctx: Context) -> Callable[[str], None]:
     return ctx.output.note
 
@@ -155,10 +150,11 @@ def _here(ctx: Context, command: list[str], token: str | None, options: dict[str
     folder = options["folder"]
     if folder and not token:
         raise click.UsageError("--folder keeps the job of a --token: give one")
-    environment = ctx.settings.environment or ""
+    environment, lake = ctx.settings.environment or "", ctx.settings.lake or ""
+    meant = {"AIRKEEP_ENVIRONMENT": environment, "AIRKEEP_LAKE": lake}
     return run_here(
         command,
-        {**os.environ, **({"AIRKEEP_ENVIRONMENT": environment} if environment else {})},
+        {**os.environ, **{name: value for name, value in meant.items() if value}},
         environment=environment,
         record=Record(folder or _folder(ctx), token) if token else None,
         timeout_s=options["timeout_minutes"] * 60,

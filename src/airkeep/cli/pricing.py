@@ -15,7 +15,6 @@ import click
 from airkeep.cli.context import Command
 
 if TYPE_CHECKING:
-    from airkeep.cost.estimate import Usage
     from airkeep.cost.prices import Prices
     from airkeep.report.cost import Paid, Priced
     from airkeep.snapshot.lake import Lake
@@ -78,7 +77,11 @@ class Said:
         return self.used.get("hours")
 
 
-_REGION = click.option("--region", help="Whose prices: us-east-1.  [its journal's, or AWS_REGION]")
+_REGION = click.option(
+    "--region",
+    callback=lambda _context, _option, name: name and name.lower(),
+    help="Whose prices: us-east-1.  [its journal's, or AWS_REGION]",
+)
 _PRICES = click.option(
     "--prices",
     "prices_file",
@@ -172,7 +175,7 @@ def bill_of(
         environment: None: of which one it is not known.
         note: is told why no amount is known.
     """
-    from airkeep.cost.estimate import Usage
+    from airkeep.cost.estimate import Usage, why_unpriced
     from airkeep.environment.journal import Journal
     from airkeep.environment.saved import usage_of
     from airkeep.environment.trips import sleeps
@@ -190,7 +193,7 @@ def bill_of(
         return Priced(Usage(**said.used), needed_region(said.region, prices), prices, asleep)
     if known is not None:
         usage, region = replace(known[0], **said.used), said.region or known[1]
-        if (why := _why_not(usage, region, prices)) is None:
+        if (why := why_unpriced(usage, region, prices)) is None:
             return Priced(usage, region, prices, asleep)
     elif said.used.keys() - {"hours"}:
         raise click.UsageError("workers, schedulers and storage are of a class: give --class")
@@ -198,19 +201,6 @@ def bill_of(
         why = "its journal has no class of MWAA: give --class mw1.small or --total 449.11"
     note(f"what {environment or 'the environment'} cost is not known: {why}")
     return Paid(None, said.hours, asleep)
-
-
-def _why_not(usage: Usage, region: str, prices: Prices) -> str | None:
-    """Why what a journal tells has no price; None where it has."""
-    from airkeep.cost.estimate import estimate
-    from airkeep.cost.period import month_of
-    from airkeep.errors import NoPriceError
-
-    try:
-        estimate(replace(usage, hours=None), month_of(2026, 1), prices, region=region)
-    except NoPriceError as error:
-        return str(error)
-    return None
 
 
 def _decorated(function: Command, options: tuple[Callable[..., Any], ...]) -> Command:

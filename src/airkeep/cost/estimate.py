@@ -9,12 +9,12 @@ while it sleeps, and is billed for all of the period.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 
-from airkeep.cost.period import Period
+from airkeep.cost.period import Period, month_of
 from airkeep.cost.prices import CLASSES, Price, Prices
-from airkeep.errors import ConfigError, did_you_mean
+from airkeep.errors import ConfigError, NoPriceError, did_you_mean
 
 CENT = Decimal("0.01")
 WORKERS = 1  # that an environment includes
@@ -120,6 +120,15 @@ def estimate(usage: Usage, period: Period, prices: Prices, *, region: str) -> Es
     return Estimate(region, currencies[0], period, hours, lines, total)
 
 
+def why_unpriced(usage: Usage, region: str, prices: Prices) -> str | None:
+    """Why this use has no price, in no period; None where it has."""
+    try:
+        estimate(replace(usage, hours=None), month_of(2026, 1), prices, region=region)
+    except NoPriceError as error:
+        return str(error)
+    return None
+
+
 def cents(amount: Decimal) -> Decimal:
     """Rounded half up to the cent."""
     return amount.quantize(CENT, ROUND_HALF_UP)
@@ -176,8 +185,7 @@ def _s3(usage: Usage, period: Period, prices: Prices, region: str) -> Iterator[_
 
 
 def _check(usage: Usage, hours: Decimal, period: Period) -> None:
-    if not 0 <= hours <= period.hours:
-        raise ConfigError(f"hours: expected 0 to {period.hours:g} in this period, found {hours}")
+    period.check_hours(hours)
     if usage.workers < WORKERS:
         raise ConfigError(f"workers: an environment has {WORKERS} or more, found {usage.workers}")
     if usage.schedulers is not None and usage.schedulers < 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from airkeep.errors import ConfigError
 
@@ -38,6 +38,16 @@ class Period:
             first, last = max(begin, self.begin), min(end or self.end, self.end)
             found -= _hours(first, max(first, last))
         return found
+
+    def check_hours(self, hours: Decimal) -> None:
+        """See that an environment can have been there for so long.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        if not 0 <= hours <= self.hours:
+            most = self.hours.quantize(Decimal("0.01"), ROUND_FLOOR).normalize()
+            raise ConfigError(f"hours: expected 0 to {most:f} in this period, found {hours}")
 
     @property
     def months(self) -> Decimal:

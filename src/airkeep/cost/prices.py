@@ -9,6 +9,7 @@ the newest.
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -125,8 +126,13 @@ def _ours() -> tuple[Price, ...]:
 def _read(file: Path) -> tuple[Price, ...]:
     try:
         return read_prices(file.read_text(encoding="utf-8"), is_json=file.suffix == ".json")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} cannot be read as UTF-8 text ({type(error).__name__})") from None
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise ConfigError(
+            f"{file} cannot be read ({why}): give --prices a TOML or JSON file"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file} cannot be read: expected UTF-8 text") from None
     except ValueError as error:
         raise ConfigError(f"{file}: {error}") from None
 
@@ -175,10 +181,21 @@ def _kinds(name: str, value: Any, where: str) -> Sequence[tuple[str, Any]]:
     per = ITEMS[name].per
     match value:
         case dict() if per:
+            if per == "class":
+                _check_classes(value, f"{where}, {name}")
             return list(value.items())
         case _ if per:
             raise ValueError(f"{where}: {name} has a price per {per}, found {value!r}")
     return [("", value)]
+
+
+def _check_classes(names: Iterable[str], where: str) -> None:
+    for name in names:
+        if name not in CLASSES:
+            near = did_you_mean(f"mw1.{name.removeprefix('mw1.')}", CLASSES)
+            raise ValueError(
+                f"{where}: there is no class {name!r}{near}: they are {', '.join(CLASSES)}"
+            )
 
 
 def _text(table: Mapping[str, Any], name: str, where: str) -> str:

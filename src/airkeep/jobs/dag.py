@@ -50,18 +50,20 @@ def run_on_dag(
 
     Raises:
         ConfigError: the command or the token cannot be a job's.
-        JobError: there is no such DAG, or the run ended without a result, or took too long and was
-            made to fail.
+        JobError: with this token another job was asked for, or there is no such DAG, or the run
+            ended without a result, or took too long and was made to fail.
         AwsError: AWS or Airflow refused or failed.
     """
     words, at = check_command(command), now or datetime.now(UTC)
     record = Record(folder, check_token(token), place)
     run = _Run(AirflowRest(environment, place), run_id(token), record, patience, tell)
+    record.check("dag", environment, words)
     if (done := record.result()) is None:
-        record.ask("dag", environment, words, at)
-        # Both may be asked for twice: of one run's id there is one run.
+        # `wake` and `start` may be asked for twice: of one run's id there is one run.
         busy = replace(patience, timeout_s=min(_BUSY_S, patience.timeout_s))
         answered(run.wake, busy)
+        tell(f"token {token}")
+        record.ask("dag", environment, words, at)
         answered(lambda: run.start(words, at), busy)
         done = run.wait()
     return Outcome("dag", token, run.id, run.logs, done)

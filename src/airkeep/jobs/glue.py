@@ -84,13 +84,14 @@ def run_on_glue(
 
     Raises:
         ConfigError: the command or the token cannot be a job's.
-        JobError: there is no connection, or the run ended without a result, or took too long and
-            was stopped.
+        JobError: with this token another job was asked for, or there is no connection, or the run
+            ended without a result, or took too long and was stopped.
         AwsError: AWS refused or failed.
     """
     words = check_command(command)
     names = Names(environment=environment, glue_job=job_name, glue_connection=connection)
     job = _Job(names.job, Record(folder, check_token(token), place), shape, patience, place, tell)
+    job.record.check("glue", environment, words)
     if (done := job.record.result()) is not None:
         run = job.newest()
         return job.outcome(run, done) if run else Outcome("glue", token, "", "", done)
@@ -100,6 +101,7 @@ def run_on_glue(
         environment=environment,
     )  # fmt: skip
     glue_jobs.put_job(names.job, definition, place)
+    tell(f"token {token}")
     is_ours = job.record.ask("glue", environment, words, now or datetime.now(UTC))
     arguments = run_arguments(
         words, token=token, result=job.record.result_url, region=region_of(place), secret=secret
@@ -149,8 +151,8 @@ def _connect(
     if address is None:
         if glue_connections.find(name, place) is None:
             raise JobError(
-                f"Glue has no connection {name}, and no address was given to make it: give "
-                f"--database once (env: inside of the environment)"
+                f"Glue has no connection {name}, and no address was given to make it: run the DAG "
+                f"airkeep_export_glue once, or give --database (env: inside of the environment)"
             )
         return
     if network is None:

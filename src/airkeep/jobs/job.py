@@ -18,7 +18,7 @@ from airkeep.errors import ConfigError, JobError, did_you_mean
 # What a job may run, wherever it runs; each of them knows --json.
 INSIDE = (
     "export", "adopt", "snapshots", "show", "verify", "restore", "upgrade", "prune", "query",
-    "models", "report", "cost", "plan-sleep", "register", "diff", "clean", "compact", "iam",
+    "models", "cost", "plan-sleep", "register", "diff", "clean", "compact", "iam",
     "rekey",
 )  # fmt: skip
 _FROM_OUTSIDE = "it is about an environment as seen from outside of it: run it where you are"
@@ -26,6 +26,7 @@ _FROM_OUTSIDE = "it is about an environment as seen from outside of it: run it w
 OUTSIDE = {
     "shell": "it waits for somebody at a terminal",
     "key": "its answer is a secret, and what a job prints is kept",
+    "report": "it writes a file, and a job's disk is gone when it ends: run it where you are",
     "job": "a job starts no other one",
     **dict.fromkeys(("up", "down", "status", "env", "schedule"), _FROM_OUTSIDE),
 }

@@ -47,19 +47,30 @@ class Record:
             JobError: with this token another job was.
             AwsError, StoreError: it could not be saved.
         """
-        asked = {"on": on, "environment": environment, "command": list(command)}
         # One's own document is known again after a lost answer; two of one instant differ.
-        told = {**asked, "at": now.isoformat(), "by": secrets.token_hex(8)}
+        told = {**_asked(on, environment, command), "at": now.isoformat(),
+                "by": secrets.token_hex(8)}  # fmt: skip
         document = json.dumps(told).encode()
         if save(f"{self.folder.rstrip('/')}/{self.token}/{ASKED}", document, self.place):
             return True
-        there = json.loads(self._load(ASKED) or b"{}")
-        if any(there.get(key) != value for key, value in asked.items()):
+        self.check(on, environment, command)
+        return False
+
+    def check(self, on: str, environment: str, command: Sequence[str]) -> None:
+        """See that this token has not been asked for another job.
+
+        Raises:
+            JobError: it has.
+            AwsError, StoreError: the record could not be read.
+        """
+        text = self._load(ASKED)
+        there = {} if text is None else json.loads(text)
+        asked = _asked(on, environment, command)
+        if text is not None and any(there.get(key) != value for key, value in asked.items()):
             raise JobError(
                 f"with the token {self.token} another job was asked for: take another token, or "
                 f"leave it out"
             )
-        return False
 
     def result(self) -> Result | None:
         """What came of it; None as long as nothing has.
@@ -73,6 +84,11 @@ class Record:
 
     def _load(self, name: str) -> bytes | None:
         return load(f"{self.folder.rstrip('/')}/{self.token}/{name}", self.place)
+
+
+def _asked(on: str, environment: str, command: Sequence[str]) -> dict[str, object]:
+    """What makes two jobs the same."""
+    return {"on": on, "environment": environment, "command": list(command)}
 
 
 def run_once(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from airkeep.database.address import LIBPQ_OPTIONS, Address
-from airkeep.errors import AddressError
+from airkeep.database.address import LIBPQ_OPTIONS, Address, resolve_address
+from airkeep.errors import AddressError, ConfigError
 
 
 class Connection(Protocol):
@@ -46,3 +46,17 @@ def address_of(conn_id: str, connection: Connection) -> Address:
         password=connection.password or "",
         options=tuple(sorted(extra.items())),
     )
+
+
+def check_shown(database: str) -> None:
+    """See that a task's argument, which Airflow shows to whoever may look at it, is no secret.
+
+    Raises:
+        ConfigError: it holds a password.
+        AddressError: it is an address that cannot be understood.
+    """
+    if "://" in database and resolve_address(database, {}).password:
+        raise ConfigError(
+            "database= holds a password, which Airflow would show among the task's rendered "
+            "fields: put it into a connection and name that with conn_id="
+        )

@@ -21,7 +21,7 @@ from airkeep.database.limits import ReadLimits, limits_of, question_bytes
 from airkeep.errors import AddressError, ConfigError
 from airkeep.provider.compatibility import IS_AIRFLOW_3, BaseHook
 from airkeep.provider.conf import variables_of
-from airkeep.provider.connection import address_of
+from airkeep.provider.connection import address_of, check_shown
 from airkeep.snapshot.lake import Lake
 from airkeep.snapshot.progress import Progress, Step
 
@@ -57,11 +57,7 @@ class AirkeepHook(BaseHook):
         self.settings: Settings = load_settings(
             {name: value or None for name, value in given.items()}, self.environ, None
         )
-        if "://" in database and resolve_address(database, {}).password:
-            raise ConfigError(
-                "database= holds a password, which Airflow would show among the task's rendered "
-                "fields: put it into a connection and name that with conn_id="
-            )
+        check_shown(database)
 
     def address(self) -> Address:
         """The metadata database.

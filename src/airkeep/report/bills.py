@@ -141,11 +141,12 @@ def _told(one: Bill) -> str:
     period = f"from {one.period.begin:%Y-%m-%d} to {one.period.end:%Y-%m-%d %H:%M} UTC"
     if one.estimate is None:
         return f"{one.environment}: {one.total:,} as told, {period}."
-    days = sorted({line.price.day for line in one.estimate.lines})
+    of = sorted({(line.price.day, line.price.source) for line in one.estimate.lines})
+    prices = " and ".join(f"{day} ({source})" for day, source in of)
     lines = ", ".join(line.what for line in one.estimate.lines)
     return (
         f"{one.environment}: {one.total:,} {one.currency}, estimated for {lines} in "
-        f"{one.estimate.region} by prices of {days[0]}, {period}."
+        f"{one.estimate.region} by prices of {prices}, {period}."
     )
 
 

@@ -21,7 +21,6 @@ from airkeep.cost.prices import Prices
 from airkeep.cost.share import By, Cost, Share, Shared, Use, share, whole_cents
 from airkeep.database.limits import ReadLimits, question_bytes
 from airkeep.database.sql import literal
-from airkeep.errors import ConfigError
 from airkeep.lake.connect import connect
 from airkeep.lake.manifests import Warn
 from airkeep.models.build import make_models
@@ -166,10 +165,7 @@ def cost_of(paid: Paid | Priced, period: Period) -> tuple[Cost, Estimate | None]
         if paid.total is not None:
             whole_cents(paid.total)
         hours = awake if paid.hours is None else paid.hours
-        if not 0 <= hours <= period.hours:
-            raise ConfigError(
-                f"hours: expected 0 to {period.hours:,.0f} in this period, found {hours}"
-            )
+        period.check_hours(hours)
         return Cost(paid.total, paid.total or Decimal(0), hours, Decimal(0)), None
     usage = paid.usage if paid.usage.hours is not None else replace(paid.usage, hours=awake)
     found = estimate(usage, period, paid.prices, region=paid.region)

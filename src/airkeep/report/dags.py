@@ -143,7 +143,8 @@ FROM (
 """
 MARTS = ("dag_week", "slot_hours_by_dag", "run_duration_by_week", "first_try_success",
          "duration_variance", "lost_hours", "task_duration_by_week")  # fmt: skip
-WANTED = (*MARTS, "duration_regressions", "critical_path", "stuck_runs", "zombies", "missed_runs")
+WANTED = (*MARTS, "duration_regressions", "critical_path", "failure_streaks", "stuck_runs",
+          "zombies", "missed_runs")  # fmt: skip
 
 
 def dags(ask: Ask, known: Collection[str], since: Since | None = None) -> tuple[Dag, ...]:
@@ -169,6 +170,7 @@ def dags(ask: Ask, known: Collection[str], since: Since | None = None) -> tuple[
     strips, weeks, tasks = details(_STRIP), details(_WEEKS), details(_TASKS)
     changes_of = details(_CHANGES, "duration_regressions")
     paths = details(_PATH, "critical_path")
+    failing = among("failure_streaks", "recovered_at IS NULL")
     stuck, zombies = among("stuck_runs"), among("zombies")
     missed = among("missed_runs", "date_diff('day', CAST(due_at AS DATE), newest_day) < 7")
     found = []
@@ -181,6 +183,7 @@ def dags(ask: Ask, known: Collection[str], since: Since | None = None) -> tuple[
         seen = signals(
             dag,
             newest_at,
+            failing=key in failing,
             stuck=key in stuck,
             zombies=key in zombies,
             missed=key in missed,
@@ -191,7 +194,7 @@ def dags(ask: Ask, known: Collection[str], since: Since | None = None) -> tuple[
 
 
 def signals(
-    dag: Dag, newest_at: Value, *, stuck: bool, zombies: bool, missed: bool
+    dag: Dag, newest_at: Value, *, failing: bool, stuck: bool, zombies: bool, missed: bool
 ) -> tuple[str, ...]:
     """Why a DAG needs a look, the worst first.
 
@@ -204,11 +207,11 @@ def signals(
         c for c in dag.changes if (_number(c[2]) or 0) > 1 and (_number(c[1]) or 0) >= week_began
     ]
     told = {
-        "failing": dag.last_state == "failed",
+        "failing": failing,
         "stuck": stuck,
         "zombies": zombies,
         "missed": missed,
-        "flaky": dag.failed > 0 and dag.last_state != "failed",
+        "flaky": dag.failed > 0 and not failing,
         "worse": dag.success_rate is not None
         and before is not None
         and dag.success_rate < before - 0.05,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import airkeep
+from airkeep.provider.bills import bills_of
 from airkeep.provider.compatibility import TaskInstance
 from airkeep.provider.hook import AirkeepHook, logged
 from airkeep.provider.operators.task import AirkeepOperator, Document
@@ -48,6 +49,7 @@ class AirkeepReportOperator(AirkeepOperator):
                 Path(folder, "report.html"),
                 environments=only,
                 since=days("since_days", self.since_days),
+                bills=bills_of(lake.store, only or lake.environments()),
                 limits=hook.question_limits,
                 spool=hook.spool,
                 progress=logged(self.log),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from airkeep.provider.compatibility import BaseOperator, TaskInstance
+from airkeep.provider.connection import check_shown
 from airkeep.provider.failures import failures_of_tasks
 from airkeep.provider.hook import AirkeepHook
 
@@ -40,6 +41,8 @@ class AirkeepOperator(BaseOperator):
         **arguments: Any,
     ) -> None:
         super().__init__(**arguments)
+        if isinstance(database, str) and "{{" not in database:  # else the hook sees its value
+            check_shown(database)
         self.conn_id = conn_id
         self.database, self.lake = database, lake
         self.environment, self.aws_region = environment, aws_region
