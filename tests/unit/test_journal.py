@@ -240,7 +240,7 @@ def test_a_summary_is_written_like_this(store: CountedStore, folder: Path) -> No
     for event in (PLACE, *NIGHT, Scheduled("0 20 * * *", None), Began("up", THEN), Ended("failed")):
         journal.append(event)
     [_, last] = checkpoints(folder)
-    assert last.name == "000000000014.summary-1.json"
+    assert last.name == "000000000014.summary-2.json"
     assert msgspec.json.decode(last.read_bytes()) == {
         "number": 14,
         "ended": 14,

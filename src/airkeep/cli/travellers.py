@@ -132,4 +132,5 @@ def mwaa_traveller(
         Keys(settings.archive_key),
         spool=ctx.spool,
         progress=progress,
+        warn=ctx.output.warn,
     )

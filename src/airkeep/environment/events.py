@@ -104,6 +104,12 @@ class Kept(msgspec.Struct, frozen=True, tag="kept"):
     manifest_sha256: str
 
 
+class Lost(msgspec.Struct, frozen=True, tag="lost"):
+    """What `--force` gives up, in sentences; said before the deletion."""
+
+    reasons: tuple[str, ...]
+
+
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
     """A run has ended.
 
@@ -138,7 +144,7 @@ class Unscheduled(msgspec.Struct, frozen=True, tag="unscheduled"):
 
 
 Event = (
-    Placed | Began | Planned | Renewed | Stepped | Recorded | Kept | Ended | Forgotten
+    Placed | Began | Planned | Renewed | Stepped | Recorded | Kept | Lost | Ended | Forgotten
     | Scheduled | Unscheduled
 )  # fmt: skip
 

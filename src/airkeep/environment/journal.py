@@ -42,7 +42,7 @@ from airkeep.store.interface import Store
 from airkeep.version import __version__
 
 FORMAT = 1
-SUMMARY = 1  # checkpoints of another one are passed over
+SUMMARY = 2  # checkpoints of another one are passed over
 _FOLDER = re.compile(r"\d{9}")
 _ENTRY = re.compile(r"(\d{12})\.json")
 _CHECKPOINT = re.compile(rf"(\d{{12}})\.summary-{SUMMARY}\.json")
