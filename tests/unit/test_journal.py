@@ -259,6 +259,7 @@ def test_a_summary_is_written_like_this(store: CountedStore, folder: Path) -> No
             "last": _RECORDED,
             "kept": {"type": "kept", "snapshot": "prod/1", "manifest_sha256": "sha"},
             "deleting": False,
+            "lost": [],
             "made": False,
             "restored": False,
             "restoring": False,

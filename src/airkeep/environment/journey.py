@@ -300,7 +300,14 @@ class _Run:
                 self.learn_if_restored()
             settles = "settle" in ground.wake_steps
             used = self.state.made and self.is_anothers()
-            return plan_down(self.state, exists=exists, whole=whole, settles=settles, used=used)
+            return plan_down(
+                self.state,
+                exists=exists,
+                whole=whole,
+                settles=settles,
+                used=used,
+                where=ground.name,
+            )
         if self.wanted is not None:
             if self.state.deleting or (exists and not self.is_half_made()):
                 raise JourneyError(
