@@ -679,7 +679,10 @@ def test_a_restore_that_is_still_at_work_is_not_deleted_under(folder: Path) -> N
 def test_an_environment_that_is_gone_cannot_be_put_to_sleep(folder: Path) -> None:
     paper = Paper(folder)
     paper.ground.dags = None
-    with pytest.raises(JourneyError, match=r"is not there, so nothing can be kept.*airkeep env add prod tells where"):
+    with pytest.raises(
+        JourneyError,
+        match=r"is not there, so nothing can be kept.*airkeep env add prod tells where",
+    ):
         walk(paper, "down")
 
 
