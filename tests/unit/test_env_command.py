@@ -104,6 +104,10 @@ def test_what_sleeps_is_not_looked_for_where_it_is_not_made_again(lake: Path) ->
     assert found.name == "prod2"
 
 
+def test_a_lake_without_environments_says_so(lake: Path) -> None:
+    assert "knows no environment yet: airkeep env add" in ask(lake, "status").output
+
+
 def test_a_local_one_is_foreseen_and_not_made(
     lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

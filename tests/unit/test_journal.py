@@ -261,6 +261,7 @@ def test_a_summary_is_written_like_this(store: CountedStore, folder: Path) -> No
             "kept": {"type": "kept", "snapshot": "prod/1", "manifest_sha256": "sha"},
             "chosen": None,
             "deleting": False,
+            "lost": [],
             "made": False,
             "restored": False,
             "restoring": False,

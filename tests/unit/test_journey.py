@@ -287,10 +287,30 @@ def test_tasks_of_an_airflow_that_runs_no_more_are_not_waited_for_and_said(folde
 def test_force_says_what_is_lost_and_deletes(folder: Path) -> None:
     paper = Paper(folder)
     paper.ground.at_work, paper.ground.finished = 3, 1
-    arrived = paper.traveller().down(force=True)
+    said: list[tuple[str, bool]] = []
+
+    def warn(text: str) -> None:
+        said.append((text, paper.ground.is_whole()))
+
+    arrived = replace(paper.traveller(), warn=warn).down(force=True)
+    assert said == [(f"lost: {loss}", True) for loss in arrived.lost]
     assert arrived.lost[0] == "3 tasks are at work: what they do will be lost"
     assert arrived.lost[1].startswith(f"1 run has ended since {arrived.snapshot} was taken")
     assert not paper.ground.exists()
+
+
+def test_the_run_that_ends_a_deletion_says_what_it_has_cost(folder: Path) -> None:
+    paper = Paper(folder)
+    paper.ground.finished = 1
+    is_gone = paper.ground.is_gone
+    paper.ground.is_gone = refuse  # type: ignore[method-assign,assignment]
+    with pytest.raises(AwsError, match="no job"):
+        paper.traveller().down(force=True)
+    paper.ground.is_gone = is_gone  # type: ignore[method-assign]
+    [reason] = paper.state().lost
+    assert "1 run has ended since" in reason
+    assert paper.traveller().down().lost == (reason,)
+    assert paper.state().lost == ()
 
 
 def test_what_is_foreseen_is_what_is_done_and_nothing_is_changed(folder: Path) -> None:
@@ -850,7 +870,10 @@ def test_a_restore_that_is_still_at_work_is_not_deleted_under(folder: Path) -> N
 def test_an_environment_that_is_gone_cannot_be_put_to_sleep(folder: Path) -> None:
     paper = Paper(folder)
     paper.ground.dags = None
-    with pytest.raises(JourneyError, match="is not there, so nothing can be kept"):
+    with pytest.raises(
+        JourneyError,
+        match=r"is not there, so nothing can be kept.*airkeep env add prod tells where",
+    ):
         walk(paper, "down")
 
 

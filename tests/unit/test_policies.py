@@ -25,6 +25,7 @@ from airkeep.cli.main import cli, run
 from airkeep.cli.output import Output
 from airkeep.cli.place import recorded_place
 from airkeep.config import load_settings
+from airkeep.errors import ConfigError
 from airkeep.provider.dags.variables import lake_of_bucket
 from aws_server import AwsServer
 from docs.pages import page
@@ -353,3 +354,18 @@ def test_a_job_is_of_the_environment_that_env_add_has_and_saves_by_our_name(
 )  # fmt: skip
 def test_flags_that_make_no_sense_together_are_refused(arguments: list[str]) -> None:
     assert iam(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "kind"),
+    [
+        ("--account", "12", "twelve digits"),
+        ("--glue-role", "arn:aws:s3:::x", "a role's name or ARN"),
+        ("--kms-key", "notarn", "a KMS key's ARN"),
+    ],
+)
+def test_what_is_none_of_its_kind_is_refused(
+    flag: str, value: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["iam", flag, value]) == ConfigError.exit_status
+    assert f"{flag} is to be {kind}, not {value}" in capsys.readouterr().err

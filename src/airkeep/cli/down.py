@@ -66,8 +66,6 @@ def down(
 
 
 def _show(arrived: Arrived, out: Output) -> None:
-    for loss in arrived.lost:
-        out.warn(f"lost: {loss}")
     if arrived.orphaned:
         out.warn(
             f"tasks at work when Airflow was ended: {arrived.orphaned}. They sleep as they stood, "

@@ -244,6 +244,8 @@ def _told(entry: Entry) -> tuple[str, str]:
             return "recorded", f"active: {', '.join(active) or 'none'}"
         case events.Kept(snapshot):
             return "kept", snapshot
+        case events.Lost(reasons):
+            return "lost", "; ".join(reasons)
         case events.Ended(how, why):
             return how, why
         case other:

@@ -184,6 +184,7 @@ def local_traveller(
         key_dies=False,
         spool=ctx.spool,
         progress=progress,
+        warn=ctx.output.warn,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,31 @@ def _names(ctx: Context, place: AwsPlace, given: dict[str, Any], *, describe: bo
             mwaa.describe(*recorded_place(ctx, ctx.settings.need("environment"), place))
         )
     flags = {k: v for k, v in given.items() if v not in (None, ())}
+    _check_shapes({"glue_role": ctx.settings.glue_role, **flags})
     return replace(known, **flags)
+
+
+_ROLE = r"(arn:aws[\w-]*:iam::\d{12}:role/)?[\w+=,.@/-]+", "a role's name or ARN"
+_KEY = r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:(key|alias)/.+", "a KMS key's ARN"
+_SHAPES = {
+    "account": (r"\d{12}", "twelve digits"),
+    "execution_role": _ROLE, "glue_role": _ROLE,
+    "kms_key": _KEY, "environment_key": _KEY, "connection_key": _KEY,
+    "topic": (r"arn:aws[\w-]*:sns:[\w-]+:\d{12}:.+", "an SNS topic's ARN"),
+    "secret": (r"arn:aws[\w-]*:secretsmanager:[\w-]+:\d{12}:secret:.+", "a secret's ARN"),
+}  # fmt: skip
+
+
+def _check_shapes(given: Mapping[str, Any]) -> None:
+    """Refuse what AWS would refuse in a policy, or take and match with nothing.
+
+    Raises:
+        ConfigError: a value is not of its kind.
+    """
+    for name, (shape, what) in _SHAPES.items():
+        value = given.get(name)
+        if value and not re.fullmatch(shape, value):
+            raise ConfigError(f"--{name.replace('_', '-')} is to be {what}, not {value}")
 
 
 def _lake(ctx: Context) -> dict[str, str]:

@@ -43,6 +43,8 @@ def status(ctx: Context, environment: str | None, *, watch: bool) -> None:
         time.sleep(_EVERY_S)
         found = _found(journals)
     ctx.output.result(found, lambda: _show(found, ctx.output))
+    if not found:
+        ctx.output.note(f"{lake.url} knows no environment yet: airkeep env add")
 
 
 def _found(journals: list[Journal]) -> list[Status]:

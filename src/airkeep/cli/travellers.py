@@ -162,4 +162,5 @@ def mwaa_traveller(
         Keys(settings.archive_key),
         spool=ctx.spool,
         progress=progress,
+        warn=ctx.output.warn,
     )

@@ -109,6 +109,12 @@ class Planned(msgspec.Struct, frozen=True, tag="planned", omit_defaults=True):
     chosen: Kept | None = None
 
 
+class Lost(msgspec.Struct, frozen=True, tag="lost"):
+    """What `--force` gives up, in sentences; said before the deletion."""
+
+    reasons: tuple[str, ...]
+
+
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
     """A run has ended.
 
@@ -143,7 +149,7 @@ class Unscheduled(msgspec.Struct, frozen=True, tag="unscheduled"):
 
 
 Event = (
-    Placed | Began | Planned | Renewed | Stepped | Recorded | Kept | Ended | Forgotten
+    Placed | Began | Planned | Renewed | Stepped | Recorded | Kept | Lost | Ended | Forgotten
     | Scheduled | Unscheduled
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ from airkeep.environment.events import (
     Event,
     Journey,
     Kept,
+    Lost,
     Planned,
     Recorded,
     Renewed,
@@ -125,6 +126,7 @@ class Traveller:
     Attributes:
         key_dies: what secrets are encrypted with goes when the environment does.
         pause: what waits between two looks.
+        warn: is told of each loss, before the deletion.
         giving_back: entered while what a run paused is unpaused again, which must not be cut off.
         alive: whether the process of a holder, of this machine, is.
     """
@@ -137,6 +139,7 @@ class Traveller:
     key_dies: bool = True
     spool: Path | None = None
     progress: Progress = silent
+    warn: Callable[[str], None] = lambda _: None
     pause: Callable[[float], None] = sleep
     giving_back: Callable[[], AbstractContextManager[object]] = nullcontext
     alive: Callable[[Holder], bool] = is_alive
@@ -306,7 +309,14 @@ class _Run:
                 self.learn_if_restored()
             settles = "settle" in ground.wake_steps
             used = self.state.made and self.is_anothers()
-            steps = plan_down(self.state, exists=exists, whole=whole, settles=settles, used=used)
+            steps = plan_down(
+                self.state,
+                exists=exists,
+                whole=whole,
+                settles=settles,
+                used=used,
+                where=ground.name,
+            )
             return Planned(steps, self.state.chosen)
         chosen = self.choice(exists=exists)
         steps = plan_up(
@@ -425,6 +435,7 @@ class _Run:
         )
 
     def gate(self) -> None:
+        self.tell("looking at what speaks against its deletion")
         way, snapshot = self.way, self.snapshot
         found = gate.Findings(
             snapshot=str(snapshot.name),
@@ -446,6 +457,12 @@ class _Run:
 
     def delete(self) -> None:
         """Begin it; where that has to wait, the hold is asked for anew before each attempt."""
+        if "gate" not in self.begun:
+            self.lost = self.state.lost  # by the run that came through the gate
+        elif self.lost:
+            self.say(Lost(self.lost))
+        for loss in self.lost:
+            self.way.warn(f"lost: {loss}")
 
         def is_begun() -> bool:
             self.say(Renewed(self.hold.until()))
@@ -458,6 +475,7 @@ class _Run:
             self.wait(is_begun, self.way.patience.gone_s, "it could not be deleted")
 
     def gone(self) -> None:
+        self.tell("waiting until it is gone")
         self.wait(self.way.ground.is_gone, self.way.patience.gone_s, "it is still there")
 
     def create(self) -> None:

@@ -43,10 +43,12 @@ def plan_down(
     whole: bool = False,
     settles: bool = False,
     used: bool = False,
+    where: str = "",
 ) -> tuple[str, ...]:
     """The steps to take now; none where it sleeps.
 
     Args:
+        where: it was looked for, for messages.
         whole: nothing of it is deleted yet.
         settles: its kind has that step.
         used: what may be somebody else's has run something.
@@ -67,10 +69,11 @@ def plan_down(
         if not state.restored:
             return LEAVES  # nothing was ever in it: what slept is still whole in the lake
     if not exists:
+        name = state.environment
         raise JourneyError(
-            f"{state.environment} is not there, so nothing can be kept of it: if it was deleted "
-            f"without airkeep, `airkeep up {state.environment} --from {state.environment}/latest` "
-            f"makes it from its newest snapshot"
+            f"{where or name} is not there, so nothing can be kept of it. If that is not where it "
+            f"is: airkeep env add {name} tells where to look. If it was deleted without airkeep: "
+            f"airkeep up {name} --from {name}/latest makes it from its newest snapshot"
         )
     settles = settles and state.made
     return (*(("settle",) if settles else ()), *LOOKS, *LEAVES)

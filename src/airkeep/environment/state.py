@@ -17,6 +17,7 @@ from airkeep.environment.events import (
     Forgotten,
     Journey,
     Kept,
+    Lost,
     Place,
     Placed,
     Planned,
@@ -69,6 +70,7 @@ class State:
         kept: the snapshot that it sleeps as, or is about to.
         chosen: the one that it is being made of in place of that.
         deleting: deletion was begun, or about to: what is left of it must not be used.
+        lost: what is given up by a deletion that was not heard to its end.
         made: we began to make it, and it is not awake yet; `restored`: what slept is in it
             again, and `restoring`: that was begun at least.
         why: what ended the last journey, where it failed.
@@ -85,6 +87,7 @@ class State:
     kept: Kept | None = None
     chosen: Kept | None = None
     deleting: bool = False
+    lost: tuple[str, ...] = ()
     made: bool = False
     restored: bool = False
     restoring: bool = False
@@ -113,6 +116,8 @@ def after(state: State, entry: Entry) -> State:
             return _held(state, until=until, heard=entry.number, heard_at=entry.at)
         case Stepped(step, is_done):
             return _stepped(state, step, entry.at, is_done=is_done)
+        case Lost(reasons):
+            return replace(state, lost=reasons)
         case Recorded() | Kept() | Scheduled() | Unscheduled() as said:
             return _told(state, said, entry.at)
         case Ended() as ended:
@@ -183,13 +188,13 @@ def _stepped(state: State, step: str, at: datetime, *, is_done: bool) -> State:
         state = _held(state, step=step, step_at=at)
     match step, is_done:
         case "record" | "pause", False:
-            return replace(state, deleting=False)  # all of it is there, and looked at anew
+            return replace(state, deleting=False, lost=())  # all of it is there, and looked at anew
         case "delete", False:
             return replace(state, deleting=True)
         case "create", False:
             return replace(state, made=True)
         case "gone", True:
-            return _asleep(replace(state, deleting=False))
+            return _asleep(replace(state, deleting=False, lost=()))
         case "restore", False:
             return replace(state, restoring=True)
         case "restore", True:
