@@ -22,7 +22,8 @@ from airkeep.aws.wait import Patience as AwsPatience
 from airkeep.cli.main import run
 from airkeep.environment.events import MwaaPlace, Placed
 from airkeep.environment.journal import Journal, folder_of
-from airkeep.environment.journey import Arrived, Keys, Patience, Traveller
+from airkeep.environment.journey import Traveller
+from airkeep.environment.means import Arrived, Keys, Patience
 from airkeep.environment.mwaa.ground import MwaaGround, MwaaMeans
 from airkeep.environment.state import State
 from airkeep.errors import AirkeepError

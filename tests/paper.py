@@ -16,7 +16,8 @@ import pyarrow as pa
 from airkeep.environment.events import MwaaPlace, Placed, Recorded
 from airkeep.environment.ground import Pulse
 from airkeep.environment.journal import Author, Journal
-from airkeep.environment.journey import Patience, Traveller
+from airkeep.environment.journey import Traveller
+from airkeep.environment.means import Patience
 from airkeep.environment.state import State
 from airkeep.environment.summary import Summary, fold
 from airkeep.snapshot.lake import Lake, Snapshot

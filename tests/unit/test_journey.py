@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -19,12 +20,14 @@ from hypothesis import strategies as st
 from airkeep.environment.events import Began, MwaaPlace, Placed, Recorded, Stepped
 from airkeep.environment.ground import Pulse
 from airkeep.environment.journal import Author, Journal
-from airkeep.environment.journey import Arrived, Patience, Traveller
+from airkeep.environment.journey import Traveller
+from airkeep.environment.means import Arrived, Patience
 from airkeep.environment.plan import plan_down, plan_up
 from airkeep.environment.state import State
 from airkeep.errors import (
     AwsError,
     AwsUnavailableError,
+    DiskFullError,
     GateError,
     HeldError,
     JourneyError,
@@ -623,6 +626,19 @@ def test_a_bug_is_called_one(error: BaseException, why: str, folder: Path) -> No
     with pytest.raises(type(error)):
         walk(paper, "down")
     assert paper.state().why == why
+
+
+def test_a_disk_that_is_full_is_no_bug(folder: Path) -> None:
+    paper = Paper(folder)
+
+    def full(_token: str) -> Snapshot:
+        raise OSError(errno.ENOSPC, "No space left on device", "/spool/a")
+
+    paper.ground.export = full  # type: ignore[method-assign]
+    with pytest.raises(DiskFullError) as told:
+        walk(paper, "down")
+    assert paper.state().why == str(told.value)
+    assert "/spool/a cannot be written" in str(told.value)
 
 
 def test_a_hold_that_was_not_renewed_can_be_taken(folder: Path) -> None:

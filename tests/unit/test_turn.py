@@ -24,7 +24,7 @@ from airkeep.environment.events import (
     Stepped,
 )
 from airkeep.environment.journal import Author, Journal
-from airkeep.environment.journey import Arrived
+from airkeep.environment.means import Arrived
 from airkeep.environment.news import News, headline, text
 from airkeep.environment.state import State
 from airkeep.environment.turn import Keeping, Turn, take_turn

@@ -20,7 +20,7 @@ from airkeep.cli.output import Output, seconds
 from airkeep.cli.travellers import foresee, on_its_way
 
 if TYPE_CHECKING:
-    from airkeep.environment.journey import Arrived
+    from airkeep.environment.means import Arrived
 
 
 @click.command()

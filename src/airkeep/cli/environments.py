@@ -172,7 +172,8 @@ def local_traveller(
     ctx: Context, lake: Lake, journal: Journal, ground: LocalGround, progress: Progress
 ) -> Traveller:
     """Who takes a local environment's journeys."""
-    from airkeep.environment.journey import Keys, Patience, Traveller
+    from airkeep.environment.journey import Traveller
+    from airkeep.environment.means import Keys, Patience
 
     return Traveller(
         lake,

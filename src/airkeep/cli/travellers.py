@@ -18,7 +18,8 @@ from airkeep.errors import ConfigError
 if TYPE_CHECKING:
     from airkeep.environment.events import Journey, MwaaPlace, Place
     from airkeep.environment.journal import Journal
-    from airkeep.environment.journey import Foreseen, Traveller
+    from airkeep.environment.journey import Traveller
+    from airkeep.environment.means import Foreseen
     from airkeep.snapshot.lake import Lake
     from airkeep.snapshot.progress import Progress
 
@@ -126,7 +127,8 @@ def mwaa_traveller(
     ctx: Context, lake: Lake, journal: Journal, place: MwaaPlace, progress: Progress
 ) -> Traveller:
     """Of an environment of MWAA; its secrets are sealed unless another way is asked for."""
-    from airkeep.environment.journey import Keys, Traveller
+    from airkeep.environment.journey import Traveller
+    from airkeep.environment.means import Keys
     from airkeep.environment.mwaa.ground import MwaaGround, MwaaMeans
     from airkeep.environment.mwaa.job import here, on_dag
     from airkeep.environment.notify import place_of as aws_place

@@ -32,7 +32,7 @@ from airkeep.errors import AirkeepError, ConfigError
 if TYPE_CHECKING:
     from airkeep.environment.events import LocalPlace, MwaaPlace
     from airkeep.environment.journal import Journal
-    from airkeep.environment.journey import Arrived
+    from airkeep.environment.means import Arrived
     from airkeep.snapshot.lake import Lake
 
 

@@ -18,7 +18,7 @@ from airkeep.cost.prices import Prices
 from airkeep.environment.due import USUAL, Attempts, decide
 from airkeep.environment.events import Journey
 from airkeep.environment.journal import Journal
-from airkeep.environment.journey import Arrived
+from airkeep.environment.means import Arrived
 from airkeep.environment.news import News
 from airkeep.environment.saved import Saved, saved
 from airkeep.environment.schedule import Due, coming
