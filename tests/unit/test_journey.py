@@ -631,7 +631,8 @@ def test_a_bug_is_called_one(error: BaseException, why: str, folder: Path) -> No
 def test_a_disk_that_is_full_is_no_bug(folder: Path) -> None:
     paper = Paper(folder)
 
-    def full(_token: str) -> Snapshot:
+    def full(token: str) -> Snapshot:
+        assert token
         raise OSError(errno.ENOSPC, "No space left on device", "/spool/a")
 
     paper.ground.export = full  # type: ignore[method-assign]
