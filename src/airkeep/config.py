@@ -278,6 +278,13 @@ class Settings:
         help="The connection that tells that job where the database is.",
         read=_read_text,
     )
+    job_minutes: int = _described(
+        60,
+        "AIRKEEP_JOB_MINUTES",
+        expected="a whole number of minutes from 1",
+        help="How long an environment of MWAA may take to export or restore itself.",
+        read=_read_whole(1, 100_000),
+    )
     notify: str | None = _described(
         None,
         "AIRKEEP_NOTIFY",

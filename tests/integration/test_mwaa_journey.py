@@ -19,7 +19,7 @@ from airkeep.environment.events import Placed, Recorded
 from airkeep.environment.journey import Traveller
 from airkeep.environment.mwaa.definition import PAUSED, SCHEDULES
 from airkeep.environment.mwaa.ground import MwaaGround
-from airkeep.environment.mwaa.job import on_dag
+from airkeep.environment.mwaa.job import OnDag
 from airkeep.errors import AwsUnavailableError, JourneyError, MissingKeyError
 from airkeep.jobs.dag import DAG
 from airkeep.jobs.job import Result
@@ -282,7 +282,7 @@ def test_another_account_is_reached_by_its_role(mwaa: MwaaServer, way: Way) -> N
 def by_dag(way: Way) -> Traveller:
     """Its jobs as runs of its own DAG."""
     traveller = way.traveller()
-    run = on_dag(way.name, f"{way.lake.url}/jobs", HERE, way.warn, patience=Patience(120, 0.2))
+    run = OnDag(way.name, f"{way.lake.url}/jobs", HERE, way.warn, Patience(120, 0.2))
     means = replace(ground_of(traveller).means, run=run, job_dag=DAG)
     return replace(traveller, ground=MwaaGround("prod", way.place, means))
 

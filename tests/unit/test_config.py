@@ -31,6 +31,7 @@ EXAMPLES: dict[str, tuple[str, str, str, str]] = {
     "glue_role": ("r1", "r2", "arn:aws:iam::123456789012:role/r3", "r1"),
     "glue_job": ("j1", "j2", "j3", "j1"),
     "glue_connection": ("c1", "c2", "c3", "c1"),
+    "job_minutes": ("1", "2", "3", "1"),
     "notify": ("n1", "n2", "n3", "n1"),
 }
 FILE_SETTINGS = [setting.name for setting in SETTINGS if not setting.is_secret]

@@ -31,6 +31,7 @@ from airkeep.environment.events import (
 from airkeep.environment.journal import Author, Journal
 from airkeep.environment.journey import Traveller
 from airkeep.environment.mwaa.ground import MwaaGround
+from airkeep.environment.mwaa.job import Here
 from airkeep.errors import ConfigError, JourneyError
 from airkeep.snapshot.lake import Lake
 from airkeep.store.local import LocalStore
@@ -207,3 +208,15 @@ def test_secrets_are_sealed_where_the_key_dies_unless_another_way_is_asked_for(
         assert isinstance(traveller, Traveller)
         assert isinstance(traveller.ground, MwaaGround)
         assert traveller.ground.means.secrets == done
+
+
+def test_a_job_of_a_journey_may_take_as_long_as_is_said(lake: Path) -> None:
+    say(lake, "prod", [Placed(HERE)])
+    ctx, place = Context(load_settings({"job_minutes": "90"}, {}, None), Output()), Lake(lake)
+    with walker_of(ctx, place, 5)(*read_state(place, "prod"), "down") as traveller:
+        assert isinstance(traveller, Traveller)
+        assert isinstance(traveller.ground, MwaaGround)
+        run = traveller.ground.means.run
+        assert isinstance(run, Here)
+        assert run.timeout_s == 5_400
+        assert "environ" not in repr(run)

@@ -10,6 +10,7 @@ from airkeep.cli.context import Context, setting_option, shared_options
 from airkeep.cli.environments import (
     drain_option,
     dry_run_option,
+    job_option,
     lake_option,
     need_place,
     open_lake,
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
     help="Delete it whatever speaks against it; what is lost is said.",
 )
 @drain_option
+@job_option
 @take_over_option
 @dry_run_option
 @lake_option
 @setting_option("secrets", "--secrets", help="keep, seal, drop or plain.")
-@shared_options("lake", "secrets", tuning=False)
+@shared_options("lake", "job_minutes", "secrets", tuning=False)
 def down(
     ctx: Context,
     environment: str,

@@ -41,6 +41,10 @@ drain_option = click.option(
     help="How long tasks at work may take to end; then it is left as it was.",
 )
 
+job_option = setting_option(
+    "job_minutes", "--job-minutes", help="MWAA: how long its export or restore may take.  [60]"
+)
+
 LOCAL = "local"  # an environment of this name needs no `env add`
 FOLDER = Path(".airkeep")
 # The user's variables that an Airflow on this machine is to see.

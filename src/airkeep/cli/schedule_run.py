@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from airkeep.cli.context import Context, setting_option, shared_options
-from airkeep.cli.environments import drain_option, lake_option, need_place, open_lake, read_state
+from airkeep.cli.environments import (
+    drain_option,
+    job_option,
+    lake_option,
+    need_place,
+    open_lake,
+    read_state,
+)
 from airkeep.cli.output import Output, seconds
 from airkeep.cli.travellers import on_its_way
 from airkeep.errors import AirkeepError, JourneyError
@@ -35,10 +42,11 @@ if TYPE_CHECKING:
     help="How often a journey that is due may fail or be cut off.",
 )
 @drain_option
+@job_option
 @lake_option
 @setting_option("notify", "--notify", help="Who is told: sns:ARN or https://...")
 @setting_option("secrets", "--secrets", help="keep, seal, drop or plain.")
-@shared_options("lake", "notify", "secrets", tuning=False)
+@shared_options("lake", "job_minutes", "notify", "secrets", tuning=False)
 def run(
     ctx: Context,
     environments: tuple[str, ...],

@@ -127,10 +127,11 @@ def mwaa_traveller(
     ctx: Context, lake: Lake, journal: Journal, place: MwaaPlace, progress: Progress
 ) -> Traveller:
     """Of an environment of MWAA; its secrets are sealed unless another way is asked for."""
+    from airkeep.aws.wait import Patience
     from airkeep.environment.journey import Traveller
     from airkeep.environment.means import Keys
     from airkeep.environment.mwaa.ground import MwaaGround, MwaaMeans
-    from airkeep.environment.mwaa.job import here, on_dag
+    from airkeep.environment.mwaa.job import EVERY_S, STARTS_S, Here, OnDag, RunJob
     from airkeep.environment.notify import place_of as aws_place
     from airkeep.jobs.dag import DAG
 
@@ -141,11 +142,13 @@ def mwaa_traveller(
             f"{lake.url} is a folder of this machine, which {journal.environment}'s workers do not "
             f"reach: its lake must be a bucket, such as s3://bucket/prefix"
         )
-    folder = f"{lake.url.rstrip('/')}/jobs"
+    folder, timeout_s = f"{lake.url.rstrip('/')}/jobs", settings.job_minutes * 60
+    run: RunJob
     if is_dag:
-        run = on_dag(place.name, folder, aws_place(place), tell)
+        patience = Patience(timeout_s + STARTS_S, EVERY_S)
+        run = OnDag(place.name, folder, aws_place(place), tell, patience)
     else:
-        run = here(place.name, folder, os.environ, aws_place(place), tell)
+        run = Here(place.name, folder, os.environ, aws_place(place), tell, timeout_s)
     means = MwaaMeans(
         lake,
         run,

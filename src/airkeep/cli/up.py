@@ -15,6 +15,7 @@ from airkeep.cli.ending import Ending, ending, ends_as
 from airkeep.cli.environments import (
     LOCAL,
     dry_run_option,
+    job_option,
     lake_option,
     local_ground,
     local_traveller,
@@ -50,10 +51,11 @@ if TYPE_CHECKING:
 @click.option(
     "--from", "source", metavar="SNAPSHOT", help="Not the snapshot that it sleeps as, but this one."
 )
+@job_option
 @take_over_option
 @dry_run_option
 @lake_option
-@shared_options("lake", tuning=False)
+@shared_options("lake", "job_minutes", tuning=False)
 def up(
     ctx: Context,
     environment: str,

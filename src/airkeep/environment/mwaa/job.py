@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from airkeep.aws.session import AwsPlace
@@ -19,8 +20,8 @@ from airkeep.jobs.job import Result
 from airkeep.jobs.record import Record
 
 Tell = Callable[[str], None]
-# An hour for the command, and what a worker may take before it begins.
-PATIENCE = Patience(4_500, 10)
+STARTS_S = 900  # what a worker may take before a command begins
+EVERY_S = 10
 
 
 class RunJob(Protocol):
@@ -29,41 +30,50 @@ class RunJob(Protocol):
     def __call__(self, words: Sequence[str], token: str) -> Result: ...
 
 
-def on_dag(
-    environment: str, folder: str, place: AwsPlace, tell: Tell, *, patience: Patience = PATIENCE
-) -> RunJob:
+@dataclass(frozen=True)
+class OnDag:
     """Jobs as DAG runs of an environment of MWAA itself.
 
-    Args:
+    Attributes:
         folder: where the record of jobs is kept.
+        patience: with a run, from when it is asked for.
     """
 
-    def run(words: Sequence[str], token: str) -> Result:
+    environment: str
+    folder: str
+    place: AwsPlace
+    tell: Tell
+    patience: Patience
+
+    def __call__(self, words: Sequence[str], token: str) -> Result:
         return run_on_dag(
-            words, environment=environment, folder=folder, token=token, patience=patience,
-            place=place, tell=tell,
+            words, environment=self.environment, folder=self.folder, token=token,
+            patience=self.patience, place=self.place, tell=self.tell,
         ).result  # fmt: skip
 
-    return run
 
-
-def here(
-    environment: str, folder: str, environ: Mapping[str, str], place: AwsPlace, tell: Tell
-) -> RunJob:
+@dataclass(frozen=True)
+class Here:
     """Jobs as processes of this machine, which end when this one does: for who is in the network.
 
-    Args:
+    Attributes:
         folder: where the record of jobs is kept.
         environ: of every job, with the database's address and the keys.
+        timeout_s: what a command may take.
     """
 
-    def run(words: Sequence[str], token: str) -> Result:
-        return run_here(
-            words, environ, environment=environment, record=Record(folder, token, place),
-            timeout_s=PATIENCE.timeout_s, tell=tell,
-        ).result  # fmt: skip
+    environment: str
+    folder: str
+    environ: Mapping[str, str] = field(repr=False)
+    place: AwsPlace
+    tell: Tell
+    timeout_s: float
 
-    return run
+    def __call__(self, words: Sequence[str], token: str) -> Result:
+        return run_here(
+            words, self.environ, environment=self.environment,
+            record=Record(self.folder, token, self.place), timeout_s=self.timeout_s, tell=self.tell,
+        ).result  # fmt: skip
 
 
 def succeeded(doing: str, result: Result) -> Result:
