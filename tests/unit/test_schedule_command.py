@@ -219,4 +219,4 @@ def test_a_job_of_a_journey_may_take_as_long_as_is_said(lake: Path) -> None:
         run = traveller.ground.means.run
         assert isinstance(run, Here)
         assert run.timeout_s == 5_400
-        assert "environ" not in repr(run)
+        assert "environ=" not in repr(run)
