@@ -112,8 +112,8 @@ class PaperGround:
         assert self.dags is not None
         return Recorded(tuple(d for d, paused in self.dags.items() if not paused), "{}")
 
-    def to_pause(self, dags: Collection[str]) -> tuple[str, ...]:
-        return tuple(dags)
+    def to_pause(self) -> tuple[str, ...]:
+        return self.record().active
 
     def pause(self, dags: Collection[str]) -> None:
         self._set(dags, paused=True)

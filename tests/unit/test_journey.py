@@ -31,6 +31,7 @@ from airkeep.errors import (
     GateError,
     HeldError,
     JourneyError,
+    MissingKeyError,
     StoreError,
     TooLongError,
 )
@@ -332,6 +333,17 @@ def test_what_is_foreseen_is_what_is_done_and_nothing_is_changed(folder: Path) -
         assert found.steps == tuple(step.name for step in arrived.steps)
         assert found.snapshot == (arrived.snapshot if journey == "up" else None)
     assert paper.traveller().foresee("up").steps == ("create", "ready")
+
+
+def test_what_cannot_be_recorded_is_foreseen_as_a_refusal(folder: Path) -> None:
+    paper = Paper(folder)
+
+    def refuse() -> tuple[str, ...]:
+        raise MissingKeyError("no key")
+
+    paper.ground.to_pause = refuse  # type: ignore[method-assign]
+    found = paper.traveller().foresee("down")
+    assert ("gate" in found.steps, found.against, found.pulse) == (True, ("no key",), None)
 
 
 def test_a_journey_is_foreseen_though_nobody_heard_of_a_restore(folder: Path) -> None:

@@ -61,8 +61,12 @@ class Ground(Protocol):
     def record(self) -> Recorded:
         """Look at what must be known to make it again."""
 
-    def to_pause(self, dags: Collection[str]) -> tuple[str, ...]:
-        """Of these those that `pause` pauses: the one that carries its jobs is none of them."""
+    def to_pause(self) -> tuple[str, ...]:
+        """The DAGs that would be paused now: the one that carries its jobs is none of them.
+
+        Raises:
+            AirkeepError: `record` would refuse; what that waits for is not waited for.
+        """
 
     def pause(self, dags: Collection[str]) -> None: ...
     def unpause(self, dags: Collection[str]) -> None: ...

@@ -162,8 +162,10 @@ def foresee(
     )
     if "record" not in steps:
         return found
-    paused = ground.to_pause(ground.record().active)
-    return replace(found, active=paused, pulse=ground.pulse())
+    try:
+        return replace(found, active=ground.to_pause(), pulse=ground.pulse())
+    except AirkeepError as error:
+        return replace(found, against=(*found.against, str(error)))
 
 
 def kept_as(snapshot: Snapshot) -> Kept:

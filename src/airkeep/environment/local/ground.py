@@ -127,8 +127,8 @@ class LocalGround:
 
     # Going down.
 
-    def to_pause(self, dags: Collection[str]) -> tuple[str, ...]:
-        return tuple(dags)
+    def to_pause(self) -> tuple[str, ...]:
+        return self._metadata().active_dags()
 
     def pause(self, dags: Collection[str]) -> None:
         self._metadata().set_paused(dags, paused=True)

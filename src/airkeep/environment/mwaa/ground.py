@@ -135,17 +135,22 @@ class MwaaGround:
         )
 
     def record(self) -> Recorded:
+        self._check_key()
+        document = seal(self._pinned(self._steady()), self.means.archive_key)
+        return Recorded(self._active(), document)
+
+    def _check_key(self) -> None:
         if self.means.secrets == "seal" and not self.means.archive_key:
             raise MissingKeyError(
                 f"the Fernet key of {self.name} goes with it, so its secrets are sealed: set "
                 f"{ARCHIVE_KEY} (make one with: airkeep key)"
             )
-        definition = self._pinned(self._steady())
-        document = seal(definition, self.means.archive_key)
+
+    def _active(self) -> tuple[str, ...]:
         dags = self._airflow.dags()
         if self.means.job_dag is not None and self.means.job_dag not in dags:
             raise self._no_jobs()
-        return Recorded(tuple(sorted(d for d, paused in dags.items() if not paused)), document)
+        return tuple(sorted(d for d, paused in dags.items() if not paused))
 
     def pulse(self, since: datetime | None = None) -> Pulse:
         """Nothing runs in what AWS is still making, or could not make; nor does it answer."""
@@ -165,11 +170,15 @@ class MwaaGround:
 
     # Going down.
 
-    def to_pause(self, dags: Collection[str]) -> tuple[str, ...]:
+    def to_pause(self) -> tuple[str, ...]:
+        self._check_key()
+        return self._without_jobs(self._active())
+
+    def _without_jobs(self, dags: Collection[str]) -> tuple[str, ...]:
         return tuple(dag for dag in dags if dag != self.means.job_dag)
 
     def pause(self, dags: Collection[str]) -> None:
-        self._set_paused(self.to_pause(dags), paused=True)
+        self._set_paused(self._without_jobs(dags), paused=True)
 
     def unpause(self, dags: Collection[str]) -> None:
         self._set_paused(dags, paused=False)
