@@ -231,7 +231,7 @@ class MwaaServer:
         if len(path) > LONGEST_PATH:
             raise RefusedError(400, "ValidationException", "path: longer than 64")
         if self.away > 0 or made.changing[:1] == ["CREATING"]:
-            self.away -= 1
+            self.away = max(0, self.away - 1)
             return _refused(503, "the web server is being replaced")
         given, body = asked.get("QueryParameters") or {}, asked.get("Body") or {}
         api, method = self.api_of(made), str(asked["Method"])
