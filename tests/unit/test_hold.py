@@ -18,7 +18,7 @@ from airkeep.cli.main import cli
 from airkeep.environment.events import Began, MwaaPlace, Placed
 from airkeep.environment.hold import check_free
 from airkeep.environment.journal import Author, Journal
-from airkeep.environment.process import has_ended, machine, started
+from airkeep.environment.process import has_ended, started
 from airkeep.errors import HeldError, JourneyError
 from airkeep.store.local import LocalStore
 
@@ -89,7 +89,7 @@ def test_a_process_that_was_killed_holds_nothing(store: LocalStore) -> None:
     look(store)
 
 
-@pytest.mark.skipif(not machine(), reason="only Linux tells")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 @pytest.mark.parametrize(
     "where",
     [{"machine": "of another container"}, {"machine": ""}],

@@ -79,7 +79,6 @@ def test_where_no_uv_is_no_other_version_is_asked_for(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("UV", raising=False)
-    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     airflows = Airflows([], tmp_path, otherwise="Name another", without_uv="Then run this again")
     with pytest.raises(MigrationError) as error:
         airflows.get("9.9.9", fab=False)
