@@ -32,6 +32,7 @@ from airkeep.errors import (
     HeldError,
     JourneyError,
     MissingKeyError,
+    NoEnvironmentError,
     StoreError,
     TooLongError,
 )
@@ -428,16 +429,16 @@ def test_a_run_that_was_overtaken_stops_and_changes_nothing_more(folder: Path) -
     assert holder.journey == "up"
 
 
-def test_a_run_that_was_overtaken_and_fails_unpauses_nothing(folder: Path) -> None:
+def test_a_run_that_was_overtaken_and_fails_says_so_and_unpauses_nothing(folder: Path) -> None:
     paper = Paper(folder)
 
     def overtaken(since: object = None) -> Pulse:
         other = paper.traveller().journal
         other.append(Began("down", datetime.now(UTC) + timedelta(minutes=5)))
-        raise AwsUnavailableError("no answer")
+        raise NoEnvironmentError("prod", [])
 
     paper.ground.pulse = overtaken  # type: ignore[method-assign]
-    with pytest.raises(AwsUnavailableError):
+    with pytest.raises(HeldError, match="has taken prod over"):
         walk(paper, "down")
     assert paper.ground.dags == dict.fromkeys(DAGS, True)
 

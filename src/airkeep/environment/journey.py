@@ -144,6 +144,9 @@ class _Run:
             if self.hold.lost is None:
                 with suppress(AirkeepError):
                     self.give_back(error)
+            lost = self.hold.lost
+            if lost is not None and isinstance(error, AirkeepError) and error is not lost:
+                raise lost from error  # what failed may well be the other run's doing
             raise
 
     def give_back(self, error: BaseException) -> None:
