@@ -43,7 +43,7 @@ from airkeep.errors import (
 )
 from airkeep.jobs.glue import run_on_glue
 from airkeep.jobs.job import Result
-from airkeep.jobs.record import run_once
+from airkeep.jobs.record import document_at, run_once
 from airkeep.provider.reports import save_report
 from airkeep.snapshot.lake import Lake
 from airkeep.store.open import open_store
@@ -263,8 +263,8 @@ def start_job(a: Account) -> None:
     try:
         with pytest.raises(JobError, match="left no result"):
             run_on_glue(
-                ["iam"], environment=a.names.environment, folder=f"{a.lake}/jobs", role="glue",
-                token=uuid.uuid4().hex, patience=Patience(30, 0.2),
+                ["iam"], environment=a.names.environment, folder=open_store(f"{a.lake}/jobs"),
+                role="glue", token=uuid.uuid4().hex, patience=Patience(30, 0.2),
                 address=Address("postgresql", "airflow", "db.example.org", 5432, "u", "p"),
             )  # fmt: skip
     finally:
@@ -286,9 +286,9 @@ def read_keys(a: Account) -> None:
 
 def save_result(a: Account) -> None:
     """As the DAG run of a job does."""
-    url = f"{a.lake}/jobs/{uuid.uuid4().hex}/result.json"
+    kept = document_at(f"{a.lake}/jobs/{uuid.uuid4().hex}/result.json", {})
     for found in ("done", "not asked for again"):
-        assert run_once(url, partial(Result, 0, found), print) == Result(0, "done")
+        assert run_once(kept, partial(Result, 0, found), print) == Result(0, "done")
 
 
 def keep_one_report(a: Account) -> None:

@@ -24,7 +24,6 @@ from airkeep.aws.wait import Patience, until
 from airkeep.database.address import parse_address
 from airkeep.errors import AirflowRestError
 from airkeep.jobs.dag import run_on_dag
-from airkeep.jobs.record import load
 from airkeep.snapshot.lake import Lake
 from airkeep.store.open import open_store
 from aws_server import AwsServer, running_aws_server
@@ -147,7 +146,7 @@ def make_environment(server: AwsServer) -> None:
 def test_an_airflow_exports_its_own_database_when_it_is_asked_to(
     world: World, tmp_path: Path
 ) -> None:
-    lake, folder = str(tmp_path / "lake"), str(tmp_path / "jobs")
+    lake, folder = str(tmp_path / "lake"), open_store(str(tmp_path / "jobs"))
     command = ["export", "--json", "env:", lake, "-e", "prod", "--secrets", "drop"]
     ask = partial(run_on_dag, command, environment="prod", folder=folder, token="t")
     done = ask(patience=PATIENCE)
@@ -181,14 +180,18 @@ def test_what_fails_inside_comes_back_with_its_reason(world: World, tmp_path: Pa
         "seal",
     ]
     done = run_on_dag(
-        command, environment="prod", folder=str(tmp_path / "jobs"), token="k", patience=PATIENCE
+        command,
+        environment="prod",
+        folder=open_store(str(tmp_path / "jobs")),
+        token="k",
+        patience=PATIENCE,
     )
     assert done.result.status == 61
     assert "AIRKEEP_ARCHIVE_KEY" in done.result.error
 
     result = f"{tmp_path}/results/one.json"
     assert world.ended(world.start("airkeep_job", command=["sh"], result=result)) == "failed"
-    told = json.loads(load(result) or b"{}")
+    told = json.loads(Path(result).read_bytes())
     assert (told["status"], "no command for a job" in told["error"]) == (3, True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,9 +19,11 @@ from airkeep.errors import AirflowRestError, AwsUnavailableError, JobError, NoEn
 from airkeep.jobs.dag import run_on_dag
 from airkeep.jobs.job import Outcome, Result
 from airkeep.jobs.record import Record
+from airkeep.store.local import LocalStore
 from aws_server import AwsServer
 from told_http import Answer, told_http
 from told_mwaa import JSON, Reply, ToldMwaa, told_mwaa
+from told_s3 import told_s3
 
 NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
 AWAKE: Reply = (200, {"dag_id": "airkeep_job", "is_paused": False})
@@ -59,8 +62,8 @@ def airflow(monkeypatch: pytest.MonkeyPatch, *replies: Reply) -> Iterator[ToldMw
 
 def ask(folder: Path, patience: Patience, tell: Callable[[str], None] = lambda _: None) -> Outcome:
     return run_on_dag(
-        COMMAND, environment="prod", folder=str(folder), token="t", patience=patience, now=NOW,
-        tell=tell,
+        COMMAND, environment="prod", folder=LocalStore(folder), token="t", patience=patience,
+        now=NOW, tell=tell,
     )  # fmt: skip
 
 
@@ -147,7 +150,11 @@ def test_an_environment_that_is_not_there_is_said_so(
             monkeypatch.setenv(name, value)
         with pytest.raises(NoEnvironmentError, match=r"no environment prd \(did you mean prod\?\)"):
             run_on_dag(
-                COMMAND, environment="prd", folder=str(tmp_path), token="t", patience=Patience(0)
+                COMMAND,
+                environment="prd",
+                folder=LocalStore(tmp_path),
+                token="t",
+                patience=Patience(0),
             )
     assert list(tmp_path.iterdir()) == []
 
@@ -198,23 +205,14 @@ def test_a_run_is_not_begun_where_airflow_does_not_answer_for_five_minutes(
 def test_ctrl_c_says_that_the_job_goes_on_and_how_it_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = [
-        "--on",
-        "dag",
-        "-e",
-        "prod",
-        "--folder",
-        str(tmp_path),
-        "--poll",
-        "0.1",
-        "--token",
-        "t",
-    ]
+    words = ["-e", "prod", "--folder", "s3://b/jobs", "--poll", "0.1", "--token", "t"]
     with (
         airflow(monkeypatch, AWAKE, STARTED, state("running")),
+        told_s3() as s3,
         subprocess.Popen(
-            [sys.executable, "-m", "airkeep.cli", "job", "run", *words, "--", "clean", "s3://b/l"],
-            stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+            [sys.executable, "-m", "airkeep.cli", "job", "run", "--on", "dag", *words, "--",
+             "clean", "s3://b/l"],
+            stderr=subprocess.PIPE, text=True, cwd=tmp_path, env={**os.environ, **s3.variables},
         ) as asking,
     ):  # fmt: skip
         assert asking.stderr is not None
@@ -231,4 +229,4 @@ def test_another_refusal_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.Mo
         pytest.raises(AirflowRestError, match="answered 422, conf is odd"),
     ):
         ask(tmp_path, Worker(tmp_path).patience())
-    assert Record(str(tmp_path), "t").result() is None
+    assert Record(LocalStore(tmp_path), "t").result() is None

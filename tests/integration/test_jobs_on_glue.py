@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from airkeep.aws import glue_connections, glue_jobs, mwaa, s3
+from airkeep.aws import glue_connections, glue_jobs, mwaa
 from airkeep.aws.glue_jobs import JobRun
 from airkeep.aws.mwaa import Definition
 from airkeep.aws.session import client
@@ -35,6 +35,7 @@ from airkeep.jobs.glue_plan import (
 from airkeep.jobs.job import Outcome
 from airkeep.jobs.record import Record
 from airkeep.snapshot.lake import Lake
+from airkeep.store.interface import Store
 from airkeep.store.open import open_store
 from aws_server import AwsServer, running_aws_server
 from glue_gap import whole_glue
@@ -58,8 +59,8 @@ class Account:
         return f"s3://{self.bucket}/lake"
 
     @property
-    def folder(self) -> str:
-        return f"{self.lake}/jobs"
+    def folder(self) -> Store:
+        return open_store(f"{self.lake}/jobs")
 
     def run(self, *command: str, **options: Any) -> Outcome:
         given = {"environment": self.environment, "folder": self.folder, "role": "glue",
@@ -179,7 +180,7 @@ def test_whoever_is_killed_after_the_start_waits_for_that_run(account: Account) 
     record = Record(account.folder, "t")
     record.ask("glue", account.environment, command, NOW)
     arguments = run_arguments(
-        command, token="t", result=record.result_url, region="us-east-1", secret=None
+        command, token="t", result=record.kept.url, region="us-east-1", secret=None
     )
     run_id = glue_jobs.start(f"{account.environment}_airkeep", arguments)
     done = account.run(*command, token="t")
@@ -197,7 +198,7 @@ def test_a_run_that_died_is_waited_for_as_long_as_glue_may_try_again(
     account.run(*command, address=ADDRESS)  # the job and its connection are there
     record, now = Record(account.folder, "t"), [0.0]
     whole = run_arguments(
-        command, token="t", result=record.result_url, region="us-east-1", secret=None
+        command, token="t", result=record.kept.url, region="us-east-1", secret=None
     )
     glue_jobs.start(job, {TOKEN: "t"})  # dies: it is not told where its result goes
     died = until(lambda: _dead(job), Patience(60, 0.2))
@@ -258,11 +259,11 @@ def test_what_an_admin_set_on_a_job_stays(account: Account) -> None:
 
 
 def test_a_script_that_is_another_than_ours_is_not_run(account: Account) -> None:
-    bucket, key = s3.split_url(f"{account.folder}/scripts/{script_name()}")
-    s3.save_object(bucket, key, b"print('mine')")
+    script = f"scripts/{script_name()}"
+    account.folder.save(script, b"print('mine')")
     with pytest.raises(JobError, match="is not the script that was saved there"):
         account.run("iam", address=ADDRESS)
-    assert s3.load_object(bucket, key) != SCRIPT.encode()
+    assert account.folder.load(script) != SCRIPT.encode()
 
 
 def test_the_command_line_does_all_that_with_what_is_kept_in_its_file(

@@ -23,6 +23,7 @@ from airkeep.environment.mwaa.job import OnDag
 from airkeep.errors import AwsUnavailableError, JourneyError, MissingKeyError
 from airkeep.jobs.dag import DAG
 from airkeep.jobs.job import Result
+from airkeep.store.local import LocalStore
 from command import VARIABLE
 from mwaa_environments import ACTIVE, RUNS, SECRET, TASKS, definition, made, recorded
 from mwaa_journeys import Way, elsewhere, travel, travel_and_die, variables
@@ -282,7 +283,7 @@ def test_another_account_is_reached_by_its_role(mwaa: MwaaServer, way: Way) -> N
 def by_dag(way: Way) -> Traveller:
     """Its jobs as runs of its own DAG."""
     traveller = way.traveller()
-    run = OnDag(way.name, f"{way.lake.url}/jobs", HERE, way.warn, Patience(120, 0.2))
+    run = OnDag(way.name, LocalStore(way.folder / "lake/jobs"), HERE, way.warn, Patience(120, 0.2))
     means = replace(ground_of(traveller).means, run=run, job_dag=DAG)
     return replace(traveller, ground=MwaaGround("prod", way.place, means))
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from airkeep.errors import NotFoundError
 from airkeep.jobs.job import Result
-from airkeep.jobs.record import Record, save
+from airkeep.jobs.record import Record
 from airkeep.snapshot import names
 from airkeep.snapshot.clean import (
     GRACE,
@@ -237,9 +237,9 @@ def test_a_removed_snapshot_keeps_its_data_for_the_grace(lake: Lake) -> None:
 def test_a_jobs_record_goes_after_90_days_and_its_script_stays(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path / "lake"))
     saved = datetime.now(UTC)
-    record = Record(f"{lake.url}/jobs", "nightly")
+    record = Record(open_store(f"{lake.url}/jobs"), "nightly")
     assert record.ask("dag", "prod", ["query", "SELECT 1"], saved)
-    save(record.result_url, Result(0, "what it printed").json())
+    assert record.kept.save(Result(0, "what it printed").json())
     lake.store.save("jobs/scripts/airkeep-1.py", b"x")
     lake.store.save("jobs/nightly/notes.json", b"x")
     others = ["jobs/nightly/notes.json", "jobs/scripts/airkeep-1.py"]

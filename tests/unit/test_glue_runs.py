@@ -15,6 +15,7 @@ from airkeep.jobs.glue import _Job, cancel_on_glue, close
 from airkeep.jobs.glue_plan import TOKEN, GlueShape
 from airkeep.jobs.job import Result
 from airkeep.jobs.record import Record
+from airkeep.store.local import LocalStore
 from told_glue import JSON, VARIABLES
 from told_http import Answer, Asked, told_http
 
@@ -63,7 +64,7 @@ def with_glue(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def job(folder: Path, patience: Patience) -> _Job:
-    return _Job("j", Record(str(folder), "t"), GlueShape(), patience, HERE, print)
+    return _Job("j", Record(LocalStore(folder), "t"), GlueShape(), patience, HERE, print)
 
 
 def test_where_another_run_is_at_work_its_end_is_waited_for(with_glue: Any, tmp_path: Path) -> None:
@@ -90,15 +91,15 @@ def test_a_job_that_nobody_waits_for_is_stopped_and_its_token_used_up(
     runs: list[dict[str, Any]], stopped: bool, with_glue: Any, tmp_path: Path
 ) -> None:
     glue = Glue(runs)
-    with_glue(glue, lambda: cancel_on_glue(environment="e", folder=str(tmp_path), token="t"))
+    with_glue(glue, lambda: cancel_on_glue(environment="e", folder=LocalStore(tmp_path), token="t"))
     assert ("BatchStopJobRun" in glue.calls) == stopped
-    result = Record(str(tmp_path), "t").result()
+    result = Record(LocalStore(tmp_path), "t").result()
     assert result is not None
     assert (result.status, "was stopped" in result.error) == (77, True)
 
 
 def test_a_result_that_a_run_left_stays(tmp_path: Path) -> None:
-    record = Record(str(tmp_path), "t")
+    record = Record(LocalStore(tmp_path), "t")
     (tmp_path / "t").mkdir()
     (tmp_path / "t" / "result.json").write_bytes(Result(0, "done").json())
     close(record, "it died")

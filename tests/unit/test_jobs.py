@@ -61,7 +61,8 @@ from airkeep.jobs.job import (
     read_result,
     told_of_cut,
 )  # fmt: skip
-from airkeep.jobs.record import Record, load, run_once, save
+from airkeep.jobs.record import Record, document_at, jobs_of, run_once
+from airkeep.store.local import LocalStore
 from told_glue import JSON, VARIABLES, told_glue
 from told_http import Answer, Asked, told_http
 
@@ -231,13 +232,12 @@ def test_the_script_is_named_by_its_content_and_is_python() -> None:
 
 def test_policies_and_jobs_speak_of_the_same_folder(tmp_path: Any) -> None:
     names = Names(environment="prod", bucket="b", prefix="lake")
-    record = Record(f"s3://b/lake/{JOBS}", "t")
-    assert record.result_url == "s3://b/lake/jobs/t/result.json"
+    assert jobs_of("s3://b/lake/") == "s3://b/lake/jobs"
     assert names.objects(JOBS, "*") == "arn:aws:s3:::b/lake/jobs/*"
 
 
 def test_one_token_is_one_job(tmp_path: Any) -> None:
-    record = Record(str(tmp_path), "t")
+    record = Record(LocalStore(tmp_path), "t")
     assert record.ask("dag", "prod", ["verify", "x"], NOW)
     assert not record.ask("dag", "prod", ["verify", "x"], NOW)
     assert record.result() is None
@@ -249,10 +249,10 @@ def test_one_token_is_one_job(tmp_path: Any) -> None:
 def test_a_token_that_is_used_up_answers_no_other_command(
     on: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    folder, patience = str(tmp_path), Patience(0)
+    folder, patience = LocalStore(tmp_path), Patience(0)
     record = Record(folder, "t")
     record.ask(on, "prod", ["clean"], NOW)
-    save(record.result_url, Result(0, {"files": 7}).json())
+    assert record.kept.save(Result(0, {"files": 7}).json())
 
     def ask(environment: str, command: str) -> Outcome:
         given: dict[str, Any] = {"environment": environment, "folder": folder, "token": "t"}
@@ -270,32 +270,32 @@ def test_a_token_that_is_used_up_answers_no_other_command(
 
 
 def test_a_result_is_made_once_and_is_what_a_refusal_said(tmp_path: Any) -> None:
-    url, told = f"{tmp_path}/results/one.json", list[str]()
+    kept, told = document_at(f"{tmp_path}/results/one.json", {}), list[str]()
 
     def refuse() -> Result:
         raise AddressError("found no database")
 
     refused = Result(11, None, "found no database")
-    assert run_once(url, refuse, told.append) == refused
-    assert run_once(url, partial(Result, 0), told.append) == refused
-    assert told == [f"{url} is there: the job has been done, and is not done again"]
-    assert read_result(load(url) or b"", url) == refused
+    assert run_once(kept, refuse, told.append) == refused
+    assert run_once(kept, partial(Result, 0), told.append) == refused
+    assert told == [f"{kept.url} is there: the job has been done, and is not done again"]
+    assert read_result(kept.load() or b"", kept.url) == refused
 
 
 def test_of_two_that_do_a_job_at_once_both_have_one_result(tmp_path: Any) -> None:
-    url = f"{tmp_path}/results/one.json"
+    kept = document_at(f"{tmp_path}/results/one.json", {})
 
     def slow() -> Result:
-        save(url, Result(0, "of the faster").json())
+        kept.save(Result(0, "of the faster").json())
         return Result(0, "of the slower")
 
-    assert run_once(url, slow, print) == Result(0, "of the faster")
+    assert run_once(kept, slow, print) == Result(0, "of the faster")
 
 
 def test_what_is_no_result_is_not_taken_for_one(tmp_path: Any) -> None:
     (tmp_path / "one.json").write_text('{"state": "success"}')
     with pytest.raises(JobError, match="no result"):
-        run_once(f"{tmp_path}/one.json", partial(Result, 0), print)
+        run_once(document_at(f"{tmp_path}/one.json", {}), partial(Result, 0), print)
 
 
 def test_a_command_here_gives_its_document_and_its_status(tmp_path: Any) -> None:
@@ -310,7 +310,7 @@ def test_a_command_here_gives_its_document_and_its_status(tmp_path: Any) -> None
 
 
 def test_a_job_here_with_a_token_is_not_run_again(tmp_path: Any) -> None:
-    lake, record = tmp_path / "lake", Record(str(tmp_path / "jobs"), "t")
+    lake, record = tmp_path / "lake", Record(LocalStore(tmp_path / "jobs"), "t")
     command = ["snapshots", "--json", str(lake)]
     lake.mkdir()
     first = run_here(command, os.environ, record=record)
@@ -322,7 +322,8 @@ def test_a_job_here_with_a_token_is_not_run_again(tmp_path: Any) -> None:
 
 
 def test_a_job_here_that_was_killed_is_run_again(tmp_path: Any) -> None:
-    record, command = Record(str(tmp_path / "jobs"), "t"), ["snapshots", "--json", str(tmp_path)]
+    record = Record(LocalStore(tmp_path / "jobs"), "t")
+    command = ["snapshots", "--json", str(tmp_path)]
     record.ask("here", "", command, NOW)
     assert run_here(command, os.environ, record=record).result == Result(0, [])
 
@@ -452,7 +453,7 @@ def test_a_run_is_said_to_be_stopped_only_when_it_is(
     with told_glue(replies) as variables:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), patience, HERE, print)
+        job = _Job("j", Record(LocalStore(tmp_path), "t"), GlueShape(), patience, HERE, print)
         assert re.search(rf"and {said}", str(job.stop("jr_1", "")))
 
 
@@ -462,7 +463,7 @@ def test_a_run_that_succeeds_without_a_result_has_not(
     with told_glue({"GetJobRun": [{"JobRun": _run_of_glue("SUCCEEDED")}]}) as variables:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), Patience(9), HERE, print)
+        job = _Job("j", Record(LocalStore(tmp_path), "t"), GlueShape(), Patience(9), HERE, print)
         with pytest.raises(JobError, match=r"succeeded, says Glue, and left no result.*CloudWatch"):
             job.wait("jr_1")
 
@@ -490,7 +491,7 @@ def test_a_run_that_glue_no_longer_tells_of_is_stopped_and_named(
     with told_http(answer) as url:
         for name, value in {**VARIABLES, "AWS_ENDPOINT_URL_GLUE": url}.items():
             monkeypatch.setenv(name, value)
-        job = _Job("j", Record(str(tmp_path), "t"), GlueShape(), patience, HERE, print)
+        job = _Job("j", Record(LocalStore(tmp_path), "t"), GlueShape(), patience, HERE, print)
         with pytest.raises(JobError, match=f"the run jr_1 of j was not done within 0 s and {said}"):
             job.wait("jr_1")
     assert stopped == [{"JobName": "j", "JobRunIds": ["jr_1"]}]
@@ -571,7 +572,13 @@ def test_the_command_line_ends_as_the_jobs_command_did(
      (["--on", "glue", "--", "report", "-", "-o", "r.html"], 3, "it writes a file"),
      (["--on", "glue", "--", "export", "env:", "-"], 3, "no lake is set"),
      (["--on", "glue", "-e", "p", "--lake", "memory://", "--", "export", "env:", "-"], 3,
-      "AIRKEEP_GLUE_ROLE"),
+      "cannot keep the record of a job on glue"),
+     (["--on", "glue", "-e", "p", "--lake", "az://b/l", "--", "clean", "-"], 3,
+      "az://b/l/jobs cannot keep the record of a job on glue"),
+     (["--on", "dag", "-e", "p", "--lake", "./l", "--", "clean", "s3://b/l"], 3,
+      "./l/jobs cannot keep the record of a job on dag, which does not reach it: expected a URL"),
+     (["--on", "dag", "-e", "p", "--folder", "file:///l", "--", "clean", "s3://b/l"], 3,
+      "file:///l cannot keep the record"),
      (["--on", "here", "--token", "t", "--", "clean"], 3, "no lake is set"),
      (["--on", "dag", "-e", "prod", "--", "clean"], 3, "no lake is set")],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,14 +17,14 @@ import pytest
 from airkeep.config import load_settings
 from airkeep.errors import AddressError, ConfigError
 from airkeep.jobs.job import Result, check_token
-from airkeep.jobs.record import Record, save
-from airkeep.provider.conf import Asked, read_conf, variables_of
+from airkeep.jobs.record import Record
+from airkeep.provider.conf import Asked, check_no_folder, read_conf, variables_of
 from airkeep.provider.connection import address_of
 from airkeep.provider.info import get_provider_info
 from airkeep.provider.reports import newest_report, save_report
 from airkeep.provider.tokens import next_token
 from airkeep.provider.values import days, yes
-from airkeep.store import open_store
+from airkeep.store.local import LocalStore
 from servers import PROJECT
 
 
@@ -73,15 +74,22 @@ def test_a_command_is_of_the_same_database_as_its_task(
 def test_a_try_goes_on_with_a_run_that_has_no_result_and_takes_another_one_then(
     tmp_path: Path,
 ) -> None:
-    record_of = partial(Record, str(tmp_path))
+    record_of = partial(Record, LocalStore(tmp_path))
     names = ("dag", "export all", "manual__1", -1)
     first = next_token("export all", names, record_of)
     assert check_token(first).startswith("export-all-")
     assert next_token("export all", names, record_of) == first
-    save(record_of(first).result_url, Result(77, None, "it died").json())
+    assert record_of(first).kept.save(Result(77, None, "it died").json())
     second = next_token("export all", names, record_of)
     assert check_token(second) != first
     assert next_token("export all", (*names[:3], 0), record_of).rpartition("-")[0] not in second
+
+
+def test_a_job_on_glue_is_given_no_path_of_its_own_disk() -> None:
+    for path in ("/tmp/lake", "./lake", "../lake", ".", "~/lake", "FILE:///lake"):
+        with pytest.raises(ConfigError, match=rf"^{re.escape(path)} is a folder or a file of the"):
+            check_no_folder(["export", "env:", path, "--json"])
+    check_no_folder(["query", "s3://b/lake", "/* all */ SELECT 1", "--spool", "/tmp"])
 
 
 def test_days_are_what_a_template_leaves() -> None:
@@ -131,7 +139,7 @@ def test_a_connection_of_another_kind_is_refused_by_name(kept: Kept) -> None:
 
 
 def test_the_newest_report_is_shown_and_old_ones_go(tmp_path: Path) -> None:
-    store, file = open_store(str(tmp_path / "lake")), tmp_path / "report.html"
+    store, file = LocalStore(tmp_path / "lake"), tmp_path / "report.html"
     file.write_text("<!doctype html>")
     assert newest_report(store) is None
     at = datetime(2026, 11, 22, tzinfo=UTC)

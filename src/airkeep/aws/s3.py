@@ -1,6 +1,6 @@
-"""Single objects of S3 by another account's role: what versions they have, small ones whole.
+"""Single objects of S3 by another account's role: what versions they have.
 
-A lake is not read by this: `store/` does that, faster, and with the credentials of its own.
+No object is read by this: `store/` does that, faster, and with the credentials of its own.
 """
 
 from __future__ import annotations
@@ -11,14 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from airkeep.aws.session import HERE, AwsPlace, client, explained
-from airkeep.aws.wait import Patience, until
 from airkeep.errors import ConfigError
 
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
 _ABSENT = ("404", "NoSuchKey", "NotFound")
 _NO_VERSION = (*_ABSENT, "400", "405", "NoSuchVersion")  # no version's id; a delete marker
-_THERE = "PreconditionFailed"
-_BUSY = Patience(20, 0.5)  # until a request for the same key must have ended
 
 
 @dataclass(frozen=True)
@@ -71,46 +68,6 @@ def object_version(
         int(told["ContentLength"]),
         told["LastModified"],
     )
-
-
-def load_object(bucket: str, key: str, place: AwsPlace = HERE) -> bytes | None:
-    """All bytes of a small object; None where there is none.
-
-    Raises:
-        AwsError: AWS refused or failed.
-    """
-    s3 = client("s3", place)
-    with explained(f"reading s3://{bucket}/{key}"):
-        try:
-            body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        except s3.exceptions.ClientError as error:
-            if _code(error) in _ABSENT:
-                return None
-            raise
-    return body
-
-
-def save_object(bucket: str, key: str, data: bytes, place: AwsPlace = HERE) -> bool:
-    """Save a small object where there is none; False where there is another, which stays as it is.
-
-    One of the same bytes is taken for ours: when an answer is lost, boto asks again.
-
-    Raises:
-        AwsError: AWS refused or failed.
-    """
-    s3 = client("s3", place)
-
-    def is_made() -> bool:
-        with explained(f"saving s3://{bucket}/{key}"):
-            try:
-                s3.put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
-            except s3.exceptions.ClientError as error:
-                if _code(error) == _THERE:
-                    return False
-                raise
-        return True
-
-    return until(is_made, _BUSY) or load_object(bucket, key, place) == data
 
 
 def _code(error: Any) -> str:

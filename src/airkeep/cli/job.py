@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from airkeep.aws.session import AwsPlace
     from airkeep.jobs.job import Outcome
+    from airkeep.store.interface import Store
 
 # What each place has a use for; Glue for all of them.
 _ANYWHERE = {
@@ -97,6 +98,7 @@ def run(
     """
     from airkeep.cli.job_words import check_kept, with_lake, with_name
     from airkeep.jobs.job import as_json, check_command, make_token
+    from airkeep.jobs.record import check_reached
 
     words = as_json(check_command(command))
     _refuse_unused(on)
@@ -106,10 +108,11 @@ def run(
         words = with_lake(words, lambda: ctx.settings.need("lake"))
         check_kept(words)
         folder = options.pop("folder") or _folder(ctx)
+        check_reached(on, folder)
         token = token or make_token(datetime.now(UTC), secrets.token_hex(4))
         environment = ctx.settings.need("environment")
         name, there = recorded_place(ctx, environment, place)
-        given = {"environment": name, "folder": folder,
+        given = {"environment": name, "folder": _opened(ctx, folder),
                  "token": token, "place": there, "tell": _teller(ctx)}  # fmt: skip
         words = with_name(words, environment, name)
         left = f"a job that was started goes on, and --token {token} waits for it"
@@ -136,7 +139,15 @@ def _refuse_unused(on: str) -> None:
 
 
 def _folder(ctx: Context) -> str:
-    return f"{ctx.settings.need('lake').rstrip('/')}/jobs"
+    from airkeep.jobs.record import jobs_of
+
+    return jobs_of(ctx.settings.need("lake"))
+
+
+def _opened(ctx: Context, folder: str) -> Store:
+    from airkeep.store.open import open_store
+
+    return open_store(folder, options=dict(ctx.settings.store))
 
 
 def _teller(ctx: Context) -> Callable[[str], None]:
@@ -156,7 +167,7 @@ def _here(ctx: Context, command: list[str], token: str | None, options: dict[str
         command,
         {**os.environ, **{name: value for name, value in meant.items() if value}},
         environment=environment,
-        record=Record(folder or _folder(ctx), token) if token else None,
+        record=Record(_opened(ctx, folder or _folder(ctx)), token) if token else None,
         timeout_s=options["timeout_minutes"] * 60,
         tell=_teller(ctx),
     )

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from airkeep.errors import ConfigError
+from airkeep.store.open import is_folder
 
 
 def check_kept(words: list[str]) -> None:
@@ -22,7 +23,7 @@ def check_kept(words: list[str]) -> None:
     """
     given = _given(words)
     lake = given.get("lake")
-    if lake and lake != "-" and ("://" not in lake or lake.lower().startswith("file://")):
+    if lake and lake != "-" and is_folder(lake):
         raise ConfigError(
             f"{lake} is a folder of the job's own machine, gone when the job ends: expected a URL "
             f"such as s3://bucket/lake, or -"

@@ -134,21 +134,24 @@ def mwaa_traveller(
     from airkeep.environment.mwaa.job import EVERY_S, STARTS_S, Here, OnDag, RunJob
     from airkeep.environment.notify import place_of as aws_place
     from airkeep.jobs.dag import DAG
+    from airkeep.jobs.record import jobs_of
+    from airkeep.store.open import is_folder, open_store
 
     settings, is_dag = ctx.settings, place.jobs == "dag"
     tell = partial(_tell, progress)
-    if is_dag and "://" not in lake.url:
+    if is_dag and is_folder(lake.url):
         raise ConfigError(
             f"{lake.url} is a folder of this machine, which {journal.environment}'s workers do not "
             f"reach: its lake must be a bucket, such as s3://bucket/prefix"
         )
-    folder, timeout_s = f"{lake.url.rstrip('/')}/jobs", settings.job_minutes * 60
+    timeout_s = settings.job_minutes * 60
+    folder = open_store(jobs_of(lake.url), options=dict(settings.store))
     run: RunJob
     if is_dag:
         patience = Patience(timeout_s + STARTS_S, EVERY_S)
         run = OnDag(place.name, folder, aws_place(place), tell, patience)
     else:
-        run = Here(place.name, folder, os.environ, aws_place(place), tell, timeout_s)
+        run = Here(place.name, folder, os.environ, tell, timeout_s)
     means = MwaaMeans(
         lake,
         run,

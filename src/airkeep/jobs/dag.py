@@ -18,6 +18,7 @@ from airkeep.aws.wait import Patience, answered, until
 from airkeep.errors import AirflowRestError, AwsError, AwsUnavailableError, JobError
 from airkeep.jobs.job import Outcome, Result, check_command, check_token
 from airkeep.jobs.record import Record
+from airkeep.store.interface import Store
 
 DAG = "airkeep_job"
 _BUSY_S = 300
@@ -32,7 +33,7 @@ def run_on_dag(
     command: Sequence[str],
     *,
     environment: str,
-    folder: str,
+    folder: Store,
     token: str,
     patience: Patience,
     place: AwsPlace = HERE,
@@ -44,7 +45,7 @@ def run_on_dag(
     Args:
         command: without `airkeep` itself; `env:` in it is the environment's database.
         environment: of MWAA.
-        folder: where the record of jobs is kept; the run saves its result there.
+        folder: where the records of jobs are kept; the run saves its result there.
         token: makes it one job: asked for with it again, the same run is waited for.
         tell: is given a line for each thing that happened.
 
@@ -53,9 +54,10 @@ def run_on_dag(
         JobError: with this token another job was asked for, or there is no such DAG, or the run
             ended without a result, or took too long and was made to fail.
         AwsError: AWS or Airflow refused or failed.
+        StoreError: the record could not be read or saved.
     """
     words, at = check_command(command), now or datetime.now(UTC)
-    record = Record(folder, check_token(token), place)
+    record = Record(folder, check_token(token))
     run = _Run(AirflowRest(environment, place), run_id(token), record, patience, tell)
     record.check("dag", environment, words)
     if (done := record.result()) is None:
@@ -106,7 +108,7 @@ class _Run:
         body = {
             "dag_run_id": self.id,
             "logical_date": at.isoformat(),  # Airflow 3 answers 422 without
-            "conf": {"command": list(command), "result": self._record.result_url},
+            "conf": {"command": list(command), "result": self._record.kept.url},
         }
         try:
             self._rest.post(f"/dags/{DAG}/dagRuns", body)
@@ -126,7 +128,7 @@ class _Run:
         if result is None:
             raise JobError(
                 f"the run {self.id} ended as {state}, and left no result at "
-                f"{self._record.result_url}. Logs: {self.logs}"
+                f"{self._record.kept.url}. Logs: {self.logs}"
             )
         return result
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from airkeep.aws import glue_connections, glue_jobs, mwaa, s3
+from airkeep.aws import glue_connections, glue_jobs, mwaa
 from airkeep.aws.ec2 import zone_of
 from airkeep.aws.glue_connections import Connection
 from airkeep.aws.glue_jobs import JobRun
@@ -33,7 +33,8 @@ from airkeep.jobs.glue_plan import (
     script_name,
 )
 from airkeep.jobs.job import Outcome, Result, check_command, check_token
-from airkeep.jobs.record import Record, save
+from airkeep.jobs.record import Document, Record
+from airkeep.store.interface import Store
 
 CLAIM_S = 90  # until a run that somebody else starts must show
 STOP_S = 120  # until a run that was asked to stop must have ended
@@ -54,7 +55,7 @@ def run_on_glue(
     command: Sequence[str],
     *,
     environment: str,
-    folder: str,
+    folder: Store,
     role: str,
     token: str,
     patience: Patience,
@@ -90,21 +91,22 @@ def run_on_glue(
     """
     words = check_command(command)
     names = Names(environment=environment, glue_job=job_name, glue_connection=connection)
-    job = _Job(names.job, Record(folder, check_token(token), place), shape, patience, place, tell)
+    record = Record(folder, check_token(token))
+    job = _Job(names.job, record, shape, patience, place, tell)
     job.record.check("glue", environment, words)
     if (done := job.record.result()) is not None:
         run = job.newest()
         return job.outcome(run, done) if run else Outcome("glue", token, "", "", done)
     _connect(names.connection, environment, address, network, place, tell)
     definition = job_definition(
-        shape, role=role, script=_script(folder, place), connection=names.connection,
+        shape, role=role, script=_script(folder), connection=names.connection,
         environment=environment,
     )  # fmt: skip
     glue_jobs.put_job(names.job, definition, place)
     tell(f"token {token}")
     is_ours = job.record.ask("glue", environment, words, now or datetime.now(UTC))
     arguments = run_arguments(
-        words, token=token, result=job.record.result_url, region=region_of(place), secret=secret
+        words, token=token, result=job.record.kept.url, region=region_of(place), secret=secret
     )
     return job.wait(job.started(wait=not is_ours) or job.start(arguments))
 
@@ -112,7 +114,7 @@ def run_on_glue(
 def cancel_on_glue(
     *,
     environment: str,
-    folder: str,
+    folder: Store,
     token: str,
     place: AwsPlace = HERE,
     tell: Callable[[str], None] = lambda _: None,
@@ -127,16 +129,16 @@ def cancel_on_glue(
     if run is not None and not run.is_done:
         glue_jobs.stop(job, run.id, place)
         tell(f"asked {run.id} of {job} to stop")
-    close(Record(folder, token, place), "nobody waits for this job any more: it was stopped")
+    close(Record(folder, token), "nobody waits for this job any more: it was stopped")
 
 
 def close(record: Record, why: str) -> None:
     """Give a token whose run is over a result, where it left none: the token is used up.
 
     Raises:
-        AwsError, StoreError: it could not be saved.
+        StoreError: it could not be saved.
     """
-    save(record.result_url, Result(JobError.exit_status, None, why).json(), record.place)
+    record.kept.save(Result(JobError.exit_status, None, why).json())
 
 
 def _connect(
@@ -167,13 +169,14 @@ def _connect(
         tell(f"{change} the connection {name}")
 
 
-def _script(folder: str, place: AwsPlace) -> str:
+def _script(folder: Store) -> str:
     """Have the script in the bucket: its URL."""
-    url = f"{folder.rstrip('/')}/{SCRIPTS}/{script_name()}"
-    bucket, key = s3.split_url(url)
-    if not s3.save_object(bucket, key, SCRIPT.encode(), place):
-        raise JobError(f"{url} is not the script that was saved there: delete it and try again")
-    return url
+    there, text = Document(folder, f"{SCRIPTS}/{script_name()}"), SCRIPT.encode()
+    if not there.save(text) and there.load() != text:
+        raise JobError(
+            f"{there.url} is not the script that was saved there: delete it and try again"
+        )
+    return there.url
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,7 @@ class _Job:
         if run.state == "SUCCEEDED":
             raise JobError(
                 f"the run {run.id} succeeded, says Glue, and left no result at "
-                f"{self.record.result_url}: look into {run.logs}"
+                f"{self.record.kept.url}: look into {run.logs}"
             )
         why = f": {run.error}" if run.error else ""
         raise JobError(f"the run {run.id} ended as {run.state}{why}. Logs: {run.logs}")

@@ -66,7 +66,7 @@ def run_here(
     Raises:
         ConfigError: the command or the token cannot be a job's.
         JobError: with this token another job was asked for, or it took too long and was stopped.
-        AwsError, StoreError: the record could not be read or saved.
+        StoreError: the record could not be read or saved.
     """
     words = check_command(command)
     if record is None:
@@ -78,7 +78,7 @@ def run_here(
 
     check_token(record.token)
     record.ask("here", environment, words, datetime.now(UTC))
-    result = run_once(record.result_url, do, tell, record.place)
+    result = run_once(record.kept, do, tell)
     return Outcome("here", record.token, "", "printed here", result)
 
 

@@ -15,10 +15,11 @@ from airkeep.aws import glue_connections, secrets
 from airkeep.aws.session import AwsPlace
 from airkeep.database.address import AIRFLOW_VARIABLES
 from airkeep.errors import AirkeepError, JobError
-from airkeep.jobs import glue_plan, record
+from airkeep.jobs import glue_plan
 from airkeep.jobs.connection import from_jdbc
 from airkeep.jobs.here import run_command
 from airkeep.jobs.job import MAX_SUMMARY_BYTES, Result, check_command
+from airkeep.jobs.record import document_at, run_once
 
 
 def run_inside(
@@ -38,13 +39,13 @@ def run_inside(
 
 
 def _result(given: _Given, environ: Mapping[str, str], tell: Callable[[str], None]) -> Result:
-    url, place = given.need(glue_plan.RESULT), AwsPlace(region=given.need(glue_plan.REGION))
+    url, region = given.need(glue_plan.RESULT), given.need(glue_plan.REGION)
 
     def do() -> Result:
-        variables = {**environ, **_variables(given, place)}
+        variables = {**environ, **_variables(given, AwsPlace(region=region))}
         return run_command(_command(given), variables, tell, most_bytes=MAX_SUMMARY_BYTES)
 
-    return record.run_once(url, do, tell, place)
+    return run_once(document_at(url, {"aws_region": region}), do, tell)
 
 
 def _variables(given: _Given, place: AwsPlace) -> dict[str, str]:

@@ -4,24 +4,96 @@
     <folder>/<token>/result.json     saved last, by the job itself, of a refusal too
 
 Both are created if absent, so of two who ask with one token only one has asked, and a job that ran
-twice has one result. A folder is `s3://...`, asked with the caller's role, or any other store.
+twice has one result. The folder is a store, found and opened as the lake is that it belongs to: by
+whoever asks with his own credentials, also where the job is another account's, and by the job with
+its role.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from airkeep.aws import s3
-from airkeep.aws.session import HERE, AwsPlace
-from airkeep.errors import AirkeepError, AlreadySavedError, JobError, NotFoundError
+from airkeep.aws.policies import JOBS
+from airkeep.errors import (
+    AirkeepError,
+    AlreadySavedError,
+    ConfigError,
+    JobError,
+    NotFoundError,
+)
 from airkeep.jobs.job import Result, read_result
-from airkeep.store.open import open_store
+from airkeep.store.interface import Store
+from airkeep.store.open import is_folder, open_store
 
 ASKED, RESULT = "asked.json", "result.json"
+
+
+@dataclass(frozen=True)
+class Document:
+    """A small document in a store, created if absent."""
+
+    store: Store
+    path: str
+
+    @property
+    def url(self) -> str:
+        return f"{self.store.url.rstrip('/')}/{self.path}"
+
+    def save(self, data: bytes) -> bool:
+        """Save it where there is none; False where there is one, which stays as it is.
+
+        Raises:
+            StoreError: it could not be saved.
+        """
+        try:
+            self.store.save(self.path, data)
+        except AlreadySavedError:
+            return False
+        return True
+
+    def load(self) -> bytes | None:
+        """What it holds; None where there is none.
+
+        Raises:
+            StoreError: it could not be read.
+        """
+        try:
+            return self.store.load(self.path)
+        except NotFoundError:
+            return None
+
+
+def document_at(url: str, options: Mapping[str, str]) -> Document:
+    """The document of a URL or a path.
+
+    Raises:
+        ConfigError: the URL is not understood.
+        StoreAccessError: credentials are incomplete.
+    """
+    folder, _, name = url.rpartition("/")
+    return Document(open_store(folder or "/", options=options), name)
+
+
+def jobs_of(lake: str) -> str:
+    """The folder of jobs' records in a lake."""
+    return f"{lake.rstrip('/')}/{JOBS}"
+
+
+def check_reached(on: str, folder: str) -> None:
+    """See that a job on `glue` or `dag` reaches the folder of its record.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if is_folder(folder) or (on == "glue" and not folder.startswith("s3://")):
+        raise ConfigError(
+            f"{folder} cannot keep the record of a job on {on}, which does not reach it: expected "
+            f"a URL such as s3://bucket/lake"
+        )
 
 
 @dataclass(frozen=True)
@@ -32,26 +104,29 @@ class Record:
         folder: where the records of jobs are.
     """
 
-    folder: str
+    folder: Store
     token: str
-    place: AwsPlace = HERE
 
     @property
-    def result_url(self) -> str:
-        return f"{self.folder.rstrip('/')}/{self.token}/{RESULT}"
+    def asked(self) -> Document:
+        return Document(self.folder, f"{self.token}/{ASKED}")
+
+    @property
+    def kept(self) -> Document:
+        """What came of it, once something has."""
+        return Document(self.folder, f"{self.token}/{RESULT}")
 
     def ask(self, on: str, environment: str, command: Sequence[str], now: datetime) -> bool:
         """Record that this job is wanted; False where it was already.
 
         Raises:
             JobError: with this token another job was.
-            AwsError, StoreError: it could not be saved.
+            StoreError: it could not be saved.
         """
         # One's own document is known again after a lost answer; two of one instant differ.
         told = {**_asked(on, environment, command), "at": now.isoformat(),
                 "by": secrets.token_hex(8)}  # fmt: skip
-        document = json.dumps(told).encode()
-        if save(f"{self.folder.rstrip('/')}/{self.token}/{ASKED}", document, self.place):
+        if self.asked.save(json.dumps(told).encode()):
             return True
         self.check(on, environment, command)
         return False
@@ -61,9 +136,9 @@ class Record:
 
         Raises:
             JobError: it has.
-            AwsError, StoreError: the record could not be read.
+            StoreError: the record could not be read.
         """
-        text = self._load(ASKED)
+        text = self.asked.load()
         there = {} if text is None else json.loads(text)
         asked = _asked(on, environment, command)
         if text is not None and any(there.get(key) != value for key, value in asked.items()):
@@ -77,13 +152,10 @@ class Record:
 
         Raises:
             JobError: what is there is no result.
-            AwsError, StoreError: it could not be read.
+            StoreError: it could not be read.
         """
-        text = self._load(RESULT)
-        return None if text is None else read_result(text, self.result_url)
-
-    def _load(self, name: str) -> bytes | None:
-        return load(f"{self.folder.rstrip('/')}/{self.token}/{name}", self.place)
+        text = self.kept.load()
+        return None if text is None else read_result(text, self.kept.url)
 
 
 def _asked(on: str, environment: str, command: Sequence[str]) -> dict[str, object]:
@@ -91,54 +163,21 @@ def _asked(on: str, environment: str, command: Sequence[str]) -> dict[str, objec
     return {"on": on, "environment": environment, "command": list(command)}
 
 
-def run_once(
-    url: str, do: Callable[[], Result], tell: Callable[[str], None], place: AwsPlace = HERE
-) -> Result:
-    """Do a job unless its result is there, and save what came of it.
+def run_once(kept: Document, do: Callable[[], Result], tell: Callable[[str], None]) -> Result:
+    """Do a job unless its result is kept already, and keep what came of it.
 
     Raises:
         JobError: what is there is no result.
-        AwsError, StoreError: the result could not be read or saved.
+        StoreError: the result could not be read or saved.
     """
-    if (there := load(url, place)) is not None:
-        tell(f"{url} is there: the job has been done, and is not done again")
-        return read_result(there, url)
+    if (there := kept.load()) is not None:
+        tell(f"{kept.url} is there: the job has been done, and is not done again")
+        return read_result(there, kept.url)
     try:
         result = do()
     except AirkeepError as error:
         result = Result(error.exit_status, None, str(error))
-    if save(url, result.json(), place):
+    if kept.save(result.json()):
         return result
     tell("another run saved its result first: that one counts")
-    return read_result(load(url, place) or b"", url)
-
-
-def save(url: str, data: bytes, place: AwsPlace = HERE) -> bool:
-    """Save a small document where there is none; False where there is another.
-
-    Raises:
-        AwsError, StoreError: it could not be saved.
-    """
-    if url.startswith("s3://"):
-        return s3.save_object(*s3.split_url(url), data, place)
-    folder, _, name = url.rpartition("/")
-    try:
-        open_store(folder or "/").save(name, data)
-    except AlreadySavedError:
-        return False
-    return True
-
-
-def load(url: str, place: AwsPlace = HERE) -> bytes | None:
-    """A small document; None where there is none.
-
-    Raises:
-        AwsError, StoreError: it could not be read.
-    """
-    if url.startswith("s3://"):
-        return s3.load_object(*s3.split_url(url), place)
-    folder, _, name = url.rpartition("/")
-    try:
-        return open_store(folder or "/").load(name)
-    except NotFoundError:
-        return None
+    return read_result(kept.load() or b"", kept.url)

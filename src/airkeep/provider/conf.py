@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from airkeep.config import Settings
 from airkeep.errors import ConfigError
 
 _FILE = re.compile(r".*/[^/]+", re.DOTALL)
+_PATH = re.compile(r"/(?!\*)|\.{1,2}(/|$)|~|file:", re.IGNORECASE)  # and no comment of SQL
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,22 @@ def read_conf(conf: object) -> Asked:
     if not isinstance(result, str) or (result and not _FILE.fullmatch(result)):
         raise ConfigError("result: expected a file's URL or path: s3://bucket/results/1.json")
     return Asked(conf.get("command"), result)
+
+
+def check_no_folder(words: Sequence[str]) -> None:
+    """Refuse a path of the job's own disk, which is gone when it ends; one after a flag may be.
+
+    Only what is plainly a path: which word is a lake, the command line alone knows.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for before, word in pairwise(words):
+        if _PATH.match(word) and not before.startswith("-"):
+            raise ConfigError(
+                f"{word} is a folder or a file of the job's own machine, gone when the job ends: "
+                f"expected a URL such as s3://bucket/lake, or -"
+            )
 
 
 def variables_of(

@@ -22,7 +22,7 @@ from airkeep.database.address import Address
 from airkeep.errors import AirkeepError, JobError
 from airkeep.jobs import glue
 from airkeep.jobs.glue_plan import GlueShape
-from airkeep.jobs.record import Record
+from airkeep.jobs.record import Record, check_reached, jobs_of
 from airkeep.provider.compatibility import (
     AirflowException,
     BaseTrigger,
@@ -34,6 +34,8 @@ from airkeep.provider.failures import failures_of_tasks
 from airkeep.provider.hook import AirkeepHook
 from airkeep.provider.tokens import next_token
 from airkeep.provider.values import plain
+from airkeep.store.interface import Store
+from airkeep.store.open import open_store
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -102,23 +104,23 @@ def run_on_glue(
     Raises:
         AirkeepError: it failed, or could not be started.
     """
-    record = _record(hook, asked["token"])
+    folder = _folder(hook)
     try:
         outcome = glue.run_on_glue(
             asked["command"],
             environment=hook.need("environment"),
-            folder=record.folder,
+            folder=folder,
             role=asked["role"],
             secret=asked["secret"] or None,
-            token=record.token,
+            token=asked["token"],
             patience=Patience(asked["timeout_s"]),
             address=address,
             shape=GlueShape(**asked["shape"]),
-            place=record.place,
+            place=_place(hook),
             tell=tell,
         )
     except JobError as error:
-        glue.close(record, str(error))
+        glue.close(Record(folder, asked["token"]), str(error))
         raise
     if outcome.result.status:
         raise AirkeepError(
@@ -134,12 +136,11 @@ def cancel(hook: AirkeepHook, asked: Document, tell: Callable[[str], None]) -> N
     Raises:
         AwsError: AWS refused or failed.
     """
-    record = _record(hook, asked["token"])
     glue.cancel_on_glue(
         environment=hook.need("environment"),
-        folder=record.folder,
-        token=record.token,
-        place=record.place,
+        folder=_folder(hook),
+        token=asked["token"],
+        place=_place(hook),
         tell=tell,
     )
 
@@ -151,9 +152,15 @@ def token_of(ti: TaskInstance, hook: AirkeepHook) -> str:
         AirkeepError: the records in the lake could not be read.
     """
     names = (ti.dag_id, ti.task_id, ti.run_id, ti.map_index)
-    return next_token(ti.task_id, names, partial(_record, hook))
+    return next_token(ti.task_id, names, partial(Record, _folder(hook)))
 
 
-def _record(hook: AirkeepHook, token: str) -> Record:
-    place = AwsPlace(region=hook.aws_region or None)
-    return Record(f"{hook.need('lake').rstrip('/')}/jobs", token, place)
+def _folder(hook: AirkeepHook) -> Store:
+    """Where the records of jobs are kept."""
+    url = jobs_of(hook.need("lake"))
+    check_reached("glue", url)
+    return open_store(url, options=hook.store_options(url))
+
+
+def _place(hook: AirkeepHook) -> AwsPlace:
+    return AwsPlace(region=hook.aws_region or None)

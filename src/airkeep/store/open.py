@@ -92,6 +92,12 @@ def open_store(
     return ObjectStore(shown, clients, retry=retry, multipart_bytes=multipart_bytes)
 
 
+def is_folder(url: str) -> bool:
+    """Whether a URL names a folder of this machine."""
+    given = _SCHEME.fullmatch(url)
+    return given is None or given[1].lower() == "file"
+
+
 def _folder(path: str) -> Store:
     if not path.strip():
         raise ConfigError(f"no lake was named: expected a folder, or {_schemes()}")

@@ -18,6 +18,7 @@ from airkeep.jobs.dag import run_on_dag
 from airkeep.jobs.here import run_here
 from airkeep.jobs.job import Result
 from airkeep.jobs.record import Record
+from airkeep.store.interface import Store
 
 Tell = Callable[[str], None]
 STARTS_S = 900  # what a worker may take before a command begins
@@ -35,12 +36,12 @@ class OnDag:
     """Jobs as DAG runs of an environment of MWAA itself.
 
     Attributes:
-        folder: where the record of jobs is kept.
+        folder: where the records of jobs are kept.
         patience: with a run, from when it is asked for.
     """
 
     environment: str
-    folder: str
+    folder: Store
     place: AwsPlace
     tell: Tell
     patience: Patience
@@ -57,22 +58,21 @@ class Here:
     """Jobs as processes of this machine, which end when this one does: for who is in the network.
 
     Attributes:
-        folder: where the record of jobs is kept.
+        folder: where the records of jobs are kept.
         environ: of every job, with the database's address and the keys.
         timeout_s: what a command may take.
     """
 
     environment: str
-    folder: str
+    folder: Store
     environ: Mapping[str, str] = field(repr=False)
-    place: AwsPlace
     tell: Tell
     timeout_s: float
 
     def __call__(self, words: Sequence[str], token: str) -> Result:
         return run_here(
             words, self.environ, environment=self.environment,
-            record=Record(self.folder, token, self.place), timeout_s=self.timeout_s, tell=self.tell,
+            record=Record(self.folder, token), timeout_s=self.timeout_s, tell=self.tell,
         ).result  # fmt: skip
 
 

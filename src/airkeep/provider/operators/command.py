@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from airkeep.aws.session import AwsPlace
 from airkeep.jobs.here import run_command
 from airkeep.jobs.job import MAX_SUMMARY_BYTES, Result, as_json, check_command
-from airkeep.jobs.record import run_once
+from airkeep.jobs.record import document_at, run_once
 from airkeep.provider.compatibility import (
     AirflowException,
     AirflowFailException,
@@ -61,10 +60,8 @@ class AirkeepCommandOperator(AirkeepOperator):
         if not asked.result:
             result = self.run_command(asked.command)
         else:
-            place = AwsPlace(region=self.aws_region or None)
-            result = run_once(
-                asked.result, partial(self.run_command, asked.command), self.log.info, place
-            )
+            kept = document_at(asked.result, self.hook().store_options(asked.result))
+            result = run_once(kept, partial(self.run_command, asked.command), self.log.info)
         if result.status:
             # A result that is saved stays what it is, however often this is tried.
             failure = AirflowFailException if asked.result else AirflowException

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from airkeep.errors import ConfigError
 from airkeep.jobs.job import as_json, check_command
 from airkeep.provider.compatibility import DEFERRABLE, AirflowException, TaskInstance
+from airkeep.provider.conf import check_no_folder
 from airkeep.provider.glue import GlueRunTrigger, cancel, run_on_glue, token_of
 from airkeep.provider.hook import AirkeepHook
 from airkeep.provider.operators.task import AirkeepOperator, Context, Document
@@ -61,6 +62,7 @@ class AirkeepGlueOperator(AirkeepOperator):
                 "variable glue_role_name (airkeep iam --for glue prints what it needs)"
             )
         words = as_json(check_command(self.command))
+        check_no_folder(words)
         asked: Document = {
             "command": [hook.need("lake") if word == "-" else word for word in words],
             "role": self.role_name,
