@@ -191,7 +191,7 @@ class PaperGround:
         self.rows = list(self.kept[snapshot.name])
         self.switch.tick()
 
-    def settle(self, recorded: Recorded | None) -> None:
+    def settle(self) -> None:
         raise AssertionError("its wake_steps name no settling")
 
 

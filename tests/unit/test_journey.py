@@ -22,7 +22,7 @@ from airkeep.environment.ground import Pulse
 from airkeep.environment.journal import Author, Journal
 from airkeep.environment.journey import Traveller
 from airkeep.environment.means import Arrived, Patience
-from airkeep.environment.plan import plan_down, plan_up
+from airkeep.environment.plan import plan_up
 from airkeep.environment.state import State
 from airkeep.errors import (
     AwsError,
@@ -474,16 +474,10 @@ def test_what_changed_since_a_run_was_killed_is_recorded_too(folder: Path) -> No
     assert paper.state().recorded == Recorded(("daily", "hourly", "new"), definition)
 
 
-def test_an_environment_that_is_awake_is_not_settled_again() -> None:
+def test_what_its_making_still_owes_is_asked_for_by_every_up() -> None:
     steps = ("create", "ready", "restore", "settle")
     awake = State(ENVIRONMENT, "awake", last=Recorded(("daily",), "of its last sleep"))
-    assert plan_up(awake, steps, exists=True) == ("create", "ready")
-    assert "settle" in plan_up(replace(awake, made=True), steps, exists=True)
-    assert "settle" not in plan_down(awake, exists=True, settles=True)
-    assert plan_down(replace(awake, made=True), exists=True, settles=True)[:2] == (
-        "settle",
-        "record",
-    )
+    assert plan_up(awake, steps, exists=True) == ("create", "ready", "settle")
 
 
 def test_what_was_overtaken_while_it_waited_deletes_nothing(folder: Path) -> None:

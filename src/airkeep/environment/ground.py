@@ -122,5 +122,5 @@ class Ground(Protocol):
             token: as `export`'s.
         """
 
-    def settle(self, recorded: Recorded | None) -> None:
+    def settle(self) -> None:
         """Give back what it was made without, so that nothing ran before it was restored."""

@@ -285,7 +285,7 @@ class _Run:
             self.means.ground.restore(self.snapshot, self.active_there(), self.token)
 
     def settle(self) -> None:
-        self.means.ground.settle(self.state.last)
+        self.means.ground.settle()
 
     def unpause(self) -> None:
         if self.state.recorded is not None:

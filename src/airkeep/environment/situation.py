@@ -56,13 +56,11 @@ class Situation:
         if self.journey == "down":
             if exists and (whole or not self.state.deleting):
                 self.learn_if_restored()
-            settles = "settle" in ground.wake_steps
             used = self.state.made and self.is_anothers()
             steps = plan_down(
                 self.state,
                 exists=exists,
                 whole=whole,
-                settles=settles,
                 used=used,
                 where=ground.name,
             )

@@ -270,7 +270,7 @@ class LocalGround:
                 self._migrate(address)
                 restore_upgraded(means.lake, snapshot, address, cache=means.cache, **given)
 
-    def settle(self, recorded: Recorded | None) -> None: ...
+    def settle(self) -> None: ...
 
     def serve(self, told_to_end: threading.Event) -> None:
         """Watch over its processes until told to end.

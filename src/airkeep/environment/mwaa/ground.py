@@ -30,6 +30,7 @@ from airkeep.environment.ground import Pulse
 from airkeep.environment.mwaa.airflow import Airflow
 from airkeep.environment.mwaa.definition import (
     OPTIONS,
+    OWED,
     given_back,
     held,
     options_of,
@@ -136,7 +137,8 @@ class MwaaGround:
 
     def record(self) -> Recorded:
         self._check_key()
-        document = seal(self._pinned(self._steady()), self.means.archive_key)
+        wished = given_back(self._pinned(self._steady()))
+        document = seal(wished, self.means.archive_key)
         return Recorded(self._active(), document)
 
     def _check_key(self) -> None:
@@ -278,16 +280,18 @@ class MwaaGround:
         if self.means.is_here:
             self._own_database.check_restored(snapshot)
 
-    def settle(self, recorded: Recorded | None) -> None:
-        if recorded is None:
-            return
-        now = options_of(self._steady())
-        back = given_back(self._definition(recorded), now)
-        if back == now:
+    def settle(self) -> None:
+        now = self._steady()
+        if OWED not in options_of(now):
             return
         # Tasks that have begun are let finish: DAGs are active since the restore.
-        changes = {OPTIONS: back, "WorkerReplacementStrategy": "GRACEFUL"}
+        changes = {OPTIONS: options_of(given_back(now)), "WorkerReplacementStrategy": "GRACEFUL"}
         mwaa.update(self.place.name, changes, self._aws)
+        self.means.warn(
+            f"AWS gives {self.name} back the options that it was made without: for 10 to 30 "
+            f"minutes new DAGs are paused, or nothing is scheduled. Should AWS say UPDATE_FAILED "
+            f"then: airkeep up {self.environment} asks again"
+        )
 
     # Its parts.
 
