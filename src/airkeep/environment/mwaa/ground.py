@@ -193,7 +193,7 @@ class MwaaGround:
         run = snapshot.manifest.dag_run
         self._own = () if run is None else (run,)
         if self.means.is_here:
-            self._own_database.check_exported(snapshot)
+            self._own_database.check_exported(snapshot, self.means.lake)
         self._steady()  # here, for between the gate and `delete` nothing may wait
         return snapshot
 
