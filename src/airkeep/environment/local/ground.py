@@ -201,8 +201,6 @@ class LocalGround:
 
     def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
         """A server with an empty database."""
-        if not self.folder.has_database:
-            self._check_port()  # else the restore, which takes its time, would be for nothing
         self.folder.make()
         if self.means.is_new:
             self.folder.make_secrets()
@@ -219,9 +217,18 @@ class LocalGround:
             AirkeepError: it cannot; says why.
         """
         self._check_dags()
+        self._check_port()
         if self.place.plugins is not None:
             check_plugins(Path(self.place.plugins))
-        self.venv  # noqa: B018 - made, for that may fail
+        self.install()
+
+    def install(self) -> None:
+        """Make its Airflow's packages.
+
+        Raises:
+            MigrationError: they cannot be had.
+        """
+        self.venv  # noqa: B018 - made when it is asked for
 
     def start(self) -> None:
         self._check_port()
