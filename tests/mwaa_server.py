@@ -151,7 +151,7 @@ class MwaaServer:
             return self._look(name, made, headers)
         if made is not None and (made.changing or method == "PUT"):
             raise RefusedError(400, "ValidationException", f"{name} is {self._status(made)}")
-        told = self._forward(method, f"/environments/{name}", body, headers)
+        told = self._forward(method, f"/environments/{name}".rstrip("/"), body, headers)
         if method == "PUT":
             self._make(name, json.loads(body))
         elif method == "DELETE" and made is not None:

@@ -105,6 +105,9 @@ class PaperGround:
     def exists(self) -> bool:
         return self.dags is not None
 
+    def beside(self) -> tuple[str, ...]:
+        return ("dev", "test")
+
     def doubts(self) -> tuple[str, ...]:
         return self.doubtful
 

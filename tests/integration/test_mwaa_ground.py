@@ -14,8 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 from airkeep.aws.wait import Patience, until
+from airkeep.cli.main import cli
 from airkeep.environment.contents import begins_active
 from airkeep.environment.events import MwaaPlace, Placed, Recorded
 from airkeep.environment.ground import Pulse
@@ -101,6 +103,18 @@ def of_runs(folder: Path, *runs: str) -> Snapshot:
     })  # fmt: skip
     made = Written(store).save("prod", {"dag_run": rows})
     return Lake(store).get(SnapshotName("prod", made.id))
+
+
+def test_who_looks_for_a_wrong_name_is_told_what_is_there(tmp_path: Path) -> None:
+    journal = Journal(LocalStore(tmp_path), "prod")
+    journal.append(Placed(MwaaPlace("prd", "us-east-1", jobs="here")))
+    with told_mwaa([404]) as mwaa:
+        mwaa.names = ["prod", "dev"]
+        with variables(
+            {**AwsServer(mwaa.endpoint).variables, "AWS_ENDPOINT_URL_MWAA": mwaa.endpoint}
+        ):
+            done = CliRunner().invoke(cli, ["down", "prod", "--lake", str(tmp_path)])
+    assert "prod (MWAA prd in us-east-1) is not there (there are: dev, prod)" in str(done.exception)
 
 
 def test_an_export_of_another_database_lets_nothing_go(tmp_path: Path, asked: list[str]) -> None:

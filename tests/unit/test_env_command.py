@@ -221,7 +221,10 @@ def test_a_status_is_watched_until_the_journey_has_ended(lake: Path, local: Loca
     ]  # fmt: skip
     unknown = ask(lake, "status", "prd")
     assert isinstance(unknown.exception, JourneyError)
-    assert "knows no environment 'prd' (did you mean prod?)" in str(unknown.exception)
+    assert "no environment 'prd' (did you mean prod?), but here, prod: " in str(unknown.exception)
+    ask(lake, "env", "forget", "prod", "--force")
+    forgotten = ask(lake, "down", "prod")
+    assert "knows no environment 'prod', but here: airkeep env add" in str(forgotten.exception)
 
 
 @pytest.mark.parametrize(

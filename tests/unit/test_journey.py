@@ -296,8 +296,11 @@ def test_force_says_what_is_lost_and_deletes(folder: Path) -> None:
     def warn(text: str) -> None:
         said.append((text, paper.ground.is_whole()))
 
-    arrived = replace(paper.traveller(), warn=warn).down(force=True)
+    told: list[str] = []
+    tell = replace(paper.traveller(), warn=warn, progress=lambda step: told.append(step.doing))
+    arrived = tell.down(force=True)
     assert said == [(f"lost: {loss}", True) for loss in arrived.lost]
+    assert told.index("waiting until it is gone") == told.index("deleting it") + 1
     assert arrived.lost[0] == "3 tasks are at work: what they do will be lost"
     assert arrived.lost[1].startswith(f"1 run has ended since {arrived.snapshot} was taken")
     assert not paper.ground.exists()
@@ -895,7 +898,7 @@ def test_an_environment_that_is_gone_cannot_be_put_to_sleep(folder: Path) -> Non
     paper.ground.dags = None
     with pytest.raises(
         JourneyError,
-        match=r"is not there, so nothing can be kept.*airkeep env add prod tells where",
+        match=r"is not there \(there are: dev, test\), so nothing .*: airkeep env add prod tells",
     ):
         walk(paper, "down")
 

@@ -55,6 +55,9 @@ class Ground(Protocol):
     def exists(self) -> bool:
         """Whether it is there, whatever state it is in."""
 
+    def beside(self) -> tuple[str, ...]:
+        """What is where it is not, for messages: names, as far as they can be seen."""
+
     def doubts(self) -> tuple[str, ...]:
         """What its kind has against its deletion, whatever its snapshot will be, in sentences."""
 

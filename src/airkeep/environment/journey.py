@@ -255,6 +255,7 @@ class _Run:
             self.say(Lost(self.lost))
         for loss in self.lost:
             self.means.warn(f"lost: {loss}")
+        self.tell("deleting it")
 
         def is_begun() -> bool:
             self.say(Renewed(self.hold.until()))

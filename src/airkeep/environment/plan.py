@@ -43,11 +43,12 @@ def plan_down(
     whole: bool = False,
     used: bool = False,
     where: str = "",
+    beside: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
     """The steps to take now; none where it sleeps.
 
     Args:
-        where: it was looked for, for messages.
+        where: it was looked for; `beside`: what is there; both for messages.
         whole: nothing of it is deleted yet.
         used: what may be somebody else's has run something.
 
@@ -67,11 +68,11 @@ def plan_down(
         if not state.restored:
             return LEAVES  # nothing was ever in it: what slept is still whole in the lake
     if not exists:
-        name = state.environment
+        name, there = state.environment, f" (there are: {', '.join(beside)})" if beside else ""
         raise JourneyError(
-            f"{where or name} is not there, so nothing can be kept of it. If that is not where it "
-            f"is: airkeep env add {name} tells where to look. If it was deleted without airkeep: "
-            f"airkeep up {name} --from {name}/latest makes it from its newest snapshot"
+            f"{where or name} is not there{there}, so nothing can be kept of it. If that is not "
+            f"where it is: airkeep env add {name} tells where to look. If it was deleted without "
+            f"airkeep: airkeep up {name} --from {name}/latest makes it from its newest snapshot"
         )
     return (*LOOKS, *LEAVES)
 

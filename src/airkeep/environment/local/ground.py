@@ -111,6 +111,9 @@ class LocalGround:
     def exists(self) -> bool:
         return self.folder.postgres.exists()
 
+    def beside(self) -> tuple[str, ...]:
+        return ()
+
     def doubts(self) -> tuple[str, ...]:
         return ()
 

@@ -126,6 +126,11 @@ class MwaaGround:
         found = self._find()
         return found is not None and found.status not in ("DELETING", "DELETED")
 
+    def beside(self) -> tuple[str, ...]:
+        with suppress(AwsError):  # who may not list them
+            return mwaa.names(self._aws)
+        return ()
+
     def doubts(self) -> tuple[str, ...]:
         version = mwaa.describe(self.place.name, self._aws).airflow_version
         if not version or version_order(version) >= version_order(OLDEST_MADE):
