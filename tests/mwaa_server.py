@@ -53,6 +53,7 @@ class Made:
     Attributes:
         told: all that it was made and changed with.
         changing: looks for which it is in a state that passes: `CREATING`, ...
+        is_as_before: its last change failed.
         workers: at work on runs that were started.
     """
 
@@ -61,7 +62,7 @@ class Made:
     fernet_key: str
     changing: list[str] = field(default_factory=list)
     failed: str = ""
-
+    is_as_before: bool = False
     workers: list[threading.Thread] = field(default_factory=list)
 
     @property
@@ -75,7 +76,7 @@ class MwaaServer:
 
     Attributes:
         looks: how many looks a change takes.
-        fails: why the next environment cannot be made.
+        fails: why the next environment cannot be made; `fails_to_change`: nor the next be changed.
         busy: how many calls are throttled from now on; `away`: of Airflow's web server.
         calls: every change that it was asked for: `PUT prod`, ...
         signed: how every call was signed.
@@ -91,6 +92,7 @@ class MwaaServer:
     endpoint: str = ""
     looks: int = 2
     fails: str = ""
+    fails_to_change: bool = False
     busy: int = 0
     away: int = 0
     made: dict[str, Made] = field(default_factory=dict)
@@ -149,7 +151,7 @@ class MwaaServer:
             return self._look(name, made, headers)
         if made is not None and (made.changing or method == "PUT"):
             raise RefusedError(400, "ValidationException", f"{name} is {self._status(made)}")
-        told = self._forward(method, f"/environments/{name}", body, headers)
+        told = self._forward(method, f"/environments/{name}".rstrip("/"), body, headers)
         if method == "PUT":
             self._make(name, json.loads(body))
         elif method == "DELETE" and made is not None:
@@ -158,7 +160,9 @@ class MwaaServer:
                 del self.made[name]
         elif method == "PATCH" and made is not None:
             changes = json.loads(body)
-            made.told |= {k: v for k, v in changes.items() if k != "WorkerReplacementStrategy"}
+            made.is_as_before, self.fails_to_change = self.fails_to_change, False
+            if not made.is_as_before:
+                made.told |= {k: v for k, v in changes.items() if k != "WorkerReplacementStrategy"}
             made.changing = ["UPDATING"] * self.looks
         return told
 
@@ -181,7 +185,9 @@ class MwaaServer:
     def _status(self, made: Made) -> str:
         if made.changing:
             return made.changing[0]
-        return "CREATE_FAILED" if made.failed else "AVAILABLE"
+        if made.failed:
+            return "CREATE_FAILED"
+        return "UPDATE_FAILED" if made.is_as_before else "AVAILABLE"
 
     def _make(self, name: str, told: dict[str, Any]) -> None:
         failed, self.fails = self.fails, ""

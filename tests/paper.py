@@ -105,6 +105,9 @@ class PaperGround:
     def exists(self) -> bool:
         return self.dags is not None
 
+    def beside(self) -> tuple[str, ...]:
+        return ("dev", "test")
+
     def doubts(self) -> tuple[str, ...]:
         return self.doubtful
 
@@ -191,7 +194,7 @@ class PaperGround:
         self.rows = list(self.kept[snapshot.name])
         self.switch.tick()
 
-    def settle(self, recorded: Recorded | None) -> None:
+    def settle(self) -> None:
         raise AssertionError("its wake_steps name no settling")
 
 

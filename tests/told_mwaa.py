@@ -16,12 +16,17 @@ Reply = tuple[int, dict[str, Any]]
 
 @dataclass
 class ToldMwaa:
-    """What it will say, one after the other, the last one for ever; and what it was asked."""
+    """What it will say, one after the other, the last one for ever; and what it was asked.
+
+    Attributes:
+        names: of all its environments.
+    """
 
     endpoint: str = ""
     environments: list[dict[str, Any] | int] = field(default_factory=list)
     rest: list[Reply] = field(default_factory=list)
     asked: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, str, Any]:
         self.asked.append((method, path, body))
@@ -29,6 +34,8 @@ class ToldMwaa:
             status, reply = _next(self.rest)
             told = {"RestApiStatusCode": status, "RestApiResponse": reply}
             return (400, "RestApiClientException", told) if status >= 400 else (200, "", told)
+        if path == "/environments":
+            return 200, "", {"Environments": self.names}
         environment = _next(self.environments)
         if environment == 404:
             return 404, "ResourceNotFoundException", {"message": "no such environment"}

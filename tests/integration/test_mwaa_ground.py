@@ -14,8 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 from airkeep.aws.wait import Patience, until
+from airkeep.cli.main import cli
 from airkeep.environment.contents import begins_active
 from airkeep.environment.events import MwaaPlace, Placed, Recorded
 from airkeep.environment.ground import Pulse
@@ -103,27 +105,46 @@ def of_runs(folder: Path, *runs: str) -> Snapshot:
     return Lake(store).get(SnapshotName("prod", made.id))
 
 
+def test_who_looks_for_a_wrong_name_is_told_what_is_there(tmp_path: Path) -> None:
+    journal = Journal(LocalStore(tmp_path), "prod")
+    journal.append(Placed(MwaaPlace("prd", "us-east-1", jobs="here")))
+    with told_mwaa([404]) as mwaa:
+        mwaa.names = ["prod", "dev"]
+        with variables(
+            {**AwsServer(mwaa.endpoint).variables, "AWS_ENDPOINT_URL_MWAA": mwaa.endpoint}
+        ):
+            done = CliRunner().invoke(cli, ["down", "prod", "--lake", str(tmp_path)])
+    assert "prod (MWAA prd in us-east-1) is not there (there are: dev, prod)" in str(done.exception)
+
+
 def test_an_export_of_another_database_lets_nothing_go(tmp_path: Path, asked: list[str]) -> None:
     theirs = of_runs(tmp_path, "one", "two")
-    with (
-        saying(tmp_path, asked, runs("success", "other"), exported=theirs) as ground,
-        pytest.raises(JourneyError, match="its run airkeep_job one is not there"),
-    ):
-        ground.export("down-1-ab")
     before, since = (id_time(theirs.id) + timedelta(hours=hours) for hours in (-1, 1))
     one, other = runs("success", "one", before), runs("success", "other", before)
+    later = runs("success", "later", since)  # the gate hears of that one
+    for replies in ((one, one), (one, NO_RUNS), (one, later)):
+        with saying(tmp_path, asked, *replies, exported=theirs) as ground:
+            assert ground.export("down-1-ab").name == theirs.name
     with (
         saying(tmp_path, asked, one, other, exported=theirs) as ground,
         pytest.raises(JourneyError, match="airkeep_job other has no row"),
     ):
         ground.export("down-1-ab")
-    later = runs("success", "later", since)  # the gate hears of that one
-    for replies in ((one, one), (one, NO_RUNS), (one, later)):
-        with saying(tmp_path, asked, *replies, exported=theirs) as ground:
-            assert ground.export("down-1-ab").name == theirs.name
     empty = tmp_path / "empty"
     with saying(empty, asked, NO_RUNS, exported=snapshot(empty)) as ground:
         ground.export("down-1-ab")
+
+
+def test_an_export_of_another_database_does_not_become_the_latest(
+    tmp_path: Path, asked: list[str]
+) -> None:
+    lake, theirs = Lake(LocalStore(tmp_path)), of_runs(tmp_path, "one", "two")
+    with (
+        saying(tmp_path, asked, runs("success", "other"), exported=theirs) as ground,
+        pytest.raises(JourneyError, match=r"its run airkeep_job one is not there\. It was removed"),
+    ):
+        ground.export("down-1-ab")
+    assert lake.names() == []
 
 
 def test_a_restore_here_waits_for_the_address_of_what_is_new(

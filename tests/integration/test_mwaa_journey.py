@@ -13,11 +13,11 @@ from msgspec import structs
 
 from airflow_api import add_dags
 from airkeep.aws.session import HERE
-from airkeep.aws.wait import Patience
+from airkeep.aws.wait import Patience, until
 from airkeep.cli.main import run
 from airkeep.environment.events import Placed, Recorded
 from airkeep.environment.journey import Traveller
-from airkeep.environment.mwaa.definition import PAUSED, SCHEDULES
+from airkeep.environment.mwaa.definition import OWED, PAUSED, SCHEDULES, options_of, unseal
 from airkeep.environment.mwaa.ground import MwaaGround
 from airkeep.environment.mwaa.job import OnDag
 from airkeep.errors import AwsUnavailableError, JourneyError, MissingKeyError
@@ -188,10 +188,32 @@ def test_new_dags_do_not_run_before_their_past_is_there(mwaa: MwaaServer, tmp_pa
         traveller = way.traveller()
         ground = MwaaGround("eager", way.place, replace(ground_of(traveller).means, run=run))
         assert replace(traveller, ground=ground).up().standing == "awake"
-    assert asked == [([], {**wish, PAUSED: "True", SCHEDULES: "False"})]
+    held = {PAUSED: "True", SCHEDULES: "False", OWED: f"{PAUSED}=False,{SCHEDULES}"}
+    assert asked == [([], {**wish, **held})]
     assert mwaa.made[way.name].told["AirflowConfigurationOptions"] == wish
+    assert "AWS gives eager " in way.said[-1]
     assert mwaa.calls[-1] == f"PATCH {way.name}"
     assert query(mwaa.made[way.name].url, ACTIVE) == active
+
+
+def test_what_aws_failed_to_give_back_is_not_taken_for_a_wish(
+    mwaa: MwaaServer, tmp_path: Path
+) -> None:
+    wish = {PAUSED: "False", "smtp.smtp_password": SECRET}
+    way = made(mwaa, tmp_path, "eager", AirflowConfigurationOptions=wish)
+    travel(way, "down")
+    mwaa.fails_to_change = True
+    assert travel(way, "up").standing == "awake"
+    environment = mwaa.made[way.name]
+    with variables(way.variables):
+        ground = ground_of(way.traveller())
+        until(lambda: ground.is_ready() or None, Patience(20, 0.02))
+        assert environment.is_as_before
+        assert environment.told["AirflowConfigurationOptions"][SCHEDULES] == "False"
+        of_it = unseal(ground.record().definition, ARCHIVE_KEY)
+    assert options_of(of_it) == wish
+    assert travel(way, "up").standing == "awake"
+    assert environment.told["AirflowConfigurationOptions"] == wish
 
 
 @pytest.mark.slow
@@ -213,7 +235,7 @@ def test_what_somebody_else_deleted_is_made_of_its_newest_snapshot(
     travel(way, "up")
     told, active = mwaa.made[way.name].told, query(mwaa.made[way.name].url, ACTIVE)
     mwaa.forget(way.name)
-    with pytest.raises(JourneyError, match="is not there, so nothing can be kept of it"):
+    with pytest.raises(JourneyError, match=r"is not there.*, so nothing can be kept of it"):
         travel(way, "down")
     assert travel(way, "up", snapshot="prod/latest").standing == "awake"
     assert mwaa.made[way.name].told == told

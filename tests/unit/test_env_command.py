@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import socket
 import threading
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 from airkeep.cli.main import cli
 from airkeep.environment.events import (
@@ -76,6 +79,13 @@ def test_what_is_not_given_again_stays_as_it_was(lake: Path, local: LocalPlace) 
     assert place(lake, "prod") == MwaaPlace(
         "prod", "eu-west-1", None, PROD.role_arn, PROD.external_id, "here"
     )
+
+
+def test_what_is_given_empty_is_taken_away(lake: Path) -> None:
+    wake(lake, "prod", replace(PROD, name="production"))
+    empty = (f"--{flag}=" for flag in ("name", "region", "role-arn", "external-id"))
+    ask(lake, "env", "add", "prod", "--kind", "mwaa", *empty)
+    assert place(lake, "prod") == MwaaPlace("prod", jobs="here")
 
 
 def test_what_sleeps_is_not_looked_for_where_it_is_not_made_again(lake: Path) -> None:
@@ -211,22 +221,27 @@ def test_a_status_is_watched_until_the_journey_has_ended(lake: Path, local: Loca
     ]  # fmt: skip
     unknown = ask(lake, "status", "prd")
     assert isinstance(unknown.exception, JourneyError)
-    assert "knows no environment 'prd' (did you mean prod?)" in str(unknown.exception)
+    assert "no environment 'prd' (did you mean prod?), but here, prod: " in str(unknown.exception)
+    ask(lake, "env", "forget", "prod", "--force")
+    forgotten = ask(lake, "down", "prod")
+    assert "knows no environment 'prod', but here: airkeep env add" in str(forgotten.exception)
 
 
 @pytest.mark.parametrize(
-    ("flags", "status", "told"),
+    ("words", "status", "told"),
     [
-        (["--airflow", "2.99.0"], 88, "2.99.0"),
-        (["--airflow", "3.1.8", "--plugins", "needs.txt"], 3, "expected a zip file or a folder"),
-        (["--dags", ""], 3, "--dags '': there is nothing of that name"),
+        ("up local --airflow 2.99.0", 88, "2.99.0"),
+        ("env add local --kind local --airflow 2.99.0", 88, "2.99.0"),
+        ("up local --airflow 3.1.8 --plugins needs.txt", 3, "expected a zip file or a folder"),
+        ("up local --dags ''", 3, "--dags '': there is nothing of that name"),
+        ("up local --port {port}", 99, "cannot be had (Address already in use)"),
     ],
 )
 def test_a_flag_that_cannot_be_is_not_remembered(
     lake: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    flags: list[str],
+    words: str,
     status: int,
     told: str,
 ) -> None:
@@ -236,7 +251,9 @@ def test_a_flag_that_cannot_be_is_not_remembered(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))  # no uv there
-    done = ask(lake, "up", "local", *flags)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = ask(lake, *shlex.split(words.format(port=port)))
     assert isinstance(done.exception, AirkeepError)
     assert (done.exception.exit_status, told in str(done.exception)) == (status, True)
     assert place(lake, "local") is None

@@ -22,7 +22,7 @@ from airkeep.environment.ground import Pulse
 from airkeep.environment.journal import Author, Journal
 from airkeep.environment.journey import Traveller
 from airkeep.environment.means import Arrived, Patience
-from airkeep.environment.plan import plan_down, plan_up
+from airkeep.environment.plan import plan_up
 from airkeep.environment.state import State
 from airkeep.errors import (
     AwsError,
@@ -297,8 +297,11 @@ def test_force_says_what_is_lost_and_deletes(folder: Path) -> None:
     def warn(text: str) -> None:
         said.append((text, paper.ground.is_whole()))
 
-    arrived = replace(paper.traveller(), warn=warn).down(force=True)
+    told: list[str] = []
+    tell = replace(paper.traveller(), warn=warn, progress=lambda step: told.append(step.doing))
+    arrived = tell.down(force=True)
     assert said == [(f"lost: {loss}", True) for loss in arrived.lost]
+    assert told.index("waiting until it is gone") == told.index("deleting it") + 1
     assert arrived.lost[0] == "3 tasks are at work: what they do will be lost"
     assert arrived.lost[1].startswith(f"1 run has ended since {arrived.snapshot} was taken")
     assert not paper.ground.exists()
@@ -475,16 +478,10 @@ def test_what_changed_since_a_run_was_killed_is_recorded_too(folder: Path) -> No
     assert paper.state().recorded == Recorded(("daily", "hourly", "new"), definition)
 
 
-def test_an_environment_that_is_awake_is_not_settled_again() -> None:
+def test_what_its_making_still_owes_is_asked_for_by_every_up() -> None:
     steps = ("create", "ready", "restore", "settle")
     awake = State(ENVIRONMENT, "awake", last=Recorded(("daily",), "of its last sleep"))
-    assert plan_up(awake, steps, exists=True) == ("create", "ready")
-    assert "settle" in plan_up(replace(awake, made=True), steps, exists=True)
-    assert "settle" not in plan_down(awake, exists=True, settles=True)
-    assert plan_down(replace(awake, made=True), exists=True, settles=True)[:2] == (
-        "settle",
-        "record",
-    )
+    assert plan_up(awake, steps, exists=True) == ("create", "ready", "settle")
 
 
 def test_what_was_overtaken_while_it_waited_deletes_nothing(folder: Path) -> None:
@@ -902,7 +899,7 @@ def test_an_environment_that_is_gone_cannot_be_put_to_sleep(folder: Path) -> Non
     paper.ground.dags = None
     with pytest.raises(
         JourneyError,
-        match=r"is not there, so nothing can be kept.*airkeep env add prod tells where",
+        match=r"is not there \(there are: dev, test\), so nothing .*: airkeep env add prod tells",
     ):
         walk(paper, "down")
 

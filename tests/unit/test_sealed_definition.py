@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from airkeep.aws.mwaa import Definition
 from airkeep.environment.mwaa.definition import (
+    OWED,
     PAUSED,
     SCHEDULES,
     given_back,
@@ -62,23 +63,28 @@ def test_what_is_no_definition_is_said_so(document: str) -> None:
 )
 def test_new_dags_are_paused_whatever_its_owner_wants(wish: str, is_held: bool) -> None:
     own = definition(**{PAUSED: wish, "a": "b"})
-    made = options_of(held(own, begins_active=False))
-    assert made == {PAUSED: "True" if is_held else wish, "a": "b"}
-    assert given_back(own, made) == options_of(own)
+    made = held(own, begins_active=False)
+    owed = {PAUSED: "True", OWED: f"{PAUSED}={wish}"} if is_held else {PAUSED: wish}
+    assert options_of(made) == {"a": "b", **owed}
+    assert given_back(made) == own
     assert held(definition(), begins_active=False) == definition()
 
 
 @pytest.mark.parametrize("wish", [{}, {SCHEDULES: "false"}, {SCHEDULES: "t"}, {PAUSED: "False"}])
 def test_nothing_is_scheduled_where_a_dag_begins_unpaused(wish: dict[str, str]) -> None:
     own = definition(a="b", **wish)
-    made = options_of(held(own, begins_active=True))
-    assert made[SCHEDULES] == wish.get(SCHEDULES, "False").replace("t", "False")
-    assert given_back(own, made) == options_of(own)
-    assert options_of(held(definition(), begins_active=True)) == {SCHEDULES: "False"}
-    assert given_back(definition(), {SCHEDULES: "False"}) == {}
+    made = held(own, begins_active=True)
+    assert options_of(made)[SCHEDULES] == wish.get(SCHEDULES, "False").replace("t", "False")
+    assert given_back(made) == own
+    alone = held(definition(), begins_active=True)
+    assert options_of(alone) == {SCHEDULES: "False", OWED: SCHEDULES}
+    assert given_back(alone) == definition()
 
 
 def test_what_somebody_has_changed_since_stays() -> None:
     own = definition(**{PAUSED: "False", "a": "b"})
-    assert given_back(own, {PAUSED: "True", "a": "c"}) == {PAUSED: "False", "a": "c"}
-    assert given_back(own, {PAUSED: "False", "a": "c"}) == {PAUSED: "False", "a": "c"}
+    made = options_of(held(own, begins_active=True))
+    by_hand = definition(**{**made, SCHEDULES: "True", "a": "c"})
+    assert options_of(given_back(by_hand)) == {PAUSED: "False", SCHEDULES: "True", "a": "c"}
+    theirs = definition(**{PAUSED: "True", SCHEDULES: "False"})  # as their owner wants them
+    assert given_back(theirs) == theirs

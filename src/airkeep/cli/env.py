@@ -10,6 +10,7 @@ import click
 from airkeep.cli.context import Context, Group, shared_options
 from airkeep.cli.environments import (
     lake_option,
+    local_ground,
     need_file,
     need_place,
     open_lake,
@@ -37,10 +38,12 @@ def env() -> None:
 @click.argument("environment")
 @click.option("--kind", type=click.Choice(["mwaa", "local"]), required=True, help="Where it lives.")
 @click.option("--name", help="mwaa: its name there.  [ENVIRONMENT]")
-@click.option("--region", help="mwaa: where it is.  [AWS_REGION]")
-@click.option("--profile", help="mwaa: of AWS's configuration.")
-@click.option("--role-arn", help="mwaa: the role to take, of another account.")
-@click.option("--external-id", help="mwaa: what that role asks for.")
+@click.option("--region", help="mwaa: where it is; '' for none any more.  [AWS_REGION]")
+@click.option("--profile", help="mwaa: of AWS's configuration; '' for none any more.")
+@click.option(
+    "--role-arn", help="mwaa: the role to take, of another account; '' for none any more."
+)
+@click.option("--external-id", help="mwaa: what that role asks for; '' for nothing any more.")
 @click.option(
     "--jobs",
     type=click.Choice(["dag", "here"]),
@@ -79,7 +82,7 @@ def add(
     it is made there again.
     """
     from airkeep.environment.events import MwaaPlace, Placed
-    from airkeep.environment.local.place import Said
+    from airkeep.environment.local.place import Said, latest
 
     if environment == schedule_run.name:
         raise ConfigError(
@@ -93,11 +96,11 @@ def add(
     if kind == "mwaa":
         before = state.place if isinstance(state.place, MwaaPlace) else MwaaPlace(environment)
         place = MwaaPlace(
-            name or before.name,
-            region or before.region,
-            profile or before.profile,
-            role_arn or before.role_arn,
-            external_id or before.external_id,
+            latest(name, before.name) or environment,
+            latest(region, before.region),
+            latest(profile, before.profile),
+            latest(role_arn, before.role_arn),
+            latest(external_id, before.external_id),
             jobs or before.jobs,
         )
         _check_place(state, place)
@@ -106,6 +109,9 @@ def add(
         place = placed_here(
             state, Said(version, need_file("--dags", dags), port=port, folder=there)
         )
+        if version is not None:
+            with ctx.output.progress("add") as progress:
+                local_ground(ctx, lake, environment, place, progress).install()
     if place != state.place:
         journal.append(Placed(place))
     ctx.output.result(place, lambda: ctx.output.line(f"{environment} is known: {_where(place)}"))

@@ -111,10 +111,12 @@ def unknown_environment(lake: Lake, environment: str) -> JourneyError:
     """What is said of an environment that the lake does not know."""
     from airkeep.environment.journal import environments
 
+    names = environments(lake.store)  # forgotten ones too
+    known = [name for name in names if read_state(lake, name)[1].place is not None]
+    listed = f", but {', '.join(known)}" if known else ""
     return JourneyError(
-        f"{lake.url} knows no environment {environment!r}"
-        f"{did_you_mean(environment, environments(lake.store))}: airkeep env add {environment} "
-        f"--kind mwaa, or local"
+        f"{lake.url} knows no environment {environment!r}{did_you_mean(environment, known)}{listed}"
+        f": airkeep env add {environment} --kind mwaa, or local"
     )
 
 

@@ -55,6 +55,9 @@ class Ground(Protocol):
     def exists(self) -> bool:
         """Whether it is there, whatever state it is in."""
 
+    def beside(self) -> tuple[str, ...]:
+        """What is where it is not, for messages: names, as far as they can be seen."""
+
     def doubts(self) -> tuple[str, ...]:
         """What its kind has against its deletion, whatever its snapshot will be, in sentences."""
 
@@ -122,5 +125,5 @@ class Ground(Protocol):
             token: as `export`'s.
         """
 
-    def settle(self, recorded: Recorded | None) -> None:
+    def settle(self) -> None:
         """Give back what it was made without, so that nothing ran before it was restored."""

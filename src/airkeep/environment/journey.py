@@ -258,6 +258,7 @@ class _Run:
             self.say(Lost(self.lost))
         for loss in self.lost:
             self.means.warn(f"lost: {loss}")
+        self.tell("deleting it")
 
         def is_begun() -> bool:
             self.say(Renewed(self.hold.until()))
@@ -288,7 +289,7 @@ class _Run:
             self.means.ground.restore(self.snapshot, self.active_there(), self.token)
 
     def settle(self) -> None:
-        self.means.ground.settle(self.state.last)
+        self.means.ground.settle()
 
     def unpause(self) -> None:
         if self.state.recorded is not None:

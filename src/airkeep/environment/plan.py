@@ -5,7 +5,7 @@ up      create, ready, restore and settle as the kind orders them -> unpause
 
 `record` comes before anything changes. Where what an earlier run recorded was not given back yet,
 both looks count: the second finds DAGs paused that are owed, and what people have changed since.
-Options that are still held come back first: what is recorded is what people want.
+`settle` is part of every `up`: what it asked for may have failed since.
 
 Once something of it is deleted there is only forward: delete, gone, and from there up again. Where
 deletion was about to begin and nothing is deleted yet, somebody may have worked there since: all is
@@ -41,16 +41,15 @@ def plan_down(
     *,
     exists: bool,
     whole: bool = False,
-    settles: bool = False,
     used: bool = False,
     where: str = "",
+    beside: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
     """The steps to take now; none where it sleeps.
 
     Args:
-        where: it was looked for, for messages.
+        where: it was looked for; `beside`: what is there; both for messages.
         whole: nothing of it is deleted yet.
-        settles: its kind has that step.
         used: what may be somebody else's has run something.
 
     Raises:
@@ -69,14 +68,13 @@ def plan_down(
         if not state.restored:
             return LEAVES  # nothing was ever in it: what slept is still whole in the lake
     if not exists:
-        name = state.environment
+        name, there = state.environment, f" (there are: {', '.join(beside)})" if beside else ""
         raise JourneyError(
-            f"{where or name} is not there, so nothing can be kept of it. If that is not where it "
-            f"is: airkeep env add {name} tells where to look. If it was deleted without airkeep: "
-            f"airkeep up {name} --from {name}/latest makes it from its newest snapshot"
+            f"{where or name} is not there{there}, so nothing can be kept of it. If that is not "
+            f"where it is: airkeep env add {name} tells where to look. If it was deleted without "
+            f"airkeep: airkeep up {name} --from {name}/latest makes it from its newest snapshot"
         )
-    settles = settles and state.made
-    return (*(("settle",) if settles else ()), *LOOKS, *LEAVES)
+    return (*LOOKS, *LEAVES)
 
 
 def _choose(environment: str) -> str:
@@ -113,8 +111,7 @@ def plan_up(
             f"airkeep, and works in it, which a restore would overwrite. "
             f"{_choose(state.environment)}"
         )
-    is_new = state.made or not exists
-    makes = tuple(s for s in wake_steps if s != "restore" and (is_new or s != "settle"))
+    makes = tuple(step for step in wake_steps if step != "restore")
     if state.deleting and not whole:
         return (*LEAVES, *wake_steps, "unpause")
     asleep = state.standing == "asleep"

@@ -56,15 +56,15 @@ class Situation:
         if self.journey == "down":
             if exists and (whole or not self.state.deleting):
                 self.learn_if_restored()
-            settles = "settle" in ground.wake_steps
             used = self.state.made and self.is_anothers()
+            is_missed = not exists and self.state.standing != "asleep"
             steps = plan_down(
                 self.state,
                 exists=exists,
                 whole=whole,
-                settles=settles,
                 used=used,
                 where=ground.name,
+                beside=ground.beside() if is_missed else (),
             )
             return Planned(steps, self.state.chosen)
         chosen = self.choice(exists=exists)

@@ -111,6 +111,9 @@ class LocalGround:
     def exists(self) -> bool:
         return self.folder.postgres.exists()
 
+    def beside(self) -> tuple[str, ...]:
+        return ()
+
     def doubts(self) -> tuple[str, ...]:
         return ()
 
@@ -201,8 +204,6 @@ class LocalGround:
 
     def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
         """A server with an empty database."""
-        if not self.folder.has_database:
-            self._check_port()  # else the restore, which takes its time, would be for nothing
         self.folder.make()
         if self.means.is_new:
             self.folder.make_secrets()
@@ -219,9 +220,18 @@ class LocalGround:
             AirkeepError: it cannot; says why.
         """
         self._check_dags()
+        self._check_port()
         if self.place.plugins is not None:
             check_plugins(Path(self.place.plugins))
-        self.venv  # noqa: B018 - made, for that may fail
+        self.install()
+
+    def install(self) -> None:
+        """Make its Airflow's packages.
+
+        Raises:
+            MigrationError: they cannot be had.
+        """
+        self.venv  # noqa: B018 - made when it is asked for
 
     def start(self) -> None:
         self._check_port()
@@ -270,7 +280,7 @@ class LocalGround:
                 self._migrate(address)
                 restore_upgraded(means.lake, snapshot, address, cache=means.cache, **given)
 
-    def settle(self, recorded: Recorded | None) -> None: ...
+    def settle(self) -> None: ...
 
     def serve(self, told_to_end: threading.Event) -> None:
         """Watch over its processes until told to end.

@@ -55,13 +55,14 @@ def local_place(
         said.folder or old.folder,
         version,
         said.dags or old.dags,
-        _now(said.requirements, old.requirements),
-        _now(said.plugins, old.plugins),
+        latest(said.requirements, old.requirements),
+        latest(said.plugins, old.plugins),
         said.port or old.port,
     )
 
 
-def _now(said: str | None, before: str | None) -> str | None:
+def latest(said: str | None, before: str | None) -> str | None:
+    """What holds by now: what is said, '' for none any more; else as before."""
     return before if said is None else said or None
 
 

@@ -3,7 +3,8 @@
 Its options may hold passwords, so their values are sealed with the archive key; all else stands as
 AWS told it. While it is made again its new DAGs are paused whatever it says, and nothing is
 scheduled where a DAG says itself that it begins unpaused: a DAG that is parsed before the restore
-would run without its past.
+would run without its past. What is held so, the environment says itself, by one more option: the
+update that gives it back may fail after everybody has gone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from airkeep.snapshot.seal import ARCHIVE_KEY, PREFIX, Keyring, open_keyring
 OPTIONS = "AirflowConfigurationOptions"
 PAUSED = "core.dags_are_paused_at_creation"
 SCHEDULES = "scheduler.use_job_schedule"
+OWED = "airkeep.owed"  # `name=wish` of each option that is held, `name` where it had none
 _HELD = {PAUSED: "True", SCHEDULES: "False"}  # Airflow's own default of both is True
 _SEALED = f"{PREFIX}p:"
 
@@ -95,17 +97,21 @@ def held(definition: Definition, *, begins_active: bool) -> Definition:
     """
     options, names = options_of(definition), (PAUSED, SCHEDULES) if begins_active else (PAUSED,)
     more = {n: _HELD[n] for n in names if _is_true(options, n) != (_HELD[n] == "True")}
-    return _with_options(definition, {**options, **more})
+    if not more:
+        return definition
+    owed = ",".join(f"{n}={options[n]}" if n in options else n for n in more)
+    return _with_options(definition, {**options, **more, OWED: owed})
 
 
-def given_back(definition: Definition, now: Mapping[str, str]) -> dict[str, str]:
-    """The options that it has now, those that are held as its owner wants them."""
-    wish, back = options_of(definition), dict(now)
-    for name, value in _HELD.items():
-        if now.get(name) == value and _is_true(wish, name) != (value == "True"):
-            del back[name]
-            back |= {name: wish[name]} if name in wish else {}
-    return back
+def given_back(definition: Definition) -> Definition:
+    """The same, what is held as its owner wants it, but for what somebody has changed since."""
+    options = options_of(definition)
+    for one in options.pop(OWED, "").split(","):
+        name, is_given, wish = one.partition("=")
+        if name in _HELD and options.get(name) == _HELD[name]:
+            del options[name]
+            options |= {name: wish} if is_given else {}
+    return _with_options(definition, options)
 
 
 def _is_true(options: Mapping[str, str], name: str) -> bool:
@@ -118,6 +124,5 @@ def _opened(value: str, ring: Keyring) -> str | None:
 
 
 def _with_options(definition: Definition, options: Mapping[str, Any]) -> Definition:
-    if not options:
-        return definition
-    return Definition({**definition.told, OPTIONS: dict(options)})
+    told = {name: value for name, value in definition.told.items() if name != OPTIONS}
+    return Definition({**told, OPTIONS: dict(options)} if options else told)

@@ -30,6 +30,7 @@ from airkeep.environment.ground import Pulse
 from airkeep.environment.mwaa.airflow import Airflow
 from airkeep.environment.mwaa.definition import (
     OPTIONS,
+    OWED,
     given_back,
     held,
     options_of,
@@ -125,6 +126,11 @@ class MwaaGround:
         found = self._find()
         return found is not None and found.status not in ("DELETING", "DELETED")
 
+    def beside(self) -> tuple[str, ...]:
+        with suppress(AwsError):  # who may not list them
+            return mwaa.names(self._aws)
+        return ()
+
     def doubts(self) -> tuple[str, ...]:
         version = mwaa.describe(self.place.name, self._aws).airflow_version
         if not version or version_order(version) >= version_order(OLDEST_MADE):
@@ -136,7 +142,8 @@ class MwaaGround:
 
     def record(self) -> Recorded:
         self._check_key()
-        document = seal(self._pinned(self._steady()), self.means.archive_key)
+        wished = given_back(self._pinned(self._steady()))
+        document = seal(wished, self.means.archive_key)
         return Recorded(self._active(), document)
 
     def _check_key(self) -> None:
@@ -191,7 +198,7 @@ class MwaaGround:
         run = snapshot.manifest.dag_run
         self._own = () if run is None else (run,)
         if self.means.is_here:
-            self._own_database.check_exported(snapshot)
+            self._own_database.check_exported(snapshot, self.means.lake)
         self._steady()  # here, for between the gate and `delete` nothing may wait
         return snapshot
 
@@ -278,16 +285,18 @@ class MwaaGround:
         if self.means.is_here:
             self._own_database.check_restored(snapshot)
 
-    def settle(self, recorded: Recorded | None) -> None:
-        if recorded is None:
-            return
-        now = options_of(self._steady())
-        back = given_back(self._definition(recorded), now)
-        if back == now:
+    def settle(self) -> None:
+        now = self._steady()
+        if OWED not in options_of(now):
             return
         # Tasks that have begun are let finish: DAGs are active since the restore.
-        changes = {OPTIONS: back, "WorkerReplacementStrategy": "GRACEFUL"}
+        changes = {OPTIONS: options_of(given_back(now)), "WorkerReplacementStrategy": "GRACEFUL"}
         mwaa.update(self.place.name, changes, self._aws)
+        self.means.warn(
+            f"AWS gives {self.name} back the options that it was made without: for 10 to 30 "
+            f"minutes new DAGs are paused, or nothing is scheduled. Should AWS say UPDATE_FAILED "
+            f"then: airkeep up {self.environment} asks again"
+        )
 
     # Its parts.
 

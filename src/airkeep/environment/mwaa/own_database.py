@@ -12,8 +12,9 @@ from pathlib import Path
 from airkeep.database.address import AIRFLOW_VARIABLES
 from airkeep.environment import contents
 from airkeep.environment.mwaa.airflow import Airflow
-from airkeep.errors import JourneyError
-from airkeep.snapshot.lake import Snapshot
+from airkeep.errors import JourneyError, StoreError
+from airkeep.snapshot.clean import remove
+from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.names import id_time
 
 ADDRESS, FERNET_KEY = AIRFLOW_VARIABLES[0], "AIRKEEP_FERNET_KEY"
@@ -31,16 +32,24 @@ class OwnDatabase:
     airflow: Airflow
     spool: Path | None = None
 
-    def check_exported(self, snapshot: Snapshot) -> None:
-        """Refuse an export of another one.
+    def check_exported(self, snapshot: Snapshot, lake: Lake) -> None:
+        """Refuse an export of another one, and take it away: it would be the latest of this one.
 
         Raises:
             JourneyError: it is one.
         """
-        self._check_there(snapshot, "is the export of")
-        run = self.airflow.newest_ended(id_time(snapshot.id))
-        if run is not None and not contents.has_run(snapshot, run, spool=self.spool):
-            raise self._other(snapshot, "is the export of", f"{run.dag_id} {run.run_id} has no row")
+        why = self._missing(snapshot)
+        if why is None:
+            run = self.airflow.newest_ended(id_time(snapshot.id))
+            if run is None or contents.has_run(snapshot, run, spool=self.spool):
+                return
+            why = f"{run.dag_id} {run.run_id} has no row"
+        try:
+            remove(lake, snapshot.name)
+            why += ". It was removed"
+        except StoreError as error:
+            why += f". It is {self.name}'s latest until it is removed: {error}"
+        raise self._other(snapshot, "is the export of", why)
 
     def check_restored(self, snapshot: Snapshot) -> None:
         """Refuse to believe a restore into another one.
@@ -48,7 +57,8 @@ class OwnDatabase:
         Raises:
             JourneyError: it was one.
         """
-        self._check_there(snapshot, "was restored into")
+        if (why := self._missing(snapshot)) is not None:
+            raise self._other(snapshot, "was restored into", why)
 
     def unknown(self) -> JourneyError:
         """What is said when it was just made: no shell that was there before names it."""
@@ -57,10 +67,12 @@ class OwnDatabase:
             f"{FERNET_KEY} to them, then run this again, which restores"
         )
 
-    def _check_there(self, snapshot: Snapshot, what: str) -> None:
+    def _missing(self, snapshot: Snapshot) -> str | None:
+        """What of it the environment does not have."""
         run = contents.newest_run(snapshot, spool=self.spool)
-        if run is not None and not self.airflow.has(run):
-            raise self._other(snapshot, what, f"its run {run.dag_id} {run.run_id} is not there")
+        if run is None or self.airflow.has(run):
+            return None
+        return f"its run {run.dag_id} {run.run_id} is not there"
 
     def _other(self, snapshot: Snapshot, what: str, why: str) -> JourneyError:
         return JourneyError(
