@@ -20,7 +20,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
 from botocore.auth import SigV4Auth
@@ -32,6 +31,8 @@ from airflow_api import AirflowApi, RefusedError, add_dags
 from airkeep.database.server import Cluster
 from aws_server import AwsServer
 from servers import FERNET_KEY, Databases, psql, query
+from told_http import Answer, Asked, told_http
+from told_mwaa import JSON
 
 LONGEST_PATH = 64
 # Where the rows of a parsed DAG file are.
@@ -112,14 +113,14 @@ class MwaaServer:
     def own(self, name: str, told: dict[str, Any], *, full: bool = True) -> Made:
         """An environment that is there already, with its history unless told otherwise."""
         body = json.dumps({k: v for k, v in told.items() if k != "Name"}).encode()
-        self._forward("PUT", f"/environments/{name}", body, {})
+        self._forward("PUT", f"/environments/{name}", body)
         url = self.databases.airflow(self.dump) if full else self._fresh()
         self.made[name] = Made(dict(told), url, FERNET_KEY, workers=self._workers)
         return self.made[name]
 
     def forget(self, name: str) -> None:
         """Somebody else deletes it."""
-        self._forward("DELETE", f"/environments/{name}", b"", {})
+        self._forward("DELETE", f"/environments/{name}", b"")
         del self.made[name]
 
     def wait(self) -> None:
@@ -127,9 +128,23 @@ class MwaaServer:
         for worker in self._workers:
             worker.join(120)
 
-    def answer(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
-        kind, _, name = path.strip("/").partition("/")
-        self.signed.append(headers.get("Authorization", ""))
+    def answer(self, asked: Asked) -> Answer:
+        """Answer HTTP as MWAA does."""
+        error, status = "", 200
+        try:
+            document = self._answer(asked)
+        except RefusedError as refused:
+            status, error, document = refused.status, refused.error, {"message": refused.words}
+        if (said := document.get("RestApiStatusCode", 200)) >= 400:
+            status = 400
+            error = f"RestApi{'Server' if said >= 500 else 'Client'}Exception"
+        headers = {"x-amzn-ErrorType": error} if error else {}
+        return Answer(status, json.dumps(document, default=str).encode(), headers | JSON)
+
+    def _answer(self, asked: Asked) -> Any:
+        kind, _, name = asked.path.strip("/").partition("/")
+        signed = str(asked.headers.get("Authorization", ""))
+        self.signed.append(signed)
         with self._lock:
             if kind == "world":
                 made = self.made[name]
@@ -138,20 +153,20 @@ class MwaaServer:
                 self.busy -= 1
                 raise RefusedError(429, "ThrottlingException", "Rate exceeded")
             if kind == "restapi":
-                return self._rest(name, json.loads(body))
-            return self._control(method, name, body, headers)
+                return self._rest(name, json.loads(asked.body))
+            return self._control(asked.method, name, asked.body, signed)
 
     # AWS's part.
 
-    def _control(self, method: str, name: str, body: bytes, headers: dict[str, str]) -> Any:
+    def _control(self, method: str, name: str, body: bytes, signed: str) -> Any:
         if method != "GET":
             self.calls.append(f"{method} {name}")
         made = self.made.get(name)
         if method == "GET" and made is not None:
-            return self._look(name, made, headers)
+            return self._look(name, made, signed)
         if made is not None and (made.changing or method == "PUT"):
             raise RefusedError(400, "ValidationException", f"{name} is {self._status(made)}")
-        told = self._forward(method, f"/environments/{name}".rstrip("/"), body, headers)
+        told = self._forward(method, f"/environments/{name}".rstrip("/"), body, signed)
         if method == "PUT":
             self._make(name, json.loads(body))
         elif method == "DELETE" and made is not None:
@@ -166,7 +181,7 @@ class MwaaServer:
             made.changing = ["UPDATING"] * self.looks
         return told
 
-    def _look(self, name: str, made: Made, headers: dict[str, str]) -> Any:
+    def _look(self, name: str, made: Made, signed: str) -> Any:
         status = self._status(made)
         was = made.changing.pop(0) if made.changing else ""
         if was == "DELETING" and not made.changing:
@@ -174,7 +189,7 @@ class MwaaServer:
             return {"Environment": {"Name": name, "Status": "DELETING"}}
         told: dict[str, Any] = {}
         if status != "DELETING":
-            told = self._forward("GET", f"/environments/{name}", b"", headers)["Environment"]
+            told = self._forward("GET", f"/environments/{name}", b"", signed)["Environment"]
         update = {**made.told.get("LastUpdate", {}), "Status": "SUCCESS"}
         if status == "CREATE_FAILED":
             error = {"ErrorCode": "INCORRECT_CONFIGURATION", "ErrorMessage": made.failed}
@@ -210,8 +225,8 @@ class MwaaServer:
         add_dags(url, *self.parsed, paused=True)
         return url
 
-    def _forward(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
-        found = re.search(r"Credential=([^/]+)/\d+/([^/]+)/", headers.get("Authorization", ""))
+    def _forward(self, method: str, path: str, body: bytes, signed: str = "") -> Any:
+        found = re.search(r"Credential=([^/]+)/\d+/([^/]+)/", signed)
         key, region = found.groups() if found else ("test", "us-east-1")
         caller = SigV4Auth(Credentials(key, self.secrets.get(key, key)), "airflow", region)
         content = {"Content-Type": "application/json"}
@@ -249,7 +264,7 @@ class MwaaServer:
 
 
 def _refused(status: int, words: str) -> dict[str, Any]:
-    """In MWAA's name; `_serve` answers it as one of its two errors."""
+    """In MWAA's name; `answer` answers it as one of its two errors."""
     return {"RestApiStatusCode": status, "RestApiResponse": {"detail": words}}
 
 
@@ -259,49 +274,6 @@ def running_mwaa(
 ) -> Iterator[MwaaServer]:
     """Such a server, on a free port of this machine."""
     mwaa = MwaaServer(aws, cluster, databases, dump)
-    with serving(mwaa.answer) as endpoint:
-        mwaa.endpoint = endpoint
+    with told_http(mwaa.answer) as mwaa.endpoint:
         yield mwaa
         mwaa.wait()
-
-
-@contextmanager
-def serving(answer: Callable[[str, str, bytes, dict[str, str]], Any]) -> Iterator[str]:
-    """Answer HTTP as MWAA does, on a free port of this machine: its URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            kept = {"Authorization"} & set(self.headers)
-            headers = {name: str(self.headers[name]) for name in kept}
-            error, status = "", 200
-            try:
-                document = answer(self.command, self.path, body, headers)
-            except RefusedError as refused:
-                status, error, document = refused.status, refused.error, {"message": refused.words}
-            if (said := document.get("RestApiStatusCode", 200)) >= 400:
-                status = 400
-                error = f"RestApi{'Server' if said >= 500 else 'Client'}Exception"
-            data = json.dumps(document, default=str).encode()
-            self.send_response(status)
-            if error:
-                self.send_header("x-amzn-ErrorType", error)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *arguments: object) -> None:
-            """Nothing on the tests' output."""
-
-    for method in ("POST", "PUT", "PATCH", "DELETE"):
-        setattr(Handler, f"do_{method}", Handler.do_GET)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from airkeep.store import Store, open_store
+from airkeep.errors import UnavailableError
+from airkeep.store import Retry, Store, open_store
 from azure_server import AzureServer
 from contract.places import MULTIPART_BYTES, QUICK, Microburst, Place
 from contract.proxy import Proxy, running_proxy
@@ -116,6 +117,7 @@ def running_microburst(s3_server: S3Server) -> Iterator[Microburst]:
     running = Microburst(f"http://127.0.0.1:{port}")
     try:
         _wait_for(running)
+        _have_it_refuse(running, s3_server)
         yield running
     finally:
         process.terminate()
@@ -131,6 +133,18 @@ def _wait_for(running: Microburst, timeout_s: float = 30) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError("microburst did not start")
         time.sleep(0.1)
+
+
+def _have_it_refuse(running: Microburst, server: S3Server) -> None:
+    """Once, for nobody: its first refusal takes seconds (20 on a busy machine).
+
+    QUICK's whole time would run out over it.
+    """
+    running.rules({"service": "s3", "error": {"code": "SlowDown", "status": 503}})
+    options = {**server.options, "aws_endpoint_url": running.endpoint}
+    with pytest.raises(UnavailableError):
+        open_store("s3://bucket", options=options, retry=Retry(attempts=1)).load("a")
+    running.clear()
 
 
 @pytest.fixture

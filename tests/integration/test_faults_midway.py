@@ -256,6 +256,11 @@ STOPS = [
     (signal.SIGINT, 130, "interrupted"),
     (signal.SIGTERM, 143, "terminated"),
 ]
+# All three are one handler's, and all are sent to an export: to a restore the others are slow.
+STOPS_OF_A_RESTORE = [
+    pytest.param(*stop, marks=() if stop[0] is signal.SIGINT else pytest.mark.slow)
+    for stop in STOPS
+]
 
 
 @pytest.mark.parametrize(("number", "expected", "word"), STOPS)
@@ -302,7 +307,7 @@ def test_a_signal_while_secrets_are_sealed_leaves_nothing(
     assert airkeep.Lake(lake).names() == []
 
 
-@pytest.mark.parametrize(("number", "expected", "word"), STOPS)
+@pytest.mark.parametrize(("number", "expected", "word"), STOPS_OF_A_RESTORE)
 def test_a_signal_in_mid_restore_leaves_the_target_empty(
     number: signal.Signals,
     expected: int,
@@ -399,7 +404,7 @@ def test_ctrl_c_while_a_server_does_not_answer_a_login_is_heard_at_once(
     assert (status, said.partition(";")[0]) == (130, "airkeep: interrupted")
 
 
-@pytest.mark.parametrize(("number", "expected", "word"), STOPS)
+@pytest.mark.parametrize(("number", "expected", "word"), STOPS_OF_A_RESTORE)
 def test_a_signal_while_a_restore_waits_for_a_lock_is_heard_at_once(
     number: signal.Signals,
     expected: int,

@@ -104,25 +104,20 @@ def opened(
     Args:
         listed_by: what an error says of where the tables are listed, if not by `query`.
     """
-    from airkeep.lake.connect import connect
+    from airkeep.lake.open import open_for_sql
     from airkeep.models.catalog import models
-    from airkeep.snapshot.folder import private_folder
 
-    with (
-        private_folder(ctx.spool) as folder,
-        connect(
-            ctx.lake(lake, remember=True),
-            folder=folder,
-            environments=split_names(environment),
-            at=moment(as_of),
-            warn=ctx.output.warn,
-            memory_bytes=ctx.question_limits.memory_bytes,
-            threads=ctx.question_limits.threads,
-            also=models(),
-            listed_by=listed_by,
-        ) as connected,
-    ):
-        yield connected, folder
+    with open_for_sql(
+        ctx.lake(lake, remember=True),
+        environments=split_names(environment),
+        at=moment(as_of),
+        limits=ctx.question_limits,
+        spool=ctx.spool,
+        warn=ctx.output.warn,
+        also=models(),
+        listed_by=listed_by,
+    ) as opened_lake:
+        yield opened_lake
 
 
 def checked_form(

@@ -12,10 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airkeep.config import check_setting
 from airkeep.cost.estimate import Usage
 from airkeep.cost.prices import Prices
-from airkeep.database.limits import ReadLimits, question_bytes
+from airkeep.database.limits import ReadLimits
 from airkeep.database.sql import literal
 from airkeep.environment.journal import Journal
 from airkeep.environment.needs import KnownDag, PastRun
@@ -25,10 +24,9 @@ from airkeep.environment.sleep_plan import Takes
 from airkeep.environment.sleep_report import History, SleepReport, Tariff, Wanted, report_sleep
 from airkeep.environment.trips import Trip, usual
 from airkeep.errors import ConfigError
-from airkeep.lake.connect import connect
 from airkeep.lake.manifests import Warn
+from airkeep.lake.open import open_for_sql
 from airkeep.models.build import make_models
-from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Lake, LakePlace, open_lake
 from airkeep.snapshot.names import utc
 from airkeep.snapshot.progress import Progress, silent
@@ -84,21 +82,14 @@ def plan_sleep(
         NoPriceError: a price is not known.
         NoSuchSnapshotError: there is no such lake, or no such environment in it.
     """
-    limits = limits or ReadLimits(question_bytes())
-    check_setting("memory_bytes", limits.memory_bytes)
-    check_setting("threads", limits.threads)
     zone, opened_lake = zone_of(timezone), open_lake(lake)
-    with (
-        private_folder(spool) as folder,
-        connect(
-            opened_lake,
-            folder=folder,
-            environments=() if environment is None else (environment,),
-            memory_bytes=limits.memory_bytes,
-            threads=limits.threads,
-            warn=warn,
-        ) as opened,
-    ):
+    with open_for_sql(
+        opened_lake,
+        environments=() if environment is None else (environment,),
+        limits=limits,
+        spool=spool,
+        warn=warn,
+    ) as (opened, folder):
         name, newest = opened.one_environment("a plan", "a history")
         begin, end = _weeks(newest, since)
         make_models(opened, _WHOLE, folder, progress=progress)

@@ -8,14 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airkeep.config import check_setting
-from airkeep.database.limits import ReadLimits, question_bytes
-from airkeep.lake.connect import connect
+from airkeep.database.limits import ReadLimits
 from airkeep.lake.manifests import Warn
+from airkeep.lake.open import open_for_sql
 from airkeep.models.build import ask
 from airkeep.models.catalog import Model, models
-from airkeep.snapshot.folder import private_folder
-from airkeep.snapshot.lake import LakePlace, open_lake
+from airkeep.snapshot.lake import LakePlace
 from airkeep.snapshot.names import utc
 
 if TYPE_CHECKING:
@@ -54,22 +52,15 @@ def query(
         NoSuchSnapshotError: there is no such lake or environment, or nothing as old as `as_of`.
         SnapshotError: no snapshot, or a file, cannot be read.
     """
-    limits = limits or ReadLimits(question_bytes())
-    check_setting("memory_bytes", limits.memory_bytes)
-    check_setting("threads", limits.threads)
-    with (
-        private_folder(spool) as folder,
-        connect(
-            open_lake(lake),
-            folder=folder,
-            environments=environments,
-            at=None if as_of is None else utc(as_of),
-            warn=warn,
-            memory_bytes=limits.memory_bytes,
-            threads=limits.threads,
-            also=models(),
-        ) as opened,
-    ):
+    with open_for_sql(
+        lake,
+        environments=environments,
+        at=None if as_of is None else utc(as_of),
+        limits=limits,
+        spool=spool,
+        warn=warn,
+        also=models(),
+    ) as (opened, folder):
         return ask(opened, statement, folder).table()
 
 

@@ -14,18 +14,16 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from airkeep.config import check_setting
 from airkeep.cost.estimate import Estimate, Usage, estimate
 from airkeep.cost.period import Period, Span
 from airkeep.cost.prices import Prices
 from airkeep.cost.share import By, Cost, Share, Shared, Use, share, whole_cents
-from airkeep.database.limits import ReadLimits, question_bytes
+from airkeep.database.limits import ReadLimits
 from airkeep.database.sql import literal
-from airkeep.lake.connect import connect
 from airkeep.lake.manifests import Warn
+from airkeep.lake.open import open_for_sql
 from airkeep.models.build import make_models
-from airkeep.snapshot.folder import private_folder
-from airkeep.snapshot.lake import LakePlace, open_lake
+from airkeep.snapshot.lake import LakePlace
 from airkeep.snapshot.names import utc
 from airkeep.snapshot.progress import Progress, silent
 
@@ -118,20 +116,13 @@ def cost_by(
         NoPriceError: a price is not known.
         NoSuchSnapshotError: there is no such lake, or no such environment in it.
     """
-    limits = limits or ReadLimits(question_bytes())
-    check_setting("memory_bytes", limits.memory_bytes)
-    check_setting("threads", limits.threads)
-    with (
-        private_folder(spool) as folder,
-        connect(
-            open_lake(lake),
-            folder=folder,
-            environments=() if environment is None else (environment,),
-            memory_bytes=limits.memory_bytes,
-            threads=limits.threads,
-            warn=warn,
-        ) as opened,
-    ):
+    with open_for_sql(
+        lake,
+        environments=() if environment is None else (environment,),
+        limits=limits,
+        spool=spool,
+        warn=warn,
+    ) as (opened, folder):
         name, newest = opened.one_environment("a bill", "a cost")
         period = period_to(newest, since)
         cost, estimated = cost_of(paid, period)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airkeep.config import check_setting
-from airkeep.database.limits import ReadLimits, question_bytes
+from airkeep.database.limits import ReadLimits
 from airkeep.errors import ConfigError, did_you_mean
-from airkeep.lake.connect import OpenLake, connect
+from airkeep.lake.connect import OpenLake
 from airkeep.lake.manifests import Warn
+from airkeep.lake.open import open_for_sql
 from airkeep.models.build import make_models
 from airkeep.models.catalog import models, needed_for
 from airkeep.report import dags, overview
@@ -22,8 +22,7 @@ from airkeep.report.cost import Paid, Priced
 from airkeep.report.figures import Part, Since, parts, sources
 from airkeep.report.page import Report, render
 from airkeep.report.questions import SECTIONS, WHOLE
-from airkeep.snapshot.folder import private_folder
-from airkeep.snapshot.lake import LakePlace, open_lake
+from airkeep.snapshot.lake import LakePlace
 from airkeep.snapshot.names import id_time, utc
 from airkeep.snapshot.new_file import check_new, write_new
 from airkeep.snapshot.progress import Progress, silent
@@ -89,25 +88,15 @@ def report(
     if compare and len(set(compare)) != 2:
         raise ConfigError(f"compare: expected two environments, found {', '.join(compare)}")
     check_new(output)
-    limits = limits or ReadLimits(question_bytes())
-    check_setting("memory_bytes", limits.memory_bytes)
-    check_setting("threads", limits.threads)
     said: list[str] = []
 
     def tell(line: str) -> None:
         said.append(line)
         warn(line)
 
-    with (
-        private_folder(spool) as folder,
-        connect(
-            open_lake(lake),
-            folder=folder,
-            environments=environments,
-            memory_bytes=limits.memory_bytes,
-            threads=limits.threads,
-            warn=tell,
-        ) as opened,
+    with open_for_sql(lake, environments=environments, limits=limits, spool=spool, warn=tell) as (
+        opened,
+        folder,
     ):
         made = make_report(
             opened, folder, since=since, compare=compare, bills=bills or {}, progress=progress
