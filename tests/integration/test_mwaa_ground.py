@@ -23,14 +23,16 @@ from airkeep.environment.events import MwaaPlace, Placed, Recorded
 from airkeep.environment.ground import Pulse
 from airkeep.environment.journal import Journal
 from airkeep.environment.mwaa.ground import MwaaGround, MwaaMeans
+from airkeep.environment.mwaa.own_database import ADDRESS
 from airkeep.errors import JourneyError, TooLongError
 from airkeep.jobs.dag import DAG
 from airkeep.jobs.job import Result
 from airkeep.snapshot.lake import Lake, Snapshot
-from airkeep.snapshot.names import SnapshotName, id_time
+from airkeep.snapshot.names import SnapshotName
 from airkeep.store.local import LocalStore
 from aws_server import AwsServer
 from mwaa_journeys import variables
+from servers import Databases, query
 from told_mwaa import told_mwaa
 from written_lake import Written
 
@@ -62,12 +64,14 @@ def saying(
     *replies: dict[str, Any],
     version: str = "3.0.6",
     exported: Snapshot | None = None,
+    own: str = "",
     gone: bool = False,
 ) -> Iterator[MwaaGround]:
     """One whose Airflow says this, one after the other, the last one for ever.
 
     Args:
         exported: what its jobs export, which run here.
+        own: the database that this process's variables name.
         gone: it is not there until it is made.
     """
 
@@ -83,7 +87,7 @@ def saying(
     there = {"Status": "AVAILABLE", "AirflowVersion": version}
     with told_mwaa([404, there] if gone else [there], [(200, reply) for reply in replies]) as mwaa:
         aws = {**AwsServer(mwaa.endpoint).variables, "AWS_ENDPOINT_URL_MWAA": mwaa.endpoint}
-        with variables(aws):
+        with variables({**aws, ADDRESS: own}):
             yield MwaaGround("prod", MwaaPlace("prod"), means)
 
 
@@ -105,6 +109,15 @@ def of_runs(folder: Path, *runs: str) -> Snapshot:
     return Lake(store).get(SnapshotName("prod", made.id))
 
 
+def having_run(url: str, runs: list[str] | None) -> str:
+    """A database in which these have run; None: it is no Airflow's."""
+    if runs is not None:
+        query(url, "CREATE TABLE dag_run (dag_id text, run_id text, start_date timestamptz)")
+    for run in runs or ():
+        query(url, f"INSERT INTO dag_run VALUES ('{DAG}', '{run}', now())")
+    return url
+
+
 def test_who_looks_for_a_wrong_name_is_told_what_is_there(tmp_path: Path) -> None:
     journal = Journal(LocalStore(tmp_path), "prod")
     journal.append(Placed(MwaaPlace("prd", "us-east-1", jobs="here")))
@@ -117,34 +130,44 @@ def test_who_looks_for_a_wrong_name_is_told_what_is_there(tmp_path: Path) -> Non
     assert "prod (MWAA prd in us-east-1) is not there (there are: dev, prod)" in str(done.exception)
 
 
-def test_an_export_of_another_database_lets_nothing_go(tmp_path: Path, asked: list[str]) -> None:
-    theirs = of_runs(tmp_path, "one", "two")
-    before, since = (id_time(theirs.id) + timedelta(hours=hours) for hours in (-1, 1))
-    one, other = runs("success", "one", before), runs("success", "other", before)
-    later = runs("success", "later", since)  # the gate hears of that one
-    for replies in ((one, one), (one, NO_RUNS), (one, later)):
-        with saying(tmp_path, asked, *replies, exported=theirs) as ground:
-            assert ground.export("down-1-ab").name == theirs.name
-    with (
-        saying(tmp_path, asked, one, other, exported=theirs) as ground,
-        pytest.raises(JourneyError, match="airkeep_job other has no row"),
-    ):
-        ground.export("down-1-ab")
-    empty = tmp_path / "empty"
-    with saying(empty, asked, NO_RUNS, exported=snapshot(empty)) as ground:
-        ground.export("down-1-ab")
-
-
-def test_an_export_of_another_database_does_not_become_the_latest(
-    tmp_path: Path, asked: list[str]
+@pytest.mark.parametrize(
+    ("theirs", "said", "why"),
+    [
+        (["one"], [runs("success", "other")], "its run airkeep_job one is not there"),
+        (["one"], [runs("success", "one"), runs("success", "two")], "has no run airkeep_job two"),
+        ([], [runs("success", "two")], "has no run airkeep_job two"),
+        (None, [NO_RUNS], "it holds no Airflow of MWAA's"),
+    ],
+)  # fmt: skip
+def test_nothing_is_exported_of_another_database(
+    theirs: list[str] | None,
+    said: list[dict[str, Any]],
+    why: str,
+    databases: Databases,
+    tmp_path: Path,
+    asked: list[str],
 ) -> None:
-    lake, theirs = Lake(LocalStore(tmp_path)), of_runs(tmp_path, "one", "two")
+    own = having_run(databases.empty(), theirs)
     with (
-        saying(tmp_path, asked, runs("success", "other"), exported=theirs) as ground,
-        pytest.raises(JourneyError, match=r"its run airkeep_job one is not there\. It was removed"),
+        saying(tmp_path, asked, *said, exported=snapshot(tmp_path), own=own) as ground,
+        pytest.raises(JourneyError, match=f"names another database than that of prod .*{why}"),
     ):
         ground.export("down-1-ab")
-    assert lake.names() == []
+    assert asked == []
+
+
+def test_its_own_database_is_exported(
+    databases: Databases, tmp_path: Path, asked: list[str]
+) -> None:
+    made, later = snapshot(tmp_path), datetime.now(UTC) + timedelta(hours=1)
+    one = runs("success", "one")
+    for theirs, said in (
+        (["one"], [one, one]), (["one"], [one, NO_RUNS]), ([], [NO_RUNS]),
+        (["one"], [one, runs("success", "later", later)]),  # the gate hears of that one
+    ):  # fmt: skip
+        own = having_run(databases.empty(), theirs)
+        with saying(tmp_path, asked, *said, exported=made, own=own) as ground:
+            assert ground.export("down-1-ab").name == made.name
 
 
 def test_a_restore_here_waits_for_the_address_of_what_is_new(
@@ -159,7 +182,10 @@ def test_a_restore_here_waits_for_the_address_of_what_is_new(
     assert asked == []
     with (
         saying(tmp_path, asked, NO_RUNS, exported=slept) as ground,
-        pytest.raises(JourneyError, match="was restored into another database than that of prod"),
+        pytest.raises(
+            JourneyError,
+            match=r"names another database than that of prod .*prod/\S+ was restored into it",
+        ),
     ):
         ground.restore(slept, None, "up-2-ab")
     with saying(tmp_path, asked, runs("success", "one"), exported=slept) as ground:

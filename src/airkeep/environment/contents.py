@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from airkeep.database.sql import literal
 from airkeep.snapshot.fold import fold
 from airkeep.snapshot.folder import private_folder
 from airkeep.snapshot.lake import Snapshot
@@ -54,17 +53,3 @@ def newest_run(snapshot: Snapshot, *, spool: Path | None = None) -> DagRunEntry 
         )
         found = reader.arrow(newest, doing="looking for its newest run").read_all().to_pylist()
     return next((DagRunEntry(r["dag_id"], r["run_id"]) for r in found), None)
-
-
-def has_run(snapshot: Snapshot, run: DagRunEntry, *, spool: Path | None = None) -> bool:
-    """Whether it has that run, begun or not."""
-    entry = snapshot.manifest.table("dag_run")
-    if entry is None or not entry.rows:
-        return False
-    with private_folder(spool) as folder, SnapshotReader(snapshot, folder=folder) as reader:
-        rows = fold(reader.fetch(entry.label), ("dag_id", "run_id"))
-        such = (
-            f"SELECT 1 AS one FROM ({rows}) WHERE dag_id = {literal(run.dag_id)} "
-            f"AND run_id = {literal(run.run_id)} LIMIT 1"
-        )
-        return bool(reader.arrow(such, doing=f"looking for the run {run.run_id}").read_all())

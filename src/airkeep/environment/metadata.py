@@ -17,6 +17,7 @@ from airkeep.database.sql import literal
 from airkeep.database.write import PostgresWriter
 from airkeep.environment.ground import Pulse
 from airkeep.snapshot.folder import private_folder
+from airkeep.snapshot.manifest import DagRunEntry
 
 # What a worker has, or is about to be handed: with its DAG paused everything else stands still, and
 # goes on from there when it wakes.
@@ -46,6 +47,24 @@ class Metadata:
         with self._open() as db:
             rows = db.query(f"SELECT dag_id FROM {self.schema}.dag WHERE NOT is_paused ORDER BY 1")
         return tuple(dag_id for (dag_id,) in rows)
+
+    def newest_run(self) -> DagRunEntry | None:
+        """The run that began last; None where no run has begun."""
+        with self._open() as db:
+            rows = db.query(
+                f"SELECT dag_id, run_id FROM {self.schema}.dag_run WHERE start_date IS NOT NULL "
+                f"ORDER BY start_date DESC, dag_id, run_id LIMIT 1"
+            )
+        return next((DagRunEntry(*row) for row in rows), None)
+
+    def has_run(self, run: DagRunEntry) -> bool:
+        """Whether it has that run, begun or not."""
+        with self._open() as db:
+            rows = db.query(
+                f"SELECT FROM {self.schema}.dag_run WHERE dag_id = {literal(run.dag_id)} "
+                f"AND run_id = {literal(run.run_id)}"
+            )
+        return bool(rows)
 
     def set_paused(self, dags: Collection[str], *, paused: bool) -> None:
         """Pause or unpause exactly these, all or none."""

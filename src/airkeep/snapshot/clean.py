@@ -192,7 +192,7 @@ def run_clean(lake: Lake, plan: CleanPlan) -> CleanResult:
     """Delete what the plan says; may be killed and run again at any moment."""
     removed: dict[SnapshotName, bytes] = {}
     for name in plan.remove:
-        data = remove(lake, name)
+        data = _remove(lake, name)
         if data is not None:
             removed[name] = data
     put_back = _put_back(lake, removed, {k.name for k in plan.kept})
@@ -213,12 +213,7 @@ def removed_path(name: SnapshotName) -> str:
     return f"{names.snapshot_folder(name.environment, name.id)}/removed.json"
 
 
-def remove(lake: Lake, name: SnapshotName) -> bytes | None:
-    """Remove a snapshot that nothing stands on; its data goes by a `clean` after the grace.
-
-    Returns:
-        Its manifest's bytes; None where it was removed already.
-    """
+def _remove(lake: Lake, name: SnapshotName) -> bytes | None:
     store, path = lake.store, names.manifest_path(name.environment, name.id)
     try:
         data = store.load(path)

@@ -143,6 +143,7 @@ class MwaaGround:
     def record(self) -> Recorded:
         self._check_key()
         wished = given_back(self._pinned(self._steady()))
+        self._check_database()
         document = seal(wished, self.means.archive_key)
         return Recorded(self._active(), document)
 
@@ -152,6 +153,10 @@ class MwaaGround:
                 f"the Fernet key of {self.name} goes with it, so its secrets are sealed: set "
                 f"{ARCHIVE_KEY} (make one with: airkeep key)"
             )
+
+    def _check_database(self) -> None:
+        if self.means.is_here:
+            self._own_database.check(self.means.clock())
 
     def _active(self) -> tuple[str, ...]:
         dags = self._airflow.dags()
@@ -179,6 +184,7 @@ class MwaaGround:
 
     def to_pause(self) -> tuple[str, ...]:
         self._check_key()
+        self._check_database()
         return self._without_jobs(self._active())
 
     def _without_jobs(self, dags: Collection[str]) -> tuple[str, ...]:
@@ -192,13 +198,12 @@ class MwaaGround:
 
     def export(self, token: str) -> Snapshot:
         asked = self.means.clock()
+        self._check_database()  # whoever goes on may do so in another shell
         snapshot = self._exported(token)
         if id_time(snapshot.id) < asked - FRESH:
             snapshot = self._exported(f"{token}-{int(asked.timestamp()):x}")
         run = snapshot.manifest.dag_run
         self._own = () if run is None else (run,)
-        if self.means.is_here:
-            self._own_database.check_exported(snapshot, self.means.lake)
         self._steady()  # here, for between the gate and `delete` nothing may wait
         return snapshot
 

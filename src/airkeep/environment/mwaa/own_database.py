@@ -6,16 +6,17 @@ environment's REST API cannot err: it and the database know the same runs.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from airkeep.database.address import AIRFLOW_VARIABLES
+from airkeep.database.address import AIRFLOW_VARIABLES, resolve_address
 from airkeep.environment import contents
+from airkeep.environment.metadata import Metadata
 from airkeep.environment.mwaa.airflow import Airflow
-from airkeep.errors import JourneyError, StoreError
-from airkeep.snapshot.clean import remove
-from airkeep.snapshot.lake import Lake, Snapshot
-from airkeep.snapshot.names import id_time
+from airkeep.errors import JourneyError
+from airkeep.snapshot.lake import Snapshot
 
 ADDRESS, FERNET_KEY = AIRFLOW_VARIABLES[0], "AIRKEEP_FERNET_KEY"
 
@@ -32,24 +33,24 @@ class OwnDatabase:
     airflow: Airflow
     spool: Path | None = None
 
-    def check_exported(self, snapshot: Snapshot, lake: Lake) -> None:
-        """Refuse an export of another one, and take it away: it would be the latest of this one.
+    def check(self, now: datetime) -> None:
+        """Refuse another one before anything is exported: it would be the latest of this one.
 
         Raises:
-            JourneyError: it is one.
+            AddressError: the variables name none.
+            DatabaseError: it cannot be asked.
+            JourneyError: they name another one.
         """
-        why = self._missing(snapshot)
-        if why is None:
-            run = self.airflow.newest_ended(id_time(snapshot.id))
-            if run is None or contents.has_run(snapshot, run, spool=self.spool):
-                return
-            why = f"{run.dag_id} {run.run_id} has no row"
-        try:
-            remove(lake, snapshot.name)
-            why += ". It was removed"
-        except StoreError as error:
-            why += f". It is {self.name}'s latest until it is removed: {error}"
-        raise self._other(snapshot, "is the export of", why)
+        address = resolve_address("env:", os.environ)
+        database = Metadata(address, self.spool)
+        if address.kind != "postgresql" or not database.is_made():
+            raise self._other("it holds no Airflow of MWAA's")
+        run = database.newest_run()
+        if run is not None and not self.airflow.has(run):
+            raise self._other(f"its run {run.dag_id} {run.run_id} is not there")
+        run = self.airflow.newest_ended(now)
+        if run is not None and not database.has_run(run):
+            raise self._other(f"it has no run {run.dag_id} {run.run_id}")
 
     def check_restored(self, snapshot: Snapshot) -> None:
         """Refuse to believe a restore into another one.
@@ -57,8 +58,12 @@ class OwnDatabase:
         Raises:
             JourneyError: it was one.
         """
-        if (why := self._missing(snapshot)) is not None:
-            raise self._other(snapshot, "was restored into", why)
+        run = contents.newest_run(snapshot, spool=self.spool)
+        if run is not None and not self.airflow.has(run):
+            raise self._other(
+                f"{snapshot.name} was restored into it, and its run {run.dag_id} {run.run_id} is "
+                f"not there"
+            )
 
     def unknown(self) -> JourneyError:
         """What is said when it was just made: no shell that was there before names it."""
@@ -67,15 +72,8 @@ class OwnDatabase:
             f"{FERNET_KEY} to them, then run this again, which restores"
         )
 
-    def _missing(self, snapshot: Snapshot) -> str | None:
-        """What of it the environment does not have."""
-        run = contents.newest_run(snapshot, spool=self.spool)
-        if run is None or self.airflow.has(run):
-            return None
-        return f"its run {run.dag_id} {run.run_id} is not there"
-
-    def _other(self, snapshot: Snapshot, what: str, why: str) -> JourneyError:
+    def _other(self, why: str) -> JourneyError:
         return JourneyError(
-            f"{snapshot.name} {what} another database than that of {self.name}: {why}. Jobs run "
-            f"here, so {ADDRESS} must name the environment's own: set it, then run this again"
+            f"{ADDRESS} names another database than that of {self.name}: {why}. Jobs run here, so "
+            f"it must name the environment's own: set it, then run this again"
         )
