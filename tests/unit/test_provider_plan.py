@@ -89,6 +89,9 @@ def test_a_job_on_glue_is_given_no_path_of_its_own_disk() -> None:
     for path in ("/tmp/lake", "./lake", "../lake", ".", "~/lake", "FILE:///lake"):
         with pytest.raises(ConfigError, match=rf"^{re.escape(path)} is a folder or a file of the"):
             check_no_folder(["export", "env:", path, "--json"])
+    for words in (["clean", "--dry-run", "/lake"], ["diff", "-", "/lake"], ["report", "-o", "/x"]):
+        with pytest.raises(ConfigError, match="of the job's own machine"):
+            check_no_folder(words)
     check_no_folder(["query", "s3://b/lake", "/* all */ SELECT 1", "--spool", "/tmp"])
 
 

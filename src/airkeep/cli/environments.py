@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import click
 
 from airkeep.cli.context import Context, setting_option
 from airkeep.config import FILE
-from airkeep.errors import ConfigError, JourneyError, did_you_mean
+from airkeep.errors import AirkeepError, ConfigError, JourneyError, did_you_mean
 
 if TYPE_CHECKING:
     from airkeep.environment.events import LocalPlace, Place
@@ -111,8 +112,11 @@ def unknown_environment(lake: Lake, environment: str) -> JourneyError:
     """What is said of an environment that the lake does not know."""
     from airkeep.environment.journal import environments
 
-    names = environments(lake.store)  # forgotten ones too
-    known = [name for name in names if read_state(lake, name)[1].place is not None]
+    known = []
+    for name in environments(lake.store):
+        with suppress(AirkeepError):  # one that is damaged is no answer to a wrong name
+            if read_state(lake, name)[1].place is not None:  # else it was forgotten
+                known.append(name)
     listed = f", but {', '.join(known)}" if known else ""
     return JourneyError(
         f"{lake.url} knows no environment {environment!r}{did_you_mean(environment, known)}{listed}"

@@ -57,7 +57,7 @@ class Situation:
             if exists and (whole or not self.state.deleting):
                 self.learn_if_restored()
             used = self.state.made and self.is_anothers()
-            is_missed = not exists and self.state.standing != "asleep"
+            is_missed = not (exists or self.state.deleting or self.state.standing == "asleep")
             steps = plan_down(
                 self.state,
                 exists=exists,

@@ -74,7 +74,7 @@ def run_on_glue(
     Args:
         command: without `airkeep` itself; `env:` in it is the environment's database.
         environment: of MWAA; its name is in those of the job and of the connection.
-        folder: `s3://bucket/prefix/jobs`, for the script and the records.
+        folder: on S3, for the script and the records.
         role: the job's, a name or an ARN (`airkeep iam --for glue --role glue`).
         token: makes it one job: asked for with it again, the same run is waited for.
         address: the database's, for the connection, which is updated where it says otherwise; None
@@ -87,7 +87,7 @@ def run_on_glue(
         ConfigError: the command or the token cannot be a job's.
         JobError: with this token another job was asked for, or there is no connection, or the run
             ended without a result, or took too long and was stopped.
-        AwsError: AWS refused or failed.
+        AwsError, StoreError: AWS or the store refused or failed.
     """
     words = check_command(command)
     names = Names(environment=environment, glue_job=job_name, glue_connection=connection)
@@ -122,7 +122,7 @@ def cancel_on_glue(
     """Ask the run of a token to end, and let the token have a result: nobody waits for its own.
 
     Raises:
-        AwsError: AWS refused or failed.
+        AwsError, StoreError: AWS or the store refused or failed.
     """
     job = Names(environment=environment).job
     run = glue_jobs.newest_run(job, (TOKEN, token), place)

@@ -12,6 +12,7 @@ from airkeep.errors import ConfigError
 
 _FILE = re.compile(r".*/[^/]+", re.DOTALL)
 _PATH = re.compile(r"/(?!\*)|\.{1,2}(/|$)|~|file:", re.IGNORECASE)  # and no comment of SQL
+_SCRATCH = ("--spool", "--cache")
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,16 @@ def read_conf(conf: object) -> Asked:
 
 
 def check_no_folder(words: Sequence[str]) -> None:
-    """Refuse a path of the job's own disk, which is gone when it ends; one after a flag may be.
+    """Refuse a path of the job's own disk, which is gone when it ends.
 
-    Only what is plainly a path: which word is a lake, the command line alone knows.
+    Only what is plainly a path, for which word is a lake, the command line alone knows; a job's own
+    scratch space may be one.
 
     Raises:
         ConfigError: there is one.
     """
     for before, word in pairwise(words):
-        if _PATH.match(word) and not before.startswith("-"):
+        if _PATH.match(word) and before not in _SCRATCH:
             raise ConfigError(
                 f"{word} is a folder or a file of the job's own machine, gone when the job ends: "
                 f"expected a URL such as s3://bucket/lake, or -"

@@ -134,7 +134,7 @@ def cancel(hook: AirkeepHook, asked: Document, tell: Callable[[str], None]) -> N
     """Stop the run of this token.
 
     Raises:
-        AwsError: AWS refused or failed.
+        AwsError, ConfigError, StoreError: it cannot be asked, or AWS or the store failed.
     """
     glue.cancel_on_glue(
         environment=hook.need("environment"),

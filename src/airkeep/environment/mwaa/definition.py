@@ -20,7 +20,9 @@ from airkeep.snapshot.seal import ARCHIVE_KEY, PREFIX, Keyring, open_keyring
 OPTIONS = "AirflowConfigurationOptions"
 PAUSED = "core.dags_are_paused_at_creation"
 SCHEDULES = "scheduler.use_job_schedule"
-OWED = "airkeep.owed"  # `name=wish` of each option that is held, `name` where it had none
+# `name=wish` of each option that is held, `name` where it had none. MWAA takes options that Airflow
+# does not know: docs.aws.amazon.com/mwaa/latest/userguide/configuring-env-variables.html
+OWED = "airkeep.owed"
 _HELD = {PAUSED: "True", SCHEDULES: "False"}  # Airflow's own default of both is True
 _SEALED = f"{PREFIX}p:"
 
