@@ -13,6 +13,7 @@ from airkeep.cli.context import Context
 from airkeep.cli.ending import Ending, ending, ends_as
 from airkeep.cli.environments import local_ground, local_traveller
 from airkeep.cli.output import Output, counted
+from airkeep.cli.steps import step_teller
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -171,4 +172,5 @@ def mwaa_traveller(
         spool=ctx.spool,
         progress=progress,
         warn=ctx.output.warn,
+        taken=step_teller(ctx.output, journal.environment),
     )
