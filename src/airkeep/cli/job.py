@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from airkeep.cli.context import Context, Group, setting_option, shared_options
+from airkeep.cli.context import Context, Group, refuse_unused, setting_option, shared_options
 from airkeep.cli.ending import STOP_S, Ending, ends_as
 from airkeep.cli.place import place_options, recorded_place
 from airkeep.errors import JobFailedError
@@ -101,7 +100,8 @@ def run(
     from airkeep.jobs.record import check_reached
 
     words = as_json(check_command(command))
-    _refuse_unused(on)
+    if on in _USED:
+        refuse_unused(f"--on {on}", lambda name: name in _USED[on])
     if on == "here":
         outcome = _here(ctx, words, token, options)
     else:
@@ -126,16 +126,6 @@ def run(
         raise JobFailedError(
             outcome.result.status, hidden(outcome.result.error or "it said nothing"), outcome.logs
         )
-
-
-def _refuse_unused(on: str) -> None:
-    """Refuse flags that this place has no use for."""
-    asked = click.get_current_context()
-    for flag in asked.command.params:
-        name = flag.name or ""
-        is_given = asked.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if is_given and on in _USED and name not in _USED[on]:
-            raise click.UsageError(f"{flag.opts[0]} has no meaning with --on {on}: leave it out")
 
 
 def _folder(ctx: Context) -> str:
