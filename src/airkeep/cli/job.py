@@ -13,6 +13,7 @@ import click
 from airkeep.cli.context import Context, Group, refuse_unused, setting_option, shared_options
 from airkeep.cli.ending import STOP_S, Ending, ends_as
 from airkeep.cli.place import place_options, recorded_place
+from airkeep.cli.say import ERROR
 from airkeep.errors import JobFailedError
 from airkeep.hidden import hidden
 
@@ -159,7 +160,8 @@ def _here(ctx: Context, command: list[str], token: str | None, options: dict[str
         environment=environment,
         record=Record(_opened(ctx, folder or _folder(ctx)), token) if token else None,
         timeout_s=options["timeout_minutes"] * 60,
-        tell=_teller(ctx),
+        # The command's own error, its last line, is told as this one's.
+        tell=lambda line: None if line.startswith(ERROR) else ctx.output.note(line),
     )
 
 
