@@ -46,11 +46,11 @@ class Project:
         os.close(self.terminal)
 
     @contextmanager
-    def up(self) -> Iterator[subprocess.Popen[bytes]]:
+    def up(self, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
         """Up while the block runs, which ends it."""
         process = subprocess.Popen(
             [sys.executable, "-m", "airkeep.cli", "up", "local", "--airflow", VERSION,
-             "--port", str(free_port())],
+             "--port", str(free_port()), *flags],
             cwd=self.folder, env=self.variables, start_new_session=True,
             stdin=self._theirs, stdout=self._theirs, stderr=self._theirs,
         )  # fmt: skip
@@ -137,3 +137,14 @@ def test_who_is_ended_by_a_down_says_so(
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0
     assert told in project.read(0.5)
+
+
+def test_who_wants_to_know_is_told_each_step_and_where_time_went(project: Project) -> None:
+    with project.up("-vv"):
+        shown = plain(project.shown)
+    lines = re.split(r"[\r\n]+", shown)
+    took = [re.fullmatch(r"local: (\w+) took [\d.]+ s *", line) for line in lines]
+    assert [one[1] for one in took if one] == ["packages", "create", "start", "ready"]
+    [where] = [line for line in lines if line.startswith("of ")]
+    assert re.fullmatch(r"of [\d.]+ s: (\w+ [\d.]+ s, ){3}between them [\d.]+ s", where)
+    assert "up start ━" in shown

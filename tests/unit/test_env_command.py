@@ -88,6 +88,24 @@ def test_what_is_given_empty_is_taken_away(lake: Path) -> None:
     assert place(lake, "prod") == MwaaPlace("prod", jobs="here")
 
 
+@pytest.mark.parametrize(
+    ("kind", "flag"), [("mwaa", "--airflow=3.1.8"), ("mwaa", "--port=9"), ("local", "--region=x")]
+)
+def test_a_flag_of_the_other_kind_is_refused(lake: Path, kind: str, flag: str) -> None:
+    refused = ask(lake, "env", "add", "prod", "--kind", kind, flag)
+    assert isinstance(refused.exception, SystemExit)
+    assert f"{flag.partition('=')[0]} has no meaning with --kind {kind}" in refused.output
+    assert place(lake, "prod") is None
+
+
+def test_of_mwaa_is_told_at_once_that_its_workers_do_not_reach_a_folder(lake: Path) -> None:
+    add = ("env", "add", "prod", "--kind", "mwaa")
+    told = f"{lake} is a folder of this machine, which prod's workers do not reach"
+    assert told in ask(lake, *add).stderr
+    assert ask(lake, *add, "--jobs", "here").stderr == ""
+    assert place(lake, "prod") == MwaaPlace("prod", jobs="here")
+
+
 def test_what_sleeps_is_not_looked_for_where_it_is_not_made_again(lake: Path) -> None:
     arn = "arn:aws:airflow:eu-central-1:123456789012:environment/prod"
     definition = json.dumps({"Name": "prod", "Arn": arn})

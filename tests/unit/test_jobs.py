@@ -548,8 +548,11 @@ def test_the_command_line_ends_as_the_jobs_command_did(
 ) -> None:
     lake = str(tmp_path / "none")
     assert run(["job", "run", "--on", "here", "--json", "--", "show", lake, "x"]) == 34
-    told = json.loads(capsys.readouterr().out)
-    assert told["result"]["status"] == 34
+    said = capsys.readouterr()
+    assert json.loads(said.out)["result"]["status"] == 34
+    [error] = said.err.splitlines()  # once
+    assert error.startswith("airkeep: the job's command ended with 34: ")
+    assert lake in error
     assert JobFailedError(0, "", "").exit_status == 78
 
 

@@ -282,6 +282,24 @@ def test_a_run_that_its_airflow_never_ends_sleeps_as_it_is(folder: Path) -> None
     assert paper.traveller(closing_s=0.01).down().standing == "asleep"
 
 
+def test_each_step_is_told_before_and_after_and_what_is_waited_for_only_where_it_is_there(
+    folder: Path,
+) -> None:
+    paper = Paper(folder)
+    doing, taken = list[str](), list[str]()
+    told = replace(
+        paper.traveller(),
+        progress=lambda step: doing.append(step.doing),
+        taken=lambda step: taken.append(step.name),
+    )
+    paper.ground.closing = 3
+    names = [step.name for step in told.down().steps]
+    assert taken == names
+    assert [what for what in doing if what in names] == names
+    looks = [what for what in doing if what.startswith("waiting for ")]
+    assert looks == ["waiting for Airflow to look at 1 run whose tasks have ended"]
+
+
 def test_tasks_of_an_airflow_that_runs_no_more_are_not_waited_for_and_said(folder: Path) -> None:
     paper = Paper(folder)
     paper.ground.orphaned = 2
@@ -301,7 +319,8 @@ def test_force_says_what_is_lost_and_deletes(folder: Path) -> None:
     tell = replace(paper.traveller(), warn=warn, progress=lambda step: told.append(step.doing))
     arrived = tell.down(force=True)
     assert said == [(f"lost: {loss}", True) for loss in arrived.lost]
-    assert told.index("waiting until it is gone") == told.index("deleting it") + 1
+    deleting = told.index("deleting it")
+    assert told[deleting + 1 : deleting + 3] == ["gone", "waiting until it is gone"]
     assert arrived.lost[0] == "3 tasks are at work: what they do will be lost"
     assert arrived.lost[1].startswith(f"1 run has ended since {arrived.snapshot} was taken")
     assert not paper.ground.exists()

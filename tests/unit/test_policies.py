@@ -30,6 +30,7 @@ from airkeep.provider.dags.variables import lake_of_bucket
 from aws_server import AwsServer
 from docs.pages import page
 from told_mwaa import Reply, ToldMwaa, told_mwaa
+from told_s3 import told_s3
 
 with warnings.catch_warnings():  # of what it imports pkg_resources by
     warnings.simplefilter("ignore")
@@ -335,11 +336,12 @@ def test_a_job_is_of_the_environment_that_env_add_has_and_saves_by_our_name(
     added = ("env", "add", "prod", "--kind", "mwaa", "--name", "acme-prod")
     assert CliRunner().invoke(cli, added).exit_code == 0
     replies: list[Reply] = [(200, {}), (200, {}), (200, {"state": "failed"})]
-    with told_mwaa(rest=replies) as told:
-        for name, value in AwsServer(told.endpoint).variables.items():
+    with told_mwaa(rest=replies) as told, told_s3() as s3:
+        for name, value in {**AwsServer(told.endpoint).variables, **s3.variables}.items():
             monkeypatch.setenv(name, value)
+        where = ("--on", "dag", "-e", "prod", "--folder", "s3://bucket/jobs")
         words = ("export", "env:", "s3://bucket/lake")
-        ran = CliRunner().invoke(cli, ["job", "run", "--on", "dag", "-e", "prod", "--", *words])
+        ran = CliRunner().invoke(cli, ["job", "run", *where, "--", *words])
     assert "left no result" in str(ran.exception)
     assert {path for _, path, _ in told.asked} == {"/restapi/acme-prod"}
     assert told.asked[1][2]["Body"]["conf"]["command"] == [

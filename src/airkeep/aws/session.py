@@ -47,6 +47,11 @@ _AGAIN = (
 )  # fmt: skip
 _AGAIN_STATUS = 429  # and every one from 500 on, whatever its code
 _LONGEST = 600
+# In variables, which whoever reads a lake on S3 finds too: of a profile that knows nothing.
+_SET_THEM = (
+    "Set them, as variables, which a lake on S3 needs as well; of a profile: "
+    'eval "$(aws configure export-credentials --profile NAME --format env)"'
+)
 
 
 @dataclass(frozen=True)
@@ -182,9 +187,11 @@ def explained(doing: str) -> Iterator[None]:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         told = _refused(doing, error.response.get("Error", {}), status)
     except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError):
-        told = AwsAccessError(f"{doing}: no AWS credentials were found: set AWS_PROFILE or a role")
+        told = AwsAccessError(f"{doing}: no AWS credentials were found. {_SET_THEM}")
     except boto.NoRegionError:
-        told = AwsError(f"{doing}: no AWS region is set: set AWS_REGION")
+        told = AwsError(
+            f"{doing}: no AWS region is set: set AWS_REGION, or give --region where there is one"
+        )
     except boto.ProfileNotFound:
         told = AwsAccessError(f"{doing}: there is no such AWS profile: correct AWS_PROFILE")
     except (boto.HTTPClientError, boto.ConnectionError) as error:

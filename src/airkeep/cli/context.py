@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from airkeep.cli.output import Output
 from airkeep.config import BY_NAME, DEFAULT_MEMORY_BYTES, FILE, Settings, load_settings
@@ -145,6 +146,21 @@ def _file_text() -> str | None:
 def setting_option(name: str, *flags: str, help: str) -> Callable[[Command], Command]:  # noqa: A002
     """A flag of one setting; `shared_options` must be told its name."""
     return click.option(*flags, f"set_{name}", help=help)
+
+
+def refuse_unused(beside: str, is_used: Callable[[str], bool]) -> None:
+    """Refuse flags that were given and that another one leaves without a use.
+
+    Args:
+        beside: the flag that does, with its value.
+        is_used: whether a parameter of that name is used beside it.
+    """
+    asked = click.get_current_context()
+    for flag in asked.command.params:
+        name = flag.name or ""
+        is_given = asked.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if is_given and not is_used(name):
+            raise click.UsageError(f"{flag.opts[0]} has no meaning with {beside}: leave it out")
 
 
 tables_option = click.option(

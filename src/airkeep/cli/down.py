@@ -18,6 +18,7 @@ from airkeep.cli.environments import (
     take_over_option,
 )
 from airkeep.cli.output import Output, seconds
+from airkeep.cli.steps import tell_times
 from airkeep.cli.travellers import foresee, on_its_way
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def down(
         on_its_way(ctx, lake, journal, place, progress, drain_minutes=drain_minutes) as traveller,
     ):
         arrived = traveller.down(force=force, take_over=take_over)
+    tell_times(out, arrived)
     out.result(arrived, lambda: _show(arrived, out))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from airkeep.cli.context import Context, Group, shared_options
+from airkeep.cli.context import Context, Group, refuse_unused, shared_options
 from airkeep.cli.environments import (
     lake_option,
     local_ground,
@@ -19,11 +19,19 @@ from airkeep.cli.environments import (
 )
 from airkeep.cli.output import Output
 from airkeep.cli.schedule_run import run as schedule_run
+from airkeep.cli.travellers import unreached
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
     from airkeep.environment.events import Entry, MwaaPlace, Place
     from airkeep.environment.state import State
+
+
+# Flags of one kind only, by their parameters.
+_ONLY_OF = {
+    **dict.fromkeys(("name", "region", "profile", "role_arn", "external_id", "jobs"), "mwaa"),
+    **dict.fromkeys(("version", "dags", "port", "folder"), "local"),
+}
 
 
 @click.group(cls=Group)
@@ -78,8 +86,8 @@ def add(
 ) -> None:
     """Make ENVIRONMENT known; of one that is known, change where it is.
 
-    What is not given stays as it was. One of MWAA that sleeps keeps its name, region and account:
-    it is made there again.
+    What is not given stays as it was, unless it becomes another kind. One of MWAA that sleeps keeps
+    its name, region and account: it is made there again.
     """
     from airkeep.environment.events import MwaaPlace, Placed
     from airkeep.environment.local.place import Said, latest
@@ -89,6 +97,7 @@ def add(
             f"`airkeep schedule {environment}` is a command, so no environment can be called that: "
             f"choose another name (of MWAA's own --name tells)"
         )
+    refuse_unused(f"--kind {kind}", lambda flag: flag not in _ONLY_OF or _ONLY_OF[flag] == kind)
     lake = open_lake(ctx, environment)
     journal, state = read_state(lake, environment)
     place: Place
@@ -104,6 +113,8 @@ def add(
             jobs or before.jobs,
         )
         _check_place(state, place)
+        if told := unreached(lake.url, environment, place):
+            ctx.output.warn(f"no up or down of it until that is mended: {told}")
     else:
         there = need_file("--folder", folder)
         place = placed_here(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airkeep.cli.context import Context, setting_option
+from airkeep.cli.steps import step_teller
 from airkeep.config import FILE
 from airkeep.errors import AirkeepError, ConfigError, JourneyError, did_you_mean
 
@@ -196,6 +197,7 @@ def local_traveller(
         spool=ctx.spool,
         progress=progress,
         warn=ctx.output.warn,
+        taken=step_teller(ctx.output, journal.environment),
     )
 
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from airkeep.cli.context import Context, Group, setting_option, shared_options
+from airkeep.cli.context import Context, Group, refuse_unused, setting_option, shared_options
 from airkeep.cli.ending import STOP_S, Ending, ends_as
 from airkeep.cli.place import place_options, recorded_place
+from airkeep.cli.say import ERROR
 from airkeep.errors import JobFailedError
 from airkeep.hidden import hidden
 
@@ -101,7 +101,8 @@ def run(
     from airkeep.jobs.record import check_reached
 
     words = as_json(check_command(command))
-    _refuse_unused(on)
+    if on in _USED:
+        refuse_unused(f"--on {on}", lambda name: name in _USED[on])
     if on == "here":
         outcome = _here(ctx, words, token, options)
     else:
@@ -126,16 +127,6 @@ def run(
         raise JobFailedError(
             outcome.result.status, hidden(outcome.result.error or "it said nothing"), outcome.logs
         )
-
-
-def _refuse_unused(on: str) -> None:
-    """Refuse flags that this place has no use for."""
-    asked = click.get_current_context()
-    for flag in asked.command.params:
-        name = flag.name or ""
-        is_given = asked.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if is_given and on in _USED and name not in _USED[on]:
-            raise click.UsageError(f"{flag.opts[0]} has no meaning with --on {on}: leave it out")
 
 
 def _folder(ctx: Context) -> str:
@@ -169,7 +160,8 @@ def _here(ctx: Context, command: list[str], token: str | None, options: dict[str
         environment=environment,
         record=Record(_opened(ctx, folder or _folder(ctx)), token) if token else None,
         timeout_s=options["timeout_minutes"] * 60,
-        tell=_teller(ctx),
+        # The command's own error, its last line, is told as this one's.
+        tell=lambda line: None if line.startswith(ERROR) else ctx.output.note(line),
     )
 
 

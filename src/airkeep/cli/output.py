@@ -61,7 +61,8 @@ class Output:
     def note(self, text: str) -> None:
         """Something worth knowing that is no result."""
         if not self.quiet:
-            click.echo(hidden(text), err=True)
+            # Not by click, which writes past a bar that is shown, and so behind it.
+            sys.stderr.write(f"{hidden(text)}\n")
 
     def warn(self, text: str) -> None:
         """Something that may be wrong, and that nothing stops for."""

@@ -6,7 +6,9 @@ import click
 
 from airkeep.hidden import hidden
 
+ERROR = "airkeep: "  # how it begins
+
 
 def say_error(message: str) -> None:
     """Print an error as the one line that it is."""
-    click.echo(f"airkeep: {hidden(' '.join(message.split()))}", err=True)
+    click.echo(f"{ERROR}{hidden(' '.join(message.split()))}", err=True)

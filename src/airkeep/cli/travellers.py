@@ -13,6 +13,7 @@ from airkeep.cli.context import Context
 from airkeep.cli.ending import Ending, ending, ends_as
 from airkeep.cli.environments import local_ground, local_traveller
 from airkeep.cli.output import Output, counted
+from airkeep.cli.steps import step_teller
 from airkeep.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -123,6 +124,18 @@ def _tell(progress: Progress, line: str) -> None:
     progress(Step(line, 0, 0))
 
 
+def unreached(lake: str, environment: str, place: MwaaPlace) -> str | None:
+    """What is said where jobs that run in a DAG would not reach the lake."""
+    from airkeep.store.open import is_folder
+
+    if place.jobs != "dag" or not is_folder(lake):
+        return None
+    return (
+        f"{lake} is a folder of this machine, which {environment}'s workers do not reach: its lake "
+        f"must be a bucket, such as s3://bucket/prefix"
+    )
+
+
 def mwaa_traveller(
     ctx: Context, lake: Lake, journal: Journal, place: MwaaPlace, progress: Progress
 ) -> Traveller:
@@ -135,15 +148,12 @@ def mwaa_traveller(
     from airkeep.environment.notify import place_of as aws_place
     from airkeep.jobs.dag import DAG
     from airkeep.jobs.record import jobs_of
-    from airkeep.store.open import is_folder, open_store
+    from airkeep.store.open import open_store
 
     settings, is_dag = ctx.settings, place.jobs == "dag"
     tell = partial(_tell, progress)
-    if is_dag and is_folder(lake.url):
-        raise ConfigError(
-            f"{lake.url} is a folder of this machine, which {journal.environment}'s workers do not "
-            f"reach: its lake must be a bucket, such as s3://bucket/prefix"
-        )
+    if told := unreached(lake.url, journal.environment, place):
+        raise ConfigError(told)
     timeout_s = settings.job_minutes * 60
     folder = open_store(jobs_of(lake.url), options=dict(settings.store))
     run: RunJob
@@ -171,4 +181,5 @@ def mwaa_traveller(
         spool=ctx.spool,
         progress=progress,
         warn=ctx.output.warn,
+        taken=step_teller(ctx.output, journal.environment),
     )

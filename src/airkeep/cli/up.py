@@ -27,6 +27,7 @@ from airkeep.cli.environments import (
     take_over_option,
 )
 from airkeep.cli.output import seconds
+from airkeep.cli.steps import step_before, tell_times
 from airkeep.cli.travellers import foresee, mwaa_traveller
 from airkeep.errors import AirkeepError, ConfigError
 
@@ -125,10 +126,12 @@ def _up_local(
             ground.folder.check_free()
             running.enter_context(ground)
             traveller = local_traveller(ctx, lake, journal, ground, progress)
-            ground.prove()  # before it is written down: the next `up` goes by that
+            with step_before("packages", progress, traveller.taken):
+                ground.prove()  # before it is written down: the next `up` goes by that
             if place != journal.summary.state.place:
                 journal.append(Placed(place))
             arrived = traveller.up(snapshot=source, take_over=take_over)
+        tell_times(out, arrived)
         out.result(arrived, lambda: out.line(_told(arrived, place)))
         with _told_to_end() as end:
             ground.serve(end)
@@ -153,6 +156,7 @@ def _up_mwaa(
     with ends_as(Ending(ending().give_up_s, told)), out.progress("up") as progress:
         traveller = mwaa_traveller(ctx, lake, journal, place, progress)
         arrived = traveller.up(snapshot=source, take_over=take_over)
+    tell_times(out, arrived)
     woken = f" as {arrived.snapshot} left it" if _is_restored(arrived) else ""
     out.result(
         arrived,

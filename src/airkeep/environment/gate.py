@@ -48,7 +48,7 @@ def against(found: Findings) -> tuple[str, ...]:
     reasons += _secrets(found)
     if found.pulse.running:
         does = "task is at work: what it does", "tasks are at work: what they do"
-        reasons.append(f"{_counted(found.pulse.running, *does)} will be lost")
+        reasons.append(f"{counted(found.pulse.running, *does)} will be lost")
     pulse, taken = found.pulse, f"{name} was taken ({id_time(manifest.id):%H:%M:%S} UTC)"
     for number, what, did in (
         (pulse.finished_since, "run", "ended"),
@@ -56,12 +56,13 @@ def against(found: Findings) -> tuple[str, ...]:
         (pulse.tasks_since, "task", "ended"),
     ):
         if number:
-            counted = _counted(number, f"{what} has", f"{what}s have")
-            reasons.append(f"{counted} {did} since {taken}: not in it")
+            ended = counted(number, f"{what} has", f"{what}s have")
+            reasons.append(f"{ended} {did} since {taken}: not in it")
     return tuple(reasons)
 
 
-def _counted(number: int, one: str, more: str) -> str:
+def counted(number: int, one: str, more: str) -> str:
+    """`1, "run", "runs"` -> `1 run`."""
     return f"{number} {one if number == 1 else more}"
 
 
@@ -90,7 +91,7 @@ def _secrets(found: Findings) -> list[str]:
         )
     if found.unopened:
         shown = ", ".join(found.unopened[:_SHOWN]) + (", ..." if found.unopened[_SHOWN:] else "")
-        opens = _counted(len(found.unopened), "secret opens", "secrets open")
+        opens = counted(len(found.unopened), "secret opens", "secrets open")
         asked = " (is AIRKEEP_ARCHIVE_KEY the export's?)" if mode == "seal" else ""
         reasons.append(f"{opens} with no key that is left{asked}: {shown}")
     return reasons

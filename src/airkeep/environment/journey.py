@@ -179,11 +179,13 @@ class _Run:
 
     def take(self, step: str) -> None:
         began = monotonic()
+        self.tell(step)
         self.say(Stepped(step, is_done=False))
         self.begun.add(step)
         _DEEDS[step](self)
         self.say(Stepped(step, is_done=True))
         self.taken.append(StepTaken(step, round(monotonic() - began, 3)))
+        self.means.taken(self.taken[-1])
 
     def record(self) -> None:
         self.lost = self.means.ground.doubts()
@@ -201,13 +203,16 @@ class _Run:
 
         def is_quiet() -> bool:
             pulse = self.means.ground.pulse()
-            self.tell(f"waiting for {pulse.running} tasks at work")
+            if pulse.running:
+                self.tell(f"waiting for {gate.counted(pulse.running, 'task', 'tasks')} at work")
             self.orphaned = pulse.orphaned
             return pulse.running == 0
 
         def is_closed() -> bool:
             closing = self.means.ground.pulse().closing
-            self.tell(f"waiting for Airflow to look at {closing} runs whose tasks have ended")
+            if closing:
+                runs = gate.counted(closing, "run", "runs")
+                self.tell(f"waiting for Airflow to look at {runs} whose tasks have ended")
             return closing == 0
 
         try:

@@ -99,6 +99,7 @@ class Means:
 
     Attributes:
         key_dies: what secrets are encrypted with goes when the environment does.
+        taken: is told of each step that is done.
         pause: what waits between two looks.
         warn: is told of each loss, before the deletion.
         giving_back: entered while what a run paused is unpaused again, which must not be cut off.
@@ -114,6 +115,7 @@ class Means:
     spool: Path | None = None
     progress: Progress = silent
     warn: Callable[[str], None] = lambda _: None
+    taken: Callable[[StepTaken], None] = lambda _: None
     pause: Callable[[float], None] = sleep
     giving_back: Callable[[], AbstractContextManager[object]] = nullcontext
     alive: Callable[[Holder], bool] = is_alive
