@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -13,7 +15,7 @@ from click.testing import CliRunner
 
 import airkeep
 from airkeep.cli.main import cli
-from airkeep.environment.events import Began, Ended, MwaaPlace, Placed, Recorded
+from airkeep.environment.events import Began, Ended, Kept, MwaaPlace, Placed, Recorded
 from airkeep.environment.journal import Author, Journal
 from airkeep.export.run import export
 from airkeep.snapshot.lake import Lake
@@ -42,6 +44,31 @@ def test_what_runs_say_and_what_schedules_say_is_told_apart(lake: Lake) -> None:
     assert {"lab_asset_consumer", "lab_params"} <= asked
     assert costs["lab_asset_consumer"].hours == ("SAT 03",)
     assert nights.kept + nights.late + nights.missed == pytest.approx(found.runs)
+
+
+def test_dags_that_down_paused_are_needed_those_that_somebody_paused_are_not(
+    lake: Lake, tmp_path: Path
+) -> None:
+    database = airflow_sqlite("airflow-3.3.2", tmp_path)
+    with closing(sqlite3.connect(database)) as db, db:
+        active = [str(d) for (d,) in db.execute("SELECT dag_id FROM dag WHERE NOT is_paused")]
+        db.execute("UPDATE dag SET is_paused = 1")
+    own = Lake(str(tmp_path / "lake"))
+    slept_as = export(database, own, environment="prod", allow_plain=True)
+    assert airkeep.plan_sleep(own, since=SINCE).schedules == {}  # somebody paused them all
+
+    awake, journal = airkeep.plan_sleep(lake, since=SINCE), Journal(own.store, "prod")
+    for event in (
+        Placed(MwaaPlace("prod")),
+        Began("down", datetime.now(UTC)),
+        Recorded(tuple(active)),
+        Kept(f"prod/{slept_as.id}", "sha"),
+        Ended("done"),
+    ):
+        journal.append(event)
+    asleep = airkeep.plan_sleep(own, since=SINCE)
+    assert (asleep.runs, asleep.schedules) == (awake.runs, awake.schedules)
+    assert [one.dag_ids for one in asleep.blockers] == [one.dag_ids for one in awake.blockers]
 
 
 def test_nothing_can_sleep_beside_dags_that_run_all_the_time_and_they_are_named(

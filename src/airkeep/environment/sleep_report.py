@@ -39,7 +39,7 @@ class History:
 
     Attributes:
         begin, end: the weeks that are looked at (UTC).
-        dags: those that are there and not paused.
+        dags: those that are there and not paused, but by `down`.
         idle: times in which nothing ran.
         first_at: when the first try that is known began; `last_at`: when the last one ended.
     """
