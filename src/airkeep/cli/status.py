@@ -49,10 +49,11 @@ def status(ctx: Context, environment: str | None, *, watch: bool) -> None:
 
 def _found(journals: list[Journal]) -> list[Status]:
     """What each tells by now; only what is new is read."""
+    from airkeep.environment.hold import is_gone
     from airkeep.environment.status import status_of
 
     now = datetime.now(UTC)
-    told = (status_of(journal.read(), now) for journal in journals)
+    told = (status_of(one.read(), now, is_gone=is_gone(one)) for one in journals)
     return [replace(one, runs=_runs(one)) for one in told if one is not None]
 
 
@@ -85,8 +86,10 @@ def _show(found: list[Status], out: Output) -> None:
 
 
 def _going(going: Going) -> str:
-    left = "" if going.left_s is None else f", about {seconds(going.left_s)} left"
-    held = "" if going.is_held else ", not heard of for some time: run it again"
-    return (
-        f"{going.journey}: {going.step or 'begun'}, {going.done} of {going.steps} done{left}{held}"
-    )
+    if going.is_gone:
+        rest = ", its process is gone: run it again"
+    elif not going.is_held:
+        rest = ", not heard of for some time: run it again"
+    else:
+        rest = "" if going.left_s is None else f", about {seconds(going.left_s)} left"
+    return f"{going.journey}: {going.step or 'begun'}, {going.done} of {going.steps} done{rest}"
