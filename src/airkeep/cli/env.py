@@ -13,6 +13,7 @@ from airkeep.cli.environments import (
     local_ground,
     need_file,
     need_place,
+    no_environment,
     open_lake,
     placed_here,
     read_state,
@@ -89,7 +90,7 @@ def add(
             f"`airkeep schedule {environment}` is a command, so no environment can be called that: "
             f"choose another name (of MWAA's own --name tells)"
         )
-    lake = open_lake(ctx, environment)
+    lake = open_lake(ctx, environment, new=True)
     journal, state = read_state(lake, environment)
     place: Place
     _check_kind(state, kind)
@@ -136,6 +137,8 @@ def list_environments(ctx: Context) -> None:
         ],
         lambda: out.table(["environment", "stands", "where"], rows),
     )
+    if not known:
+        out.note(no_environment(lake))
 
 
 @env.command()

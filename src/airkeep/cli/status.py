@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from airkeep.cli.context import Context, shared_options
-from airkeep.cli.environments import lake_option, open_lake, runs_here, unknown_environment
+from airkeep.cli.environments import (
+    lake_option,
+    no_environment,
+    open_lake,
+    runs_here,
+    unknown_environment,
+)
 from airkeep.cli.output import Output, seconds
 
 if TYPE_CHECKING:
@@ -44,7 +50,7 @@ def status(ctx: Context, environment: str | None, *, watch: bool) -> None:
         found = _found(journals)
     ctx.output.result(found, lambda: _show(found, ctx.output))
     if not found:
-        ctx.output.note(f"{lake.url} knows no environment yet: airkeep env add")
+        ctx.output.note(no_environment(lake))
 
 
 def _found(journals: list[Journal]) -> list[Status]:
