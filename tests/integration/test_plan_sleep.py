@@ -85,6 +85,20 @@ def test_nothing_can_sleep_beside_dags_that_run_all_the_time_and_they_are_named(
         assert told in notes
 
 
+def test_without_a_history_nothing_is_said_to_sleep_for_good(tmp_path: Path) -> None:
+    database = airflow_sqlite("airflow-3.3.2", tmp_path)
+    with closing(sqlite3.connect(database)) as db, db:
+        db.execute("UPDATE dag SET is_paused = 1")
+        for table in ("dag_run", "task_instance", "task_instance_history"):
+            db.execute(f"DELETE FROM {table}")
+    lake = str(tmp_path / "lake")
+    export(database, Lake(lake), environment="prod", allow_plain=True)
+    ran = CliRunner().invoke(cli, ["plan-sleep", lake], catch_exceptions=False)
+    assert "there is no history to say by when it could sleep" in ran.stdout
+    assert "for good" not in ran.stdout
+    assert "nothing is known to have run in these weeks" in ran.stderr
+
+
 def asked(lake: Lake, *more: str) -> dict[str, Any]:
     words = ["plan-sleep", lake.url, "--since", "2026-11-01", "--json", *more]
     ran = CliRunner().invoke(cli, words, catch_exceptions=False)
@@ -145,6 +159,7 @@ def test_the_command_says_it_in_words(lake: Lake) -> None:
     assert "nights               0 20 * * *        20 5 * * *" in ran.stdout
     assert "nights: lab_flaky (every 60 s) 4,200.0 missed a week: MON 20-TUE 05" in ran.stdout
     assert "there is no sleep worth its journeys" in ran.stdout
+    assert "h a week more and miss nothing: nothing else needs MON 01-23" in ran.stdout
 
 
 @pytest.mark.parametrize(
