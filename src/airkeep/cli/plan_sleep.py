@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from airkeep.cli.context import Age, Context, setting_option, shared_options
-from airkeep.cli.output import Output
+from airkeep.cli.output import Output, counted
 from airkeep.cli.pricing import Quantity, needed_region, price_options
 
 if TYPE_CHECKING:
@@ -148,8 +148,8 @@ def _bill(
 def _show(found: SleepReport, out: Output) -> None:
     asleep = f"{found.down_min} min" if found.down_min else "as long as nobody knows yet"
     out.line(
-        f"{found.environment}: {found.weeks} weeks up to {found.end:%Y-%m-%d %H:%M} UTC, "
-        f"{found.runs:,.1f} runs a week are needed; waking takes {found.lead_min} min "
+        f"{found.environment}: {counted(found.weeks, 'week')} up to {found.end:%Y-%m-%d %H:%M} "
+        f"UTC, {found.runs:,.1f} runs a week are needed; waking takes {found.lead_min} min "
         f"({found.lead_by}), falling asleep {asleep}"
     )
     _show_idle(found, out)

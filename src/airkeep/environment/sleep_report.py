@@ -227,7 +227,7 @@ def _saving(plan: SleepPlan, at: datetime, wanted: Wanted, tariff: Tariff) -> Sa
 
 def _notes(history: History, weeks: int, slept: int) -> Iterator[str]:
     if weeks < _FEW_WEEKS:
-        yield f"{weeks} weeks were looked at: what comes once a month may be in none of them"
+        yield f"weeks looked at: {weeks}; what comes once a month may be in none of them"
     if history.first_at is None or history.first_at >= history.end:
         yield (
             f"nothing is known to have run in these weeks, which end with the last full hour, "
@@ -240,8 +240,8 @@ def _notes(history: History, weeks: int, slept: int) -> Iterator[str]:
         )
     if slept:
         yield (
-            f"it has slept {slept} times in these weeks: of these hours history tells nothing but "
-            f"what schedules say"
+            f"sleeps in these weeks: {slept}; of their hours history tells nothing but what "
+            f"schedules say"
         )
     yield from _notes_on_dags(history)
 
