@@ -146,6 +146,18 @@ def test_a_bill_is_of_one_environment_and_of_a_time_before_its_newest_snapshot(l
         airkeep.cost_by(f"{lake}/none", paid)
 
 
+@pytest.mark.parametrize(
+    "words", [(), ("-e", "test"), ("-e", "old", "--since", "2027-01-01")],
+    ids=["two environments", "none of that name", "a time to come"],
+)  # fmt: skip
+def test_where_there_is_no_bill_nothing_is_said_of_its_price(
+    lake: str, words: tuple[str, ...]
+) -> None:
+    refused = run("cost", "by-dag", lake, *words)
+    assert isinstance(refused.exception, (ConfigError, NoSuchSnapshotError))
+    assert "is not known" not in refused.stderr
+
+
 def test_an_owner_whose_name_moves_the_cursor_does_not(tmp_path: Path) -> None:
     source = airflow_sqlite("airflow-3.3.2", tmp_path)
     with sqlite3.connect(source) as db:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -13,7 +15,7 @@ from click.testing import CliRunner
 
 import airkeep
 from airkeep.cli.main import cli
-from airkeep.environment.events import Began, Ended, MwaaPlace, Placed, Recorded
+from airkeep.environment.events import Began, Ended, Kept, MwaaPlace, Placed, Recorded
 from airkeep.environment.journal import Author, Journal
 from airkeep.export.run import export
 from airkeep.snapshot.lake import Lake
@@ -44,6 +46,31 @@ def test_what_runs_say_and_what_schedules_say_is_told_apart(lake: Lake) -> None:
     assert nights.kept + nights.late + nights.missed == pytest.approx(found.runs)
 
 
+def test_dags_that_down_paused_are_needed_those_that_somebody_paused_are_not(
+    lake: Lake, tmp_path: Path
+) -> None:
+    database = airflow_sqlite("airflow-3.3.2", tmp_path)
+    with closing(sqlite3.connect(database)) as db, db:
+        active = [str(d) for (d,) in db.execute("SELECT dag_id FROM dag WHERE NOT is_paused")]
+        db.execute("UPDATE dag SET is_paused = 1")
+    own = Lake(str(tmp_path / "lake"))
+    slept_as = export(database, own, environment="prod", allow_plain=True)
+    assert airkeep.plan_sleep(own, since=SINCE).schedules == {}  # somebody paused them all
+
+    awake, journal = airkeep.plan_sleep(lake, since=SINCE), Journal(own.store, "prod")
+    for event in (
+        Placed(MwaaPlace("prod")),
+        Began("down", datetime.now(UTC)),
+        Recorded(tuple(active)),
+        Kept(f"prod/{slept_as.id}", "sha"),
+        Ended("done"),
+    ):
+        journal.append(event)
+    asleep = airkeep.plan_sleep(own, since=SINCE)
+    assert (asleep.runs, asleep.schedules) == (awake.runs, awake.schedules)
+    assert [one.dag_ids for one in asleep.blockers] == [one.dag_ids for one in awake.blockers]
+
+
 def test_nothing_can_sleep_beside_dags_that_run_all_the_time_and_they_are_named(
     lake: Lake,
 ) -> None:
@@ -56,6 +83,20 @@ def test_nothing_can_sleep_beside_dags_that_run_all_the_time_and_they_are_named(
     notes = " ".join(found.notes)
     for told in ("lab_defer wait for something", "follow assets", "by hand or by an API"):
         assert told in notes
+
+
+def test_without_a_history_nothing_is_said_to_sleep_for_good(tmp_path: Path) -> None:
+    database = airflow_sqlite("airflow-3.3.2", tmp_path)
+    with closing(sqlite3.connect(database)) as db, db:
+        db.execute("UPDATE dag SET is_paused = 1")
+        for table in ("dag_run", "task_instance", "task_instance_history"):
+            db.execute(f"DELETE FROM {table}")
+    lake = str(tmp_path / "lake")
+    export(database, Lake(lake), environment="prod", allow_plain=True)
+    ran = CliRunner().invoke(cli, ["plan-sleep", lake], catch_exceptions=False)
+    assert "there is no history to say by when it could sleep" in ran.stdout
+    assert "for good" not in ran.stdout
+    assert "nothing is known to have run in these weeks" in ran.stderr
 
 
 def asked(lake: Lake, *more: str) -> dict[str, Any]:
@@ -118,6 +159,7 @@ def test_the_command_says_it_in_words(lake: Lake) -> None:
     assert "nights               0 20 * * *        20 5 * * *" in ran.stdout
     assert "nights: lab_flaky (every 60 s) 4,200.0 missed a week: MON 20-TUE 05" in ran.stdout
     assert "there is no sleep worth its journeys" in ran.stdout
+    assert "h a week more and miss nothing: nothing else needs MON 01-23" in ran.stdout
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,14 @@ from airkeep.environment.events import (
 )
 from airkeep.environment.journal import Journal
 from airkeep.environment.local.folder import Folder
-from airkeep.errors import AirkeepError, ConfigError, HeldError, JourneyError, LocalAirflowError
+from airkeep.errors import (
+    AirkeepError,
+    ConfigError,
+    HeldError,
+    JourneyError,
+    LocalAirflowError,
+    NoSuchSnapshotError,
+)
 from airkeep.store.local import LocalStore
 
 PROD = MwaaPlace("prod", "eu-central-1", None, "arn:aws:iam::123456789012:role/it", "x", "here")
@@ -133,7 +140,33 @@ def test_what_sleeps_is_not_looked_for_where_it_is_not_made_again(lake: Path) ->
 
 
 def test_a_lake_without_environments_says_so(lake: Path) -> None:
-    assert "knows no environment yet: airkeep env add" in ask(lake, "status").output
+    lake.mkdir()
+    for question in (("status",), ("env", "list")):
+        assert "knows no environment yet: airkeep env add" in ask(lake, *question).output
+    unscheduled = ask(lake, "schedule", "run", "-q")  # silent, nothing would ever sleep
+    assert isinstance(unscheduled.exception, JourneyError)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["status", "status prod", "env list", "env show prod", "schedule run", "schedule prod",
+     "schedule run prod", "down local", "up prod"],
+)  # fmt: skip
+def test_a_lake_that_is_not_there_is_an_error(lake: Path, words: str) -> None:
+    mistyped = ask(lake, *words.split())
+    assert isinstance(mistyped.exception, NoSuchSnapshotError)
+    assert str(mistyped.exception).startswith(f"there is no folder {lake}")
+    assert not lake.exists()
+
+
+def test_the_first_environment_makes_the_lake(lake: Path) -> None:
+    assert ask(lake, "env", "add", "prod", "--kind", "mwaa").exit_code == 0
+    assert ask(lake, "env", "list").stdout.splitlines()[-1].split() == [
+        "prod",
+        "new",
+        "mwaa,",
+        "prod",
+    ]
 
 
 def test_a_local_one_is_foreseen_and_not_made(
@@ -282,14 +315,20 @@ def test_what_is_not_known_here_is_told_how_to_make_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    nothing = CliRunner().invoke(cli, ["status"])
-    assert isinstance(nothing.exception, ConfigError)
-    assert "there is no .airkeep/lake here, which airkeep up local makes" in str(nothing.exception)
+    for words in (["status"], ["status", "local"], ["down", "local"]):
+        nothing = CliRunner().invoke(cli, words)
+        assert isinstance(nothing.exception, ConfigError)
+        told = "there is no .airkeep/lake here, which airkeep up local makes"
+        assert told in str(nothing.exception)
     tmp_path.joinpath(".airkeep", "lake").mkdir(parents=True)
     unknown = CliRunner().invoke(cli, ["down", "prod"])
     assert str(unknown.exception) == (
         f"{tmp_path}/.airkeep/lake knows no environment 'prod': airkeep env add prod --kind mwaa, "
         f"or local"
+    )
+    unmade = CliRunner().invoke(cli, ["status", "local"])
+    assert str(unmade.exception) == (
+        f"{tmp_path}/.airkeep/lake knows no environment 'local': airkeep up local"
     )
 
 

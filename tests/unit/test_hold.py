@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -87,6 +88,21 @@ def test_a_process_that_was_killed_holds_nothing(store: LocalStore) -> None:
         with pytest.raises(HeldError):
             look(store)
     look(store)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_a_status_says_that_the_process_of_a_journey_is_gone(store: LocalStore) -> None:
+    def status(*flags: str) -> Result:
+        words = ["status", "prod", *flags, "--lake", str(store.folder)]
+        return CliRunner().invoke(cli, words, catch_exceptions=False)
+
+    with sleeper() as pid:
+        begin(store, Author(pid=pid, started=started(pid)))
+        [alive] = json.loads(status("--json").stdout)
+        assert (alive["going"]["is_held"], alive["going"]["is_gone"]) == (True, False)
+    [dead] = json.loads(status("--json", "--watch").stdout)  # which does not wait for it
+    assert (dead["going"]["is_held"], dead["going"]["is_gone"]) == (False, True)
+    assert "down: begun, 0 of 0 done, its process is gone: run it again" in status().stdout
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")

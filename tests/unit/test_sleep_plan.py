@@ -26,6 +26,7 @@ from airkeep.environment.sleep_plan import (
     unpaid,
     usual_plans,
 )
+from airkeep.environment.sleep_report import History, Wanted, report_sleep
 from airkeep.environment.week import ALL, HOURS, bits, hours_in, touched, windows
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
@@ -310,3 +311,18 @@ def test_idle_hours_are_told_by_the_clock_there_and_not_where_nothing_is_known()
     idle = [(MONDAY, MONDAY + timedelta(hours=3, minutes=30))]
     shares = share_idle(idle, MONDAY, MONDAY + timedelta(hours=6), COPENHAGEN)
     assert shares[:8] == (None, 1, 1, 1, 0.5, 0, 0, None)
+
+
+@pytest.mark.parametrize("first_at", [None, MONDAY + timedelta(minutes=5)])
+def test_a_history_that_begins_after_the_last_full_hour_is_said_to_tell_nothing(
+    first_at: datetime | None,
+) -> None:
+    history = History(
+        "prod", MONDAY - timedelta(weeks=4), MONDAY, dags=(), runs=(), idle=(), first_at=first_at
+    )
+    found = report_sleep(history, Wanted("UTC", ZoneInfo("UTC"), LEAD, "as asked"), None)
+    assert set(found.idle) == {None}
+    assert found.notes == (
+        "nothing is known to have run in these weeks, which end with the last full hour, "
+        "2026-11-23 00:00 UTC: plans are made of schedules alone",
+    )

@@ -64,10 +64,11 @@ def by_dag(
     opened, environment = ctx.lake(lake, remember=True), ctx.settings.environment
     if environment is None and len(known := opened.environments()) == 1:
         [environment] = known
+    notes: list[str] = []  # said once it is known that there is a bill at all
     with ctx.output.progress("cost") as progress:
         bill = airkeep.cost_by(
             opened,
-            bill_of(opened, environment, said, ctx.output.note, total=total),
+            bill_of(opened, environment, said, notes.append, total=total),
             by=by,
             since=since,
             environment=environment,
@@ -77,6 +78,8 @@ def by_dag(
             progress=progress,
             warn=ctx.output.warn,
         )
+    for note in notes:
+        ctx.output.note(note)
     ctx.output.result(bill, lambda: _show(bill, ctx.output))
 
 

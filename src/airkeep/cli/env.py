@@ -13,6 +13,7 @@ from airkeep.cli.environments import (
     local_ground,
     need_file,
     need_place,
+    no_environment,
     open_lake,
     placed_here,
     read_state,
@@ -98,7 +99,7 @@ def add(
             f"choose another name (of MWAA's own --name tells)"
         )
     refuse_unused(f"--kind {kind}", lambda flag: flag not in _ONLY_OF or _ONLY_OF[flag] == kind)
-    lake = open_lake(ctx, environment)
+    lake = open_lake(ctx, environment, new=True)
     journal, state = read_state(lake, environment)
     place: Place
     _check_kind(state, kind)
@@ -147,6 +148,8 @@ def list_environments(ctx: Context) -> None:
         ],
         lambda: out.table(["environment", "stands", "where"], rows),
     )
+    if not known:
+        out.note(no_environment(lake))
 
 
 @env.command()

@@ -70,18 +70,22 @@ def own_variables(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     return files | own
 
 
-def open_lake(ctx: Context, environment: str | None) -> Lake:
+def open_lake(ctx: Context, environment: str | None, *, new: bool = False) -> Lake:
     """The configured lake; where none is, the one that a local environment has here.
 
+    Args:
+        new: one that is not there is made by the first save.
+
     Raises:
-        ConfigError: there is none.
+        ConfigError: no lake is set, and none is here.
+        NoSuchSnapshotError: it is a folder that is not there.
     """
     from airkeep.snapshot.lake import Lake
 
     here = (FOLDER / "lake").absolute()
     if ctx.settings.lake is not None:
-        return ctx.lake("-", new=True)
-    if environment == LOCAL or here.is_dir():
+        return ctx.lake("-", new=new)
+    if here.is_dir() or (new and environment == LOCAL):
         return Lake(here)
     raise ConfigError(
         f"no lake is set, and there is no {FOLDER}/lake here, which airkeep up {LOCAL} makes: give "
@@ -119,10 +123,17 @@ def unknown_environment(lake: Lake, environment: str) -> JourneyError:
             if read_state(lake, name)[1].place is not None:  # else it was forgotten
                 known.append(name)
     listed = f", but {', '.join(known)}" if known else ""
+    add = f"airkeep env add {environment} --kind mwaa, or local"
+    begin = f"airkeep up {LOCAL}" if environment == LOCAL else add
     return JourneyError(
         f"{lake.url} knows no environment {environment!r}{did_you_mean(environment, known)}{listed}"
-        f": airkeep env add {environment} --kind mwaa, or local"
+        f": {begin}"
     )
+
+
+def no_environment(lake: Lake) -> str:
+    """What is said of a lake that knows none, which an S3 prefix of a wrong name is, too."""
+    return f"{lake.url} knows no environment yet: airkeep env add, or correct the lake's name"
 
 
 def placed_here(state: State, said: Said) -> LocalPlace:

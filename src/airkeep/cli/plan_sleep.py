@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from airkeep.cli.context import Age, Context, setting_option, shared_options
-from airkeep.cli.output import Output
+from airkeep.cli.output import Output, counted
 from airkeep.cli.pricing import Quantity, needed_region, price_options
 
 if TYPE_CHECKING:
@@ -148,8 +148,8 @@ def _bill(
 def _show(found: SleepReport, out: Output) -> None:
     asleep = f"{found.down_min} min" if found.down_min else "as long as nobody knows yet"
     out.line(
-        f"{found.environment}: {found.weeks} weeks up to {found.end:%Y-%m-%d %H:%M} UTC, "
-        f"{found.runs:,.1f} runs a week are needed; waking takes {found.lead_min} min "
+        f"{found.environment}: {counted(found.weeks, 'week')} up to {found.end:%Y-%m-%d %H:%M} "
+        f"UTC, {found.runs:,.1f} runs a week are needed; waking takes {found.lead_min} min "
         f"({found.lead_by}), falling asleep {asleep}"
     )
     _show_idle(found, out)
@@ -159,8 +159,8 @@ def _show(found: SleepReport, out: Output) -> None:
     for blocker in found.blockers[:_SHOWN]:
         names = " and ".join(f"{d} ({found.schedules.get(d, 'gone')})" for d in blocker.dag_ids)
         out.line(
-            f"without {names} nothing missed would be {blocker.gained_h:g} h a week more: "
-            f"{_hours(blocker.hours)}"
+            f"without {names} it could sleep {blocker.gained_h:g} h a week more and miss nothing: "
+            f"nothing else needs {_needed(blocker.hours)}"
         )
     _advise(found, out)
     for note in found.notes:
@@ -232,6 +232,10 @@ def _hours(hours: tuple[str, ...]) -> str:
     return ", ".join(hours[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
+def _needed(hours: tuple[str, ...]) -> str:
+    return "any hour" if hours == ("always",) else _hours(hours)
+
+
 def _advise(found: SleepReport, out: Output) -> None:
     best = next(o.judged.plan for o in found.candidates if o.judged.plan.name == "nothing missed")
     if best.down is not None and best.up is not None:
@@ -239,7 +243,9 @@ def _advise(found: SleepReport, out: Output) -> None:
             f"airkeep schedule {found.environment} --down '{best.down}' --up '{best.up}' "
             f"--timezone {found.timezone}"
         )
-    elif best.hours:
-        out.line("nothing of this history needs it: it could sleep for good")
-    else:
+    elif not best.hours:
         out.line("there is no sleep worth its journeys in which nothing would be missed")
+    elif all(hour is None for hour in found.idle):
+        out.line("there is no history to say by when it could sleep, and nothing is scheduled")
+    else:
+        out.line("nothing of this history needs it: it could sleep for good")

@@ -14,6 +14,7 @@ from airkeep.cli.environments import (
     job_option,
     lake_option,
     need_place,
+    no_environment,
     open_lake,
     read_state,
 )
@@ -60,17 +61,21 @@ def run(
     To be called every few minutes. What fell due last is done once, however late; a journey that
     somebody made since stands until the next time falls due. What failed is tried again after 15
     minutes, then after 30. The status is that of the first failure, and 95 while one is not made
-    good; it is 0 where nothing is due or a journey is at work.
+    good; it is 0 where nothing is due or a journey is at work. A lake that knows no environment is
+    an error.
     """
     from airkeep.environment.due import Attempts
     from airkeep.environment.journal import environments as known
     from airkeep.environment.turn import overdue, take_turn
 
     lake = open_lake(ctx, environments[0] if environments else None)
+    names = environments or known(lake.store)
+    if not names:  # who keeps schedules by a name that is wrong must hear of it
+        raise JourneyError(no_environment(lake))
     keeping = _keeping(ctx, Attempts(attempts), walker_of(ctx, lake, drain_minutes))
     turns: list[Turn] = []
     failures: list[AirkeepError] = []
-    for name in environments or known(lake.store):
+    for name in names:
         try:
             journal, state = read_state(lake, name)
             if environments:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from airkeep.cli.context import Context, shared_options
-from airkeep.cli.environments import lake_option, open_lake, runs_here, unknown_environment
+from airkeep.cli.environments import (
+    lake_option,
+    no_environment,
+    open_lake,
+    runs_here,
+    unknown_environment,
+)
 from airkeep.cli.output import Output, seconds
 
 if TYPE_CHECKING:
@@ -44,15 +50,16 @@ def status(ctx: Context, environment: str | None, *, watch: bool) -> None:
         found = _found(journals)
     ctx.output.result(found, lambda: _show(found, ctx.output))
     if not found:
-        ctx.output.note(f"{lake.url} knows no environment yet: airkeep env add")
+        ctx.output.note(no_environment(lake))
 
 
 def _found(journals: list[Journal]) -> list[Status]:
     """What each tells by now; only what is new is read."""
+    from airkeep.environment.hold import is_gone
     from airkeep.environment.status import status_of
 
     now = datetime.now(UTC)
-    told = (status_of(journal.read(), now) for journal in journals)
+    told = (status_of(one.read(), now, is_gone=is_gone(one)) for one in journals)
     return [replace(one, runs=_runs(one)) for one in told if one is not None]
 
 
@@ -85,8 +92,10 @@ def _show(found: list[Status], out: Output) -> None:
 
 
 def _going(going: Going) -> str:
-    left = "" if going.left_s is None else f", about {seconds(going.left_s)} left"
-    held = "" if going.is_held else ", not heard of for some time: run it again"
-    return (
-        f"{going.journey}: {going.step or 'begun'}, {going.done} of {going.steps} done{left}{held}"
-    )
+    if going.is_gone:
+        rest = ", its process is gone: run it again"
+    elif not going.is_held:
+        rest = ", not heard of for some time: run it again"
+    else:
+        rest = "" if going.left_s is None else f", about {seconds(going.left_s)} left"
+    return f"{going.journey}: {going.step or 'begun'}, {going.done} of {going.steps} done{rest}"

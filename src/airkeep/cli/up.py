@@ -78,7 +78,7 @@ def up(
     from airkeep.environment.events import MwaaPlace
     from airkeep.environment.local.place import Said
 
-    lake = open_lake(ctx, environment)
+    lake = open_lake(ctx, environment, new=environment == LOCAL)
     journal, state = read_state(lake, environment)
     if state.place is None and environment != LOCAL:
         need_place(lake, state)

@@ -24,14 +24,23 @@ def is_alive(holder: Holder) -> bool:
     return not has_ended(holder.pid, holder.started)
 
 
+def is_gone(journal: Journal, alive: Callable[[Holder], bool] = is_alive) -> bool:
+    """Whether a run that has not ended was one of this machine whose process is there no more.
+
+    Of another machine's nobody sees that: the end of its hold is waited for.
+    """
+    holder, machine = journal.summary.state.holder, journal.author.machine
+    return bool(machine) and holder is not None and holder.machine == machine and not alive(holder)
+
+
 def check_free(journal: Journal, alive: Callable[[Holder], bool] = is_alive) -> None:
     """Refuse where another run is at work, by the journal as it was read.
 
     Raises:
         HeldError: one is.
     """
-    holder, machine = journal.summary.state.holder, journal.author.machine
-    if holder is None or (machine and holder.machine == machine and not alive(holder)):
+    holder = journal.summary.state.holder
+    if holder is None or is_gone(journal, alive):
         return
     heard = journal.store.head(journal.path(holder.heard)).modified
     ends = heard + (holder.until - holder.heard_at)

@@ -6,7 +6,7 @@ Nothing is reckoned here. What history cannot tell is said in notes, not guessed
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,12 +22,15 @@ from airkeep.environment.saved import usage_of
 from airkeep.environment.schedule import zone_of
 from airkeep.environment.sleep_plan import Takes
 from airkeep.environment.sleep_report import History, SleepReport, Tariff, Wanted, report_sleep
+from airkeep.environment.state import recorded_with
+from airkeep.environment.summary import Summary
 from airkeep.environment.trips import Trip, usual
 from airkeep.errors import ConfigError
+from airkeep.lake.connect import OpenLake
 from airkeep.lake.manifests import Warn
 from airkeep.lake.open import open_for_sql
 from airkeep.models.build import make_models
-from airkeep.snapshot.lake import Lake, LakePlace, open_lake
+from airkeep.snapshot.lake import LakePlace, open_lake
 from airkeep.snapshot.names import utc
 from airkeep.snapshot.progress import Progress, silent
 
@@ -95,9 +98,17 @@ def plan_sleep(
         make_models(opened, _WHOLE, folder, progress=progress)
         where = {model: f"{at} >= {_time(begin - _BEFORE)}" for model, at in _WORK.items()}
         make_models(opened, _OF_THE_PERIOD, folder, where=where, progress=progress)
+        journal = Journal(opened_lake.store, name)
         # An answer is read whole before the next question is asked: they share a connection.
-        history = _history(lambda s: list(opened.query(s).rows()), name, begin, end, newest)
-    made, tariff = _journal(opened_lake, name, bill)
+        history = _history(
+            lambda s: list(opened.query(s).rows()),
+            name,
+            begin,
+            end,
+            newest,
+            active=_active(opened, journal),
+        )
+    made, tariff = _journal(journal.read(), bill)
     return report_sleep(
         history,
         Wanted(timezone, zone, *_takes(lead, made), night),
@@ -122,7 +133,15 @@ def _weeks(newest: datetime, since: datetime | timedelta) -> tuple[datetime, dat
 # What the models are asked.
 
 
-def _history(ask: Ask, name: str, begin: datetime, end: datetime, newest: datetime) -> History:
+def _history(
+    ask: Ask,
+    name: str,
+    begin: datetime,
+    end: datetime,
+    newest: datetime,
+    *,
+    active: Collection[str],
+) -> History:
     own, since = f"environment = {literal(name)}", _time(begin)
     at = "coalesce(CASE WHEN run_type = 'scheduled' THEN due_at END, queued_at, started_at, due_at)"
     runs = ask(
@@ -135,7 +154,7 @@ def _history(ask: Ask, name: str, begin: datetime, end: datetime, newest: dateti
         environment=name,
         begin=begin,
         end=end,
-        dags=tuple(_dags(ask, own, since, newest)),
+        dags=tuple(_dags(ask, own, since, newest, active)),
         runs=tuple(PastRun(d, t, _utc(when), _maybe(until)) for d, t, when, until in runs),
         idle=tuple((_utc(one), _utc(other)) for one, other in idle),
         first_at=_maybe(first_at),
@@ -143,7 +162,9 @@ def _history(ask: Ask, name: str, begin: datetime, end: datetime, newest: dateti
     )
 
 
-def _dags(ask: Ask, own: str, since: str, newest: datetime) -> Iterable[KnownDag]:
+def _dags(
+    ask: Ask, own: str, since: str, newest: datetime, active: Collection[str]
+) -> Iterable[KnownDag]:
     waiting = {str(d) for (d,) in ask(f"SELECT DISTINCT dag_id FROM sensor_waste WHERE {own}")}
     taking: dict[str, float] = dict(
         ask(
@@ -151,23 +172,26 @@ def _dags(ask: Ask, own: str, since: str, newest: datetime) -> Iterable[KnownDag
             f"WHERE {own} AND state = 'success' AND started_at >= {since} GROUP BY dag_id"
         )
     )
-    for dag_id, schedule, kind, expression, timezone, interval_s, due_at, first_at in ask(
-        "SELECT d.dag_id, coalesce(s.schedule, d.schedule, 'none'), coalesce(s.kind, 'none'), "
-        "s.expression, s.timezone, s.interval_s, r.due_at, r.first_at FROM dags AS d "
+    for dag_id, is_paused, schedule, kind, cron, zone, every_s, due_at, first_at in ask(
+        "SELECT d.dag_id, d.is_paused, coalesce(s.schedule, d.schedule, 'none'), "
+        "coalesce(s.kind, 'none'), s.expression, s.timezone, s.interval_s, r.due_at, r.first_at "
+        "FROM dags AS d "
         f"LEFT JOIN (SELECT * FROM schedules WHERE {own} AND until_at IS NULL "
         f"AND (end_at IS NULL OR end_at > {_time(newest)})) AS s USING (dag_id) "
         "LEFT JOIN (SELECT dag_id, max(CASE WHEN run_type = 'scheduled' THEN due_at END) AS due_at,"
         f" min(coalesce(started_at, due_at)) AS first_at FROM runs WHERE {own} GROUP BY dag_id)"
-        f" AS r USING (dag_id) WHERE d.{own} AND d.is_active AND NOT d.is_paused "
+        f" AS r USING (dag_id) WHERE d.{own} AND d.is_active "
         "AND NOT d.is_subdag AND d.gone_at IS NULL ORDER BY d.dag_id"
     ):
+        if is_paused and dag_id not in active:
+            continue
         yield KnownDag(
             dag_id,
             schedule,
             kind,
-            expression,
-            timezone,
-            interval_s,
+            cron,
+            zone,
+            every_s,
             _maybe(due_at),
             taking.get(dag_id),
             _maybe(first_at),
@@ -190,8 +214,16 @@ def _maybe(at: datetime | None) -> datetime | None:
 # What its journal tells.
 
 
-def _journal(lake: Lake, name: str, bill: Bill | None) -> tuple[tuple[Trip, ...], Tariff | None]:
-    summary = Journal(lake.store, name).read()
+def _active(opened: OpenLake, journal: Journal) -> frozenset[str]:
+    """The DAGs that `down` had paused when it took the snapshot that tells of them."""
+    newest = max((m.id for m in opened.manifests() if "dag" in m.labels), default=None)
+    if newest is None:
+        return frozenset()
+    recorded = recorded_with(journal.entries(), f"{journal.environment}/{newest}")
+    return frozenset() if recorded is None else frozenset(recorded.active)
+
+
+def _journal(summary: Summary, bill: Bill | None) -> tuple[tuple[Trip, ...], Tariff | None]:
     if bill is None:
         return summary.trips, None
     if bill.usage is not None and bill.region is not None:

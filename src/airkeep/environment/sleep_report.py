@@ -39,7 +39,7 @@ class History:
 
     Attributes:
         begin, end: the weeks that are looked at (UTC).
-        dags: those that are there and not paused.
+        dags: those that are there and not paused, but by `down`.
         idle: times in which nothing ran.
         first_at: when the first try that is known began; `last_at`: when the last one ended.
     """
@@ -227,9 +227,12 @@ def _saving(plan: SleepPlan, at: datetime, wanted: Wanted, tariff: Tariff) -> Sa
 
 def _notes(history: History, weeks: int, slept: int) -> Iterator[str]:
     if weeks < _FEW_WEEKS:
-        yield f"{weeks} weeks were looked at: what comes once a month may be in none of them"
-    if history.first_at is None:
-        yield "nothing is known to have run in these weeks: plans are made of schedules alone"
+        yield f"weeks looked at: {weeks}; what comes once a month may be in none of them"
+    if history.first_at is None or history.first_at >= history.end:
+        yield (
+            f"nothing is known to have run in these weeks, which end with the last full hour, "
+            f"{history.end:%Y-%m-%d %H:%M} UTC: plans are made of schedules alone"
+        )
     elif history.first_at > history.begin:
         yield (
             f"nothing is known to have run in these weeks before {history.first_at:%Y-%m-%d}: what "
@@ -237,8 +240,8 @@ def _notes(history: History, weeks: int, slept: int) -> Iterator[str]:
         )
     if slept:
         yield (
-            f"it has slept {slept} times in these weeks: of these hours history tells nothing but "
-            f"what schedules say"
+            f"sleeps in these weeks: {slept}; of their hours history tells nothing but what "
+            f"schedules say"
         )
     yield from _notes_on_dags(history)
 
@@ -253,29 +256,29 @@ def _notes_on_dags(history: History) -> Iterator[str]:
     waiting = [d.dag_id for d in history.dags if d.has_sensors]
     if waiting:
         yield (
-            f"{_some(waiting)} wait for something (sensors): what comes while it sleeps is found "
-            f"after waking, if it is still there"
+            f"tasks of {_some(waiting)} wait for something (sensors): what comes while it sleeps "
+            f"is found after waking, if it is still there"
         )
     own = [d.dag_id for d in history.dags if d.kind not in (*TELLING, "none", "asset", "once")]
     if own:
-        yield f"{_some(own)} have timetables that tell no times: their runs are taken as they came"
+        yield f"timetables of {_some(own)} tell no times: their runs are taken as they came"
     asked = sorted({run.dag_id for run in history.runs if run.run_type == "manual"})
     if asked:
         yield (
-            f"{_some(asked)} were asked for by hand or by an API: while it sleeps nobody answers, "
-            f"whoever asks must ask again"
+            f"runs of {_some(asked)} were asked for by hand or by an API: while it sleeps nobody "
+            f"answers, whoever asks must ask again"
         )
     dated = sorted({r.dag_id for r in history.runs if r.run_type in _BY_ASSETS})
     if dated:
-        yield f"{_some(dated)} follow assets: they come when what they follow comes"
+        yield f"runs of {_some(dated)} follow assets: they come when what they follow comes"
 
 
 def _notes_on_clocks(needed: Sequence[Need], wanted: Wanted) -> Iterator[str]:
     shifting = sorted({need.dag_id for need in needed if not need.runs})
     if shifting:
         yield (
-            f"{_some(shifting)} come at other hours of {wanted.timezone} when a clock is changed: "
-            f"the plans in which nothing is missed have these hours free, too"
+            f"runs of {_some(shifting)} come at other hours of {wanted.timezone} when a clock is "
+            f"changed: the plans in which nothing is missed have these hours free, too"
         )
 
 

@@ -21,6 +21,7 @@ class Going:
 
     Attributes:
         is_held: its run was heard of in time; else the next run may go on.
+        is_gone: its process was one of this machine, and is there no more: nobody holds it.
         left_s: how long it may still take; None where no journey before tells.
     """
 
@@ -32,6 +33,7 @@ class Going:
     pid: int
     began: datetime
     is_held: bool
+    is_gone: bool
     left_s: float | None
 
 
@@ -58,8 +60,12 @@ class Status:
     runs: bool | None = None
 
 
-def status_of(summary: Summary, now: datetime) -> Status | None:
-    """An environment's status; None where it is not, or no longer, known."""
+def status_of(summary: Summary, now: datetime, *, is_gone: bool = False) -> Status | None:
+    """An environment's status; None where it is not, or no longer, known.
+
+    Args:
+        is_gone: the process of a journey that has not ended is seen to be there no more.
+    """
     state = summary.state
     if state.place is None:
         return None
@@ -70,13 +76,13 @@ def status_of(summary: Summary, now: datetime) -> Status | None:
         since=state.since,
         snapshot=None if state.kept is None else state.kept.snapshot,
         owed=0 if state.recorded is None else len(state.recorded.active),
-        going=_going(summary, now),
+        going=_going(summary, now, is_gone=is_gone),
         why=state.why,
         place=state.place,
     )
 
 
-def _going(summary: Summary, now: datetime) -> Going | None:
+def _going(summary: Summary, now: datetime, *, is_gone: bool) -> Going | None:
     holder = summary.state.holder
     if holder is None:
         return None
@@ -89,7 +95,8 @@ def _going(summary: Summary, now: datetime) -> Going | None:
         host=holder.host,
         pid=holder.pid,
         began=holder.began,
-        is_held=now < holder.until,
+        is_held=now < holder.until and not is_gone,
+        is_gone=is_gone,
         left_s=_left(holder.steps[done:], holder.step_at, pace(summary, holder.journey), now),
     )
 

@@ -2,7 +2,7 @@
 -- grain: one time at which a DAG's schedule made a run due and none is known
 -- key: environment, dag_id, due_at
 -- units: times UTC; due_at as in runs: before Airflow 2.2 the start of the interval; run_before_at, run_after_at when the runs around it were due, NULL where none is; why: catching up (the DAG catches up, and none of its later runs is there yet), no scheduler (none had a heartbeat then), earlier run (one of the DAG's runs was still going), unknown
--- leaves out: what was due before the first run that was made under a schedule; the five minutes before the environment's last sign of life; DAGs that are paused, from their last run on, and those that are gone, from their last parsing on; gaps in which somebody switched a pause; DAGs most of whose scheduled runs were due at other times: what is known of their schedule is not what made them; schedules by assets, @once, @continuous and timetables of one's own, which make nothing due
+-- leaves out: what was due before the first run that was made under a schedule; the five minutes before the environment's last sign of life; DAGs that are paused, from their last run on, which in a snapshot that `airkeep down` took are all, and those that are gone, from their last parsing on; gaps in which somebody switched a pause; DAGs most of whose scheduled runs were due at other times: what is known of their schedule is not what made them; schedules by assets, @once, @continuous and timetables of one's own, which make nothing due
 WITH known AS (
   SELECT
     environment,

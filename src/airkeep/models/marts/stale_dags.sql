@@ -1,7 +1,7 @@
 -- Which DAGs are there and do not run?
 -- grain: one DAG that Airflow still parses
 -- key: environment, dag_id
--- units: runs a count; last_started_at UTC; idle_d days from there to the environment's newest run, NULL where it never ran
+-- units: runs a count; last_started_at UTC; idle_d days from there to the environment's newest run, NULL where it never ran; is_paused of every DAG where the newest snapshot was taken by `airkeep down`
 -- leaves out: DAGs that are gone, or whose file is; subdags; starts of more than a day after the newest snapshot, by some wrong clock
 WITH started AS (
   SELECT

@@ -2,7 +2,7 @@
 -- grain: one run that is not finished
 -- key: environment, dag_id, run_id
 -- units: running_s seconds from its start (of a queued one, from when it was queued or due) to the environment's last sign of life; usual_p95_s seconds, of the DAG's successful runs by nearest rank, NULL with fewer than 5; unfinished_tasks a count of task instances; why: the most advanced state among these, 'no task left' where all are finished, 'no task yet' where there is none
--- leaves out: runs within twice their usual time or, without a usual one, within a day; runs that are there no more, of the others' tasks unfinished ones that are there no more; runs of paused DAGs are there, is_paused says so
+-- leaves out: runs within twice their usual time or, without a usual one, within a day; runs that are there no more, of the others' tasks unfinished ones that are there no more; runs of paused DAGs are there, is_paused says so (of all where `airkeep down` took the newest snapshot)
 WITH usual AS (
   SELECT
     environment,

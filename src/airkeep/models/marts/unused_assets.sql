@@ -2,7 +2,7 @@
 -- grain: one asset that is of no use as things are
 -- key: environment, asset
 -- units: why in words, the first that holds of: no DAG names it; nobody consumes it; only paused DAGs consume it; nobody produces it; never updated. last_event_at UTC
--- leaves out: assets that are gone already; DAGs that are gone, or whose file is, count as nobody; events from outside (an API, a watcher) count as a producer
+-- leaves out: assets that are gone already; DAGs that are gone, or whose file is, count as nobody; events from outside (an API, a watcher) count as a producer; which DAGs `airkeep down` paused before it took the newest snapshot: all are paused then
 WITH uses AS (
   SELECT
     r.environment,

@@ -1,7 +1,7 @@
 -- DAGs of every Airflow, each as it was last seen.
 -- grain: one DAG
 -- key: environment, dag_id
--- units: times UTC; gone_at of the first snapshot that had it no more, NULL while it is there; is_active whether Airflow still found it when it was last seen; schedule in Airflow's words (a cron expression, `Dataset`, ...), NULL where there is none; of Airflow 2 an interval is JSON
+-- units: times UTC; gone_at of the first snapshot that had it no more, NULL while it is there; is_active whether Airflow still found it when it was last seen; schedule in Airflow's words (a cron expression, `Dataset`, ...), NULL where there is none; of Airflow 2 an interval is JSON; is_paused of every DAG in a snapshot that `airkeep down` took, which pauses them first: the journal has who was active
 -- leaves out: nothing
 -- input: dag versions(dag_id text, is_paused boolean, is_active boolean, is_stale boolean, is_subdag boolean, fileloc text, bundle_name text, owners text, description text, schedule_interval text, timetable_summary text, max_active_runs integer, max_active_tasks integer, concurrency integer, last_parsed_time instant, last_scheduler_run instant, next_dagrun_create_after instant)
 SELECT
