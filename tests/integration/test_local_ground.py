@@ -229,5 +229,5 @@ def test_a_port_that_another_one_has_is_refused(project: Path) -> None:
         with pytest.raises(LocalAirflowError, match=f"port {port} cannot be had .*--port"):
             one.start()
         with pytest.raises(LocalAirflowError, match=f"port {port} cannot be had"):
-            one.prove()  # before there is a database to wait for
+            one.check(None)  # before there is a database to wait for
     assert not one.folder.path.exists()

@@ -34,15 +34,16 @@ from airkeep.environment.local.packages import check_plugins, lay_out_plugins
 from airkeep.environment.local.processes import Processes, end_leftovers
 from airkeep.environment.local.variables import WEBSERVER_CONFIG, Given, commands, variables
 from airkeep.environment.metadata import Metadata
-from airkeep.errors import LocalAirflowError, TooLongError
+from airkeep.errors import LocalAirflowError, NoWayError, TooLongError
 from airkeep.export.run import export
 from airkeep.restore.run import restore
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.manifest import SecretsMode
-from airkeep.snapshot.progress import Progress, silent
+from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.tables.revisions import revisions_of
 from airkeep.upgrade.airflow import Airflows
 from airkeep.upgrade.into import restore_upgraded
+from airkeep.upgrade.plan import plan_path
 
 DATABASE = "airflow"
 _MAKING = "airflow_making"  # becomes the database when all of it is there
@@ -213,17 +214,15 @@ class LocalGround:
         self.folder.home.joinpath("airflow.cfg").unlink(missing_ok=True)
         self._server = self._server or self._started()
 
-    def prove(self) -> None:
-        """Look whether it can be had as its place says; its Airflow's packages are made.
-
-        Raises:
-            AirkeepError: it cannot; says why.
-        """
+    def check(self, snapshot: Snapshot | None) -> None:
+        if self._server is None:
+            self.folder.check_free()
         self._check_dags()
         self._check_port()
         if self.place.plugins is not None:
             check_plugins(Path(self.place.plugins))
-        self.install()
+        if snapshot is not None and not self._is_of_ours(snapshot):
+            self._check_upgrade(snapshot)
 
     def install(self) -> None:
         """Make its Airflow's packages.
@@ -317,6 +316,15 @@ class LocalGround:
                     f"there, or choose another (airkeep up {self.environment} --port PORT)"
                 ) from None
 
+    def _check_upgrade(self, snapshot: Snapshot) -> None:
+        try:
+            plan_path(snapshot.manifest.revisions, self.place.airflow)
+        except NoWayError as error:
+            raise NoWayError(
+                f"{self.environment} cannot wake in Airflow {self.place.airflow}: {error}. Choose "
+                f"another: airkeep up {self.environment} --airflow VERSION"
+            ) from None
+
     @cached_property
     def venv(self) -> Path:
         named = self.place.requirements
@@ -324,6 +332,7 @@ class LocalGround:
         otherwise = f"Name another: airkeep up {self.environment} --airflow VERSION"
         if requirements is not None:
             otherwise += f", or mend {requirements}"
+        self.means.progress(Step(f"making Airflow {self.place.airflow}'s packages", 0, 0))
         airflows = Airflows(
             [], self.means.cache, otherwise=otherwise, without_uv="Then run this again"
         )
