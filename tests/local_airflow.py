@@ -102,7 +102,7 @@ class LocalAirflow:
             time.sleep(0.5)
 
     def listening(self) -> set[str]:
-        """The addresses at which processes of this environment listen, as the kernel writes them."""
+        """The addresses at which its processes listen, as the kernel writes them."""
         home = self.folder / ".airkeep"
         sockets = {
             socket
@@ -112,9 +112,7 @@ class LocalAirflow:
         }
         tables = (Path("/proc/net") / name for name in ("tcp", "tcp6"))
         rows = [row.split() for table in tables for row in table.read_text().splitlines()[1:]]
-        return {
-            row[1].partition(":")[0] for row in rows if row[3] == LISTENS and row[9] in sockets
-        }
+        return {row[1].partition(":")[0] for row in rows if row[3] == LISTENS and row[9] in sockets}
 
     # Airflow's own REST API.
 

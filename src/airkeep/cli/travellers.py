@@ -95,10 +95,10 @@ def foresee(
         traveller_of(ctx, lake, journal, place, progress, is_new=is_new) as traveller,
     ):
         found = traveller.foresee(journey, snapshot=source, force=force)
-    out.result(found, lambda: _show(found, out))
+    out.result(found, lambda: show_foreseen(found, out))
 
 
-def _show(found: Foreseen, out: Output) -> None:
+def show_foreseen(found: Foreseen, out: Output) -> None:
     """What a journey would do, for people."""
     if found.steps:
         out.line(f"{found.environment} would take these steps: {', '.join(found.steps)}")

@@ -294,10 +294,15 @@ class LocalGround:
 
     def _check_dags(self) -> None:
         """Airflow 2's DAG processor ends where it has never had a file: it forgets an import."""
+        if not self.place.airflow.startswith("2."):
+            if not Path(self.place.dags).is_dir():
+                self.means.warn(
+                    f"there is no folder {self.place.dags}: Airflow has no DAGs until it is made, "
+                    f"or another is named (--dags)"
+                )
+            return
         found = os.walk(self.place.dags, followlinks=True)
-        if not self.place.airflow.startswith("2.") or any(
-            name.endswith((".py", ".zip")) for _, _, names in found for name in names
-        ):
+        if any(name.endswith((".py", ".zip")) for _, _, names in found for name in names):
             return
         raise LocalAirflowError(
             f"{self.place.dags} holds no DAG file, and Airflow {self.place.airflow}'s DAG "
