@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,8 @@ from airkeep.environment.local.ground import LocalGround, LocalMeans
 from airkeep.environment.local.migration import migrate
 from airkeep.errors import AirkeepError, HeldError, LocalAirflowError
 from airkeep.snapshot.lake import Lake
+from airkeep.snapshot.progress import Step
+from hollow_airflow import hollow_airflow
 from servers import query, reachable_folder
 
 
@@ -219,6 +222,15 @@ def _count(one: Bare) -> int:
     assert one._server is not None
     said = one._server.run("psql", "-At", database="airflow", stdin="SELECT count(*) FROM dag_run")
     return int(said)
+
+
+def test_it_is_said_that_its_packages_are_made(project: Path) -> None:
+    hollow_airflow(project)
+    place, means = given(project)
+    said: list[Step] = []
+    means = replace(means, cache=project / "airkeep" / "airflow", progress=said.append)
+    LocalGround("local", place, means).install()
+    assert [step.doing for step in said] == ["making Airflow 3.3.2's packages"]
 
 
 def test_a_port_that_another_one_has_is_refused(project: Path) -> None:

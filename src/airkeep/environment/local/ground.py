@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import threading
 import time
 import urllib.error
@@ -28,22 +27,21 @@ from airkeep.database.address import Address, parse_address
 from airkeep.database.server import Server
 from airkeep.environment.events import LocalPlace, Recorded
 from airkeep.environment.ground import Pulse
+from airkeep.environment.local.check import check_place, check_port, has_tables_of
 from airkeep.environment.local.folder import Folder, Running
 from airkeep.environment.local.migration import migrate
-from airkeep.environment.local.packages import check_plugins, lay_out_plugins
+from airkeep.environment.local.packages import lay_out_plugins
 from airkeep.environment.local.processes import Processes, end_leftovers
 from airkeep.environment.local.variables import WEBSERVER_CONFIG, Given, commands, variables
 from airkeep.environment.metadata import Metadata
-from airkeep.errors import LocalAirflowError, NoWayError, TooLongError
+from airkeep.errors import LocalAirflowError, TooLongError
 from airkeep.export.run import export
 from airkeep.restore.run import restore
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.manifest import SecretsMode
 from airkeep.snapshot.progress import Progress, Step, silent
-from airkeep.tables.revisions import revisions_of
 from airkeep.upgrade.airflow import Airflows
 from airkeep.upgrade.into import restore_upgraded
-from airkeep.upgrade.plan import plan_path
 
 DATABASE = "airflow"
 _MAKING = "airflow_making"  # becomes the database when all of it is there
@@ -217,12 +215,7 @@ class LocalGround:
     def check(self, snapshot: Snapshot | None) -> None:
         if self._server is None:
             self.folder.check_free()
-        self._check_dags()
-        self._check_port()
-        if self.place.plugins is not None:
-            check_plugins(Path(self.place.plugins))
-        if snapshot is not None and not self._is_of_ours(snapshot):
-            self._check_upgrade(snapshot)
+        check_place(self.environment, self.place, snapshot, self.means.warn)
 
     def install(self) -> None:
         """Make its Airflow's packages.
@@ -233,7 +226,7 @@ class LocalGround:
         self.venv  # noqa: B018 - made when it is asked for
 
     def start(self) -> None:
-        self._check_port()
+        check_port(self.environment, self.place.port)
         self.folder.home.joinpath("webserver_config.py").write_text(WEBSERVER_CONFIG)
         plugins = self.place.plugins
         lay_out_plugins(Path(plugins) if plugins else None, self.folder.home / "plugins")
@@ -273,7 +266,7 @@ class LocalGround:
             "progress": means.progress,
         }
         with self._replaced() as address:
-            if self._is_of_ours(snapshot):
+            if has_tables_of(self.place.airflow, snapshot):
                 restore(means.lake, snapshot, address, create_schema=True, **given)
             else:
                 self._migrate(address)
@@ -291,44 +284,6 @@ class LocalGround:
             self._processes.look()
 
     # Its parts.
-
-    def _check_dags(self) -> None:
-        """Airflow 2's DAG processor ends where it has never had a file: it forgets an import."""
-        if not self.place.airflow.startswith("2."):
-            if not Path(self.place.dags).is_dir():
-                self.means.warn(
-                    f"there is no folder {self.place.dags}: Airflow has no DAGs until it is made, "
-                    f"or another is named (--dags)"
-                )
-            return
-        found = os.walk(self.place.dags, followlinks=True)
-        if any(name.endswith((".py", ".zip")) for _, _, names in found for name in names):
-            return
-        raise LocalAirflowError(
-            f"{self.place.dags} holds no DAG file, and Airflow {self.place.airflow}'s DAG "
-            f"processor ends without one: put one there (or --dags), then run this again"
-        )
-
-    def _check_port(self) -> None:
-        """Refuse a port where another one would answer for this one."""
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", self.place.port))
-            except OSError as error:
-                raise LocalAirflowError(
-                    f"port {self.place.port} cannot be had ({error.strerror}): end what listens "
-                    f"there, or choose another (airkeep up {self.environment} --port PORT)"
-                ) from None
-
-    def _check_upgrade(self, snapshot: Snapshot) -> None:
-        try:
-            plan_path(snapshot.manifest.revisions, self.place.airflow)
-        except NoWayError as error:
-            raise NoWayError(
-                f"{self.environment} cannot wake in Airflow {self.place.airflow}: {error}. Choose "
-                f"another: airkeep up {self.environment} --airflow VERSION"
-            ) from None
 
     @cached_property
     def venv(self) -> Path:
@@ -416,10 +371,6 @@ class LocalGround:
 
     def _metadata(self) -> Metadata:
         return Metadata(self._address(), self.means.spool)
-
-    def _is_of_ours(self, snapshot: Snapshot) -> bool:
-        theirs = set(snapshot.manifest.revisions)
-        return bool(theirs & set(revisions_of(self.place.airflow)))
 
     def _migrate(self, address: Address) -> None:
         given = replace(self._given, database=_of_sqlalchemy(address))
