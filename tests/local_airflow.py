@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from airflows import ENVIRONMENTS
 from running import free_port
 
 UP_S, DONE_S = 240, 180
+LOOPBACK, LISTENS = "0100007F", "0A"  # as in /proc/net/tcp
 _KEPT = ("PATH", "HOME", "LANG", "CI", "UV", "PIP_", "SSL_")  # uv's index among them
 
 
@@ -96,16 +97,29 @@ class LocalAirflow:
         """Until no process works in this environment's folder."""
         deadline = time.monotonic() + 60
         home = self.folder / below
-        while any(place.is_relative_to(home) for place in _places_of_processes()):
+        while any(place.is_relative_to(home) for _, place in _places_of_processes()):
             assert time.monotonic() < deadline, "a process is left"
             time.sleep(0.5)
+
+    def listening(self) -> set[str]:
+        """The addresses at which its processes listen, as the kernel writes them."""
+        home = self.folder / ".airkeep"
+        sockets = {
+            socket
+            for process, place in _places_of_processes()
+            if place.is_relative_to(home)
+            for socket in _sockets(process)
+        }
+        tables = (Path("/proc/net") / name for name in ("tcp", "tcp6"))
+        rows = [row.split() for table in tables for row in table.read_text().splitlines()[1:]]
+        return {row[1].partition(":")[0] for row in rows if row[3] == LISTENS and row[9] in sockets}
 
     # Airflow's own REST API.
 
     def ask(self, path: str, body: object = None, *, method: str | None = None) -> Any:
         """One request: `dags`, `dags/~/dagRuns`, ..."""
         root = f"http://127.0.0.1:{self.port}"
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self.version.startswith("3."):
             with urllib.request.urlopen(f"{root}/auth/token", timeout=30) as answer:
                 headers["Authorization"] = f"Bearer {json.load(answer)['access_token']}"
@@ -181,10 +195,17 @@ def run_words(local: LocalAirflow, *, note: str) -> None:
         local.ask(f"{at}/setNote", {"note": note}, method="PATCH")
 
 
-def _places_of_processes() -> Iterator[Path]:
-    """The working folder of every process: a process may hide its variables behind a title."""
-    for link in Path("/proc").glob("[0-9]*/cwd"):
-        try:
-            yield link.readlink()
-        except OSError:
-            continue
+def _places_of_processes() -> Iterator[tuple[Path, Path]]:
+    """Every process and its working folder: it may hide its variables behind a title."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is another user's
+            yield process, (process / "cwd").readlink()
+
+
+def _sockets(process: Path) -> Iterator[str]:
+    """The numbers of those that it has open."""
+    for link in process.glob("fd/*"):
+        with suppress(OSError):
+            kind, _, number = str(link.readlink()).partition(":")
+            if kind == "socket":
+                yield number.strip("[]")

@@ -168,6 +168,8 @@ class PaperGround:
             self.dags, self.rows, self.deleting = None, [], False
         return self.dags is None
 
+    def check(self, snapshot: Snapshot | None) -> None: ...
+
     def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
         self.made_of.append(None if snapshot is None else str(snapshot.name))
         self.switch.tick()

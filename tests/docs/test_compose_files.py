@@ -239,11 +239,11 @@ def test_the_linters_find_nothing(major: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("    command: [scheduler]", "    comand: [scheduler]", "/services/scheduler.*additional"),
+        ("    command: [dag-processor]", "    comand: [airflow]", "/services/dag-.*additional"),
         ("condition: service_healthy", "condition: healthy", "/depends_on.*invalid-schema"),
         ("postgres:16.13-bookworm", "postgres:latest", "service-image-require-explicit-tag"),
         ("- '127.0.0.1:", "- '", "no-unbound-port-interfaces"),
-        ("    command: [scheduler]", "    command: []\n    command: []", "key-duplicates"),
+        ("    command: [dag-processor]", "    command: []\n    command: []", "key-duplicates"),
         ("    restart: unless-stopped", "     restart: always", "syntax error"),
     ],
 )

@@ -16,7 +16,7 @@ import pytest
 import airkeep
 from airflows import Airflow
 from airkeep.snapshot.names import id_time
-from local_airflow import LocalAirflow, run_words
+from local_airflow import LOOPBACK, LocalAirflow, run_words
 from servers import PROJECT, reachable_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -114,6 +114,53 @@ def test_what_is_ended_and_started_again_goes_on_and_leaves_nothing_behind(
         local.wait_until_nothing_runs()  # the task has been ended, too
     assert "tasks at work when Airflow was ended: 1. They sleep as they stood" in done.stderr
     assert "is asleep as" in done.stdout
+
+
+SAYS = """
+import time
+from datetime import datetime, timedelta
+try:
+    from airflow.sdk import DAG, BaseOperator, task
+    from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+except ImportError:
+    from airflow import DAG
+    from airflow.decorators import task
+    from airflow.models import BaseOperator
+    from airflow.triggers.temporal import TimeDeltaTrigger
+
+class Defer(BaseOperator):
+    def execute(self, context):
+        self.defer(trigger=TimeDeltaTrigger(timedelta(hours=1)), method_name="execute")
+
+with DAG("says", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
+    @task
+    def short():
+        print("said by a task that ends")
+    @task
+    def long():
+        print("said by a task at work")
+        time.sleep(3600)
+    short()
+    long()
+    Defer(task_id="deferred")
+"""
+
+
+def test_it_listens_on_the_loopback_alone_and_its_logs_are_read(local: LocalAirflow) -> None:
+    (local.folder / "dags" / "says.py").write_text(SAYS)
+    with local.up():
+        local.wait_for("dags/says", '"is_paused": false')
+        body = {"logical_date": None} if local.version.startswith("3.") else {}
+        run = local.ask("dags/says/dagRuns", body)["dag_run_id"]
+        tasks = f"dags/says/dagRuns/{run}/taskInstances"
+        for task, state, said in (
+            ("short", "success", "said by a task that ends"),
+            ("long", "running", "said by a task at work"),
+            ("deferred", "deferred", "trigger starting"),
+        ):
+            local.wait_for(f"{tasks}/{task}", f'"state": "{state}"')
+            local.wait_for(f"{tasks}/{task}/logs/1", said)
+        assert local.listening() == {LOOPBACK}
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -18,11 +19,14 @@ import pytest
 import airkeep
 from airkeep.database.address import Address
 from airkeep.environment.events import LocalPlace
+from airkeep.environment.local.check import check_port
 from airkeep.environment.local.folder import Running
 from airkeep.environment.local.ground import LocalGround, LocalMeans
 from airkeep.environment.local.migration import migrate
 from airkeep.errors import AirkeepError, HeldError, LocalAirflowError
 from airkeep.snapshot.lake import Lake
+from airkeep.snapshot.progress import Step
+from hollow_airflow import hollow_airflow
 from servers import query, reachable_folder
 
 
@@ -94,6 +98,27 @@ def test_data_that_nothing_else_speaks_of_is_not_removed(project: Path) -> None:
     with one:
         one.create(None, None)
     assert (one.folder.postgres / "precious").exists()
+
+
+def test_what_a_killed_run_has_left_gives_its_port_back(project: Path) -> None:
+    one = ground(project)
+    (one.folder.postgres / "data").mkdir(parents=True)
+    (one.folder.postgres / "data" / "PG_VERSION").touch()
+    component = {"AIRFLOW_HOME": str(one.folder.home), "MWAA_AIRFLOW_COMPONENT": "webserver"}
+    listen = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); " \
+             "print(s.getsockname()[1], flush=True); time.sleep(60)"  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-c", listen], env=component, stdout=subprocess.PIPE, text=True
+    ) as left:
+        try:
+            assert left.stdout is not None
+            port = int(left.stdout.readline())
+            with pytest.raises(LocalAirflowError, match=rf"port {port} cannot be had"):
+                check_port("local", port)
+            one.end_leftovers()
+            check_port("local", port)
+        finally:
+            left.kill()
 
 
 def test_what_another_process_holds_is_neither_removed_nor_anybody_ended(project: Path) -> None:
@@ -221,6 +246,15 @@ def _count(one: Bare) -> int:
     return int(said)
 
 
+def test_it_is_said_that_its_packages_are_made(project: Path) -> None:
+    hollow_airflow(project)
+    place, means = given(project)
+    said: list[Step] = []
+    means = replace(means, cache=project / "airkeep" / "airflow", progress=said.append)
+    LocalGround("local", place, means).install()
+    assert [step.doing for step in said] == ["making Airflow 3.3.2's packages"]
+
+
 def test_a_port_that_another_one_has_is_refused(project: Path) -> None:
     one = ground(project)
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -229,5 +263,5 @@ def test_a_port_that_another_one_has_is_refused(project: Path) -> None:
         with pytest.raises(LocalAirflowError, match=f"port {port} cannot be had .*--port"):
             one.start()
         with pytest.raises(LocalAirflowError, match=f"port {port} cannot be had"):
-            one.prove()  # before there is a database to wait for
+            one.check(None)  # before there is a database to wait for
     assert not one.folder.path.exists()

@@ -115,7 +115,9 @@ def test_what_is_up_shows_no_bar_any_more_and_a_status_tells_whether_it_runs(
         assert (project.status()["standing"], project.status()["runs"]) == ("awake", True)
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_S) == 0
-    assert "local has ended: airkeep up local goes on where it was" in project.read(0.5)
+    project.read(0.5)
+    told = project.shown.partition("ending Airflow and its database")[2]  # before it has
+    assert "local has ended: airkeep up local goes on where it was" in told
     assert (project.status()["standing"], project.status()["runs"]) == ("awake", False)
 
 

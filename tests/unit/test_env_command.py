@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import socket
@@ -15,18 +16,24 @@ from click.testing import CliRunner, Result
 from msgspec.structs import replace
 
 from airkeep.cli.main import cli
+from airkeep.cli.output import Output
+from airkeep.cli.travellers import show_foreseen
 from airkeep.environment.events import (
     Began,
     Ended,
     Event,
+    Kept,
     LocalPlace,
     MwaaPlace,
     Place,
     Placed,
     Recorded,
+    Stepped,
 )
+from airkeep.environment.ground import Pulse
 from airkeep.environment.journal import Journal
 from airkeep.environment.local.folder import Folder
+from airkeep.environment.means import Foreseen
 from airkeep.errors import (
     AirkeepError,
     ConfigError,
@@ -34,8 +41,13 @@ from airkeep.errors import (
     JourneyError,
     LocalAirflowError,
     NoSuchSnapshotError,
+    NoWayError,
 )
+from airkeep.snapshot.lake import Lake
 from airkeep.store.local import LocalStore
+from airkeep.tables.revisions import revisions_of
+from fake_lake import commit, make_manifest, save_files, snapshot_name
+from running import free_port
 
 PROD = MwaaPlace("prod", "eu-central-1", None, "arn:aws:iam::123456789012:role/it", "x", "here")
 
@@ -175,11 +187,17 @@ def test_a_local_one_is_foreseen_and_not_made(
     tmp_path.joinpath("dags").mkdir()
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    done = ask(lake, "up", "local", "--airflow", "3.1.8", "--port", "9000", "--dry-run")
+    port = str(free_port())
+    foresee = ("up", "local", "--airflow", "3.1.8", "--port", port, "--dry-run")
+    done = ask(lake, *foresee)
     steps = "create, start, ready"
-    assert done.output == f"local would take these steps: {steps}\n"
+    assert done.stdout == f"local would take these steps: {steps}\n"
+    assert done.stderr == ""
     assert sorted(tmp_path.rglob("*")) == before
     assert place(lake, "local") is None
+    tmp_path.joinpath("dags").rmdir()
+    warned = ask(lake, *foresee).stderr
+    assert f"warning: there is no folder {tmp_path}/dags: Airflow has no DAGs until" in warned
 
 
 def test_an_airflow_2_without_a_dag_file_is_not_begun(
@@ -309,6 +327,65 @@ def test_a_flag_that_cannot_be_is_not_remembered(
     assert (done.exception.exit_status, told in str(done.exception)) == (status, True)
     assert place(lake, "local") is None
     assert not tmp_path.joinpath(".airkeep").exists()
+
+
+def asleep(lake: Path, local: LocalPlace, version: str) -> None:
+    """A journal that ends with its sleep as a snapshot of that Airflow."""
+    name = snapshot_name(0, "here")
+    manifest = dataclasses.replace(make_manifest(name), revisions=tuple(revisions_of(version)))
+    save_files(LocalStore(lake), manifest)
+    commit(LocalStore(lake), manifest)
+    kept = Kept(str(name), Lake(lake).get(name).manifest_sha256)
+    say(lake, "here", Placed(local), Began("down", datetime.now(UTC)), kept)
+    say(lake, "here", Stepped("gone", is_done=True), Ended("done"))
+    folder = Folder(Path(local.folder))
+    folder.make()
+    folder.make_secrets()
+
+
+def test_an_older_airflow_than_what_sleeps_is_refused_at_once_and_not_remembered(
+    lake: Path, local: LocalPlace
+) -> None:
+    newer = replace(local, airflow="3.3.2", plugins=None)
+    asleep(lake, newer, "3.3.2")
+    told = (
+        "here cannot wake in Airflow 3.1.8: the snapshot is of Airflow 3.3.0 or later, which is "
+        "newer than 3.1.8: an upgrade goes up only. Choose another: airkeep up here --airflow "
+        "VERSION"
+    )
+    foreseen = ask(lake, "up", "here", "--airflow", "3.1.8", "--dry-run")
+    assert f"it would be refused: {told}\n" in foreseen.stdout
+    refused = ask(lake, "up", "here", "--airflow", "3.1.8")
+    assert (type(refused.exception), str(refused.exception)) == (NoWayError, told)
+    assert place(lake, "here") == newer
+    assert not Path(newer.folder, "postgres").exists()
+    assert "refused" not in ask(lake, "up", "here", "--dry-run").output
+
+
+def test_what_somebody_runs_is_foreseen_to_be_refused(lake: Path, local: LocalPlace) -> None:
+    asleep(lake, replace(local, plugins=None), "3.1.8")
+    with Folder(Path(local.folder)).hold():
+        assert "it would be refused: " in ask(lake, "up", "here", "--dry-run").stdout
+    say(lake, "here", Began("up", datetime.now(UTC) + timedelta(minutes=5)))
+    waiting = ask(lake, "down", "here", "--dry-run").stdout
+    assert waiting.startswith("it would be refused: an `airkeep up here` is at work")
+
+
+def test_a_dry_run_tells_of_tasks_whose_airflow_has_ended(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = Foreseen("here", ("record",), pulse=Pulse(0, None, orphaned=1))
+    show_foreseen(found, Output())
+    assert "warning: tasks at work when Airflow was ended: 1. They sleep" in capsys.readouterr().err
+
+
+def test_what_never_was_is_not_to_be_woken_from_a_snapshot(lake: Path, local: LocalPlace) -> None:
+    say(lake, "here", Placed(local))
+    folder = Folder(Path(local.folder))
+    folder.make()
+    folder.make_secrets()
+    told = str(ask(lake, "down", "here").exception)
+    assert told.endswith("If it never was: airkeep up here makes it")
 
 
 def test_what_is_not_known_here_is_told_how_to_make_known(

@@ -68,10 +68,30 @@ def test_an_airflow_that_cannot_be_made_says_why_and_what_else(
         Airflows([], tmp_path / "made", otherwise="Name another").get("9.9.9", fab=False)
 
     why = "Airflow 9.9.9 cannot be installed with uv: error: no airflow 9.9.9"
+    why += ". There may be no such release: the newest that this airkeep knows is 3.3.2"
     assert str(for_an_upgrade.value) == (
         f"{why}. Give a virtual environment that has it with --airflow"
     )
     assert str(for_a_laptop.value) == f"{why}. Name another"
+
+
+CONFLICT = """\
+error: No solution found when resolving dependencies
+  cause: Because apache-airflow-core>=3.3.2 depends on pendulum>=3.1.0, we can conclude that
+         apache-airflow>=3.3.2 depends on pendulum>=3.1.0.
+         And because you require pendulum==1.0, your requirements are unsatisfiable.
+"""
+
+
+def test_of_packages_that_do_not_fit_together_ones_own_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text(f"#!/bin/sh\ncat <<END\n{CONFLICT}END\nexit 1\n")
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(MigrationError, match=r"when resolving .*; .*you require pendulum==1\.0, "):
+        Airflows([], tmp_path / "made").get("3.3.2", fab=False)
 
 
 def test_where_no_uv_is_no_other_version_is_asked_for(

@@ -19,7 +19,7 @@ from airkeep.cli.environments import (
 )
 from airkeep.cli.output import Output, seconds
 from airkeep.cli.steps import tell_times
-from airkeep.cli.travellers import foresee, on_its_way
+from airkeep.cli.travellers import foresee, on_its_way, warn_of_orphaned
 
 if TYPE_CHECKING:
     from airkeep.environment.means import Arrived
@@ -70,11 +70,7 @@ def down(
 
 
 def _show(arrived: Arrived, out: Output) -> None:
-    if arrived.orphaned:
-        out.warn(
-            f"tasks at work when Airflow was ended: {arrived.orphaned}. They sleep as they stood, "
-            f"and Airflow fails or repeats them when it wakes, as after a crash"
-        )
+    warn_of_orphaned(arrived.orphaned, out)
     if not arrived.steps:
         out.line(f"{arrived.environment} was asleep as {arrived.snapshot}")
         return

@@ -96,15 +96,15 @@ def foresee(
         traveller_of(ctx, lake, journal, place, progress, is_new=is_new) as traveller,
     ):
         found = traveller.foresee(journey, snapshot=source, force=force)
-    out.result(found, lambda: _show(found, out))
+    out.result(found, lambda: show_foreseen(found, out))
 
 
-def _show(found: Foreseen, out: Output) -> None:
+def show_foreseen(found: Foreseen, out: Output) -> None:
     """What a journey would do, for people."""
-    if not found.steps:
+    if found.steps:
+        out.line(f"{found.environment} would take these steps: {', '.join(found.steps)}")
+    elif not found.against:
         out.line(f"{found.environment} is where it is to be: nothing would be done")
-        return
-    out.line(f"{found.environment} would take these steps: {', '.join(found.steps)}")
     if found.snapshot is not None:
         out.line(f"restored would be {found.snapshot}")
     if found.pulse is not None:
@@ -112,10 +112,20 @@ def _show(found: Foreseen, out: Output) -> None:
             f"{counted(len(found.active), 'DAG')} would be paused, and the end of "
             f"{counted(found.pulse.running, 'task')} at work waited for"
         )
+        warn_of_orphaned(found.pulse.orphaned, out)
     for reason in found.against:
         out.line(f"it would be refused: {reason}")
     for loss in found.lost:
         out.line(f"--force would give up: {loss}")
+
+
+def warn_of_orphaned(tasks: int, out: Output) -> None:
+    """Say what becomes of tasks at work whose Airflow had ended before them."""
+    if tasks:
+        out.warn(
+            f"tasks at work when Airflow was ended: {tasks}. They sleep as they stood, and Airflow "
+            f"fails or repeats them when it wakes, as after a crash"
+        )
 
 
 def _tell(progress: Progress, line: str) -> None:

@@ -6,6 +6,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
@@ -117,6 +119,7 @@ def _up_local(
     from airkeep.environment.events import Placed
     from airkeep.environment.hold import check_free
 
+    began = monotonic()
     if not take_over:
         check_free(journal)  # what is written down below would hold for the other run, too
     out = ctx.output
@@ -126,15 +129,20 @@ def _up_local(
             ground.folder.check_free()
             running.enter_context(ground)
             traveller = local_traveller(ctx, lake, journal, ground, progress)
+            ground.end_leftovers()
+            # Before its place is written down: the next `up` goes by that.
+            ground.check(traveller.to_restore(source))
             with step_before("packages", progress, traveller.taken):
-                ground.prove()  # before it is written down: the next `up` goes by that
+                ground.install()
             if place != journal.summary.state.place:
                 journal.append(Placed(place))
             arrived = traveller.up(snapshot=source, take_over=take_over)
+        arrived = replace(arrived, took_s=round(monotonic() - began, 3))  # its packages, too
         tell_times(out, arrived)
         out.result(arrived, lambda: out.line(_told(arrived, place)))
         with _told_to_end() as end:
             ground.serve(end)
+        out.note("ending Airflow and its database")
     out.note(_ended(journal))
 
 

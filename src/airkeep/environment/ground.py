@@ -97,6 +97,16 @@ class Ground(Protocol):
     def is_gone(self) -> bool:
         """Whether its deletion is through."""
 
+    def check(self, snapshot: Snapshot | None) -> None:
+        """Look, before anything is changed, whether it can be made, or run.
+
+        Args:
+            snapshot: that would be put into it.
+
+        Raises:
+            AirkeepError: it cannot; says why.
+        """
+
     def create(self, recorded: Recorded | None, snapshot: Snapshot | None) -> None:
         """Begin to make it, as recorded, or as its place says where nothing is.
 

@@ -27,7 +27,7 @@ from airkeep.environment.events import (
 )
 from airkeep.environment.hold import Hold, check_free
 from airkeep.environment.means import Arrived, Foreseen, Means, StepTaken
-from airkeep.environment.situation import Situation, foresee, kept_as
+from airkeep.environment.situation import Situation, foresee, kept_as, to_restore
 from airkeep.environment.state import State, recorded_with
 from airkeep.errors import AirkeepError, GateError, JourneyError, TooLongError
 from airkeep.hidden import hidden
@@ -68,6 +68,14 @@ class Traveller(Means):
             AirkeepError: a step failed; the next run goes on.
         """
         return _Run(self, "up", snapshot=snapshot).run(take_over=take_over)
+
+    def to_restore(self, wanted: str | None = None) -> Snapshot | None:
+        """The snapshot that an `up` would put into it, if any; nothing is changed.
+
+        Raises:
+            AirkeepError: it would not set out, or something cannot be looked at.
+        """
+        return to_restore(self, wanted)
 
     def foresee(
         self, journey: Journey, *, snapshot: str | None = None, force: bool = False

@@ -14,6 +14,7 @@ looked at again.
 
 from __future__ import annotations
 
+from airkeep.environment.events import LocalPlace
 from airkeep.environment.state import State
 from airkeep.errors import JourneyError
 
@@ -69,10 +70,16 @@ def plan_down(
             return LEAVES  # nothing was ever in it: what slept is still whole in the lake
     if not exists:
         name, there = state.environment, f" (there are: {', '.join(beside)})" if beside else ""
+        never = state.standing == "new" and isinstance(state.place, LocalPlace)
         raise JourneyError(
             f"{where or name} is not there{there}, so nothing can be kept of it. If that is not "
-            f"where it is: airkeep env add {name} tells where to look. If it was deleted without "
-            f"airkeep: airkeep up {name} --from {name}/latest makes it from its newest snapshot"
+            f"where it is: airkeep env add {name} tells where to look. "
+            + (
+                f"If it never was: airkeep up {name} makes it"
+                if never
+                else f"If it was deleted without airkeep: airkeep up {name} --from {name}/latest "
+                f"makes it from its newest snapshot"
+            )
         )
     return (*LOOKS, *LEAVES)
 

@@ -135,6 +135,23 @@ class Situation:
         )
 
 
+def to_restore(means: Means, wanted: str | None) -> Snapshot | None:
+    """What an `up` would restore from here; nothing is written into the journal.
+
+    Raises:
+        AirkeepError: it would not set out, or something cannot be looked at.
+    """
+    situation = Situation(means, "up", wanted, say=None)
+    return _restored_by(situation, situation.plan())
+
+
+def _restored_by(situation: Situation, planned: Planned) -> Snapshot | None:
+    source = planned.chosen or situation.state.kept
+    if source is None or "restore" not in planned.steps:
+        return None
+    return situation.means.lake[source.snapshot]
+
+
 def foresee(
     means: Means, journey: Journey, *, wanted: str | None = None, force: bool = False
 ) -> Foreseen:
@@ -151,12 +168,17 @@ def foresee(
         against.append(str(error))
     situation = Situation(means, journey, wanted, say=None)
     planned, ground = situation.plan(), means.ground
-    steps, source = planned.steps, planned.chosen or situation.state.kept
+    steps, snapshot = planned.steps, _restored_by(situation, planned)
+    if journey == "up":
+        try:
+            ground.check(snapshot)
+        except AirkeepError as error:
+            against.append(str(error))
     doubts = ground.doubts() if "gate" in steps else ()
     found = Foreseen(
         means.journal.environment,
         steps,
-        source.snapshot if source is not None and "restore" in steps else None,
+        None if snapshot is None else str(snapshot.name),
         against=tuple(against) if force else (*against, *doubts),
         lost=doubts if force else (),
     )

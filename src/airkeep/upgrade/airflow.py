@@ -26,7 +26,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from airkeep.errors import ConfigError, MigrationError
-from airkeep.tables.revisions import version_order
+from airkeep.tables.revisions import last_releases, version_order
 from airkeep.upgrade.complaints import complaints
 
 # Two days after each release, when the packages that it was tested with were the newest.
@@ -221,7 +221,7 @@ class Airflows:
             try:
                 self._make(uv, version, folder, fab=separate, more=more)
             except MigrationError as error:
-                raise MigrationError(f"{error}. {self._otherwise}") from None
+                raise MigrationError(f"{error}. {_unheard_of(version)}{self._otherwise}") from None
         return Airflow(version, folder, fab=fab)
 
     def _folder(self, version: str, *, fab: bool) -> Path:
@@ -295,6 +295,15 @@ class Airflows:
             yield ["--exclude-newer", RELEASED[version]]
 
 
+def _unheard_of(version: str) -> str:
+    """Whether there may be no such release, for a failure that does not tell."""
+    known = last_releases()
+    order = version_order(version)
+    if any(order[:2] == version_order(k)[:2] and order <= version_order(k) for k in known):
+        return ""
+    return f"There may be no such release: the newest that this airkeep knows is {known[-1]}. "
+
+
 @dataclass(frozen=True)
 class _Requirements:
     """A user's requirements.txt.
@@ -347,7 +356,8 @@ def _uv(command: Sequence[str], version: str) -> None:
     status, output = _run(command, environment, timeout_s=INSTALL_TIMEOUT_S)
     if status != 0:
         last = [re.sub(r"^\W+", "", line) for line in output.splitlines() if line.strip()]
-        said = "; ".join(line[:_WIDE] for line in last[:2]).rstrip(".") or f"status {status}"
+        told = dict.fromkeys((*last[:2], *last[-1:]))  # what it met first, and what it came to
+        said = "; ".join(line[:_WIDE].rstrip(".") for line in told) or f"status {status}"
         raise MigrationError(f"Airflow {version} cannot be installed with uv: {said}")
 
 

@@ -102,8 +102,9 @@ def plan_path(revisions: Collection[str], to: str) -> tuple[MigrationStep, ...]:
         )
     first = version.first or version.near
     if _is_before(to, first):
+        of = version if version.known else first
         raise NoWayError(
-            f"the snapshot is of Airflow {first}, which is newer than {to}: an upgrade goes up only"
+            f"the snapshot is of Airflow {of}, which is newer than {to}: an upgrade goes up only"
         )
     steps = _steps(first, known=version.known, to=to)
     if version.known and len(revisions_of(first)) > 1:

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import threading
 import time
 import urllib.error
@@ -28,9 +27,10 @@ from airkeep.database.address import Address, parse_address
 from airkeep.database.server import Server
 from airkeep.environment.events import LocalPlace, Recorded
 from airkeep.environment.ground import Pulse
+from airkeep.environment.local.check import check_place, check_port, has_tables_of
 from airkeep.environment.local.folder import Folder, Running
 from airkeep.environment.local.migration import migrate
-from airkeep.environment.local.packages import check_plugins, lay_out_plugins
+from airkeep.environment.local.packages import lay_out_plugins
 from airkeep.environment.local.processes import Processes, end_leftovers
 from airkeep.environment.local.variables import WEBSERVER_CONFIG, Given, commands, variables
 from airkeep.environment.metadata import Metadata
@@ -39,8 +39,7 @@ from airkeep.export.run import export
 from airkeep.restore.run import restore
 from airkeep.snapshot.lake import Lake, Snapshot
 from airkeep.snapshot.manifest import SecretsMode
-from airkeep.snapshot.progress import Progress, silent
-from airkeep.tables.revisions import revisions_of
+from airkeep.snapshot.progress import Progress, Step, silent
 from airkeep.upgrade.airflow import Airflows
 from airkeep.upgrade.into import restore_upgraded
 
@@ -213,17 +212,20 @@ class LocalGround:
         self.folder.home.joinpath("airflow.cfg").unlink(missing_ok=True)
         self._server = self._server or self._started()
 
-    def prove(self) -> None:
-        """Look whether it can be had as its place says; its Airflow's packages are made.
+    def check(self, snapshot: Snapshot | None) -> None:
+        if self._server is None:
+            self.folder.check_free()
+        check_place(self.environment, self.place, snapshot, self.means.warn)
+
+    def end_leftovers(self) -> None:
+        """End what a run that was killed has left, so that its port is free.
 
         Raises:
-            AirkeepError: it cannot; says why.
+            HeldError: a process runs it.
         """
-        self._check_dags()
-        self._check_port()
-        if self.place.plugins is not None:
-            check_plugins(Path(self.place.plugins))
-        self.install()
+        if self.folder.has_database:
+            with self.folder.hold():
+                end_leftovers(self.folder.home)
 
     def install(self) -> None:
         """Make its Airflow's packages.
@@ -234,7 +236,7 @@ class LocalGround:
         self.venv  # noqa: B018 - made when it is asked for
 
     def start(self) -> None:
-        self._check_port()
+        check_port(self.environment, self.place.port)
         self.folder.home.joinpath("webserver_config.py").write_text(WEBSERVER_CONFIG)
         plugins = self.place.plugins
         lay_out_plugins(Path(plugins) if plugins else None, self.folder.home / "plugins")
@@ -274,7 +276,7 @@ class LocalGround:
             "progress": means.progress,
         }
         with self._replaced() as address:
-            if self._is_of_ours(snapshot):
+            if has_tables_of(self.place.airflow, snapshot):
                 restore(means.lake, snapshot, address, create_schema=True, **given)
             else:
                 self._migrate(address)
@@ -293,30 +295,6 @@ class LocalGround:
 
     # Its parts.
 
-    def _check_dags(self) -> None:
-        """Airflow 2's DAG processor ends where it has never had a file: it forgets an import."""
-        found = os.walk(self.place.dags, followlinks=True)
-        if not self.place.airflow.startswith("2.") or any(
-            name.endswith((".py", ".zip")) for _, _, names in found for name in names
-        ):
-            return
-        raise LocalAirflowError(
-            f"{self.place.dags} holds no DAG file, and Airflow {self.place.airflow}'s DAG "
-            f"processor ends without one: put one there (or --dags), then run this again"
-        )
-
-    def _check_port(self) -> None:
-        """Refuse a port where another one would answer for this one."""
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", self.place.port))
-            except OSError as error:
-                raise LocalAirflowError(
-                    f"port {self.place.port} cannot be had ({error.strerror}): end what listens "
-                    f"there, or choose another (airkeep up {self.environment} --port PORT)"
-                ) from None
-
     @cached_property
     def venv(self) -> Path:
         named = self.place.requirements
@@ -324,6 +302,7 @@ class LocalGround:
         otherwise = f"Name another: airkeep up {self.environment} --airflow VERSION"
         if requirements is not None:
             otherwise += f", or mend {requirements}"
+        self.means.progress(Step(f"making Airflow {self.place.airflow}'s packages", 0, 0))
         airflows = Airflows(
             [], self.means.cache, otherwise=otherwise, without_uv="Then run this again"
         )
@@ -402,10 +381,6 @@ class LocalGround:
 
     def _metadata(self) -> Metadata:
         return Metadata(self._address(), self.means.spool)
-
-    def _is_of_ours(self, snapshot: Snapshot) -> bool:
-        theirs = set(snapshot.manifest.revisions)
-        return bool(theirs & set(revisions_of(self.place.airflow)))
 
     def _migrate(self, address: Address) -> None:
         given = replace(self._given, database=_of_sqlalchemy(address))

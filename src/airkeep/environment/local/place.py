@@ -48,8 +48,8 @@ def local_place(
     _check(version)
     if has_database and version != old.airflow:
         raise ConfigError(
-            f"--airflow {version}: its database is of Airflow {old.airflow}; put it to sleep first "
-            f"(airkeep down), and it wakes in {version}"
+            f"--airflow {version}: its database is of Airflow {old.airflow}. Another Airflow takes "
+            f"it over as it wakes: airkeep down first"
         )
     return LocalPlace(
         said.folder or old.folder,

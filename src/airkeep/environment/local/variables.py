@@ -139,13 +139,16 @@ WTF_CSRF_ENABLED = True
 
 
 def commands(given: Given) -> dict[str, tuple[str, ...]]:
-    """What runs, by MWAA's names: the words after `airflow`."""
+    """What runs, by MWAA's names: the words after `airflow`.
+
+    The log servers would listen on all addresses; the page reads the files themselves.
+    """
     at = ("--port", str(given.port))
     of_2 = ("webserver", "--hostname", "127.0.0.1", *at)
     of_3 = ("api-server", "--host", "127.0.0.1", "--workers", "1", *at)
     return {
         "webserver": of_2 if given.is_major_2 else of_3,
-        "scheduler": ("scheduler",),
+        "scheduler": ("scheduler", "--skip-serve-logs"),
         "dag-processor": ("dag-processor",),
-        "triggerer": ("triggerer",),
+        "triggerer": ("triggerer", "--skip-serve-logs"),
     }

@@ -131,6 +131,9 @@ class MwaaGround:
             return mwaa.names(self._aws)
         return ()
 
+    def check(self, snapshot: Snapshot | None) -> None:
+        """AWS tells only when it is asked to make it."""
+
     def doubts(self) -> tuple[str, ...]:
         version = mwaa.describe(self.place.name, self._aws).airflow_version
         if not version or version_order(version) >= version_order(OLDEST_MADE):
