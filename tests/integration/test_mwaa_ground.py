@@ -171,24 +171,32 @@ def test_its_own_database_is_exported(
 
 
 def test_a_restore_here_waits_for_the_address_of_what_is_new(
-    tmp_path: Path, asked: list[str]
+    databases: Databases, tmp_path: Path, asked: list[str]
 ) -> None:
-    slept = of_runs(tmp_path, "one")
+    slept, fresh = of_runs(tmp_path, "one"), having_run(databases.empty(), [])
     definition = Recorded((), '{"Name": "prod"}')
     with saying(tmp_path, asked, NO_RUNS, exported=slept, gone=True) as ground:
         ground.create(definition, slept)
         with pytest.raises(JourneyError, match=r"is made, and its database .* set AIRFLOW__DATA"):
             ground.restore(slept, None, "up-1-ab")
+    theirs = having_run(databases.empty(), ["other"])
+    with (
+        saying(tmp_path, asked, NO_RUNS, exported=slept, own=theirs) as ground,
+        pytest.raises(JourneyError, match="its run airkeep_job other is not there"),
+    ):
+        ground.restore(slept, None, "up-1-ab")
     assert asked == []
     with (
-        saying(tmp_path, asked, NO_RUNS, exported=slept) as ground,
+        saying(tmp_path, asked, NO_RUNS, exported=slept, own=fresh) as ground,
         pytest.raises(
             JourneyError,
             match=r"names another database than that of prod .*prod/\S+ was restored into it",
         ),
     ):
         ground.restore(slept, None, "up-2-ab")
-    with saying(tmp_path, asked, runs("success", "one"), exported=slept) as ground:
+    with saying(
+        tmp_path, asked, NO_RUNS, runs("success", "one"), exported=slept, own=fresh
+    ) as ground:
         ground.restore(slept, None, "up-3-ab")
 
 

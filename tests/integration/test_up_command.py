@@ -148,5 +148,5 @@ def test_who_wants_to_know_is_told_each_step_and_where_time_went(project: Projec
     took = [re.fullmatch(r"local: (\w+) took [\d.]+ s *", line) for line in lines]
     assert [one[1] for one in took if one] == ["packages", "create", "start", "ready"]
     [where] = [line for line in lines if line.startswith("of ")]
-    assert re.fullmatch(r"of [\d.]+ s: (\w+ [\d.]+ s, ){3}between them [\d.]+ s", where)
+    assert re.fullmatch(r"of [\d.]+ s: (\w+ [\d.]+ s, ){4}between them [\d.]+ s", where)
     assert "up start ━" in shown

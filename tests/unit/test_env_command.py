@@ -329,10 +329,10 @@ def test_a_flag_that_cannot_be_is_not_remembered(
     assert not tmp_path.joinpath(".airkeep").exists()
 
 
-def asleep(lake: Path, local: LocalPlace, version: str) -> None:
-    """A journal that ends with its sleep as a snapshot of that Airflow."""
+def asleep(lake: Path, local: LocalPlace, *revisions: str) -> None:
+    """A journal that ends with its sleep as a snapshot of an Airflow."""
     name = snapshot_name(0, "here")
-    manifest = dataclasses.replace(make_manifest(name), revisions=tuple(revisions_of(version)))
+    manifest = dataclasses.replace(make_manifest(name), revisions=revisions)
     save_files(LocalStore(lake), manifest)
     commit(LocalStore(lake), manifest)
     kept = Kept(str(name), Lake(lake).get(name).manifest_sha256)
@@ -347,7 +347,7 @@ def test_an_older_airflow_than_what_sleeps_is_refused_at_once_and_not_remembered
     lake: Path, local: LocalPlace
 ) -> None:
     newer = replace(local, airflow="3.3.2", plugins=None)
-    asleep(lake, newer, "3.3.2")
+    asleep(lake, newer, *revisions_of("3.3.2"))
     told = (
         "here cannot wake in Airflow 3.1.8: the snapshot is of Airflow 3.3.0 or later, which is "
         "newer than 3.1.8: an upgrade goes up only. Choose another: airkeep up here --airflow "
@@ -362,8 +362,17 @@ def test_an_older_airflow_than_what_sleeps_is_refused_at_once_and_not_remembered
     assert "refused" not in ask(lake, "up", "here", "--dry-run").output
 
 
+def test_what_is_newer_than_what_is_known_its_own_airflow_judges(
+    lake: Path, local: LocalPlace
+) -> None:
+    asleep(lake, replace(local, airflow="3.9.0", plugins=None), "deadbeef0001")
+    foreseen = ask(lake, "up", "here", "--dry-run").stdout
+    assert "restore" in foreseen
+    assert "refused" not in foreseen
+
+
 def test_what_somebody_runs_is_foreseen_to_be_refused(lake: Path, local: LocalPlace) -> None:
-    asleep(lake, replace(local, plugins=None), "3.1.8")
+    asleep(lake, replace(local, plugins=None), *revisions_of("3.1.8"))
     with Folder(Path(local.folder)).hold():
         assert "it would be refused: " in ask(lake, "up", "here", "--dry-run").stdout
     say(lake, "here", Began("up", datetime.now(UTC) + timedelta(minutes=5)))

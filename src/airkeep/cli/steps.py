@@ -25,14 +25,18 @@ def step_teller(out: Output, environment: str) -> Callable[[StepTaken], None]:
 
 
 @contextmanager
-def step_before(name: str, progress: Progress, tell: Callable[[StepTaken], None]) -> Iterator[None]:
-    """What takes its time before a journey sets out is told of as one of its steps."""
+def step_before(
+    name: str, progress: Progress, tell: Callable[[StepTaken], None]
+) -> Iterator[list[StepTaken]]:
+    """What takes its time before a journey sets out is told of, and kept, as one of its steps."""
     from airkeep.environment.means import StepTaken
 
     began = monotonic()
     progress(Step(name, 0, 0))
-    yield
-    tell(StepTaken(name, monotonic() - began))
+    kept: list[StepTaken] = []
+    yield kept
+    kept.append(StepTaken(name, round(monotonic() - began, 3)))
+    tell(kept[0])
 
 
 def tell_times(out: Output, arrived: Arrived) -> None:

@@ -132,12 +132,13 @@ def _up_local(
             ground.end_leftovers()
             # Before its place is written down: the next `up` goes by that.
             ground.check(traveller.to_restore(source))
-            with step_before("packages", progress, traveller.taken):
+            with step_before("packages", progress, traveller.taken) as packages:
                 ground.install()
             if place != journal.summary.state.place:
                 journal.append(Placed(place))
             arrived = traveller.up(snapshot=source, take_over=take_over)
-        arrived = replace(arrived, took_s=round(monotonic() - began, 3))  # its packages, too
+        took_s = round(monotonic() - began, 3)
+        arrived = replace(arrived, steps=(*packages, *arrived.steps), took_s=took_s)
         tell_times(out, arrived)
         out.result(arrived, lambda: out.line(_told(arrived, place)))
         with _told_to_end() as end:

@@ -12,7 +12,7 @@ from airkeep.errors import ConfigError
 
 _FILE = re.compile(r".*/[^/]+", re.DOTALL)
 _PATH = re.compile(r"/(?!\*)|\.{1,2}(/|$)|~|file:", re.IGNORECASE)  # and no comment of SQL
-_SCRATCH = ("--spool", "--cache")
+_SCRATCH = "--spool"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def check_no_folder(words: Sequence[str]) -> None:
         ConfigError: there is one.
     """
     for before, word in pairwise(words):
-        if _PATH.match(word) and before not in _SCRATCH:
+        if _PATH.match(word) and before != _SCRATCH:
             raise ConfigError(
                 f"{word} is a folder or a file of the job's own machine, gone when the job ends: "
                 f"expected a URL such as s3://bucket/lake, or -"

@@ -11,7 +11,7 @@ from airkeep.environment.events import LocalPlace
 from airkeep.environment.local.packages import check_plugins
 from airkeep.errors import LocalAirflowError, NoWayError
 from airkeep.snapshot.lake import Snapshot
-from airkeep.tables.revisions import revisions_of
+from airkeep.tables.revisions import is_on_chain, revisions_of
 from airkeep.upgrade.plan import plan_path
 
 
@@ -27,7 +27,9 @@ def check_place(
     check_port(environment, place.port)
     if place.plugins is not None:
         check_plugins(Path(place.plugins))
-    if snapshot is not None and not has_tables_of(place.airflow, snapshot):
+    # Of one that is newer than what airkeep knows, its own Airflow alone can tell.
+    known = snapshot is not None and is_on_chain(snapshot.manifest.revisions)
+    if snapshot is not None and known and not has_tables_of(place.airflow, snapshot):
         _check_upgrade(environment, place.airflow, snapshot)
 
 

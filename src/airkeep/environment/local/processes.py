@@ -20,6 +20,7 @@ from pathlib import Path
 from airkeep.errors import LocalAirflowError
 
 END_S = 15
+_KILLED_S = 5
 _STARTS = 5  # in a row, of one process that keeps ending
 _STEADY_S = 120  # after which it is believed to run
 
@@ -150,12 +151,27 @@ class Processes:
 def end_leftovers(home: Path) -> None:
     """End every component and task of an environment that nobody runs any more.
 
-    A process that wrote its title over its variables is known by its words and its folder.
+    A process that wrote its title over its variables is known by its words and its folder. Their
+    ports are free when this returns, unless the system takes longer than seconds to end them.
     """
+    killed: list[Path] = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended, or is another user's
             if _is_of(folder, home):
                 os.kill(int(folder.name), signal.SIGKILL)
+                killed.append(folder)
+    until = time.monotonic() + _KILLED_S
+    while any(map(_lives, killed)) and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def _lives(process: Path) -> bool:
+    """Whether it has not ended; one that nobody has asked for yet (a zombie) has."""
+    try:
+        told = (process / "stat").read_text()
+    except OSError:
+        return False
+    return told.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
 def _is_of(process: Path, home: Path) -> bool:

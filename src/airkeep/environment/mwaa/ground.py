@@ -289,6 +289,7 @@ class MwaaGround:
         ]  # fmt: skip
         if active is not None:
             words += ["--active-from", f"lake:{self._saved(active)}"]
+        self._check_database()
         succeeded(f"the restore of {snapshot.name}", self.means.run(tuple(words), token))
         if self.means.is_here:
             self._own_database.check_restored(snapshot)
