@@ -58,8 +58,12 @@ class Project:
             self.until("Ctrl-C ends it")
             yield process
         finally:
-            process.kill()
-            process.wait()
+            process.terminate()  # its database ends with it: what is killed leaves it to a guard
+            try:
+                process.wait(PATIENCE_S)
+            finally:
+                process.kill()
+                process.wait()
 
     def until(self, wanted: str) -> None:
         deadline = time.monotonic() + PATIENCE_S
