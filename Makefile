@@ -11,8 +11,8 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(CACHE)/uv/bin/uv
 RUN := $(UV) run --locked
 # Two workers, as CI has two cores; a test that hangs is ended and named.
 PYTEST := $(RUN) pytest -n 2 --timeout 600
-# The tests' folders lie in memory where there is room: a lake's files are fsynced one by one, which
-# on a disk takes a third of an export.
+# The tests' folders lie in memory where there is room: a lake's files are fsynced one by one, and
+# the suite makes thousands of them.
 ROOM := $(shell df --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 > 4000000 { print "/dev/shm" }')
 ifneq ($(ROOM),)
 export PYTEST_DEBUG_TEMPROOT := $(ROOM)

@@ -20,7 +20,7 @@ from pathlib import Path
 from airkeep.errors import LocalAirflowError
 
 END_S = 15
-_KILLED_S = 5
+_KILLED_S = 5  # what the system may take to end what is killed
 _STARTS = 5  # in a row, of one process that keeps ending
 _STEADY_S = 120  # after which it is believed to run
 

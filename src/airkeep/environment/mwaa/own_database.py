@@ -34,7 +34,9 @@ class OwnDatabase:
     spool: Path | None = None
 
     def check(self, now: datetime) -> None:
-        """Refuse another one before anything is exported: it would be the latest of this one.
+        """Refuse another one before a job touches it.
+
+        Its export would be the latest of this one, a restore would replace its rows.
 
         Raises:
             AddressError: the variables name none.
